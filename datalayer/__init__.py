@@ -1,0 +1,1 @@
+"""A Django-style data layer for typed Python, without Django."""

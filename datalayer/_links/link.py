@@ -1,0 +1,80 @@
+"""What the layers above need of a database connection: a protocol so small that two drivers fit it.
+
+A link wraps one driver connection in autocommit mode (`psycopg.Connection(autocommit=True)`,
+`sqlite3.Connection(isolation_level=None)`): transactions are commands like any other. Every error of the driver
+leaves a link as one of `datalayer.errors`, with the driver's as `__cause__`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Literal, Protocol, TypeAlias
+
+from datalayer._plans.plan import Batch, Command, Reply, Row
+
+BackendName: TypeAlias = Literal["sqlite", "postgresql"]
+
+
+class Link(Protocol):
+    """A blocking connection.
+
+    Attributes:
+        backend: Which SQL it speaks.
+        alias: The alias of its database, for error messages.
+        raw: The driver's own connection; `pools[...].connection()` lends it.
+    """
+
+    backend: BackendName
+    alias: str
+
+    @property
+    def raw(self) -> object: ...
+    def execute(self, command: Command | Batch) -> Reply:
+        """Runs one statement, or one statement for many rows of values."""
+        ...
+
+    def stream(self, command: Command, chunk_size: int) -> Iterator[list[Row]]:
+        """Runs a query and gives its rows in lists of at most `chunk_size`, holding one such list at a time."""
+        ...
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, a failed one included."""
+        ...
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it can no longer be used; known without asking the server."""
+        ...
+
+    def reset(self) -> None:
+        """Rolls back what is open, so that the next borrower starts clean. Raises when that is not possible."""
+        ...
+
+    def ping(self) -> None:
+        """Asks the server for a sign of life. Raises when there is none."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class AsyncLink(Protocol):
+    """An awaiting connection: the twin of `Link`, member for member."""
+
+    backend: BackendName
+    alias: str
+
+    @property
+    def raw(self) -> object: ...
+    async def execute(self, command: Command | Batch) -> Reply: ...
+    def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]: ...
+    @property
+    def in_transaction(self) -> bool: ...
+    @property
+    def is_broken(self) -> bool: ...
+    async def reset(self) -> None: ...
+    async def ping(self) -> None: ...
+    async def close(self) -> None: ...
+    def terminate(self) -> None:
+        """Drops the connection at once without awaiting anything: for a loop that is gone."""
+        ...
