@@ -1,0 +1,119 @@
+"""What a column is: a frozen description without any database or pydantic in it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+
+class Unset(enum.Enum):
+    """The type of `UNSET`, "not given": its own value, because None means NULL."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Final = Unset.UNSET
+
+
+class Kind(enum.StrEnum):
+    """The portable kinds of column; each backend has one SQL type for each."""
+
+    SMALL_INTEGER = "small integer"
+    INTEGER = "integer"
+    BIG_INTEGER = "big integer"
+    FLOAT = "float"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    STRING = "string"  # varchar(length)
+    TEXT = "text"
+    BYTES = "bytes"
+    DATE = "date"
+    TIME = "time"
+    DATETIME = "datetime"  # aware, kept in UTC
+    NAIVE_DATETIME = "naive datetime"
+    DURATION = "duration"
+    UUID = "uuid"
+    JSON = "json"
+    ENUM = "enum"  # kept as the member's value: varchar with a CHECK, or integer
+    INET = "inet"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """The type of a column.
+
+    Attributes:
+        kind: The portable kind.
+        python: The Python type of a value (the Enum class for `ENUM`, `object` for untyped JSON).
+        length: Longest text, in characters; None for no limit.
+        precision: All digits of a decimal; None for no limit.
+        scale: Digits after the decimal point.
+        choices: The stored values of an enum or Literal, in order.
+        to_json: Typed JSON only: turns a value into JSON text.
+        from_json: Typed JSON only: turns JSON text into a value.
+    """
+
+    kind: Kind
+    python: type = object
+    length: int | None = None
+    precision: int | None = None
+    scale: int | None = None
+    choices: tuple[str | int, ...] = ()
+    to_json: Callable[[object], str] | None = None
+    from_json: Callable[[str | bytes], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseDefault:
+    """A default that the database fills in.
+
+    Attributes:
+        literal: A plain value; UNSET when `sql` is given.
+        sql: An SQL expression, the same on every backend or keyed by backend name.
+    """
+
+    literal: object = UNSET
+    sql: str | dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """A column of a table.
+
+    Attributes:
+        name: The attribute on the model (`author_id` for the column behind a foreign key `author`).
+        column: The name in the database.
+        type: Its type.
+        nullable: Whether NULL is allowed.
+        is_primary_key: Whether it belongs to the primary key.
+        is_identity: Whether the database numbers it (identity / autoincrement).
+        db_default: What the database fills in when nothing is given.
+        generated: The SQL expression of a generated column, else None.
+        comment: Kept in the database where it can.
+        on_create: Fills the value on insert when it is unset (auto_now_add, auto_now).
+        on_update: Fills the value on every save (auto_now).
+        relation: The name of the foreign key this column belongs to, if any.
+        tracks_content: Whether values may change in place (JSON), so that save() must compare them.
+    """
+
+    name: str
+    column: str
+    type: ColumnType
+    nullable: bool = False
+    is_primary_key: bool = False
+    is_identity: bool = False
+    db_default: DatabaseDefault | None = None
+    generated: str | None = None
+    comment: str | None = None
+    on_create: Callable[[], object] | None = None
+    on_update: Callable[[], object] | None = None
+    relation: str | None = None
+    tracks_content: bool = False

@@ -1,0 +1,61 @@
+"""What a relation is: how the rows of one table find those of another."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datalayer._schema.table import TableSpec
+
+
+class RelationKind(enum.Enum):
+    """Which way a relation goes and how many rows stand at its end."""
+
+    FOREIGN_KEY = "foreign key"  # many to one, the column is here
+    ONE_TO_ONE = "one to one"  # at most one, the column is here
+    REVERSE_FOREIGN_KEY = "reverse foreign key"  # one to many, the column is there
+    REVERSE_ONE_TO_ONE = "reverse one to one"  # at most one, the column is there
+    MANY_TO_MANY = "many to many"  # through a table, either side
+
+    @property
+    def is_to_many(self) -> bool:
+        """Whether several rows may stand at the end."""
+        return self in (RelationKind.REVERSE_FOREIGN_KEY, RelationKind.MANY_TO_MANY)
+
+    @property
+    def is_forward(self) -> bool:
+        """Whether the column that refers is in the source table."""
+        return self in (RelationKind.FOREIGN_KEY, RelationKind.ONE_TO_ONE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RelationSpec:
+    """A relation as seen from `source`.
+
+    Attributes:
+        name: Its name on the source model.
+        kind: Which way it goes.
+        source: The table it starts from.
+        target: The table it leads to.
+        local: The field names in `source` that are compared ...
+        remote: ... with these field names in `target` (or, through a table, `through_local`).
+        nullable: Whether the target may be missing: the forward column is nullable, or the relation is reverse.
+        reverse: The name of the opposite relation on the target; None when it has none.
+        through: The table in between, of a many to many.
+        through_local: The fields of `through` that refer to `source`.
+        through_remote: The fields of `through` that refer to `target`.
+    """
+
+    name: str
+    kind: RelationKind
+    source: TableSpec
+    target: TableSpec
+    local: tuple[str, ...]
+    remote: tuple[str, ...]
+    nullable: bool
+    reverse: str | None = None
+    through: TableSpec | None = None
+    through_local: tuple[str, ...] = ()
+    through_remote: tuple[str, ...] = ()

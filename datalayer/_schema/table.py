@@ -1,0 +1,129 @@
+"""What a table is: the single truth that queries, migrations and checks read.
+
+A `TableSpec` is complete once every relation is resolved (`models.registry` does that). Names of constraints and
+indexes are settled here, so that models, migrations and error messages agree on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from datalayer._schema.field import FieldSpec
+from datalayer._schema.relation import RelationSpec
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueSpec:
+    """A unique constraint; `fields` are field names. `condition` (SQL) makes it a partial unique index."""
+
+    name: str
+    fields: tuple[str, ...]
+    condition: str | None = None
+    nulls_distinct: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """A CHECK constraint; `sql` is portable, or keyed by backend name. Columns are written as quoted names."""
+
+    name: str
+    sql: str | dict[str, str]
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """An index; each of `fields` is a field name, `-name` for descending. `condition` (SQL) makes it partial."""
+
+    name: str
+    fields: tuple[str, ...]
+    condition: str | None = None
+    method: str | None = None
+
+
+OnDelete = Literal["CASCADE", "RESTRICT", "SET NULL", "SET DEFAULT", "NO ACTION"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKeySpec:
+    """A foreign key constraint; `fields` are ours, `target_fields` are field names of `target` (a table name)."""
+
+    name: str
+    fields: tuple[str, ...]
+    target: str
+    target_fields: tuple[str, ...]
+    on_delete: OnDelete = "CASCADE"
+
+
+class TableSpec:
+    """A table and the model it belongs to. Compared by identity.
+
+    Attributes:
+        name: The table's name in the database.
+        model: The model's name, for messages and for the registry.
+        fields: The columns by field name, in order of declaration.
+        primary_key: The field names of the primary key.
+        unique, checks, indexes, foreign_keys: The constraints.
+        relations: Every relation by its name on the model, reverse ones included; filled when models are resolved.
+        ordering: `Meta.ordering` as field paths (`"name"`, `"-author__name"`).
+        comment: Kept in the database where it can.
+        is_managed: Whether migrations may create and change it.
+        key: A small number, unique in the process: what query shapes say instead of the table.
+        python_model: The Model class itself, opaque to the lower layers.
+    """
+
+    __slots__ = (
+        "by_column",
+        "checks",
+        "comment",
+        "fields",
+        "foreign_keys",
+        "indexes",
+        "is_managed",
+        "key",
+        "model",
+        "name",
+        "ordering",
+        "primary_key",
+        "python_model",
+        "relations",
+        "unique",
+    )
+    _count = 0
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        model: str,
+        fields: tuple[FieldSpec, ...],
+        primary_key: tuple[str, ...] = (),
+        unique: tuple[UniqueSpec, ...] = (),
+        checks: tuple[CheckSpec, ...] = (),
+        indexes: tuple[IndexSpec, ...] = (),
+        foreign_keys: tuple[ForeignKeySpec, ...] = (),
+        ordering: tuple[str, ...] = (),
+        comment: str | None = None,
+        is_managed: bool = True,
+        python_model: type | None = None,
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.fields: dict[str, FieldSpec] = {field.name: field for field in fields}
+        self.by_column: dict[str, FieldSpec] = {field.column: field for field in fields}
+        self.primary_key = primary_key
+        self.unique = unique
+        self.checks = checks
+        self.indexes = indexes
+        self.foreign_keys = foreign_keys
+        self.relations: dict[str, RelationSpec] = {}
+        self.ordering = ordering
+        self.comment = comment
+        self.is_managed = is_managed
+        self.python_model = python_model
+        TableSpec._count += 1
+        self.key = TableSpec._count
+
+    def __repr__(self) -> str:
+        return f"<TableSpec {self.name} of {self.model}>"
