@@ -1,0 +1,100 @@
+"""Conditions: what a row must satisfy. Immutable nodes with `shape` and `values`, as in `expression.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from datalayer._query.expression import Expression
+
+if TYPE_CHECKING:
+    from datalayer._query.query import Query
+
+
+class Condition:
+    """Parent of all conditions; combined with `&`, `|` and `~`."""
+
+    __slots__ = ("shape", "values")
+    shape: Hashable
+    values: tuple[object, ...]
+
+    def __and__(self, other: Condition) -> Condition:
+        return Junction("and", (self, other)) if isinstance(other, Condition) else NotImplemented
+
+    def __or__(self, other: Condition) -> Condition:
+        return Junction("or", (self, other)) if isinstance(other, Condition) else NotImplemented
+
+    def __invert__(self) -> Condition:
+        return Negation(self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a condition has no truth value of its own; combine conditions with & | ~, not and, or, not")
+
+
+class Comparison(Condition):
+    """`left lookup right`, the lookup being one of `lookup.LOOKUPS`. Order of values: left, right.
+
+    `right` is None for lookups without an operand. For `in` it is a `Value` whose one value is the whole tuple.
+    For `range` it is a `Value` whose one value is a pair. For `isnull` it is None and `lookup` is `isnull`/`notnull`.
+    `transform` is a date part (`year`, `month`, ...) taken of the left side first.
+    """
+
+    __slots__ = ("left", "lookup", "right", "transform")
+
+    def __init__(
+        self, left: Expression, lookup: str, right: Expression | None = None, *, transform: str | None = None
+    ) -> None:
+        self.left = left
+        self.lookup = lookup
+        self.right = right
+        self.transform = transform
+        if right is None:
+            self.shape = (lookup, left.shape, transform)
+            self.values = left.values
+        else:
+            self.shape = (lookup, left.shape, right.shape, transform)
+            self.values = left.values + right.values
+
+
+class Junction(Condition):
+    """Children joined by `and`, `or` or `xor`. Order of values: the children's."""
+
+    __slots__ = ("children", "connector")
+
+    def __init__(self, connector: str, children: tuple[Condition, ...]) -> None:
+        self.connector = connector
+        self.children = children
+        self.shape = (connector, *[child.shape for child in children])
+        self.values = tuple([value for child in children for value in child.values])
+
+
+class Negation(Condition):
+    """NOT, with NULL counted as "no": rows where the inner condition is not true."""
+
+    __slots__ = ("child",)
+
+    def __init__(self, child: Condition) -> None:
+        self.child = child
+        self.shape = ("not", child.shape)
+        self.values = child.values
+
+
+class ExistsCondition(Condition):
+    """Whether a query finds any row. Order of values: the query's."""
+
+    __slots__ = ("query",)
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.shape = ("exists", query.shape)
+        self.values = query.values
+
+
+class Nothing(Condition):
+    """No row at all (`none()`, `in` with an empty list): the plans send nothing for it."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.shape = "nothing"
+        self.values = ()
