@@ -1,0 +1,158 @@
+"""Every check of the project: `python3 noxfile.py NAME`, or `nox -s NAME`.
+
+Nothing but Python is needed. Where nox cannot be imported, this file makes `.venv-nox` beside itself, installs nox
+there and starts again; where the interpreter is too old, it looks for a newer one on PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+OLDEST = (3, 11)
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+def start():
+    """Start nox on this file, with whatever has to be made first."""
+    if sys.version_info < OLDEST:
+        found = next((path for v in reversed(VERSIONS) if (path := shutil.which("python" + v))), None)
+        if found is None:
+            wanted, seen = ".".join(map(str, OLDEST)), ".".join(map(str, sys.version_info[:2]))
+            sys.exit(f"error: datalayer needs Python {wanted} or newer; this is {seen}, and no newer one is on PATH")
+        sys.exit(subprocess.call([found, __file__, *sys.argv[1:]]))
+    names = sys.argv[1:]
+    if names and not names[0].startswith("-"):
+        end = names.index("--") if "--" in names else len(names)
+        names = ["--session", *names[:end], *names[end:]]
+    try:
+        sys.exit(subprocess.call([python_with_nox(), "-m", "nox", "--noxfile", __file__, *names]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def python_with_nox():
+    """The interpreter that can import nox: this one, or the one of `.venv-nox`."""
+    if has_nox(sys.executable):
+        return sys.executable
+    folder = HERE / ".venv-nox"
+    python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    if not has_nox(python):
+        print(f"nox is not installed here: making {folder.name} for it", flush=True)
+        for command in (
+            [sys.executable, "-m", "venv", "--clear", str(folder)],
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "nox>=2025.5"],
+        ):
+            if subprocess.call(command) != 0:
+                sys.exit(f"error: cannot make {folder.name}: {' '.join(command)} failed")
+    return python
+
+
+def has_nox(python):
+    """Whether that interpreter exists, starts and can import nox."""
+    try:
+        return subprocess.run([python, "-c", "import nox"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    start()
+
+import nox  # noqa: E402  (only reached when nox itself reads this file)
+
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = False
+os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+
+
+def run_tests(session):
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-n", "2", *(session.posargs or ["tests"]))
+
+
+@nox.session(name="tests")
+def tests(session):
+    """Everything on SQLite and PostgreSQL, blocking and awaiting, with the interpreter that runs nox."""
+    run_tests(session)
+
+
+for _version in VERSIONS:  # a missing interpreter is named by nox in its closing lines
+    nox.session(run_tests, name=f"tests-{_version}", python=_version)
+
+
+@nox.session
+def lint(session):
+    """ruff: rules and layout."""
+    session.install("ruff>=0.12")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session):
+    """mypy --strict and pyright, over the package."""
+    session.install("-e", ".[dev]")
+    session.run("mypy", "--strict", "datalayer")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session):
+    """The documentation as a web site, in site/."""
+    session.install("-e", ".[docs]")
+    session.run("zensical", "build", "--clean")
+
+
+def build_into(session, folder):
+    """Build wheel and sdist into `folder`; their two paths."""
+    session.install("build")
+    session.run("python", "-m", "build", "--outdir", str(folder), silent=True)
+    return next(Path(folder).glob("*.whl")), next(Path(folder).glob("*.tar.gz"))
+
+
+@nox.session
+def build(session):
+    """Wheel and sdist, each installed elsewhere: startproject, and that project's own tests."""
+    work = Path(tempfile.mkdtemp(prefix="datalayer-build-"))
+    for package in build_into(session, work / "dist"):
+        place = work / package.suffix.lstrip(".")
+        session.run("python", "-m", "venv", str(place / "venv"))
+        binaries = place / "venv" / ("Scripts" if os.name == "nt" else "bin")
+        python = str(binaries / "python")
+        session.run(python, "-m", "pip", "install", "--quiet", str(package), external=True)
+        for name, flags in (("shop", []), ("tiny", ["--minimal"])):
+            session.run(str(binaries / "datalayer"), "startproject", name, str(place / name), *flags, external=True)
+            with session.chdir(place / name):
+                session.run(python, "-m", "pip", "install", "--quiet", "-e", ".[dev]", external=True)
+                session.run(str(binaries / "datalayer"), "migrate", external=True)
+                session.run(python, "-m", "pytest", "-q", external=True)
+    shutil.rmtree(work)
+
+
+@nox.session
+def demo(session):
+    """What a new user does, from the built wheel, with real data, on SQLite and PostgreSQL."""
+    script = HERE / "benchmarks" / "demo.py"
+    if not script.exists():
+        session.error("the demo is not written yet")
+    work = Path(tempfile.mkdtemp(prefix="datalayer-demo-"))
+    wheel, _ = build_into(session, work / "dist")
+    session.run("python", str(script), str(wheel), str(work))
+    shutil.rmtree(work)
+
+
+@nox.session
+def bench(session):
+    """Numbers against the raw drivers; not part of the tests."""
+    script = HERE / "benchmarks" / "run.py"
+    if not script.exists():
+        session.error("the benchmarks are not written yet")
+    session.install("-e", ".[dev]")
+    session.run("python", str(script), *session.posargs)

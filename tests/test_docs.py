@@ -1,0 +1,63 @@
+"""Every ```python block of README.md and docs/ runs; each page in a process and an empty folder of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+RUNNER = """
+import ast, asyncio, inspect, json, sys, types
+
+page = types.ModuleType("page")
+sys.modules["page"] = page
+with asyncio.Runner() as runner:
+    for name, source in json.load(sys.stdin):
+        code = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = eval(code, vars(page))
+        if inspect.iscoroutine(result):
+            async def wait(it=result):
+                return await it
+            runner.run(wait())
+"""
+
+
+def blocks(text: str, name: str) -> list[tuple[str, str]]:
+    """The python blocks of a page, each padded so that a traceback shows the line of the page."""
+    found = []
+    for match in BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        found.append((name, "\n" * line + match.group(1)))
+    return found
+
+
+def run(text: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    import json
+
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUNNER],
+        input=json.dumps(blocks(text, name)),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_page_runs(page: Path, tmp_path: Path) -> None:
+    done = run(page.read_text("utf-8"), page.name, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_runner_sees_a_failing_block(tmp_path: Path) -> None:
+    page = "words\n\n```python\na = 1\n```\n\n```python\nimport asyncio\nawait asyncio.sleep(0)\nassert a == 2\n```\n"
+    done = run(page, "page.md", tmp_path)
+    assert done.returncode == 1
+    assert 'page.md", line 10' in done.stderr

@@ -1,0 +1,26 @@
+"""`import datalayer` and `datalayer --help` do not pay for what they do not use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("sqlalchemy", "alembic", "psycopg", "psycopg_pool")
+
+
+def loaded_after(code: str) -> set[str]:
+    """Which heavy packages a fresh interpreter has loaded after `code`."""
+    script = f"import sys\n{code}\nprint(' '.join(sys.modules), file=sys.__stderr__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stderr.split()) & set(HEAVY)
+
+
+@pytest.mark.parametrize("code", ["import datalayer"])
+def test_heavy_packages_come_late(code: str) -> None:
+    assert loaded_after(code) == set()
+
+
+def test_the_guard_sees_them() -> None:
+    assert loaded_after("import alembic") >= {"alembic", "sqlalchemy"}
