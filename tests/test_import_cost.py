@@ -17,7 +17,7 @@ def loaded_after(code: str) -> set[str]:
     return set(done.stderr.split()) & set(HEAVY)
 
 
-@pytest.mark.parametrize("code", ["import datalayer"])
+@pytest.mark.parametrize("code", ["import datalayer", "from datalayer.cli.app import main; main(['--help'])"])
 def test_heavy_packages_come_late(code: str) -> None:
     assert loaded_after(code) == set()
 

@@ -1,0 +1,115 @@
+"""The `datalayer` command and its exit codes.
+
+    0  done
+    1  it failed, or `--check` found work to do: one line on stderr
+    2  the command line itself is wrong
+    3  a question only a person can answer, and no terminal to ask on
+    130  Ctrl-C
+
+`--traceback`, anywhere on the line, shows where an error came from. Commands import what they need when they run,
+so that `datalayer --help` stays fast.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback as tracebacks
+from collections.abc import Sequence
+
+import typer
+
+from datalayer.cli import database, inspect, output, project, shell
+from datalayer.errors import DatalayerError, UnansweredQuestion, nearest
+
+DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED = 0, 1, 2, 3, 130
+
+# typer carries its own copy of click in newer releases: its usage errors are reached through a name typer exports.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="datalayer",
+    help="Settings, pools, models and migrations. `--traceback`, anywhere, shows where an error came from.",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (project, database, inspect, shell):
+    for command in module.COMMANDS:
+        app.command(command.__name__)(command)
+
+
+@app.callback(invoke_without_command=True)
+def root(context: typer.Context, version: bool = typer.Option(False, "--version", help="Show the version.")) -> None:
+    """Show the version, or the help when nothing was asked."""
+    if version:
+        output.say(f"datalayer {installed_version()}")
+    elif context.invoked_subcommand is None:
+        output.say(context.get_help())
+
+
+def installed_version() -> str:
+    """The version of the installed package, and `unknown` for a bare checkout."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("datalayer")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        argv: The arguments after the program's name; those of this process by default.
+
+    Returns:
+        The exit code.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = [word for word in given if word != "--traceback"]
+    try:
+        result = typer.main.get_command(app).main(arguments, prog_name="datalayer", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        output.error("interrupted; nothing more was done")
+        return INTERRUPTED
+    except BrokenPipeError:  # `datalayer ... | head` went away: there is nobody left to tell
+        sys.stderr.close()
+        return FAILED
+    except Exception as error:
+        if len(arguments) < len(given):
+            tracebacks.print_exception(error)
+        output.error(in_words(error, arguments))
+        return exit_code(error)
+    return result if isinstance(result, int) else DONE
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that tells a script what kind of error it was."""
+    if isinstance(error, UnansweredQuestion):
+        return UNANSWERED
+    return WRONG_USE if isinstance(error, UsageError) else FAILED
+
+
+def in_words(error: Exception, arguments: Sequence[str]) -> str:
+    """One line about an error; for an unknown command, with the commands there are."""
+    if isinstance(error, UsageError):
+        names = command_names()
+        asked = next((word for word in arguments if not word.startswith("-")), "")
+        if asked and asked not in names:
+            return f"unknown command {asked!r}{nearest(asked, names)}; the commands are {', '.join(names)}"
+        return lowered(str(getattr(error, "message", "") or getattr(error, "format_message", lambda: error)()))
+    if isinstance(error, (DatalayerError, OSError)):
+        return str(error)
+    return f"{type(error).__name__}: {error} (--traceback shows where it came from)"
+
+
+def lowered(text: str) -> str:
+    """The text of a usage error as the rest of datalayer writes errors."""
+    return (text[:1].lower() + text[1:]).rstrip(".")
+
+
+def command_names() -> list[str]:
+    """The names of all commands, sorted."""
+    return sorted(command.__name__ for module in (project, database, inspect, shell) for command in module.COMMANDS)

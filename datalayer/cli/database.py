@@ -1,0 +1,90 @@
+"""The commands about migrations; the work is done by `datalayer.migrations.commands`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+
+from datalayer.cli import output
+from datalayer.cli.here import enter_project
+
+
+def makemigrations(
+    name: str | None = typer.Argument(None, help="What the migration is called; taken from the changes by default."),
+    check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 when the models have changed."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show what would be written."),
+    empty: bool = typer.Option(False, "--empty", help="Write a migration without operations."),
+    default: list[str] = typer.Option([], metavar="TABLE.COLUMN=VALUE", help="A value for the rows that exist."),
+    rename: list[str] = typer.Option([], metavar="OLD:NEW", help="A table or column that was renamed."),
+) -> int:
+    """Write what changed in the models as a new migration."""
+    enter_project()
+    from datalayer.migrations import commands
+
+    return show(
+        commands.makemigrations(name, check=check, dry_run=dry_run, empty=empty, default=default, rename=rename)
+    )
+
+
+def migrate(
+    target: str | None = typer.Argument(None, help="A migration's number or name, or `zero`; the newest by default."),
+    database: str = typer.Option("default", help="The alias of the database."),
+    plan: bool = typer.Option(False, "--plan", help="Show what would run, and run nothing."),
+    fake: bool = typer.Option(False, "--fake", help="Record the migrations as applied without running them."),
+    sql: bool = typer.Option(False, "--sql", help="Print the SQL, and run nothing."),
+    check: bool = typer.Option(False, "--check", help="Run nothing; exit 1 when migrations are left to apply."),
+) -> int:
+    """Bring the database to the newest migration, or forwards or backwards to a target."""
+    enter_project()
+    from datalayer.migrations import commands
+
+    return show(commands.migrate(target, plan=plan, fake=fake, sql=sql, check=check, alias=database))
+
+
+def showmigrations() -> int:
+    """List the migrations, with those that are applied."""
+    enter_project()
+    from datalayer.migrations import commands
+
+    return show(commands.showmigrations())
+
+
+def sqlmigrate(
+    target: str = typer.Argument(help="A migration's number or name."),
+    backwards: bool = typer.Option(False, "--backwards", help="The SQL that takes it back."),
+) -> int:
+    """Print the SQL of one migration."""
+    enter_project()
+    from datalayer.migrations import commands
+
+    return show(commands.sqlmigrate(target, backwards))
+
+
+def check() -> int:
+    """Check settings, models and migrations without changing anything."""
+    enter_project()
+    from datalayer.migrations import commands
+
+    return show(commands.check())
+
+
+def show(result: Any) -> int:
+    """Print what a migration command returned.
+
+    Returns:
+        The exit code: that of the result where it has one.
+    """
+    lines = getattr(result, "lines", result)
+    if isinstance(lines, str):
+        output.say(lines.rstrip("\n"))
+    elif isinstance(lines, Iterable):
+        for line in lines:
+            output.say(str(line))
+    sys.stdout.flush()
+    return int(getattr(result, "exit_code", 0))
+
+
+COMMANDS = (makemigrations, migrate, showmigrations, sqlmigrate, check)

@@ -1,0 +1,17 @@
+"""Commands that show and change nothing."""
+
+from __future__ import annotations
+
+from datalayer.cli import output
+from datalayer.cli.here import enter_project
+
+
+def settings() -> None:
+    """Show every setting in force and where it came from; passwords stay hidden."""
+    enter_project()
+    from datalayer.conf import effective
+
+    output.table(("setting", "value", "origin"), [(row.key, str(row.value), row.origin) for row in effective()])
+
+
+COMMANDS = (settings,)

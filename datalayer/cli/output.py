@@ -1,0 +1,44 @@
+"""Everything the command line prints: results on stdout, one-line errors on stderr.
+
+Only this module writes to the terminal. rich is imported when a table is printed, not before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+
+def say(text: str = "") -> None:
+    """Print one result, as it is: what a pipe reads is what was meant."""
+    sys.stdout.write(f"{text}\n")
+
+
+def note(text: str) -> None:
+    """Print a remark that is no result, on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def error(text: str) -> None:
+    """Print what went wrong as one line on stderr, in red on a terminal."""
+    line = f"error: {' '.join(text.split()) or 'no message'}"
+    sys.stderr.write(f"\x1b[31m{line}\x1b[0m\n" if sys.stderr.isatty() else f"{line}\n")
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headings: a drawn table on a terminal, tab-separated lines in a pipe."""
+    found = [list(row) for row in rows]
+    if not sys.stdout.isatty():
+        for row in found:
+            say("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        drawn.add_column(heading, overflow="fold")
+    for row in found:
+        drawn.add_row(*(Text(cell) for cell in row))  # Text: a value in brackets is no markup
+    Console().print(drawn)

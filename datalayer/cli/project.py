@@ -1,0 +1,154 @@
+"""`startproject` and `startapp`: the bundled template, rendered into a folder.
+
+Everything is rendered and checked before the first file is written; where writing fails half-way, what was
+written is taken away again.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+
+from datalayer.cli import output
+from datalayer.errors import DatalayerError
+
+TAKEN = frozenset({"datalayer", "migrations", "noxfile", "test", "tests"})  # names the template itself uses
+SERVICE_FILES = frozenset({"project/service.py", "tests/test_service.py"})  # left out by --minimal
+
+
+def startproject(
+    name: str = typer.Argument(help="The project's name: a Python identifier."),
+    folder: Path | None = typer.Argument(None, help="Where to put it; ./NAME by default.", show_default=False),
+    minimal: bool = typer.Option(False, "--minimal", help="Leave the HTTP service out."),
+) -> None:
+    """Start a project: models, migrations, a service and tests that are green as they stand."""
+    target = (folder or Path(name)).absolute()
+    check_name(name, target)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DatalayerError(f"cannot start {name!r} in {target}: it is not an empty folder; name another one")
+    write(target, rendered(template_folder() / "project", name, service=not minimal))
+    shown = folder or Path(name)
+    output.say(f"started {name} in {shown}; next:")
+    run = f"python -m {name}" if not minimal else f"python -m {name}.report"
+    for line in (f"cd {shown}", "pip install -e '.[dev]'", "datalayer migrate", "pytest", run):
+        output.say(f"  {line}")
+
+
+def startapp(name: str = typer.Argument(help="The app's name: a Python identifier.")) -> None:
+    """Add a package with models to the project in this folder."""
+    here = Path.cwd()
+    target = here / name
+    check_name(name, target)
+    if target.exists():
+        raise DatalayerError(f"cannot start app {name!r}: {name} exists here; name another one")
+    write(target, rendered(template_folder() / "app", name, service=False))
+    output.say(f"started app {name}")
+    if not register(here / "datalayer.toml", f"{name}.models"):
+        output.say(f'  add "{name}.models" to `models` in datalayer.toml')
+    output.say("  datalayer makemigrations")
+
+
+def check_name(name: str, target: Path) -> None:
+    """Refuse a name that Python could not import, or that would hide a module that is already there.
+
+    Raises:
+        DatalayerError: The name is no identifier, a keyword, or taken.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name):
+        near = re.sub(r"\W+", "_", name).strip("_").lower()
+        hint = f"; did you mean {near!r}?" if near.isidentifier() and not keyword.iskeyword(near) else ""
+        raise DatalayerError(f"{name!r} is no name for a Python package: letters, digits and underscores{hint}")
+    if name in sys.stdlib_module_names:
+        raise DatalayerError(f"{name!r} would hide a module of Python's standard library; choose another name")
+    if name in TAKEN:
+        raise DatalayerError(f"{name!r} is a name every project uses itself; choose another name")
+    if is_installed(name, target):
+        raise DatalayerError(f"{name!r} would hide an installed module of that name; choose another name")
+
+
+def is_installed(name: str, target: Path) -> bool:
+    """Whether `import name` finds something other than what lies around the target folder."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    if spec is None:
+        return False
+    places = [Path(place).resolve() for place in spec.submodule_search_locations or ()]
+    around = {target.resolve(), target.resolve() / name, (Path.cwd() / name).resolve()}
+    return not places or not set(places) <= around
+
+
+def template_folder() -> Path:
+    """Where the template lies: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for place in (package / "app_template", package.parent / "app_template"):
+        if (place / "project").is_dir():
+            return place
+    raise DatalayerError("the app template is missing from this installation; install datalayer again")
+
+
+def rendered(template: Path, name: str, *, service: bool) -> dict[Path, str]:
+    """Every file of a template, as relative path and text.
+
+    A folder called `project` or `app` gets the name, and a leading `dot-` becomes a dot.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    engine = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
+    found: dict[Path, str] = {}
+    for source in sorted(template.rglob("*")):
+        relative = source.relative_to(template)
+        if source.is_dir() or "__pycache__" in relative.parts:
+            continue
+        if not service and relative.as_posix() in SERVICE_FILES:
+            continue
+        parts = [name if part == "project" else re.sub(r"^dot-", ".", part) for part in relative.parts]
+        text = engine.from_string(source.read_text("utf-8")).render(name=name, title=titled(name), service=service)
+        found[Path(*parts)] = text
+    return found
+
+
+def titled(name: str) -> str:
+    """A package name as words: `book_shop` is `Book shop`."""
+    return name.replace("_", " ").strip().capitalize()
+
+
+def write(target: Path, files: Mapping[Path, str]) -> None:
+    """Write all files below `target`, or none."""
+    existed = target.exists()
+    try:
+        for relative, text in files.items():
+            place = target / relative
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, "utf-8")
+    except BaseException:  # Ctrl-C included: no half project stays behind
+        for child in target.iterdir() if target.is_dir() else ():
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+        if not existed and target.is_dir():
+            target.rmdir()
+        raise
+
+
+def register(file: Path, module: str) -> bool:
+    """Add a module to `models` in the project's file; False where that is left to the reader."""
+    if not file.is_file():
+        return False
+    text = file.read_text("utf-8")
+    found = re.search(r"^models = \[(?P<names>[^\]\n]*)\]", text, re.MULTILINE)
+    if found is None:
+        return False
+    names = [part for part in (item.strip() for item in found["names"].split(",")) if part]
+    line = "models = [" + ", ".join([*names, f'"{module}"']) + "]"
+    file.write_text(text[: found.start()] + line + text[found.end() :], "utf-8")
+    return True
+
+
+COMMANDS = (startproject, startapp)

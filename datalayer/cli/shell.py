@@ -1,0 +1,75 @@
+"""`shell` and `dbshell`: Python with the models at hand, and the database's own client."""
+
+from __future__ import annotations
+
+import code
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from datalayer.cli.here import enter_project, model_modules
+from datalayer.conf.url import DatabaseUrl
+from datalayer.errors import DatalayerError
+
+
+def shell(
+    command: str | None = typer.Option(None, "--command", "-c", help="Run this instead of asking for lines."),
+) -> None:
+    """Open a Python shell with every model imported."""
+    names = shell_names()
+    if command is not None:
+        exec(compile(command, "<command>", "exec"), names)
+    elif not sys.stdin.isatty():
+        exec(compile(sys.stdin.read(), "<stdin>", "exec"), names)
+    else:
+        models = sorted(name for name in names if not name.startswith("_"))
+        code.interact(banner=f"imported: {', '.join(models)}", local=names, exitmsg="")
+
+
+def shell_names() -> dict[str, Any]:
+    """What a shell starts with: the face of datalayer, and every model of the project."""
+    project = enter_project()
+    import datalayer
+    from datalayer.models import Model
+
+    names: dict[str, Any] = {"__name__": "__console__", "datalayer": datalayer, "settings": project}
+    names.update({name: getattr(datalayer, name) for name in ("atomic", "pools") if hasattr(datalayer, name)})
+    for module in model_modules(project):
+        found = {n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Model)}
+        names.update({n: v for n, v in found.items() if v.__module__.startswith(module.__name__)})
+    return names
+
+
+def dbshell(database: str = typer.Argument("default", help="The alias of the database.")) -> None:
+    """Open the database's own client: psql or sqlite3."""
+    words, environment = client(enter_project().databases[database].url)
+    program = shutil.which(words[0])
+    if program is None:
+        raise DatalayerError(f"dbshell runs {words[0]!r}, and there is none on PATH; install it")
+    sys.stdout.flush()
+    os.execve(program, words, {**os.environ, **environment})
+
+
+def client(url: DatabaseUrl) -> tuple[list[str], Mapping[str, str]]:
+    """The command line of a database's client and the variables it needs; the password is in the latter only.
+
+    Raises:
+        DatalayerError: A database in memory has nothing another program could open.
+    """
+    if url.backend == "sqlite":
+        if url.is_memory:
+            raise DatalayerError("dbshell cannot open a database in memory: only this process sees it")
+        return ["sqlite3", url.database], {}
+    variables = {"PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.user, "PGDATABASE": url.database or None}
+    found = {name: str(value) for name, value in variables.items() if value is not None}
+    found |= {f"PG{name.upper()}": value for name, value in url.options.items() if name.startswith(("ssl", "target_"))}
+    if url.password is not None:
+        found["PGPASSWORD"] = url.password.get_secret_value()
+    return ["psql"], found
+
+
+COMMANDS = (shell, dbshell)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from datalayer import errors
+from datalayer.cli import app, output, project
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert [name for name in app.command_names() if name not in shown] == []
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main([]) == 0
+    assert "startproject" in capsys.readouterr().out
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("datalayer ")
+
+
+def test_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["makemigration"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: unknown command 'makemigration'; did you mean 'makemigrations'?")
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", [["startproject"], ["startproject", "shop", "--minimul"], ["migrate", "a", "b"]])
+def test_wrong_use_is_one_line_and_exit_code_two(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(line) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UnansweredQuestion("is it a rename"), 3),
+        (errors.MigrationError("two heads"), 1),
+        (ValueError("a bug"), 1),
+    ],
+)
+def test_exit_codes(error: Exception, code: int) -> None:
+    assert app.exit_code(error) == code
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_traceback_may_stand_anywhere(place: int, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["startproject", "class"]
+    line.insert(place, "--traceback")
+    assert app.main(line) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert "\nerror: 'class' is no name" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("my-shop", "did you mean 'my_shop'?"),
+        ("2shop", "no name for a Python package"),
+        ("class", "no name for a Python package"),
+        ("json", "standard library"),
+        ("pydantic", "an installed module"),
+        ("datalayer", "every project uses"),
+        ("tests", "every project uses"),
+        ("../shop", "no name for a Python package"),
+    ],
+)
+def test_bad_project_names_are_refused(
+    name: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(["startproject", name]) == 1
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_is_not_empty_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "mine.txt").write_text("mine")
+    assert app.main(["startproject", "shop"]) == 1
+    assert "is not an empty folder" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "shop").iterdir()] == ["mine.txt"]
+
+
+def test_half_written_project_is_taken_away(tmp_path: Path) -> None:
+    files = {Path("a/b.py"): "1", Path("a/b.py/c.py"): "a file is no folder"}
+    with pytest.raises(OSError, match=r"b\.py"):
+        project.write(tmp_path / "shop", files)
+    assert not (tmp_path / "shop").exists()
+
+
+def test_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    output.error("one\n  two")
+    assert capsys.readouterr().err == "error: one two\n"
+
+
+def test_table_in_a_pipe_is_tab_separated(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(("key", "value"), [("a", "[b]")])
+    assert capsys.readouterr().out == "a\t[b]\n"
