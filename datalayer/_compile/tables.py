@@ -1,0 +1,251 @@
+"""Turns a `TableSpec` into a `sqlalchemy.Table`: the only place that constructs tables from models."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import json
+import uuid
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, DropConstraint, DropTable
+from sqlalchemy.sql.ddl import sort_tables_and_constraints
+
+from datalayer._compile import types
+from datalayer._schema.field import UNSET, ColumnType, DatabaseDefault, FieldSpec, Kind
+from datalayer._schema.names import constraint_name
+from datalayer._schema.table import IndexSpec, TableSpec
+
+Backend: TypeAlias = Literal["sqlite", "postgresql"]
+
+# "named" keeps a percent sign single: these statements are text to read or to run without values.
+DIALECTS: dict[str, sa.Dialect] = {
+    "sqlite": sqlite.dialect(paramstyle="named"),
+    "postgresql": postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
+}
+
+_SIMPLE: dict[Kind, type[sa.types.TypeEngine[Any]]] = {
+    Kind.SMALL_INTEGER: types.SmallInteger,
+    Kind.INTEGER: types.Integer,
+    Kind.BIG_INTEGER: types.BigInteger,
+    Kind.FLOAT: types.Float,
+    Kind.BOOLEAN: types.Boolean,
+    Kind.TEXT: types.Text,
+    Kind.BYTES: types.Bytes,
+    Kind.DATE: types.Date,
+    Kind.TIME: types.Time,
+    Kind.DATETIME: types.DateTime,
+    Kind.NAIVE_DATETIME: types.NaiveDateTime,
+    Kind.DURATION: types.Duration,
+    Kind.UUID: types.Uuid,
+    Kind.JSON: types.Json,
+    Kind.INET: types.Inet,
+}
+
+
+def sql_type(column_type: ColumnType, backend: Backend | None = None) -> sa.types.TypeEngine[Any]:
+    """The SQLAlchemy type of a column; the same object serves every backend."""
+    kind = column_type.kind
+    if kind is Kind.STRING:
+        return types.String(column_type.length) if column_type.length else types.Text()
+    if kind is Kind.DECIMAL:
+        return types.Decimal(column_type.precision, column_type.scale)
+    if kind is Kind.ENUM:
+        if column_type.choices and all(isinstance(choice, int) for choice in column_type.choices):
+            small = all(-(2**31) <= int(choice) < 2**31 for choice in column_type.choices)
+            return types.Integer() if small else types.BigInteger()
+        longest = max((len(str(choice)) for choice in column_type.choices), default=0)
+        return types.String(max(column_type.length or 0, longest) or None)
+    return _SIMPLE[kind]()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def literal_sql(value: object, column_type: ColumnType | None = None) -> types.BackendSql:
+    """A plain Python value as SQL text.
+
+    Raises:
+        TypeError: The value is of a type that has no SQL literal.
+    """
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if column_type is not None and column_type.kind is Kind.JSON:
+        return types.sql(_quoted(value if isinstance(value, str) and column_type.to_json else json.dumps(value)))
+    if value is None:
+        return types.sql("NULL")
+    if isinstance(value, bool):
+        return types.sql(sqlite=str(int(value)), postgresql=str(value).lower())
+    if isinstance(value, int | float):
+        return types.sql(str(value))
+    if isinstance(value, decimal.Decimal):
+        as_text = column_type is None or (column_type.precision or 99) > types.LONGEST_SQLITE_DECIMAL
+        return types.sql(sqlite=_quoted(f"{value:f}") if as_text else f"{value:f}", postgresql=f"{value:f}")
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is None:
+            return types.sql(_quoted(value.isoformat(" ", "microseconds")))
+        moment = value.astimezone(datetime.UTC)
+        return types.sql(
+            sqlite=_quoted(moment.replace(tzinfo=None).isoformat(" ", "microseconds")),
+            postgresql=_quoted(moment.isoformat(" ", "microseconds")),
+        )
+    if isinstance(value, datetime.timedelta):
+        micros = (value.days * 86_400 + value.seconds) * 1_000_000 + value.microseconds
+        return types.sql(sqlite=str(micros), postgresql=_quoted(f"{micros} microseconds"))
+    if isinstance(value, datetime.time):
+        return types.sql(_quoted(value.isoformat("microseconds")))
+    if isinstance(value, datetime.date):
+        return types.sql(_quoted(value.isoformat()))
+    if isinstance(value, bytes):
+        return types.sql(sqlite=f"X'{value.hex()}'", postgresql=f"'\\x{value.hex()}'")
+    if isinstance(value, str | uuid.UUID) or type(value).__module__ == "ipaddress":
+        return types.sql(_quoted(str(value)))
+    raise TypeError(f"a value of type {type(value).__name__} has no SQL literal; give the default as SQL instead")
+
+
+def _per_backend(text: str | dict[str, str]) -> types.BackendSql | None:
+    if isinstance(text, str):
+        return types.sql(text)
+    if not text:
+        return None
+    any_text = next(iter(text.values()))
+    return types.sql(sqlite=text.get("sqlite", any_text), postgresql=text.get("postgresql", any_text))
+
+
+def default_sql(default: DatabaseDefault | None, column_type: ColumnType) -> types.BackendSql | None:
+    """The DEFAULT of a column as SQL text."""
+    if default is None:
+        return None
+    if default.sql is not None:
+        return _per_backend(default.sql)
+    return None if default.literal is UNSET else literal_sql(default.literal, column_type)
+
+
+def _column(field: FieldSpec) -> sa.Column[Any]:
+    parts: list[Any] = []
+    if field.is_identity:
+        parts.append(sa.Identity())
+    if field.generated is not None:
+        parts.append(sa.Computed(types.sql(field.generated), persisted=True))
+    return sa.Column(
+        field.column,
+        sql_type(field.type),
+        *parts,
+        nullable=field.nullable and not field.is_primary_key,
+        autoincrement=field.is_identity,
+        server_default=default_sql(field.db_default, field.type) if field.generated is None else None,
+        comment=field.comment,
+    )
+
+
+def _index(table: TableSpec, spec: IndexSpec, unique: bool = False) -> sa.Index:
+    parts: list[Any] = []
+    for name in spec.fields:
+        column = table.fields[name.removeprefix("-")].column
+        parts.append(sa.text(f'"{column}" DESC') if name.startswith("-") else column)
+    options: dict[str, Any] = {}
+    if spec.condition is not None:
+        where = types.sql(spec.condition)
+        options.update(postgresql_where=where, sqlite_where=where)
+    if spec.method is not None:
+        options["postgresql_using"] = spec.method
+    return sa.Index(spec.name, *parts, unique=unique, **options)
+
+
+def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpec]) -> sa.Table:
+    """Adds one table to `metadata`; `tables` are all of them by name, for the columns foreign keys refer to."""
+
+    def columns(names: Iterable[str]) -> list[str]:
+        return [table.fields[name].column for name in names]
+
+    parts: list[Any] = [_column(field) for field in table.fields.values()]
+    if table.primary_key:
+        name = constraint_name("pk", table.name, ())
+        parts.append(sa.PrimaryKeyConstraint(*columns(table.primary_key), name=name))
+    for unique in table.unique:
+        if unique.condition is None:
+            options: dict[str, Any] = {} if unique.nulls_distinct else {"postgresql_nulls_not_distinct": True}
+            parts.append(sa.UniqueConstraint(*columns(unique.fields), name=unique.name, **options))
+    for check in table.checks:
+        text = _per_backend(check.sql)
+        if text is not None:
+            parts.append(sa.CheckConstraint(text, name=check.name))
+    for key in table.foreign_keys:
+        target = tables.get(key.target)
+        names = [target.fields[name].column if target else name for name in key.target_fields]
+        remote = [f"{key.target}.{name}" for name in names]
+        on_delete = None if key.on_delete == "NO ACTION" else key.on_delete
+        parts.append(sa.ForeignKeyConstraint(columns(key.fields), remote, name=key.name, ondelete=on_delete))
+    for spec in table.indexes:
+        parts.append(_index(table, spec))
+    for unique in table.unique:
+        if unique.condition is not None:
+            parts.append(_index(table, IndexSpec(unique.name, unique.fields, unique.condition), unique=True))
+    numbered = any(field.is_identity for field in table.fields.values())
+    return sa.Table(table.name, metadata, *parts, comment=table.comment, sqlite_autoincrement=numbered)
+
+
+def to_metadata(tables: Iterable[TableSpec], backend: Backend | None = None) -> sa.MetaData:
+    """All tables as SQLAlchemy knows them; the same for every backend, so `backend` may be left out."""
+    by_name = {table.name: table for table in tables}
+    metadata = sa.MetaData()
+    for table in by_name.values():
+        to_table(table, metadata, by_name)
+    return metadata
+
+
+def _text(element: sa.schema.ExecutableDDLElement, backend: Backend) -> str:
+    return str(element.compile(dialect=DIALECTS[backend])).strip()
+
+
+def in_order(metadata: sa.MetaData) -> list[tuple[sa.Table | None, list[sa.ForeignKeyConstraint]]]:
+    """The tables, those that are referred to first, with the foreign keys that fit in them; the rest comes last."""
+    found = sort_tables_and_constraints(list(metadata.tables.values()))  # type: ignore[no-untyped-call]
+    return [(table, list(keys)) for table, keys in found]
+
+
+def create_all_statements(tables: Iterable[TableSpec], backend: Backend) -> list[str]:
+    """The statements that create the tables in an empty database, in an order that works.
+
+    Foreign keys that go in a circle come last on PostgreSQL; SQLite takes them in the table. A percent sign is
+    written once: run the statements without values.
+    """
+    metadata = to_metadata(tables, backend)
+    statements: list[str] = []
+    late: list[str] = []
+    for table, keys in in_order(metadata):
+        if table is None:
+            if backend != "sqlite":
+                late += [_text(AddConstraint(key), backend) for key in keys]
+            continue
+        inline = None if backend == "sqlite" else keys
+        statements.append(_text(CreateTable(table, include_foreign_key_constraints=inline), backend))
+        ordered = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [_text(CreateIndex(index), backend) for index in ordered]
+    return statements + late
+
+
+def drop_all_statements(tables: Iterable[TableSpec], backend: Backend) -> list[str]:
+    """The statements that drop the tables, those that refer before those that are referred to.
+
+    Tables that are missing are no error. On SQLite the first and last statement switch foreign keys off and on,
+    which has an effect outside a transaction only.
+    """
+    metadata = to_metadata(tables, backend)
+    drops: list[str] = []
+    first: list[str] = []
+    for table, keys in reversed(in_order(metadata)):
+        if table is not None:
+            drops.append(_text(DropTable(table, if_exists=True), backend))
+        elif backend != "sqlite":
+            for key in keys:
+                text = _text(DropConstraint(key, if_exists=True), backend)
+                first.append(text.replace("ALTER TABLE ", "ALTER TABLE IF EXISTS ", 1))
+    if backend == "sqlite":
+        return ["PRAGMA foreign_keys=OFF", *drops, "PRAGMA foreign_keys=ON"]
+    return first + drops

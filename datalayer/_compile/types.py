@@ -1,0 +1,196 @@
+"""Column types that mean the same on every backend, and SQL text that may differ between them.
+
+Migration files use these names (`datalayer.migrations.types` hands them out), so one file runs on SQLite and on
+PostgreSQL. Each type writes itself for both; its `repr` is what makemigrations writes down.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import UserDefinedType
+
+# SQLite numbers rows by itself only in a column declared INTEGER, and its integers all have 64 bits.
+
+
+class SmallInteger(sa.SmallInteger):
+    """A whole number of 16 bits."""
+
+
+class Integer(sa.Integer):
+    """A whole number of 32 bits."""
+
+
+class BigInteger(sa.BigInteger):
+    """A whole number of 64 bits."""
+
+
+class Float(sa.Double[float]):
+    """A floating point number of double precision."""
+
+
+class Decimal(sa.Numeric[Any]):
+    """An exact decimal number.
+
+    SQLite keeps 15 digits exactly as numbers; longer ones are kept as text, because its 64 bit floats would round.
+    """
+
+    def __init__(self, precision: int | None = None, scale: int | None = None) -> None:
+        super().__init__(precision, scale)
+
+
+class Boolean(sa.Boolean):
+    """True or false."""
+
+
+class String(sa.String):
+    """Text of at most `length` characters."""
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+
+
+class Text(sa.Text):
+    """Text of any length."""
+
+
+class Bytes(sa.LargeBinary):
+    """Bytes of any length."""
+
+
+class Date(sa.Date):
+    """A day."""
+
+
+class Time(sa.Time):
+    """A time of day."""
+
+
+class DateTime(sa.DateTime):
+    """A moment in time, kept in UTC."""
+
+    def __init__(self) -> None:
+        super().__init__(timezone=True)
+
+
+class NaiveDateTime(sa.DateTime):
+    """A day and a time of day without a time zone."""
+
+    def __init__(self) -> None:
+        super().__init__(timezone=False)
+
+
+class Duration(UserDefinedType[Any]):
+    """A length of time; SQLite keeps it in microseconds."""
+
+    cache_ok = True
+
+
+class Uuid(sa.Uuid[uuid.UUID]):
+    """A UUID; SQLite keeps its canonical text."""
+
+    def __init__(self) -> None:
+        super().__init__(as_uuid=True)
+
+
+class Json(sa.JSON):
+    """JSON; `jsonb` on PostgreSQL and text on SQLite."""
+
+
+class Inet(UserDefinedType[Any]):
+    """An IP address or network."""
+
+    cache_ok = True
+
+
+PORTABLE: tuple[type[sa.types.TypeEngine[Any]], ...] = (
+    SmallInteger, Integer, BigInteger, Float, Decimal, Boolean, String, Text, Bytes, Date, Time, DateTime,
+    NaiveDateTime, Duration, Uuid, Json, Inet,
+)  # fmt: skip
+
+_FIXED: dict[type, tuple[str, str]] = {
+    SmallInteger: ("INTEGER", "SMALLINT"),
+    Integer: ("INTEGER", "INTEGER"),
+    BigInteger: ("INTEGER", "BIGINT"),
+    Float: ("DOUBLE", "DOUBLE PRECISION"),
+    Boolean: ("BOOLEAN", "BOOLEAN"),
+    Text: ("TEXT", "TEXT"),
+    Bytes: ("BLOB", "BYTEA"),
+    Date: ("DATE", "DATE"),
+    Time: ("TIME", "TIME WITHOUT TIME ZONE"),
+    DateTime: ("DATETIME", "TIMESTAMP WITH TIME ZONE"),
+    NaiveDateTime: ("TIMESTAMP", "TIMESTAMP WITHOUT TIME ZONE"),
+    Duration: ("BIGINT", "INTERVAL"),
+    Uuid: ("CHAR(36)", "UUID"),
+    Json: ("TEXT", "JSONB"),
+    Inet: ("TEXT", "INET"),
+}
+
+
+def _register(kind: type, sqlite: str, postgresql: str) -> None:
+    def write(type_: Any, compiler: Any, **options: Any) -> str:
+        return sqlite if compiler.dialect.name == "sqlite" else postgresql
+
+    compiles(kind)(write)
+
+
+for _kind, (_sqlite, _postgresql) in _FIXED.items():
+    _register(_kind, _sqlite, _postgresql)
+
+LONGEST_SQLITE_DECIMAL = 15
+
+
+@compiles(Decimal)
+def _write_decimal(type_: Decimal, compiler: Any, **options: Any) -> str:
+    if compiler.dialect.name == "sqlite" and (type_.precision is None or type_.precision > LONGEST_SQLITE_DECIMAL):
+        return "TEXT"
+    name = "DECIMAL" if compiler.dialect.name == "sqlite" else "NUMERIC"
+    if type_.precision is None:
+        return name
+    return f"{name}({type_.precision}, {type_.scale or 0})"
+
+
+def written(type_: sa.types.TypeEngine[Any]) -> str:
+    """The type as a migration file says it: `types.String(200)`, or `sa.…` for one that is not ours."""
+    name = type(type_).__name__
+    if type(type_) not in PORTABLE:
+        return f"sa.{type_!r}"
+    if isinstance(type_, String):
+        return f"types.{name}({type_.length or ''})"
+    if isinstance(type_, Decimal):
+        return f"types.{name}({'' if type_.precision is None else f'{type_.precision}, {type_.scale or 0}'})"
+    return f"types.{name}()"
+
+
+class BackendSql(sa.ColumnElement[Any]):
+    """SQL text as it is, the same on both backends or one text for each."""
+
+    inherit_cache = False
+
+    def __init__(self, sqlite: str, postgresql: str) -> None:
+        self.sqlite = sqlite
+        self.postgresql = postgresql
+
+
+@compiles(BackendSql)
+def _write_sql(element: BackendSql, compiler: Any, **options: Any) -> str:
+    text = element.sqlite if compiler.dialect.name == "sqlite" else element.postgresql
+    # The driver of PostgreSQL reads % as the start of a placeholder, unless the dialect says otherwise.
+    return text.replace("%", "%%") if compiler.preparer._double_percents else text
+
+
+def sql(text: str | None = None, /, *, sqlite: str | None = None, postgresql: str | None = None) -> BackendSql:
+    """SQL text for a default, a CHECK or the condition of an index; taken as it is.
+
+    Args:
+        text: The text for every backend.
+        sqlite: The text for SQLite, instead of `text`.
+        postgresql: The text for PostgreSQL, instead of `text`.
+    """
+    if text is None and (sqlite is None or postgresql is None):
+        raise TypeError("sql() needs one text, or both sqlite= and postgresql=")
+    common = text or ""
+    return BackendSql(common if sqlite is None else sqlite, common if postgresql is None else postgresql)
