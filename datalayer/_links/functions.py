@@ -1,0 +1,132 @@
+"""The SQL functions, aggregates and collations that SQLite lacks and the compiler relies on, in one list.
+
+Every connection to SQLite registers all of them, the one of migrations included: a column may be declared with the
+collation. Functions answer NULL for NULL and are deterministic, so that an index may use them.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import lru_cache
+
+# Wide enough that sums of money and of any column a person would declare stay exact.
+_EXACT = Context(prec=1000, rounding=ROUND_HALF_EVEN)
+_AVERAGE_DIGITS = 28
+
+
+@lru_cache(maxsize=256)
+def _pattern(text: str, flags: int) -> re.Pattern[str]:
+    return re.compile(text, flags)
+
+
+def regexp(pattern: str | None, text: object) -> bool | None:
+    """Whether the pattern is found in the text: the function behind SQLite's `text REGEXP pattern`."""
+    if pattern is None or text is None:
+        return None
+    return _pattern(pattern, 0).search(str(text)) is not None
+
+
+def iregexp(pattern: str | None, text: object) -> bool | None:
+    """`regexp` without regard to case."""
+    if pattern is None or text is None:
+        return None
+    return _pattern(pattern, re.IGNORECASE).search(str(text)) is not None
+
+
+def lower(text: object) -> object:
+    """Lower case for every alphabet; SQLite's own `lower` knows ASCII only."""
+    return text.lower() if isinstance(text, str) else text
+
+
+def upper(text: object) -> object:
+    """Upper case for every alphabet; SQLite's own `upper` knows ASCII only."""
+    return text.upper() if isinstance(text, str) else text
+
+
+def compare_decimals(left: str, right: str) -> int:
+    """The order of two decimal texts by value; what is no number sorts behind every number, by its text."""
+    if left == right:
+        return 0
+    first, second = _number(left), _number(right)
+    if first is None or second is None:
+        if first is None and second is None:
+            return (left > right) - (left < right)
+        return 1 if first is None else -1
+    return (first > second) - (first < second)
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return None if number.is_nan() else number
+
+
+def _text(number: Decimal) -> str:
+    return format(number, "f")
+
+
+class DecimalSum:
+    """The exact sum of decimal texts; NULL when there is none."""
+
+    def __init__(self) -> None:
+        self.total: Decimal | None = None
+
+    def step(self, value: object) -> None:
+        """Adds one value; NULL counts for nothing."""
+        if value is not None:
+            self.total = _EXACT.add(self.total or Decimal(0), Decimal(str(value)))
+
+    def finalize(self) -> str | None:
+        """The sum as text."""
+        return None if self.total is None else _text(self.total)
+
+
+class DecimalAverage:
+    """The average of decimal texts, exact sum divided once; NULL when there is none."""
+
+    def __init__(self) -> None:
+        self.total = Decimal(0)
+        self.count = 0
+
+    def step(self, value: object) -> None:
+        """Counts one value in; NULL counts for nothing."""
+        if value is not None:
+            self.total = _EXACT.add(self.total, Decimal(str(value)))
+            self.count += 1
+
+    def finalize(self) -> str | None:
+        """The average as text."""
+        if not self.count:
+            return None
+        return _text(Context(prec=_AVERAGE_DIGITS).divide(self.total, Decimal(self.count)))
+
+
+FUNCTIONS: list[tuple[str, int, Callable[..., object]]] = [
+    ("regexp", 2, regexp),
+    ("iregexp", 2, iregexp),
+    ("datalayer_lower", 1, lower),
+    ("datalayer_upper", 1, upper),
+]
+"""Name, number of arguments and function; the compiler may add to the three lists."""
+
+AGGREGATES: list[tuple[str, int, Callable[[], object]]] = [
+    ("datalayer_decimal_sum", 1, DecimalSum),
+    ("datalayer_decimal_avg", 1, DecimalAverage),
+]
+
+COLLATIONS: list[tuple[str, Callable[[str, str], int]]] = [("datalayer_decimal", compare_decimals)]
+
+
+def register(connection: sqlite3.Connection) -> None:
+    """Makes every function, aggregate and collation known to a connection."""
+    for name, arity, function in FUNCTIONS:
+        connection.create_function(name, arity, function, deterministic=True)  # type: ignore[arg-type]
+    for name, arity, aggregate in AGGREGATES:
+        connection.create_aggregate(name, arity, aggregate)  # type: ignore[arg-type]
+    for name, compare in COLLATIONS:
+        connection.create_collation(name, compare)

@@ -1,0 +1,452 @@
+"""PostgreSQL behind the protocol of `link.py`: psycopg connections in autocommit mode, blocking and awaiting.
+
+Whoever imports this module needs the `postgres` extra; nobody imports it before a PostgreSQL database is used.
+Rows come in the binary format, statements with values are prepared on the server, timestamps are aware and in UTC,
+and JSON comes as text: the converters of the compiler decide what it becomes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import AdaptersMap, Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Format, PipelineStatus, TransactionStatus
+from psycopg.rows import tuple_row
+
+from datalayer import errors
+from datalayer._links import translate
+from datalayer._links.link import BackendName
+from datalayer._plans.plan import Batch, Command, Reply, Row
+
+# Python raises these about values (an int too wide, a lone surrogate, a NUL) before the server sees them.
+_RAISED_BY_PSYCOPG: Final[tuple[type[Exception], ...]] = (psycopg.Error, OverflowError, ValueError, TypeError)
+
+_PREPARED_STATEMENTS: Final = 512
+_CURSOR_NAMES = itertools.count(1)
+
+
+# -- values --------------------------------------------------------------------------------------
+
+
+class _JsonText(Loader):
+    """JSON as the text the server keeps; psycopg would parse it before the column's converter could."""
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode()
+
+
+class _JsonbBinaryText(Loader):
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data[1:]).decode()  # the first byte is the version of the format
+
+
+class _JsonBinaryText(_JsonText):
+    format = Format.BINARY
+
+
+class _UtcTimestamp(Loader):
+    """A timestamptz in UTC whatever the time zone of the session, for sessions whose time zone we may not set."""
+
+    format = Format.BINARY
+    _epoch = datetime(2000, 1, 1, tzinfo=UTC)
+    _unpack = struct.Struct("!q").unpack
+
+    def load(self, data: Buffer) -> datetime:
+        (micros,) = self._unpack(data)
+        try:
+            return self._epoch + timedelta(microseconds=micros)
+        except OverflowError:
+            raise psycopg.DataError("timestamp too large or too small for Python, or infinite") from None
+
+
+def _adapters(*, any_time_zone: bool) -> AdaptersMap:
+    adapters = AdaptersMap(psycopg.adapters)
+    adapters.register_loader("json", _JsonText)
+    adapters.register_loader("jsonb", _JsonText)
+    adapters.register_loader("json", _JsonBinaryText)
+    adapters.register_loader("jsonb", _JsonbBinaryText)
+    if any_time_zone:
+        adapters.register_loader("timestamptz", _UtcTimestamp)
+    return adapters
+
+
+class _Context:
+    """What psycopg takes the adapters of a new connection from; the shape of its `AdaptContext`."""
+
+    connection = None
+
+    def __init__(self, adapters: AdaptersMap) -> None:
+        self.adapters = adapters
+
+
+_IN_UTC: Final = _Context(_adapters(any_time_zone=False))
+_ANY_ZONE: Final = _Context(_adapters(any_time_zone=True))
+
+
+# -- connecting ----------------------------------------------------------------------------------
+
+
+def connect_arguments(
+    conninfo: str, *, alias: str = "default", connect_timeout: float = 10.0, transaction_pooling: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """What to give `psycopg.connect`, or a pool of psycopg connections, so that `PostgresLink` works on the result.
+
+    Args:
+        conninfo: A URL or a conninfo string.
+        alias: The alias of the database, for error messages.
+        connect_timeout: The longest wait for one host, in seconds.
+        transaction_pooling: Whether a pooler such as PgBouncer gives each transaction another session: then nothing
+            of the session is set and no statement is prepared.
+
+    Returns:
+        The conninfo and the keyword arguments.
+
+    Raises:
+        ConnectionFailed: the conninfo cannot be read.
+    """
+    try:
+        given = conninfo_to_dict(conninfo)
+    except psycopg.Error:
+        # libpq's message repeats parts of the text, and one of them may be the password.
+        raise translate.connection_failed(
+            alias, "PostgreSQL", "the url cannot be read; write postgresql://user:password@host:port/name", fatal=True
+        ) from None
+    settings: dict[str, Any] = {}
+    if "connect_timeout" not in given:
+        settings["connect_timeout"] = max(1, round(connect_timeout))
+    if not transaction_pooling:
+        settings["options"] = f"{given.get('options') or ''} -c TimeZone=UTC".strip()
+    return make_conninfo(conninfo, **settings), {
+        "autocommit": True,
+        "prepare_threshold": None if transaction_pooling else 5,
+        "context": _ANY_ZONE if transaction_pooling else _IN_UTC,
+    }
+
+
+def connect_postgresql(
+    conninfo: str, *, alias: str = "default", connect_timeout: float = 10.0, transaction_pooling: bool = False
+) -> PostgresLink:
+    """A blocking link to a PostgreSQL database.
+
+    Args:
+        conninfo: A URL or a conninfo string.
+        alias: The alias of the database, for error messages.
+        connect_timeout: The longest wait for one host, in seconds.
+        transaction_pooling: Whether a pooler such as PgBouncer stands between.
+
+    Raises:
+        ConnectionFailed: the server cannot be reached or refuses; `is_fatal` when trying again cannot help.
+    """
+    text, arguments = connect_arguments(
+        conninfo, alias=alias, connect_timeout=connect_timeout, transaction_pooling=transaction_pooling
+    )
+    try:
+        raw = psycopg.connect(text, **arguments)
+    except psycopg.Error as error:
+        raise cannot_connect(error, text, alias) from error
+    return PostgresLink(raw, alias=alias)
+
+
+async def aconnect_postgresql(
+    conninfo: str, *, alias: str = "default", connect_timeout: float = 10.0, transaction_pooling: bool = False
+) -> AsyncPostgresLink:
+    """The awaiting twin of `connect_postgresql`."""
+    text, arguments = connect_arguments(
+        conninfo, alias=alias, connect_timeout=connect_timeout, transaction_pooling=transaction_pooling
+    )
+    try:
+        raw = await psycopg.AsyncConnection.connect(text, **arguments)
+    except psycopg.Error as error:
+        raise cannot_connect(error, text, alias) from error
+    return AsyncPostgresLink(raw, alias=alias)
+
+
+def cannot_connect(error: psycopg.Error, conninfo: str, alias: str) -> errors.ConnectionFailed:
+    """The error of a failed connect: names host, port and database, and never the password.
+
+    Args:
+        error: What psycopg raised.
+        conninfo: What it was to connect to, readable.
+        alias: The alias of the database.
+    """
+    given = {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
+    host = given.get("host") or given.get("hostaddr") or "the local socket"
+    target = f"PostgreSQL at {host}, port {given.get('port', '5432')}, database {given.get('dbname', '(default)')!r}"
+    reason = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if password := given.get("password"):
+        reason = reason.replace(password, "***")
+    return translate.connection_failed(alias, target, reason)
+
+
+# -- what both links do --------------------------------------------------------------------------
+
+
+def _translated(
+    error: Exception, raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], alias: str, command: Any = None
+) -> errors.DatabaseError:
+    if isinstance(error, psycopg.Error):
+        return translate.from_postgresql(
+            error,
+            alias=alias,
+            command=command,
+            sqlstate=error.sqlstate,
+            diagnostic=error.diag if error.sqlstate else None,
+            is_closed=raw.closed,
+        )
+    return translate.from_postgresql(error, alias=alias, command=command, is_closed=raw.closed)
+
+
+def _is_stale_plan(error: Exception, raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    """Whether a migration changed a table under a statement we had prepared, and it can be run again."""
+    return (
+        isinstance(error, psycopg.errors.FeatureNotSupported)
+        and "cached plan" in str(error)
+        and raw.info.transaction_status is TransactionStatus.IDLE
+    )
+
+
+def _needs_rollback(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], alias: str) -> bool:
+    status = raw.info.transaction_status
+    if raw.closed or status is TransactionStatus.UNKNOWN:
+        raise errors.ConnectionLost(f"database {alias!r}: the connection is closed and cannot be reset", alias=alias)
+    if status is TransactionStatus.ACTIVE:
+        raise errors.OperationalError(
+            f"database {alias!r}: a statement or COPY still runs on the connection; end it before giving it back",
+            alias=alias,
+        )
+    if raw.pgconn.pipeline_status != PipelineStatus.OFF:
+        raise errors.OperationalError(
+            f"database {alias!r}: the connection is in pipeline mode; leave it before giving it back", alias=alias
+        )
+    return status is not TransactionStatus.IDLE
+
+
+def _in_transaction(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    return raw.info.transaction_status in (
+        TransactionStatus.INTRANS,
+        TransactionStatus.INERROR,
+        TransactionStatus.ACTIVE,
+    )
+
+
+def _is_broken(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    return raw.closed or raw.info.transaction_status is TransactionStatus.UNKNOWN
+
+
+def _cursor_name() -> str:
+    return f"datalayer_{next(_CURSOR_NAMES)}"
+
+
+class PostgresLink:
+    """A blocking connection to PostgreSQL; `connect_postgresql` makes it.
+
+    Attributes:
+        backend: Always `postgresql`.
+        alias: The alias of its database.
+        raw: The connection of psycopg.
+    """
+
+    __slots__ = ("_prepares", "alias", "backend", "raw")
+
+    def __init__(self, raw: psycopg.Connection[Any], *, alias: str = "default") -> None:
+        self.backend: BackendName = "postgresql"
+        self.alias = alias
+        self.raw = raw
+        self._prepares = raw.prepare_threshold is not None
+        if self._prepares:
+            raw.prepared_max = _PREPARED_STATEMENTS
+
+    def __repr__(self) -> str:
+        return f"<PostgresLink {self.alias!r}{' broken' if self.is_broken else ''}>"
+
+    def execute(self, command: Command | Batch) -> Reply:
+        """Runs one statement, or one statement for many rows of values."""
+        try:
+            return self._execute(command)
+        except _RAISED_BY_PSYCOPG as error:
+            if not _is_stale_plan(error, self.raw):
+                raise _translated(error, self.raw, self.alias, command) from error
+        return self._execute_again(command)
+
+    def _execute(self, command: Command | Batch) -> Reply:
+        with self.raw.cursor(binary=True, row_factory=tuple_row) as cursor:
+            if isinstance(command, Batch):
+                cursor.executemany(command.sql, command.rows)
+                return Reply([], cursor.rowcount)
+            prepare = self._prepares and bool(command.params)
+            cursor.execute(command.sql, command.params, prepare=prepare)
+            return Reply(cursor.fetchall() if command.returns_rows else [], cursor.rowcount)
+
+    def _execute_again(self, command: Command | Batch) -> Reply:
+        try:
+            self.raw.execute("DEALLOCATE ALL")
+            return self._execute(command)
+        except _RAISED_BY_PSYCOPG as error:
+            raise _translated(error, self.raw, self.alias, command) from error
+
+    def stream(self, command: Command, chunk_size: int) -> Iterator[list[Row]]:
+        """Runs a query behind a cursor of the server, in a transaction of its own where none is open."""
+        owns = not self.in_transaction
+        try:
+            if owns:
+                self.raw.execute("BEGIN")
+            with self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row) as cursor:
+                cursor.execute(command.sql, command.params)
+                while rows := cursor.fetchmany(chunk_size):
+                    yield rows
+            if owns:
+                self.raw.execute("COMMIT")
+                owns = False
+        except _RAISED_BY_PSYCOPG as error:
+            raise _translated(error, self.raw, self.alias, command) from error
+        finally:
+            if owns and not self.raw.closed:
+                self.raw.rollback()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, a failed one included."""
+        return _in_transaction(self.raw)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it was closed, or the server went away while it was used."""
+        return _is_broken(self.raw)
+
+    def reset(self) -> None:
+        """Rolls back what is open. Raises when a statement, a COPY or a pipeline still runs."""
+        needs_rollback = _needs_rollback(self.raw, self.alias)
+        try:
+            if needs_rollback:
+                self.raw.rollback()
+            if not self.raw.autocommit:
+                self.raw.autocommit = True
+        except psycopg.Error as error:
+            raise _translated(error, self.raw, self.alias) from error
+
+    def ping(self) -> None:
+        """Sends the server an empty query and waits for the answer."""
+        try:
+            self.raw.execute("")
+        except psycopg.Error as error:
+            raise _translated(error, self.raw, self.alias) from error
+
+    def close(self) -> None:
+        """Closes the connection; the server rolls back what is open in it."""
+        self.raw.close()
+
+    def terminate(self) -> None:
+        """Drops the connection."""
+        self.raw.close()
+
+
+class AsyncPostgresLink:
+    """An awaiting connection to PostgreSQL; `aconnect_postgresql` makes it.
+
+    Attributes:
+        backend: Always `postgresql`.
+        alias: The alias of its database.
+        raw: The connection of psycopg.
+    """
+
+    __slots__ = ("_prepares", "alias", "backend", "raw")
+
+    def __init__(self, raw: psycopg.AsyncConnection[Any], *, alias: str = "default") -> None:
+        self.backend: BackendName = "postgresql"
+        self.alias = alias
+        self.raw = raw
+        self._prepares = raw.prepare_threshold is not None
+        if self._prepares:
+            raw.prepared_max = _PREPARED_STATEMENTS
+
+    def __repr__(self) -> str:
+        return f"<AsyncPostgresLink {self.alias!r}{' broken' if self.is_broken else ''}>"
+
+    async def execute(self, command: Command | Batch) -> Reply:
+        """The awaiting twin of `PostgresLink.execute`."""
+        try:
+            return await self._execute(command)
+        except _RAISED_BY_PSYCOPG as error:
+            if not _is_stale_plan(error, self.raw):
+                raise _translated(error, self.raw, self.alias, command) from error
+        return await self._execute_again(command)
+
+    async def _execute(self, command: Command | Batch) -> Reply:
+        async with self.raw.cursor(binary=True, row_factory=tuple_row) as cursor:
+            if isinstance(command, Batch):
+                await cursor.executemany(command.sql, command.rows)
+                return Reply([], cursor.rowcount)
+            prepare = self._prepares and bool(command.params)
+            await cursor.execute(command.sql, command.params, prepare=prepare)
+            return Reply(await cursor.fetchall() if command.returns_rows else [], cursor.rowcount)
+
+    async def _execute_again(self, command: Command | Batch) -> Reply:
+        try:
+            await self.raw.execute("DEALLOCATE ALL")
+            return await self._execute(command)
+        except _RAISED_BY_PSYCOPG as error:
+            raise _translated(error, self.raw, self.alias, command) from error
+
+    async def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]:
+        """The awaiting twin of `PostgresLink.stream`."""
+        owns = not self.in_transaction
+        try:
+            if owns:
+                await self.raw.execute("BEGIN")
+            async with self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row) as cursor:
+                await cursor.execute(command.sql, command.params)
+                while rows := await cursor.fetchmany(chunk_size):
+                    yield rows
+            if owns:
+                await self.raw.execute("COMMIT")
+                owns = False
+        except _RAISED_BY_PSYCOPG as error:
+            raise _translated(error, self.raw, self.alias, command) from error
+        finally:
+            if owns and not self.raw.closed:
+                await self.raw.rollback()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, a failed one included."""
+        return _in_transaction(self.raw)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it was closed, or the server went away while it was used."""
+        return _is_broken(self.raw)
+
+    async def reset(self) -> None:
+        """The awaiting twin of `PostgresLink.reset`."""
+        needs_rollback = _needs_rollback(self.raw, self.alias)
+        try:
+            if needs_rollback:
+                await self.raw.rollback()
+            if not self.raw.autocommit:
+                await self.raw.set_autocommit(True)
+        except psycopg.Error as error:
+            raise _translated(error, self.raw, self.alias) from error
+
+    async def ping(self) -> None:
+        """The awaiting twin of `PostgresLink.ping`."""
+        try:
+            await self.raw.execute("")
+        except psycopg.Error as error:
+            raise _translated(error, self.raw, self.alias) from error
+
+    async def close(self) -> None:
+        """The awaiting twin of `PostgresLink.close`."""
+        await self.raw.close()
+
+    def terminate(self) -> None:
+        """Drops the connection at once: the socket is closed and nothing is awaited."""
+        self.raw.pgconn.finish()

@@ -1,0 +1,339 @@
+"""The one border that errors of drivers cross: sqlite3's and psycopg's become those of `datalayer.errors`.
+
+The message names table, columns and constraint but no values: messages end in logs. The values are in `.values`.
+Nothing here imports a driver's package but the standard library's: psycopg's errors are told by SQLSTATE and, where
+they have none, by the class names both drivers share (PEP 249).
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from typing import Protocol
+
+from datalayer import errors
+from datalayer._plans.plan import Batch, Command
+
+# -- SQLite --------------------------------------------------------------------------------------
+
+_SQLITE_BY_NAME: dict[str, type[errors.DatabaseError]] = {
+    "SQLITE_CONSTRAINT_UNIQUE": errors.UniqueViolation,
+    "SQLITE_CONSTRAINT_PRIMARYKEY": errors.UniqueViolation,
+    "SQLITE_CONSTRAINT_ROWID": errors.UniqueViolation,
+    "SQLITE_CONSTRAINT_FOREIGNKEY": errors.ForeignKeyViolation,
+    "SQLITE_CONSTRAINT_NOTNULL": errors.NotNullViolation,
+    "SQLITE_CONSTRAINT_CHECK": errors.CheckViolation,
+    "SQLITE_CONSTRAINT_DATATYPE": errors.DataError,
+    "SQLITE_BUSY_SNAPSHOT": errors.SerializationFailure,
+}
+
+# By the part after SQLITE_ up to the next underscore: the primary code.
+_SQLITE_BY_CODE: dict[str, type[errors.DatabaseError]] = {
+    "CONSTRAINT": errors.IntegrityError,
+    "BUSY": errors.LockTimeout,
+    "LOCKED": errors.LockTimeout,
+    "INTERRUPT": errors.StatementTimeout,
+    "READONLY": errors.ReadOnlyTransaction,
+    "FULL": errors.DiskFull,
+    "CANTOPEN": errors.ConnectionFailed,
+    "NOTADB": errors.ConnectionFailed,
+    "CORRUPT": errors.ConnectionLost,
+    "IOERR": errors.ConnectionLost,
+    "TOOBIG": errors.DataError,
+    "MISMATCH": errors.DataError,
+    "RANGE": errors.ProgrammingError,
+    "AUTH": errors.ProgrammingError,
+    "SCHEMA": errors.OperationalError,
+    "NOMEM": errors.OperationalError,
+    "PROTOCOL": errors.LockTimeout,
+}
+
+_SQLITE_TEXTS: list[tuple[re.Pattern[str], type[errors.DatabaseError]]] = [
+    (re.compile(r"no such table: (?:main\.|temp\.)?(?P<table>.+)"), errors.UndefinedTable),
+    (re.compile(r"table (?P<table>\S+) has no column named (?P<column>.+)"), errors.UndefinedColumn),
+    (re.compile(r"no such column: (?:(?P<table>[^.\s]+)\.)?(?P<column>\S+)"), errors.UndefinedColumn),
+    (re.compile(r"malformed JSON|integer overflow|string or blob too big|JSON path error"), errors.DataError),
+    (re.compile(r"user-defined (?:function|aggregate)"), errors.DataError),
+    (re.compile(r"closed database|closed cursor"), errors.ConnectionLost),
+    (re.compile(r"transaction|savepoint"), errors.OperationalError),
+]
+
+_PEP_249: dict[str, type[errors.DatabaseError]] = {
+    "IntegrityError": errors.IntegrityError,
+    "DataError": errors.DataError,
+    "ProgrammingError": errors.ProgrammingError,
+    "NotSupportedError": errors.ProgrammingError,
+    "OperationalError": errors.OperationalError,
+    "InternalError": errors.OperationalError,
+    "InterfaceError": errors.ProgrammingError,
+}
+
+
+class Facts:
+    """What could be learned about a failed statement, gathered before the error is built."""
+
+    __slots__ = ("columns", "constraint", "other_table", "sqlstate", "table", "text", "values")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.table: str | None = None
+        self.columns: tuple[str, ...] = ()
+        self.constraint: str | None = None
+        self.values: dict[str, object] = {}
+        self.other_table: str | None = None
+        self.sqlstate: str | None = None
+
+
+def from_sqlite(error: Exception, *, alias: str, command: Command | Batch | None = None) -> errors.DatabaseError:
+    """Our error for one of sqlite3, or for one of Python that sqlite3 raised about a value.
+
+    Args:
+        error: What was raised. An error that is ours already is given back as it is.
+        alias: The alias of the database.
+        command: The statement that failed; its table completes what the message does not tell.
+    """
+    if isinstance(error, errors.DatabaseError):
+        return error
+    facts = Facts(_first_line(str(error)) or type(error).__name__)
+    return _build(_sqlite_kind(error, facts), facts, alias, command)
+
+
+def _sqlite_kind(error: Exception, facts: Facts) -> type[errors.DatabaseError]:
+    if not isinstance(error, sqlite3.Error):
+        return errors.DataError
+    name: str = getattr(error, "sqlite_errorname", None) or ""
+    if name.startswith("SQLITE_CONSTRAINT"):
+        _read_sqlite_constraint(facts)
+    kind = _SQLITE_BY_NAME.get(name) or _SQLITE_BY_CODE.get(name.removeprefix("SQLITE_").partition("_")[0])
+    if kind is not None:
+        return kind
+    for pattern, kind in _SQLITE_TEXTS:
+        if found := pattern.search(facts.text):
+            named = found.groupdict()
+            facts.table = named.get("table")
+            facts.columns = (named["column"],) if named.get("column") else ()
+            return kind
+    if name == "SQLITE_ERROR" or isinstance(error, sqlite3.Warning):
+        return errors.ProgrammingError
+    if "binding" in facts.text and "Incorrect number" not in facts.text:
+        return errors.DataError
+    return _by_pep_249(error)
+
+
+def _read_sqlite_constraint(facts: Facts) -> None:
+    kind, _, rest = facts.text.partition(" constraint failed: ")
+    if not rest:
+        return
+    if kind == "CHECK" or rest.startswith("index "):
+        facts.constraint = rest.removeprefix("index ").strip("'\"")
+        return
+    columns: list[str] = []
+    for part in rest.split(", "):
+        table, dot, column = part.partition(".")
+        if dot:
+            facts.table = table
+            columns.append(column)
+    facts.columns = tuple(columns)
+
+
+# -- PostgreSQL ----------------------------------------------------------------------------------
+
+_BY_SQLSTATE: dict[str, type[errors.DatabaseError]] = {
+    "23505": errors.UniqueViolation,
+    "23503": errors.ForeignKeyViolation,
+    "23001": errors.ForeignKeyViolation,
+    "23502": errors.NotNullViolation,
+    "23514": errors.CheckViolation,
+    "44000": errors.CheckViolation,
+    "23P01": errors.ExclusionViolation,
+    "42P01": errors.UndefinedTable,
+    "42703": errors.UndefinedColumn,
+    "40001": errors.SerializationFailure,
+    "40P01": errors.DeadlockDetected,
+    "55P03": errors.LockTimeout,
+    "57014": errors.StatementTimeout,
+    "25006": errors.ReadOnlyTransaction,
+    "53100": errors.DiskFull,
+    # The server ends the connection with each of these.
+    "57P01": errors.ConnectionLost,
+    "57P02": errors.ConnectionLost,
+    "57P03": errors.ConnectionLost,
+    "57P04": errors.ConnectionLost,
+    "57P05": errors.ConnectionLost,
+    "25P03": errors.ConnectionLost,
+    "25P04": errors.ConnectionLost,
+}
+
+_BY_SQLSTATE_CLASS: dict[str, type[errors.DatabaseError]] = {
+    "08": errors.ConnectionLost,
+    "0A": errors.ProgrammingError,
+    "21": errors.ProgrammingError,
+    "22": errors.DataError,
+    "23": errors.IntegrityError,
+    "25": errors.OperationalError,
+    "26": errors.ProgrammingError,
+    "28": errors.OperationalError,
+    "34": errors.ProgrammingError,
+    "3B": errors.OperationalError,
+    "3D": errors.ProgrammingError,
+    "3F": errors.ProgrammingError,
+    "40": errors.SerializationFailure,
+    "42": errors.ProgrammingError,
+    "53": errors.OperationalError,
+    "54": errors.OperationalError,
+    "55": errors.OperationalError,
+    "57": errors.OperationalError,
+    "58": errors.OperationalError,
+    "F0": errors.OperationalError,
+    "XX": errors.OperationalError,
+}
+
+_KEY = re.compile(r"\((?P<columns>.+?)\)=\((?P<values>.*)\)", re.DOTALL)
+_OTHER_TABLE = re.compile(r'"(?P<table>[^"]+)"\.?$')
+_COLUMN_IN_TEXT = re.compile(
+    r'column "?(?:(?P<table>\w+)\.)?(?P<column>[^"\s]+)"?(?: of relation "(?P<relation>[^"]+)")?'
+)
+_RELATION_IN_TEXT = re.compile(r'relation "(?P<table>[^"]+)"')
+
+_FATAL_AT_CONNECT = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
+    r"|(?:database|role) \".*\" does not exist|does not support SSL|permission denied for database"
+)
+
+
+class Diagnostic(Protocol):
+    """What PostgreSQL tells about an error; the shape of psycopg's `Diagnostic`."""
+
+    @property
+    def message_primary(self) -> str | None: ...
+    @property
+    def message_detail(self) -> str | None: ...
+    @property
+    def table_name(self) -> str | None: ...
+    @property
+    def column_name(self) -> str | None: ...
+    @property
+    def constraint_name(self) -> str | None: ...
+
+
+def from_postgresql(
+    error: Exception,
+    *,
+    alias: str,
+    command: Command | Batch | None = None,
+    sqlstate: str | None = None,
+    diagnostic: Diagnostic | None = None,
+    is_closed: bool = False,
+) -> errors.DatabaseError:
+    """Our error for one of psycopg, or for one of Python that psycopg raised about a value.
+
+    Args:
+        error: What was raised. An error that is ours already is given back as it is.
+        alias: The alias of the database.
+        command: The statement that failed; its table completes what the message does not tell.
+        sqlstate: The code the server gave.
+        diagnostic: The fields the server gave.
+        is_closed: Whether the connection is gone.
+    """
+    if isinstance(error, errors.DatabaseError):
+        return error
+    facts = Facts(_first_line((diagnostic and diagnostic.message_primary) or str(error)) or type(error).__name__)
+    facts.sqlstate = sqlstate
+    if sqlstate is None:
+        kind = errors.ConnectionLost if is_closed else _by_pep_249(error)
+        return _build(kind, facts, alias, command)
+    kind = _BY_SQLSTATE.get(sqlstate) or _BY_SQLSTATE_CLASS.get(sqlstate[:2], errors.DatabaseError)
+    if diagnostic is not None:
+        _read_diagnostic(facts, diagnostic, kind)
+    return _build(kind, facts, alias, command)
+
+
+def _read_diagnostic(facts: Facts, diagnostic: Diagnostic, kind: type[errors.DatabaseError]) -> None:
+    facts.table = diagnostic.table_name
+    facts.constraint = diagnostic.constraint_name
+    if diagnostic.column_name:
+        facts.columns = (diagnostic.column_name,)
+    if issubclass(kind, errors.IntegrityError) and (key := _KEY.search(diagnostic.message_detail or "")):
+        columns = tuple(part.strip('"') for part in key["columns"].split(", "))
+        values = key["values"].split(", ") if len(columns) > 1 else [key["values"]]
+        facts.columns = columns
+        if len(values) == len(columns):
+            facts.values = dict(zip(columns, values, strict=True))
+    if kind is errors.ForeignKeyViolation and (other := _OTHER_TABLE.search(diagnostic.message_detail or "")):
+        facts.other_table = other["table"]
+    elif kind is errors.UndefinedTable and (relation := _RELATION_IN_TEXT.search(facts.text)):
+        facts.table = relation["table"]
+    elif kind is errors.UndefinedColumn and (column := _COLUMN_IN_TEXT.search(facts.text)):
+        facts.columns = (column["column"],)
+        facts.table = column["relation"] or column["table"]
+
+
+def connection_failed(alias: str, target: str, reason: str, *, fatal: bool | None = None) -> errors.ConnectionFailed:
+    """The error of a connection that could not be made.
+
+    Args:
+        alias: The alias of the database.
+        target: What was connected to: host and port, or a file; no password.
+        reason: Why, in the words of the driver, free of secrets.
+        fatal: Whether trying again cannot help; None reads it from the reason.
+    """
+    error = errors.ConnectionFailed(f"cannot connect {alias!r} to {target}: {reason}", alias=alias)
+    error.is_fatal = _FATAL_AT_CONNECT.search(reason) is not None if fatal is None else fatal
+    return error
+
+
+# -- both ----------------------------------------------------------------------------------------
+
+
+def _by_pep_249(error: Exception) -> type[errors.DatabaseError]:
+    for parent in type(error).__mro__:
+        if kind := _PEP_249.get(parent.__name__):
+            return kind
+    # What a driver raises about a value before anything is sent: OverflowError, UnicodeEncodeError, ValueError.
+    return errors.DataError if isinstance(error, (ValueError, ArithmeticError, TypeError)) else errors.DatabaseError
+
+
+def _build(
+    kind: type[errors.DatabaseError], facts: Facts, alias: str, command: Command | Batch | None
+) -> errors.DatabaseError:
+    spec = command.table if command is not None else None
+    table = facts.table or (spec.name if spec is not None else None)
+    model = spec.model if spec is not None else None
+    where = f"table {table!r}" if table else f"database {alias!r}"
+    return kind(
+        f"{where}: {_sentence(kind, facts)}",
+        alias=alias,
+        model=model,
+        table=table,
+        columns=facts.columns,
+        constraint=facts.constraint,
+        values=facts.values,
+        sqlstate=facts.sqlstate,
+    )
+
+
+def _sentence(kind: type[errors.DatabaseError], facts: Facts) -> str:
+    columns = ", ".join(facts.columns)
+    named = f" (constraint {facts.constraint!r})" if facts.constraint else ""
+    if kind is errors.UniqueViolation and columns:
+        return f"another row has the same {columns}{named}"
+    if kind is errors.NotNullViolation and columns:
+        return f"{columns} must not be NULL{named}"
+    if kind is errors.CheckViolation and facts.constraint:
+        return f"the check {facts.constraint!r} refuses the row"
+    if kind is errors.ForeignKeyViolation:
+        return _foreign_key_sentence(facts, columns, named)
+    return f"{facts.text}{named if facts.constraint and facts.constraint not in facts.text else ''}"
+
+
+def _foreign_key_sentence(facts: Facts, columns: str, named: str) -> str:
+    other = repr(facts.other_table) if facts.other_table else "another table"
+    if "update or delete" in facts.text:
+        return f"rows of {other} still refer to the row{named}"
+    if columns:
+        return f"{columns} refers to a row of {other} that does not exist{named}"
+    return "a row refers to one that does not exist, or rows still refer to one that would go away"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].rstrip(".")

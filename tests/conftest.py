@@ -1,0 +1,208 @@
+"""Fixtures of the whole suite: a fresh database of each backend, both worlds, and settings that end with the test.
+
+A test that takes `database_url` and `world` runs four times: on SQLite and PostgreSQL, blocking and awaiting.
+PostgreSQL comes from DATALAYER_TEST_POSTGRES_URL, or a private server is started (tests/postgres_server.py): once for
+a run, in the process that controls the workers of pytest-xdist.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from tests import postgres_server
+from tests.worlds import AwaitingWorld, BlockingWorld, World
+
+_URL_VARIABLE = "DATALAYER_TEST_POSTGRES_URL"
+_URL = pytest.StashKey[str]()
+_SERVER = pytest.StashKey[postgres_server.PostgresServer]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sqlite-only", action="store_true", help="leave out every test that needs a PostgreSQL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker_input is not None and "postgres_url" in worker_input:
+        config.stash[_URL] = worker_input["postgres_url"]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    server = config.stash.get(_SERVER, None)
+    if server is not None:
+        server.stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    # pytest-xdist: runs in the controller, before a worker starts.
+    if not node.config.getoption("--sqlite-only"):
+        node.workerinput["postgres_url"] = _url_of_run(node.config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--sqlite-only"):
+        return
+    left_out = [item for item in items if _needs_postgresql(item)]
+    items[:] = [item for item in items if not _needs_postgresql(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _needs_postgresql(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    call = getattr(item, "callspec", None)
+    backend = None if call is None else call.params.get("backend")
+    return backend == "postgresql" or (backend is None and "postgresql_server_url" in item.fixturenames)
+
+
+def _url_of_run(config: pytest.Config) -> str:
+    if _URL not in config.stash:
+        url = os.environ.get(_URL_VARIABLE)
+        if not url:
+            try:
+                server = postgres_server.start()
+            except postgres_server.PostgresNotFound as error:
+                raise pytest.UsageError(str(error)) from error
+            config.stash[_SERVER] = server
+            url = server.url
+        config.stash[_URL] = url
+    return config.stash[_URL]
+
+
+# -- databases -----------------------------------------------------------------------------------
+
+
+class PostgresDatabases:
+    """Makes and drops databases on the server of the run."""
+
+    def __init__(self, server_url: str) -> None:
+        import psycopg
+
+        self.server_url = server_url
+        self._connection = psycopg.connect(server_url, autocommit=True, connect_timeout=10)
+        self._prefix = f"datalayer_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{secrets.token_hex(3)}"
+        self._numbers = itertools.count(1)
+
+    def create(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"{self._prefix}_{next(self._numbers)}"
+        # FILE_COPY is twice as fast as WAL_LOG where nothing waits for the disk.
+        strategy = " STRATEGY file_copy" if self._connection.info.server_version >= 150000 else ""
+        self._connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0{strategy}'.encode())
+        return _with_database(self.server_url, name)
+
+    def drop(self, url: str) -> None:
+        """Drops a database, whoever is still connected."""
+        name = urlsplit(url).path.removeprefix("/")
+        self._connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+    def sessions(self, url: str) -> int:
+        """How many sessions are open on a database."""
+        name = urlsplit(url).path.removeprefix("/")
+        found = self._connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'", [name]
+        ).fetchone()
+        assert found is not None
+        return int(found[0])
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    scheme, location, _, query, fragment = urlsplit(url)
+    return urlunsplit((scheme, location, f"/{name}", query, fragment))
+
+
+@pytest.fixture(scope="session")
+def postgresql_server_url(request: pytest.FixtureRequest) -> str:
+    """The server of the run; its own database is not for the tests."""
+    return _url_of_run(request.config)
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases(postgresql_server_url: str) -> Iterator[PostgresDatabases]:
+    databases = PostgresDatabases(postgresql_server_url)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_databases: PostgresDatabases) -> Iterator[str]:
+    """An empty PostgreSQL database, gone after the test."""
+    url = postgresql_databases.create()
+    yield url
+    postgresql_databases.drop(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """An SQLite database in a file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'db.sqlite3'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of the backend the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(backend: str, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database of the backend."""
+    return str(request.getfixturevalue(f"{backend}_url"))
+
+
+# -- worlds --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["blocking", "awaiting"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The way the test waits; see tests/worlds.py."""
+    world = BlockingWorld() if request.param == "blocking" else AwaitingWorld()
+    yield world
+    try:
+        if isinstance(world, AwaitingWorld):
+            left = world.tasks()
+            assert not left, f"the test left tasks behind: {left}"
+    finally:
+        world.close()
+
+
+@pytest.fixture
+def configured(database_url: str, world: World) -> Iterator[str]:
+    """Settings whose `default` is the fresh database; pools and settings are gone afterwards."""
+    from datalayer.pooling.registry import pools
+
+    import datalayer
+    from datalayer.conf import reset
+
+    datalayer.configure(databases={"default": database_url})
+    try:
+        yield database_url
+    finally:
+        world.run(lambda: None, pools.aclose_all)
+        pools.close_all()
+        pools.reset()
+        reset()
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left_behind() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in set(threading.enumerate()) - before if not thread.daemon]
+    for thread in left:
+        thread.join(1)
+    left = [thread for thread in left if thread.is_alive()]
+    assert not left, f"the test left threads behind: {left}"
