@@ -11,7 +11,7 @@ def settings() -> None:
     enter_project()
     from datalayer.conf import effective
 
-    output.table(("setting", "value", "origin"), [(row.key, str(row.value), row.origin) for row in effective()])
+    output.table(("setting", "value", "origin"), effective())
 
 
 COMMANDS = (settings,)

@@ -1,0 +1,1 @@
+"""{{ title }}: models, migrations{% if service %} and an HTTP service{% endif %}."""

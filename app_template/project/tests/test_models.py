@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from datalayer.errors import UniqueViolation
+from {{ name }}.models import Category, Person, Product, Review, Status
+from {{ name }}.report import lines
+
+
+def lamp(**values: object) -> Product:
+    category, _ = Category.objects.get_or_create(name="light")
+    seller, _ = Person.objects.get_or_create(email="ada@example.org", defaults={"name": "Ada"})
+    given = {"name": "lamp", "price": Decimal("19.90"), "status": Status.ON_SALE, **values}
+    return Product.objects.create(category=category, seller=seller, **given)
+
+
+def test_manager_methods_chain() -> None:
+    lamp()
+    lamp(name="dear lamp", price=Decimal("900.00"))
+    lamp(name="draft", status=Status.DRAFT)
+    assert [p.name for p in Product.objects.on_sale().cheaper_than(Decimal(100))] == ["lamp"]
+
+
+def test_details_and_timestamps_come_back() -> None:
+    saved = lamp(details={"watt": 40, "colours": ["red"]})
+    found = Product.objects.get(id=saved.id)
+    assert found.details == {"watt": 40, "colours": ["red"]}
+    assert found.created_at.tzinfo is not None
+    assert found.price == Decimal("19.90")
+
+
+def test_one_review_per_person() -> None:
+    product = lamp()
+    Review.objects.create(product=product, author=product.seller, stars=5)
+    with pytest.raises(UniqueViolation):
+        Review.objects.create(product=product, author=product.seller, stars=1)
+
+
+def test_report_counts_what_is_on_sale() -> None:
+    lamp()
+    assert lines() == ["light: 1 on sale, 19.90 EUR together"]

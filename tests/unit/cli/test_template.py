@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import ast
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from datalayer.cli import app, project
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("flags", [[], ["--minimal"]], ids=["service", "minimal"])
+def test_every_file_is_what_its_name_says(flags: list[str], tmp_path: Path) -> None:
+    assert app.main(["startproject", "book_shop", *flags]) == 0
+    for path in (tmp_path / "book_shop").rglob("*"):
+        text = path.read_text("utf-8") if path.is_file() else ""
+        assert "{{" not in text
+        assert "{%" not in text
+        if path.suffix == ".py":
+            ast.parse(text, path.name)
+        if path.suffix == ".toml":
+            tomllib.loads(text)
+
+
+def test_project_has_its_parts(tmp_path: Path) -> None:
+    assert app.main(["startproject", "shop"]) == 0
+    found = files_of(tmp_path / "shop")
+    wanted = {".env.example", ".gitignore", "README.md", "datalayer.toml", "noxfile.py", "pyproject.toml"}
+    assert wanted | {"shop/service.py", "shop/report.py", "shop/models/catalog.py", "tests/test_service.py"} <= found
+
+
+def test_minimal_leaves_the_service_out(tmp_path: Path) -> None:
+    assert app.main(["startproject", "shop", "--minimal"]) == 0
+    found = files_of(tmp_path / "shop")
+    assert {name for name in found if "service" in name} == set()
+    texts = [(tmp_path / "shop" / name).read_text("utf-8") for name in found]
+    assert [text for text in texts if "fastapi" in text or "uvicorn" in text] == []
+
+
+def test_project_goes_where_it_is_told_even_into_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    assert app.main(["startproject", "shop", "here"]) == 0
+    assert (tmp_path / "here" / "shop" / "__main__.py").is_file()
+
+
+def test_app_is_registered_in_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert app.main(["startproject", "shop", "."]) == 0
+    assert app.main(["startapp", "blog_post"]) == 0
+    assert "class BlogPost(Model)" in (tmp_path / "blog_post" / "models.py").read_text("utf-8")
+    settings = tomllib.loads((tmp_path / "datalayer.toml").read_text("utf-8"))
+    assert settings["models"] == ["shop.models", "blog_post.models"]
+
+
+def test_app_is_not_written_over_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["startapp", "blog"]) == 0
+    assert app.main(["startapp", "blog"]) == 1
+    assert "blog exists here" in capsys.readouterr().err
+
+
+def test_template_is_found_in_a_checkout() -> None:
+    assert (project.template_folder() / "project" / "datalayer.toml").is_file()
