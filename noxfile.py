@@ -1,10 +1,9 @@
 """Every check of the project: `python3 noxfile.py NAME`, or `nox -s NAME`.
 
 Nothing but Python is needed. Where nox cannot be imported, this file makes `.venv-nox` beside itself, installs nox
-there and starts again; where the interpreter is too old, it looks for a newer one on PATH.
+there and starts again; where the interpreter is too old, it looks for a newer one on PATH. To get that far, this file
+keeps to what Python 3.6 can read.
 """
-
-from __future__ import annotations
 
 import os
 import shutil
@@ -21,7 +20,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 def start():
     """Start nox on this file, with whatever has to be made first."""
     if sys.version_info < OLDEST:
-        found = next((path for v in reversed(VERSIONS) if (path := shutil.which("python" + v))), None)
+        found = next(filter(is_new_enough, ("python" + version for version in reversed(VERSIONS))), None)
         if found is None:
             wanted, seen = ".".join(map(str, OLDEST)), ".".join(map(str, sys.version_info[:2]))
             sys.exit(f"error: datalayer needs Python {wanted} or newer; this is {seen}, and no newer one is on PATH")
@@ -55,8 +54,18 @@ def python_with_nox():
 
 def has_nox(python):
     """Whether that interpreter exists, starts and can import nox."""
+    return runs(python, "import nox")
+
+
+def is_new_enough(python):
+    """Whether that name on PATH works and is of a version we support; a version manager's shim may do neither."""
+    return runs(python, f"import sys; sys.exit(sys.version_info < {OLDEST})")
+
+
+def runs(python, code):
+    """Whether an interpreter starts and gets through a line of code."""
     try:
-        return subprocess.run([python, "-c", "import nox"], capture_output=True, check=False).returncode == 0
+        return subprocess.call([python, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
     except OSError:
         return False
 
@@ -68,11 +77,13 @@ import nox  # noqa: E402  (only reached when nox itself reads this file)
 
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
 os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
 
 
 def run_tests(session):
+    """The same with the interpreter of that version."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", "-n", "2", *(session.posargs or ["tests"]))
 
