@@ -1,0 +1,195 @@
+"""The settings as frozen pydantic models: which keys exist, their types and their defaults.
+
+This file says what may be set; where the values come from is the business of `loader.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+
+from datalayer.conf.url import DatabaseUrl
+from datalayer.errors import ConfigurationError, choices_text, nearest
+
+V = TypeVar("V")
+
+
+def _below_root(path: Path, info: ValidationInfo) -> Path:
+    context = info.context if isinstance(info.context, dict) else {}
+    return (context.get("root") or Path.cwd()) / path
+
+
+ProjectPath = Annotated[Path, AfterValidator(_below_root), Field(validate_default=True)]
+"""A path; a relative one is taken from the folder of the settings file."""
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ModulePath = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
+Alias = Annotated[str, StringConstraints(pattern=r"^[^\W\d][\w-]*$")]
+
+
+class Options(BaseModel):
+    """What all parts of the settings share: frozen, no unknown keys, and errors that never repeat a value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class PoolSettings(Options):
+    """How many connections are kept and how long anybody waits for one; the names are those of `PoolConfig`.
+
+    `implementation` chooses the pool of PostgreSQL (`psycopg` when left out) and `readers` is the number of reading
+    connections of a SQLite file; neither is part of `PoolConfig`.
+    """
+
+    implementation: Literal["psycopg", "generic"] | None = None
+    readers: int = Field(default=4, ge=1)
+    max_size: int = Field(default=10, ge=1)
+    min_idle: int = Field(default=0, ge=0)
+    connection_timeout: Seconds | None = 30.0
+    connect_timeout: Seconds = 10.0
+    validation_timeout: Seconds = 5.0
+    reset_timeout: Seconds = 5.0
+    close_timeout: Seconds = 5.0
+    max_lifetime: Seconds | None = 1800.0
+    lifetime_jitter: float = Field(default=0.1, ge=0, le=1)
+    idle_timeout: Seconds | None = 600.0
+    keepalive: Seconds | None = None
+    max_uses: int | None = Field(default=None, ge=1)
+    reaper_rate: Seconds = 30.0
+    queue_strategy: Literal["lifo", "fifo"] = "lifo"
+    test_on_check_out: bool = True
+    test_bypass: float = Field(default=0.0, ge=0)
+    max_waiting: int | None = Field(default=None, ge=0)
+    max_opening: int = Field(default=4, ge=1)
+    retry_connection: bool = True
+    backoff_initial: Seconds = 0.2
+    backoff_max: Seconds = 10.0
+    backoff_jitter: float = Field(default=0.5, ge=0, le=1)
+    unavailable_after: Seconds = 5.0
+    fail_fast: bool = False
+    leak_threshold: Seconds | None = None
+    on_deadlock: Literal["raise", "warn", "ignore"] = "raise"
+    queue_target: Seconds | None = None
+    queue_interval: Seconds = 1.0
+
+    @model_validator(mode="after")
+    def _idle_fit(self) -> Self:
+        if self.min_idle > self.max_size:
+            raise ValueError(f"min_idle ({self.min_idle}) is larger than max_size ({self.max_size})")
+        return self
+
+
+class DatabaseSettings(Options):
+    """One database.
+
+    Attributes:
+        url: Where it is.
+        pool: How its connections are pooled.
+        transaction_pooling: True behind a pgbouncer that hands out a server for one transaction only.
+    """
+
+    url: DatabaseUrl
+    pool: PoolSettings = PoolSettings()
+    transaction_pooling: bool = False
+
+
+class FrozenDict(dict[str, V]):
+    """A dict that cannot be changed and whose `[...]` names the choices when a key is missing."""
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise ConfigurationError(
+            f"no database {key!r} in the settings; there are: {choices_text(self)}{nearest(str(key), self)}",
+            key=f"databases.{key}",
+        )
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("settings are frozen; use datalayer.override(...) to change them for a while")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[FrozenDict[V]], tuple[dict[str, V]]]:
+        return type(self), (dict(self),)
+
+
+def _frozen(databases: dict[str, DatabaseSettings]) -> dict[str, DatabaseSettings]:
+    return FrozenDict(databases)
+
+
+class Settings(Options):
+    """The settings of a project; subclass it to give an app its own typed keys in the same file.
+
+    Attributes:
+        models: The modules that declare models.
+        migrations: The folder of the migrations.
+        databases: The databases by alias.
+        settings: The class that holds the settings, `package.module:Class`; None for this one.
+        allow_sync_in_async: Permits blocking calls inside a running event loop, as notebooks need.
+        root: The folder of the settings file, or the working directory without one; it cannot be set in a file.
+    """
+
+    models: tuple[ModulePath, ...] = ()
+    migrations: ProjectPath = Path("migrations")
+    databases: Annotated[dict[Alias, DatabaseSettings], AfterValidator(_frozen)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    settings: str | None = None
+    allow_sync_in_async: bool = False
+    root: Path = Field(default_factory=Path.cwd)
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _provider: ClassVar[Callable[[], Settings]]
+
+    @classmethod
+    def current(cls) -> Self:
+        """The settings in force, typed as the class they are asked from.
+
+        Raises:
+            SettingsNotConfigured: There are none.
+            ConfigurationError: They cannot be read, or they are of another class.
+        """
+        found = Settings._provider()
+        if not isinstance(found, cls):
+            path = f"{cls.__module__}:{cls.__qualname__}"
+            raise ConfigurationError(
+                f"the settings are a {type(found).__qualname__}, not a {cls.__qualname__}; "
+                f'name the class in the settings file: settings = "{path}"',
+                key="settings",
+                origin=found.origin("settings"),
+            )
+        return found
+
+    def origin(self, key: str) -> str:
+        """Where a value came from: `datalayer.toml:5`, `DATABASE_URL (environment)`, `configure()` or `default`.
+
+        Args:
+            key: The dotted key, such as `databases.default.url`; the origins of a whole branch are joined by commas.
+
+        Raises:
+            ConfigurationError: No such key.
+        """
+        found = self._origins.get(key)
+        if found is not None:
+            return found
+        below = [origin for name, origin in self._origins.items() if name.startswith(key + ".")]
+        if below:
+            return ", ".join(dict.fromkeys(below))
+        if not self._origins and key.partition(".")[0] in type(self).model_fields:
+            return "code"
+        raise ConfigurationError(f"no setting {key!r}{nearest(key, self._origins)}", key=key)
+
+    def model_post_init(self, context: Any) -> None:
+        """Keeps the table of origins the loader hands over."""
+        if isinstance(context, dict):
+            self._origins = dict(context.get("origins") or {})
