@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -38,12 +40,13 @@ def blocks(text: str, name: str) -> list[tuple[str, str]]:
 
 
 def run(text: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    import json
-
+    unset = {"DATABASE_URL", "DATALAYER_CONFIG"}  # a page says what it needs itself
+    environment = {key: value for key, value in os.environ.items() if key not in unset}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", RUNNER],
         input=json.dumps(blocks(text, name)),
         cwd=folder,
+        env={**environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("sqlalchemy", "alembic", "psycopg", "psycopg_pool")
 
 
 def loaded_after(code: str) -> set[str]:
     """Which heavy packages a fresh interpreter has loaded after `code`."""
     script = f"import sys\n{code}\nprint(' '.join(sys.modules), file=sys.__stderr__)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(done.stderr.split()) & set(HEAVY)
 
 
