@@ -1,0 +1,134 @@
+"""The one cache: a question's shape -> its compiled statement.
+
+SQLAlchemy is imported on the first miss and never on a hit. The cache needs no lock: a dictionary's own operations
+are atomic, and two threads that compile the same shape at once merely do the same work twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from importlib import import_module
+from typing import Any, Final, Literal, TypeAlias
+
+from datalayer._compile import values
+from datalayer._compile.prepared import Convert, Prepared
+from datalayer._query.change import Delete, Insert, Update
+from datalayer._query.expression import Expression
+from datalayer._query.query import Query
+from datalayer._schema.field import ColumnType
+
+BackendName: TypeAlias = Literal["sqlite", "postgresql"]
+
+LARGEST: Final = 10_000
+"""Shapes kept; beyond it the older half goes. An application has hundreds."""
+
+
+class Compiler:
+    """Turns questions and changes into statements for one backend.
+
+    Attributes:
+        backend: `sqlite` or `postgresql`.
+    """
+
+    __slots__ = ("_cache", "backend")
+
+    def __init__(self, backend: BackendName) -> None:
+        self.backend: BackendName = backend
+        self._cache: dict[Hashable, Prepared] = {}
+
+    def select(self, query: Query) -> Prepared:
+        """SELECT of the rows, with everything the query asks for beside them."""
+        key = ("select", query.shape)
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _select().select(self.backend, query))
+
+    def count(self, query: Query) -> Prepared:
+        """How many rows `select` would give: one row of one number."""
+        key = ("count", query.shape)
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _select().count(self.backend, query))
+
+    def exists(self, query: Query) -> Prepared:
+        """One row when there is any, no row when there is none."""
+        key = ("exists", query.shape)
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _select().exists(self.backend, query))
+
+    def aggregate(self, query: Query, aggregates: tuple[tuple[str, Expression], ...]) -> Prepared:
+        """One row of aggregates over the rows of a query. Values: the aggregates', then the query's."""
+        key = ("aggregate", query.shape, tuple([(name, expression.shape) for name, expression in aggregates]))
+        found = self._cache.get(key)
+        if found is not None:
+            return found
+        return self._keep(key, lambda: _select().aggregate(self.backend, query, aggregates))
+
+    def insert(self, insert: Insert, rows: int = 1) -> Prepared:
+        """INSERT of a number of rows. Values: row after row."""
+        key = (insert.shape, rows)
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _change().insert(self.backend, insert, rows))
+
+    def insert_columns(self, insert: Insert) -> Prepared:
+        """PostgreSQL: INSERT of any number of rows by `unnest`. Values: one list for each field."""
+        key = ("unnest", insert.shape)
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _change().insert_columns(self.backend, insert))
+
+    def update(self, update: Update) -> Prepared:
+        """UPDATE of the rows a query finds."""
+        key = update.shape
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _change().update(self.backend, update))
+
+    def update_many(self, insert: Insert, rows: int) -> Prepared:
+        """UPDATE of many rows by primary key, each with its own values, in one statement.
+
+        Args:
+            insert: Its `fields` are the primary key's and then the ones to write, in the order of each row's values.
+            rows: How many rows.
+        """
+        key = ("update many", insert.shape, rows)
+        found = self._cache.get(key)
+        return (
+            found if found is not None else self._keep(key, lambda: _change().update_many(self.backend, insert, rows))
+        )
+
+    def delete(self, delete: Delete) -> Prepared:
+        """DELETE of the rows a query finds."""
+        key = delete.shape
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _change().delete(self.backend, delete))
+
+    def converter(self, type: ColumnType) -> tuple[Convert | None, Convert | None]:
+        """How a value of a type goes to the driver, and how it comes back; None where nothing is to do."""
+        return values.to_driver(type, self.backend), values.from_driver(type, self.backend)
+
+    def clear(self) -> None:
+        """Forgets every compiled statement."""
+        self._cache.clear()
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def _keep(self, key: Hashable, make: Callable[[], Prepared]) -> Prepared:
+        made = make()
+        if len(self._cache) >= LARGEST:
+            for old in list(self._cache)[: LARGEST // 2]:
+                self._cache.pop(old, None)
+        return self._cache.setdefault(key, made)
+
+
+def _select() -> Any:
+    return import_module("datalayer._compile.select")
+
+
+def _change() -> Any:
+    return import_module("datalayer._compile.change")
+
+
+_COMPILERS: dict[str, Compiler] = {"sqlite": Compiler("sqlite"), "postgresql": Compiler("postgresql")}
+
+
+def compiler_for(backend: BackendName) -> Compiler:
+    """The process-wide compiler of a backend."""
+    return _COMPILERS[backend]

@@ -1,0 +1,92 @@
+"""A compiled statement: SQL text, and how the values of a question become the values of a driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from datalayer._query.command import Batch, Command
+from datalayer._schema.field import FieldSpec
+from datalayer._schema.table import TableSpec
+
+Convert: TypeAlias = Callable[[object], object]
+"""A value in, a value out. Never called with None: NULL stays NULL on every way."""
+
+
+class Output(NamedTuple):
+    """One column of the rows that come back, in row order.
+
+    Attributes:
+        name: The field's name, or the name of the annotation or column asked for.
+        path: Empty for the query's own table, else the `select_related` path it belongs to.
+        field: The field; None for what is computed.
+        convert: From the driver's value to ours; None where nothing is to do. Not to be called with None.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    field: FieldSpec | None
+    convert: Convert | None
+
+
+class Prepared:
+    """Compiled once for a shape, used for all values of that shape.
+
+    Attributes:
+        sql: The text, with the backend's placeholders.
+        columns: What comes back, in row order; rows may be longer where ORDER BY needed hidden columns.
+        table: The table it is about.
+        writes: Whether it changes anything.
+        memo: A free place for the layer above (the generated hydration function).
+    """
+
+    __slots__ = ("_binds", "_is_plain", "columns", "memo", "sql", "table", "writes")
+
+    def __init__(
+        self,
+        sql: str,
+        binds: Iterable[tuple[int, Convert | None]],
+        *,
+        columns: tuple[Output, ...] = (),
+        table: TableSpec | None = None,
+        writes: bool = False,
+        is_whole: bool = False,
+    ) -> None:
+        """Binds are `(offset in values, converter)` in the order of the placeholders; `is_whole`: offsets cover all."""
+        self.sql = sql
+        self.columns = columns
+        self.table = table
+        self.writes = writes
+        self.memo: object = None
+        self._binds = tuple(binds)
+        self._is_plain = is_whole and all(
+            offset == place and convert is None for place, (offset, convert) in enumerate(self._binds)
+        )
+
+    @property
+    def returns_rows(self) -> bool:
+        """Whether rows come back rather than a count."""
+        return bool(self.columns) or not self.writes
+
+    def params(self, values: Sequence[object]) -> Sequence[object]:
+        """Driver-ready values, in the order of the placeholders."""
+        if self._is_plain:
+            return values
+        found: list[object] = []
+        for offset, convert in self._binds:
+            value = values[offset]
+            found.append(value if convert is None or value is None else convert(value))
+        return found
+
+    def command(self, values: Sequence[object]) -> Command:
+        """The statement with its values."""
+        return Command(
+            self.sql, self.params(values), returns_rows=self.returns_rows, writes=self.writes, table=self.table
+        )
+
+    def batch(self, rows: Iterable[Sequence[object]]) -> Batch:
+        """The statement run once for each row of values."""
+        return Batch(self.sql, [self.params(row) for row in rows], table=self.table)
+
+    def __repr__(self) -> str:
+        return f"<Prepared {self.sql!r}>"

@@ -1,0 +1,211 @@
+"""Values on their way to a driver and back, for each kind of column and backend.
+
+None is never given to a converter: NULL stays NULL. A converter that would do nothing is None, so that the hot path
+can leave it out.
+
+SQLite keeps decimals of up to 15 digits in a NUMERIC column, where numbers compare as numbers and come back exact
+after rounding to the scale; wider ones are text with the collation `datalayer_decimal`. Datetimes are text in UTC
+with six digits of microseconds, so that text order is time order.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import ipaddress
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from datalayer._compile.prepared import Convert
+from datalayer._schema.field import ColumnType, Kind
+
+EXACT_DIGITS = 15
+"""Decimal digits that a binary double keeps."""
+
+
+def is_numeric_decimal(type: ColumnType) -> bool:
+    """Whether SQLite keeps decimals of this type as numbers rather than as text."""
+    return type.kind is Kind.DECIMAL and type.precision is not None and type.precision <= EXACT_DIGITS
+
+
+def to_driver(type: ColumnType | None, backend: str) -> Convert | None:
+    """How a value becomes one that the driver takes; None where the driver takes it as it is."""
+    if type is None:
+        return _untyped_to_sqlite if backend == "sqlite" else _plain_enum
+    if type.kind is Kind.ENUM:
+        return _plain_enum
+    if type.kind is Kind.JSON:
+        return type.to_json or _json_text
+    if backend == "postgresql":
+        return _inet_text if type.kind is Kind.INET else None
+    if type.kind is Kind.DECIMAL:
+        return _decimal_number if is_numeric_decimal(type) else _decimal_text
+    return _TO_SQLITE.get(type.kind)
+
+
+def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
+    """How a value of the driver becomes ours; None where it is right as it is."""
+    if type is None:
+        return None
+    if type.kind is Kind.ENUM:
+        return type.python if inspect.isclass(type.python) and issubclass(type.python, enum.Enum) else None
+    if type.kind is Kind.JSON:
+        # PostgreSQL's driver has parsed the text already where nobody asked for a type.
+        if type.from_json is not None:
+            return _typed_json(type.from_json)
+        return _parse_json if backend == "sqlite" else None
+    if type.kind is Kind.INET:
+        return _inet_reader(type.python, backend)
+    if backend == "postgresql":
+        return None
+    if type.kind is Kind.DECIMAL:
+        return _decimal_reader(type)
+    return _FROM_SQLITE.get(type.kind)
+
+
+def _plain_enum(value: object) -> object:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _untyped_to_sqlite(value: object) -> object:
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime):
+        return _datetime_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, time):
+        return _time_text(value)
+    if isinstance(value, timedelta):
+        return _microseconds(value)
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _parse_json(value: object) -> object:
+    return json.loads(value) if isinstance(value, (str, bytes)) else value
+
+
+def _typed_json(parse: Callable[[str | bytes], object]) -> Convert:
+    def read(value: object) -> object:
+        return parse(value if isinstance(value, (str, bytes)) else _json_text(value))
+
+    return read
+
+
+def _inet_text(value: object) -> object:
+    return value if isinstance(value, str) else str(value)
+
+
+def _inet_reader(python: type, backend: str) -> Convert | None:
+    if python is str:
+        return None if backend == "sqlite" else str
+    if backend == "postgresql" or python is object:
+        return None
+    if python in (ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network):
+        return python
+    return lambda value: ipaddress.ip_address(str(value))
+
+
+def _decimal_number(value: object) -> object:
+    # Exact: at most 15 digits. Other numbers (a float in arithmetic) pass as they are.
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _decimal_text(value: object) -> object:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _decimal_reader(type: ColumnType) -> Convert:
+    if type.scale is None:
+        return lambda value: Decimal(str(value))
+    unit = Decimal(1).scaleb(-type.scale)
+
+    def read(value: object) -> object:
+        if isinstance(value, int):
+            return Decimal(value).quantize(unit)
+        return Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(unit)
+
+    return read
+
+
+def _datetime_text(value: object) -> object:
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is not None:
+        value = value.astimezone(UTC).replace(tzinfo=None)
+    return value.isoformat(" ", "microseconds")
+
+
+def _read_datetime(value: object) -> object:
+    return datetime.fromisoformat(str(value)).replace(tzinfo=UTC)
+
+
+def _read_naive_datetime(value: object) -> object:
+    return datetime.fromisoformat(str(value)).replace(tzinfo=None)
+
+
+def _date_text(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _time_text(value: object) -> object:
+    return value.isoformat("microseconds") if isinstance(value, time) else value
+
+
+def _microseconds(value: object) -> object:
+    return value // timedelta(microseconds=1) if isinstance(value, timedelta) else value
+
+
+def _read_duration(value: object) -> object:
+    return timedelta(microseconds=int(str(value)))
+
+
+def _read_boolean(value: object) -> object:
+    return bool(value)
+
+
+def _read_date(value: object) -> object:
+    return date.fromisoformat(str(value)[:10])
+
+
+def _read_time(value: object) -> object:
+    return time.fromisoformat(str(value))
+
+
+def _read_uuid(value: object) -> object:
+    return UUID(str(value))
+
+
+_TO_SQLITE: dict[Kind, Convert] = {
+    Kind.BOOLEAN: lambda value: int(bool(value)),
+    Kind.DATE: _date_text,
+    Kind.TIME: _time_text,
+    Kind.DATETIME: _datetime_text,
+    Kind.NAIVE_DATETIME: _datetime_text,
+    Kind.DURATION: _microseconds,
+    Kind.UUID: str,
+    Kind.INET: _inet_text,
+}
+_FROM_SQLITE: dict[Kind, Convert] = {
+    Kind.BOOLEAN: _read_boolean,
+    Kind.DATE: _read_date,
+    Kind.TIME: _read_time,
+    Kind.DATETIME: _read_datetime,
+    Kind.NAIVE_DATETIME: _read_naive_datetime,
+    Kind.DURATION: _read_duration,
+    Kind.UUID: _read_uuid,
+    Kind.FLOAT: float,  # type: ignore[dict-item]
+}

@@ -1,0 +1,147 @@
+"""Reading: rows, one row, numbers. Every function is a plan; the compiler comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias, TypeVar, cast
+
+from datalayer._compile.compiler import Compiler
+from datalayer._compile.prepared import Output, Prepared
+from datalayer._plans.plan import Command, Plan, Row
+from datalayer._query.condition import Condition, Junction, Nothing
+from datalayer._query.expression import Aggregate, Expression, FieldRef, Ordering
+from datalayer._query.query import Query
+
+T = TypeVar("T")
+
+Load: TypeAlias = Callable[[Prepared], Callable[[list[Row]], list[T]]]
+"""Given by the models: how rows of a prepared query become instances. It may keep what it made in `Prepared.memo`."""
+
+
+def is_nothing(query: Query) -> bool:
+    """Whether a query cannot find any row, so that nothing need be sent."""
+    return query.limit == 0 or any(_is_nothing(condition) for condition in query.where)
+
+
+def _is_nothing(condition: Condition) -> bool:
+    if isinstance(condition, Nothing):
+        return True
+    if isinstance(condition, Junction):
+        found = [_is_nothing(child) for child in condition.children]
+        return any(found) if condition.connector == "and" else condition.connector == "or" and all(found)
+    return False
+
+
+def rows(compiler: Compiler, query: Query) -> Plan[tuple[Prepared | None, list[Row]]]:
+    """The raw rows of a query and what they mean; no Prepared when nothing had to be sent."""
+    if query.where and is_nothing(query):
+        return None, []
+    prepared = compiler.select(query)
+    reply = yield prepared.command(query.values)
+    return prepared, reply.rows
+
+
+def fetch(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:
+    """Every row of a query, as instances."""
+    prepared, found = yield from rows(compiler, query)
+    if prepared is None or not found:
+        return []
+    return load(prepared)(found)
+
+
+def one(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:
+    """At most two rows: enough to tell none, one and several apart."""
+    if query.limit is None or query.limit > 2:
+        query = query.replaced(limit=2)
+    return (yield from fetch(compiler, query, load))
+
+
+def first(compiler: Compiler, query: Query, load: Load[T]) -> Plan[T | None]:
+    """The first row, by primary key where the query has no order; None when there is none."""
+    if query.limit != 0:
+        query = ordered(query).replaced(limit=1)
+    found = yield from fetch(compiler, query, load)
+    return found[0] if found else None
+
+
+def ordered(query: Query) -> Query:
+    """The query itself when it has an order, else ordered by its primary key."""
+    if query.order or query.group_by is not None or (query.columns is not None and query.distinct):
+        return query
+    table = query.table
+    return query.replaced(
+        order=tuple([Ordering(FieldRef((), name, table.fields[name].type)) for name in table.primary_key])
+    )
+
+
+def count(compiler: Compiler, query: Query) -> Plan[int]:
+    """How many rows there are."""
+    if is_nothing(query):
+        return 0
+    reply = yield compiler.count(query).command(query.values)
+    return cast("int", reply.rows[0][0])
+
+
+def exists(compiler: Compiler, query: Query) -> Plan[bool]:
+    """Whether there is any row."""
+    if is_nothing(query):
+        return False
+    reply = yield compiler.exists(query).command(query.values)
+    return bool(reply.rows)
+
+
+def tuples(compiler: Compiler, query: Query) -> Plan[list[Row]]:
+    """The rows as tuples, converted, hidden columns left out."""
+    prepared, found = yield from rows(compiler, query)
+    return converted(prepared.columns, found) if prepared is not None else []
+
+
+def aggregate(
+    compiler: Compiler, query: Query, aggregates: tuple[tuple[str, Expression], ...]
+) -> Plan[dict[str, object]]:
+    """Aggregates over all rows of a query, by name. Nothing is sent for a query that finds no row."""
+    if is_nothing(query):
+        return {
+            name: 0 if isinstance(expression, Aggregate) and expression.name == "count" else None
+            for name, expression in aggregates
+        }
+    prepared = compiler.aggregate(query, aggregates)
+    own = [value for _, expression in aggregates for value in expression.values]
+    reply = yield prepared.command((*own, *query.values))
+    (row,) = converted(prepared.columns, reply.rows)
+    return dict(zip([name for name, _ in aggregates], row, strict=True))
+
+
+def explain(compiler: Compiler, query: Query, analyze: bool = False) -> Plan[str]:
+    """How the database would find the rows, in its own words."""
+    prepared = compiler.select(query)
+    if compiler.backend == "sqlite":
+        reply = yield Command("EXPLAIN QUERY PLAN " + prepared.sql, prepared.params(query.values), table=query.table)
+        return "\n".join(str(row[3]) for row in reply.rows)
+    words = "EXPLAIN (ANALYZE) " if analyze else "EXPLAIN "
+    reply = yield Command(words + prepared.sql, prepared.params(query.values), table=query.table)
+    return "\n".join(str(row[0]) for row in reply.rows)
+
+
+def raw(compiler: Compiler, sql: str, params: Sequence[object] = (), *, writes: bool = False) -> Plan[list[Row]]:
+    """The rows of SQL written by hand, with the backend's own placeholders; nothing is converted."""
+    reply = yield Command(sql, params, writes=writes)
+    return reply.rows
+
+
+def converted(columns: Sequence[Output], found: Iterable[Row]) -> list[Row]:
+    """Rows with every value converted, cut to the columns asked for."""
+    width = len(columns)
+    work = [(place, column.convert) for place, column in enumerate(columns) if column.convert is not None]
+    result: list[Row] = []
+    for row in found:
+        if len(row) > width:
+            row = row[:width]
+        if work:
+            values = list(row)
+            for place, convert in work:
+                if values[place] is not None:
+                    values[place] = convert(values[place])
+            row = tuple(values)
+        result.append(row)
+    return result

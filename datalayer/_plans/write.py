@@ -1,0 +1,77 @@
+"""Writing one thing: INSERT of a row, UPDATE and DELETE of what a query finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from datalayer._compile.compiler import Compiler
+from datalayer._plans.plan import Plan, Row
+from datalayer._plans.read import converted, is_nothing
+from datalayer._query.change import Delete, Insert, Update
+from datalayer._schema.table import TableSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def writing(function: F) -> F:
+    """Marks a plan function that needs a link for writing, whatever its first command is."""
+    function.writes = True  # type: ignore[attr-defined]
+    return function
+
+
+def is_writing(function: Callable[..., object]) -> bool:
+    """Whether a plan function was marked by `writing`."""
+    return getattr(function, "writes", False) is True
+
+
+@writing
+def insert(
+    compiler: Compiler,
+    table: TableSpec,
+    fields: tuple[str, ...],
+    values: Sequence[object],
+    returning: tuple[str, ...] = (),
+) -> Plan[Row]:
+    """Writes one row; gives the fields to read back, converted, or an empty tuple."""
+    prepared = compiler.insert(Insert(table, fields, returning))
+    reply = yield prepared.command(values)
+    return converted(prepared.columns, reply.rows)[0] if returning else ()
+
+
+@writing
+def update(compiler: Compiler, change: Update) -> Plan[int]:
+    """Writes to the rows a query finds; gives their number."""
+    if is_nothing(change.query):
+        return 0
+    reply = yield compiler.update(change).command(change.values)
+    return len(reply.rows) if change.returning else reply.count
+
+
+@writing
+def update_returning(compiler: Compiler, change: Update) -> Plan[list[Row]]:
+    """As `update`; gives the fields of `change.returning` of every written row, converted."""
+    if is_nothing(change.query):
+        return []
+    prepared = compiler.update(change)
+    reply = yield prepared.command(change.values)
+    return converted(prepared.columns, reply.rows)
+
+
+@writing
+def delete(compiler: Compiler, change: Delete) -> Plan[int]:
+    """Deletes the rows a query finds; gives their number, of this table only."""
+    if is_nothing(change.query):
+        return 0
+    reply = yield compiler.delete(change).command(change.values)
+    return len(reply.rows) if change.returning else reply.count
+
+
+@writing
+def delete_returning(compiler: Compiler, change: Delete) -> Plan[list[Row]]:
+    """As `delete`; gives the fields of `change.returning` of every deleted row, converted."""
+    if is_nothing(change.query):
+        return []
+    prepared = compiler.delete(change)
+    reply = yield prepared.command(change.values)
+    return converted(prepared.columns, reply.rows)

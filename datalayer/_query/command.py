@@ -1,0 +1,65 @@
+"""What is sent to a database: finished SQL text with driver-ready values.
+
+Defined this low so that the compiler can make them; plans yield them (`_plans/plan.py` names them again).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datalayer._schema.table import TableSpec
+
+
+class Command:
+    """One SQL statement and its driver-ready values.
+
+    Attributes:
+        sql: The text, with the placeholders of the backend (`?` on SQLite, `%s` on PostgreSQL).
+        params: The values, in the order of the placeholders.
+        returns_rows: Whether rows come back; otherwise the number of affected rows does.
+        writes: Whether the statement may change anything: decides between the writer and a reader.
+        table: The table it is about; gives errors their model, columns and constraint.
+    """
+
+    __slots__ = ("params", "returns_rows", "sql", "table", "writes")
+
+    def __init__(
+        self,
+        sql: str,
+        params: Sequence[object] = (),
+        *,
+        returns_rows: bool = True,
+        writes: bool = False,
+        table: TableSpec | None = None,
+    ) -> None:
+        self.sql = sql
+        self.params = params
+        self.returns_rows = returns_rows
+        self.writes = writes
+        self.table = table
+
+    def __repr__(self) -> str:
+        # The values stay out: they may be secrets, and reprs end in logs.
+        return f"<Command {self.sql!r} with {len(self.params)} values>"
+
+
+class Batch:
+    """One writing statement run once for each row of values; answered with the number of affected rows.
+
+    Attributes:
+        sql: The text, as in `Command`.
+        rows: Driver-ready values, one sequence for each run.
+        table: As in `Command`.
+    """
+
+    __slots__ = ("rows", "sql", "table")
+
+    def __init__(self, sql: str, rows: Sequence[Sequence[object]], *, table: TableSpec | None = None) -> None:
+        self.sql = sql
+        self.rows = rows
+        self.table = table
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.sql!r} with {len(self.rows)} rows>"

@@ -1,0 +1,69 @@
+"""The words that may follow a name: what is compared how (`price__gt`) and which part of a date (`born__year`)."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from typing import Final
+
+from datalayer._schema.field import ColumnType, Kind
+
+LOOKUPS: Final = frozenset(
+    {
+        "exact", "ne", "gt", "gte", "lt", "lte", "in", "range", "isnull",
+        "iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex",
+    }
+)  # fmt: skip
+"""Every lookup by name. Nodes have one more, `notnull`, which is what `isnull=False` becomes."""
+
+TEXT_LOOKUPS: Final = frozenset(
+    {"iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex"}
+)
+"""Lookups on text only."""
+
+ORDER_LOOKUPS: Final = frozenset({"gt", "gte", "lt", "lte", "range"})
+"""Lookups on values that have an order."""
+
+DATE_PARTS: Final = frozenset(
+    {"date", "year", "iso_year", "quarter", "month", "week", "day", "week_day", "iso_week_day", "time"}
+)
+TIME_PARTS: Final = frozenset({"hour", "minute", "second"})
+TRANSFORMS: Final = DATE_PARTS | TIME_PARTS
+"""Parts of dates and times that may stand between a name and its lookup. `week_day` counts from Sunday, which is 1."""
+
+_TEXT = frozenset({Kind.STRING, Kind.TEXT, Kind.ENUM, Kind.INET})
+_UNORDERED = frozenset({Kind.JSON, Kind.BOOLEAN})
+_DATETIMES = frozenset({Kind.DATETIME, Kind.NAIVE_DATETIME})
+
+
+def lookups_of(type: ColumnType | None) -> frozenset[str]:
+    """The lookups that make sense for a type; all of them where it is not known."""
+    if type is None:
+        return LOOKUPS
+    found = LOOKUPS
+    if type.kind not in _TEXT:
+        found -= TEXT_LOOKUPS
+    if type.kind in _UNORDERED:
+        found -= ORDER_LOOKUPS
+    return found
+
+
+def transforms_of(type: ColumnType | None) -> frozenset[str]:
+    """The parts that can be taken of a type."""
+    if type is None or type.kind in _DATETIMES:
+        return TRANSFORMS
+    if type.kind is Kind.DATE:
+        return DATE_PARTS - {"date", "time"}
+    return TIME_PARTS if type.kind is Kind.TIME else frozenset()
+
+
+def transformed(type: ColumnType | None, transform: str | None) -> ColumnType | None:
+    """The type of a part of a date or time; the type itself where no part is taken."""
+    if transform is None:
+        return type
+    return _PARTS.get(transform, _NUMBER)
+
+
+_NUMBER = ColumnType(Kind.INTEGER, int)
+
+
+_PARTS = {"date": ColumnType(Kind.DATE, date), "time": ColumnType(Kind.TIME, time)}

@@ -1,0 +1,367 @@
+"""Names as people write them (`author__name__icontains`) -> columns, relations and lookups of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
+from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function, Subquery, Value
+from datalayer._query.lookup import TRANSFORMS, lookups_of, transformed, transforms_of
+from datalayer._query.query import Query
+from datalayer._schema.field import ColumnType, FieldSpec
+from datalayer._schema.relation import RelationSpec
+from datalayer._schema.table import TableSpec
+from datalayer.errors import FieldError, InvalidValue, choices_text, nearest
+
+Check: TypeAlias = Callable[[ColumnType | None, str, str, object], object]
+"""Given by the models: `check(type, lookup, name, value)` gives the value to bind, or raises `InvalidValue`.
+
+It is called for each single value: for every item of `in` and both ends of `range`.
+"""
+
+
+class Resolved(NamedTuple):
+    """What a name means.
+
+    Attributes:
+        path: The relations that lead there.
+        field: The field at the end; None for a relation or an annotation.
+        relation: The relation at the end, where the name ends in one; `path` does not include it.
+        annotation: The name of the annotation.
+        annotation_type: Its type.
+        lookup: What followed, else None (which means `exact`).
+        transform: A part of a date or time, else None.
+        table: The table that `field` or `relation` belongs to.
+    """
+
+    path: tuple[str, ...]
+    field: FieldSpec | None
+    relation: RelationSpec | None
+    annotation: str | None
+    annotation_type: ColumnType | None
+    lookup: str | None
+    transform: str | None
+    table: TableSpec
+
+
+def resolve(
+    table: TableSpec,
+    name: str,
+    *,
+    annotations: Mapping[str, ColumnType | None] | None = None,
+    allow_lookup: bool = True,
+) -> Resolved:
+    """Finds out what a name means.
+
+    Args:
+        table: Where it starts.
+        name: `author__name__icontains`; `pk` stands for the primary key, `author_id` and `author__pk` for the column
+            of the foreign key `author`.
+        annotations: The annotations of the query, with their types.
+        allow_lookup: Whether a lookup or a part of a date may follow.
+
+    Raises:
+        FieldError: A part of the name is unknown; the message lists the choices.
+    """
+    parts = name.split("__")
+    if annotations and name in annotations:
+        return Resolved((), None, None, name, annotations[name], None, None, table)
+    if annotations and parts[0] in annotations:
+        type = annotations[parts[0]]
+        lookup, transform = _suffix(table, name, parts[0], parts[1:], type, allow_lookup)
+        return Resolved((), None, None, parts[0], type, lookup, transform, table)
+    path: list[str] = []
+    here = table
+    for place, part in enumerate(parts):
+        rest = parts[place + 1 :]
+        field = _field(here, part)
+        if field is not None:
+            lookup, transform = _suffix(here, name, part, rest, field.type, allow_lookup)
+            return Resolved(tuple(path), field, None, None, None, lookup, transform, here)
+        relation = here.relations.get(part)
+        if relation is None and part == "pk" and len(here.primary_key) > 1:
+            raise FieldError(
+                f"{name!r} asks for pk of {here.model}, whose primary key has several fields: "
+                f"{', '.join(here.primary_key)}; name one of them",
+                name=part,
+                choices=here.primary_key,
+            )
+        if relation is None:
+            raise _unknown(here, part, name, annotations if here is table and not path else None)
+        if not rest:
+            return Resolved(tuple(path), None, relation, None, None, None, None, here)
+        if not _knows(relation.target, rest[0]) and _is_word(rest[0]):
+            lookup, _ = _suffix(here, name, part, rest, None, allow_lookup)
+            return Resolved(tuple(path), None, relation, None, None, lookup, None, here)
+        path.append(part)
+        here = relation.target
+    raise AssertionError("a name has at least one part")  # pragma: no cover
+
+
+def _field(table: TableSpec, part: str) -> FieldSpec | None:
+    if part == "pk" and len(table.primary_key) == 1:
+        return table.fields[table.primary_key[0]]
+    return table.fields.get(part)
+
+
+def _knows(table: TableSpec, part: str) -> bool:
+    return part == "pk" or part in table.fields or part in table.relations
+
+
+def _is_word(part: str) -> bool:
+    return part in _ANY_LOOKUP or part in TRANSFORMS
+
+
+_ANY_LOOKUP = lookups_of(None)
+
+
+def _suffix(
+    table: TableSpec, name: str, part: str, rest: list[str], type: ColumnType | None, allow_lookup: bool
+) -> tuple[str | None, str | None]:
+    """The lookup and the transform in what follows a field."""
+    if not rest:
+        return None, None
+    transform = None
+    words = list(rest)
+    if allow_lookup and words[0] in transforms_of(type) and words[0] not in lookups_of(type):
+        transform = words.pop(0)
+        type = transformed(type, transform)
+    if not words:
+        return None, transform
+    if allow_lookup and len(words) == 1 and words[0] in lookups_of(type):
+        return words[0], transform
+    choices = (lookups_of(type) | transforms_of(type)) if allow_lookup else frozenset[str]()
+    wrong = words[0] if words[0] not in choices or len(words) == 1 else words[1]
+    what = f"a {type.kind.value} field" if type is not None else "it"
+    if not allow_lookup:
+        raise FieldError(f"{name!r}: {part!r} of {table.model} is a field and nothing may follow it", name=wrong)
+    raise FieldError(
+        f"{name!r}: unknown lookup {wrong!r} on {part!r} of {table.model}; "
+        f"the choices for {what} are: {choices_text(choices)}{nearest(wrong, choices)}",
+        name=wrong,
+        choices=choices,
+    )
+
+
+def _unknown(table: TableSpec, part: str, name: str, annotations: Mapping[str, ColumnType | None] | None) -> FieldError:
+    choices = names_of(table) | set(annotations or ())
+    inside = f" in {name!r}" if name != part else ""
+    return FieldError(
+        f"{table.model} has no field {part!r}{inside}; the choices are: {choices_text(choices)}{nearest(part, choices)}",
+        name=part,
+        choices=choices,
+    )
+
+
+def names_of(table: TableSpec) -> set[str]:
+    """Every field and relation of a table, `pk` included."""
+    return {*table.fields, *table.relations, "pk"}
+
+
+def relation_path(table: TableSpec, name: str, *, to_one: bool = False) -> tuple[str, ...]:
+    """The relations a name such as `author__country` runs over.
+
+    Raises:
+        FieldError: A part is no relation (of one row, with `to_one`); the message lists the choices.
+    """
+    found: list[str] = []
+    here = table
+    for part in name.split("__"):
+        relation = here.relations.get(part)
+        if relation is None or (to_one and relation.kind.is_to_many):
+            choices = [n for n, r in here.relations.items() if not (to_one and r.kind.is_to_many)]
+            what = "is a relation to many rows" if relation is not None else "is no relation"
+            raise FieldError(
+                f"{part!r} {what} of {here.model}; the choices are: {choices_text(choices)}{nearest(part, choices)}",
+                name=part,
+                choices=choices,
+            )
+        found.append(part)
+        here = relation.target
+    return tuple(found)
+
+
+def is_nullable(table: TableSpec, path: Iterable[str], field: str) -> bool:
+    """Whether a field reached over a path may be NULL."""
+    here = table
+    for part in path:
+        relation = here.relations[part]
+        if relation.nullable or relation.kind.is_to_many or not relation.kind.is_forward:
+            return True
+        here = relation.target
+    return here.fields[field].nullable
+
+
+def field_reference(table: TableSpec, path: tuple[str, ...], field: str, *, outer: int = 0) -> FieldRef:
+    """A column over a path, with the last step left out where the column is already on this side of it."""
+    here = table
+    steps: list[RelationSpec] = []
+    for part in path:
+        steps.append(here.relations[part])
+        here = steps[-1].target
+    type = here.fields[field].type
+    while steps and steps[-1].kind.is_forward and field in steps[-1].remote:
+        last = steps.pop()
+        field = last.local[last.remote.index(field)]
+        here = last.source
+    kept = path[: len(steps)]
+    return FieldRef(kept, field, type, nullable=is_nullable(table, kept, field), outer=outer)
+
+
+def references(table: TableSpec, found: Resolved, *, outer: int = 0) -> tuple[Expression, ...]:
+    """The expressions a resolved name stands for: several for a relation of several columns."""
+    if found.annotation is not None:
+        return (AnnotationRef(found.annotation, found.annotation_type),)
+    if found.field is not None:
+        return (field_reference(table, found.path, found.field.name, outer=outer),)
+    relation = found.relation
+    assert relation is not None
+    path = (*found.path, relation.name)
+    names = relation.remote if relation.kind.is_forward else relation.target.primary_key
+    return tuple([field_reference(table, path, name, outer=outer) for name in names])
+
+
+def reference(
+    table: TableSpec, name: str, *, annotations: Mapping[str, ColumnType | None] | None = None, outer: int = 0
+) -> Expression:
+    """The expression of a name without a lookup (`F("author__name")`, `order_by("author__name")`); dates have parts.
+
+    Raises:
+        FieldError: The name is unknown, or a lookup follows it.
+    """
+    found = resolve(table, name, annotations=annotations)
+    if found.lookup is not None:
+        raise FieldError(f"{name!r}: the lookup {found.lookup!r} has no place here, only fields and relations do")
+    expressions = references(table, found, outer=outer)
+    if len(expressions) > 1:
+        raise FieldError(f"{name!r} of {table.model} has several columns; name one of them", name=name)
+    if found.transform is not None:
+        return Function(found.transform, expressions, transformed(expressions[0].type, found.transform))
+    return expressions[0]
+
+
+def comparison(
+    table: TableSpec,
+    name: str,
+    value: object,
+    *,
+    check: Check | None = None,
+    annotations: Mapping[str, ColumnType | None] | None = None,
+) -> Condition:
+    """The condition that `filter(name=value)` means.
+
+    Args:
+        table: Where the name starts.
+        name: A path with or without a lookup.
+        value: What it is compared with: a plain value, an `Expression` or a `Query` (of one column).
+        check: Turns a plain value into the one to bind, or refuses it.
+        annotations: The annotations of the query, with their types.
+
+    Raises:
+        FieldError: The name is unknown.
+        InvalidValue: The value does not fit.
+    """
+    found = resolve(table, name, annotations=annotations)
+    lefts = references(table, found)
+    lookup = found.lookup or "exact"
+    if len(lefts) == 1:
+        return compare(lefts[0], lookup, value, transform=found.transform, name=name, check=check)
+    if lookup == "isnull":
+        return compare(lefts[0], lookup, value, name=name, check=check)
+    if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return _any([_several(lefts, item, name, check) for item in value])
+    if lookup not in {"exact", "ne"}:
+        raise FieldError(f"{name!r}: a key of several columns knows exact, ne, in and isnull only", name=lookup)
+    same = _several(lefts, value, name, check)
+    return same if lookup == "exact" else Negation(same)
+
+
+def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Check | None) -> Condition:
+    if value is None:
+        return compare(lefts[0], "isnull", True, name=name, check=check)
+    if not isinstance(value, (tuple, list)) or len(value) != len(lefts):
+        raise InvalidValue(f"{name!r} compares {len(lefts)} columns and needs a tuple of {len(lefts)} values")
+    pairs = zip(lefts, value, strict=True)
+    return Junction("and", tuple([compare(left, "exact", item, name=name, check=check) for left, item in pairs]))
+
+
+def _any(conditions: list[Condition]) -> Condition:
+    if not conditions:
+        return Nothing()
+    return conditions[0] if len(conditions) == 1 else Junction("or", tuple(conditions))
+
+
+def compare(
+    left: Expression,
+    lookup: str,
+    value: object,
+    *,
+    transform: str | None = None,
+    name: str = "",
+    check: Check | None = None,
+) -> Condition:
+    """The condition `left lookup value`.
+
+    Args:
+        left: The left side.
+        lookup: One of `lookup.LOOKUPS`.
+        value: As in `comparison`. `exact` and `ne` None ask for NULL.
+        transform: A part of a date or time taken of the left side first.
+        name: What the caller wrote, for messages.
+        check: As in `comparison`.
+
+    Raises:
+        InvalidValue: The value does not fit.
+    """
+    if lookup in {"isnull", "notnull"} or value is None:
+        return _null(left, lookup, value, name, transform)
+    type = transformed(left.type, transform)
+    if isinstance(value, Query):
+        value = Subquery(value, type)
+    if isinstance(value, Expression):
+        if lookup == "range":
+            raise InvalidValue(f"{name}: range needs a pair of plain values; use gte and lte with expressions")
+        return Comparison(left, lookup, value, transform=transform)
+
+    def checked(item: object) -> object:
+        return item if check is None else check(type, lookup, name, item)
+
+    if lookup == "in":
+        return _in(left, value, type, name, transform, checked)
+    if lookup == "range":
+        if isinstance(value, (str, bytes)) or not isinstance(value, (tuple, list)) or len(value) != 2:
+            raise InvalidValue(f"{name}: range needs a pair of values, not {value!r}")
+        if value[0] is None or value[1] is None:
+            raise InvalidValue(f"{name}: range needs two values, not None; use gte or lte for an open end")
+        pair = (checked(value[0]), checked(value[1]))
+        return Comparison(left, "range", Value(pair, type), transform=transform)
+    return Comparison(left, lookup, Value(checked(value), type), transform=transform)
+
+
+def _null(left: Expression, lookup: str, value: object, name: str, transform: str | None) -> Condition:
+    if value is None and lookup not in {"exact", "ne", "notnull", "iexact"}:
+        raise InvalidValue(f"{name}: None cannot be compared by {lookup}; use isnull to ask for NULL")
+    if lookup in {"exact", "iexact", "ne", "notnull"}:
+        return Comparison(left, "isnull" if lookup in {"exact", "iexact"} else "notnull", transform=transform)
+    if not isinstance(value, bool):
+        raise InvalidValue(f"{name}: isnull needs True or False, not {value!r}")
+    return Comparison(left, "isnull" if value else "notnull", transform=transform)
+
+
+def _in(
+    left: Expression,
+    value: object,
+    type: ColumnType | None,
+    name: str,
+    transform: str | None,
+    checked: Callable[[object], object],
+) -> Condition:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise InvalidValue(f"{name}: in needs a list, tuple, set or query, not {value!r}")
+    items = list(value)
+    if any(isinstance(item, Expression) for item in items):
+        return _any([compare(left, "exact", item, transform=transform, name=name) for item in items])
+    # SQL never finds NULL by IN; leaving it out keeps `NOT IN` from finding nothing at all.
+    bound = tuple([checked(item) for item in items if item is not None])
+    return Comparison(left, "in", Value(bound, type), transform=transform) if bound else Nothing()
