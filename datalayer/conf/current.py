@@ -7,12 +7,12 @@ server configures is seen by every request and thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn, cast
 
-from datalayer.conf import loader
+from datalayer.conf import loader, options, show
 from datalayer.conf.loader import Entries, Entry, Source
 from datalayer.conf.options import Settings
 from datalayer.errors import ConfigurationError, SettingsNotConfigured
@@ -100,7 +100,7 @@ def configure(**values: Any) -> None:
 
 
 @contextmanager
-def override(**values: Any) -> Iterator[Settings]:
+def override(**values: Any) -> Generator[Settings, None, None]:
     """Other settings inside the block, for this task or thread; may be nested.
 
     Args:
@@ -143,7 +143,7 @@ def is_configured() -> bool:
 
 def effective() -> list[tuple[str, str, str]]:
     """Every setting in force as `(key, value as text, origin)`; secrets are stars."""
-    return loader.shown(get())
+    return show.shown(get())
 
 
 def _entries(values: dict[str, Any], origin: str) -> Entries:
@@ -176,6 +176,6 @@ class _CurrentSettings:
         return "<settings, not read yet>" if found is None else repr(found)
 
 
-Settings._provider = get
+options.provider.get = get
 settings: Settings = cast("Settings", _CurrentSettings())
 """The settings in force, read on first use."""

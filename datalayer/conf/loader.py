@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from datalayer.conf import schema, sources
 from datalayer.conf.options import Settings
+from datalayer.conf.show import hidden_in, leaves
 from datalayer.conf.sources import Key, Variable
-from datalayer.conf.url import HIDDEN, DatabaseUrl
+from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConfigurationError, SettingsNotConfigured, choices_text, nearest
 
 PREFIX = "DATALAYER_"
@@ -28,9 +29,6 @@ URL_VARIABLE = "DATABASE_URL"
 URL_KEY: Key = ("databases", "default", "url")
 NOT_SETTINGS = (sources.CONFIG_VARIABLE, "DATALAYER_TEST_")
 """Variables with our prefix that are no settings: the name of the file, and what our own tests are told."""
-
-_SECRET_NAME = re.compile(r"secret|passw|token|credential|signature|(api|private|access)_?key", re.IGNORECASE)
-_SECRET_IN_URL = re.compile(r"(://[^\s:/@]*):[^\s/@]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f" ({self.origin})" if self.origin else ""
-        return f"{self.key}{place}: {self.reason}" if self.key else f"{self.origin}: {self.reason}"
+        return f"{self.key}{place}: {self.reason}" if self.key else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +129,10 @@ def flatten(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
         value = {name: getattr(value, name) for name in value.model_fields_set}
     if len(key) == 2 and key[0] == "databases" and isinstance(value, str | DatabaseUrl):
         key, value = (*key, "url"), value
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from flatten(inner, (*key, str(name)))
-    elif key:
+    table = sources.as_table(value)
+    for name, inner in (table or {}).items():
+        yield from flatten(inner, (*key, str(name)))
+    if key and not table:
         yield key, value
 
 
@@ -249,9 +247,7 @@ def _import_class(module_name: str, class_name: str, entry: Entry) -> type[Setti
         reason = f"there is no module {error.name!r} here; run from the project folder or install the project"
         raise _error([Problem("settings", entry.origin, reason)]) from None
     for name in class_name.split("."):
-        choices = [
-            other for other, value in vars(found).items() if isinstance(value, type) and issubclass(value, Settings)
-        ]
+        choices = [str(other) for other in dir(found) if not other.startswith("_")]
         found = getattr(found, name, None)
         if found is None:
             reason = f"the module {module_name!r} has no class {class_name!r}{nearest(name, choices)}"
@@ -305,9 +301,10 @@ def _filled(entry: Entry, annotation: Any, variables: Mapping[str, Variable]) ->
             text, found = sources.interpolate(value, variables)
             used.extend(found)
             return text
-        if isinstance(value, list):
-            return [fill(item) for item in value]
-        return {name: fill(item) for name, item in value.items()} if isinstance(value, dict) else value
+        table, items = sources.as_table(value), sources.as_items(value)
+        if items is not None:
+            return [fill(item) for item in items]
+        return value if table is None else {name: fill(item) for name, item in table.items()}
 
     value = fill(entry.value)
     if value is entry.value or value == entry.value:
@@ -328,7 +325,9 @@ def _validated(cls: type[Settings], entries: Entries, problems: list[Problem]) -
         for name in key[:-1]:
             place = place.setdefault(name, {})
         place[key[-1]] = entry.value
-    root = Path(entries[("root",)].value)
+    given = entries[("root",)].value
+    root = Path(given).absolute() if isinstance(given, str | Path) else Path.cwd()
+    tree["root"] = root if isinstance(given, str | Path) else given
     origins: dict[str, str] = {}
     try:
         found = cls.model_validate(tree, context={"root": root, "origins": origins})
@@ -338,8 +337,7 @@ def _validated(cls: type[Settings], entries: Entries, problems: list[Problem]) -
         problems = [*problems, *(problem for problem in more if problem.key not in reported)]
     else:
         if not problems:
-            table = {".".join(key): _origin(key, entries) for key, _ in leaves(found)}
-            found._origins.update(table)
+            origins.update({".".join(key): _origin(key, entries) for key, _ in leaves(found)})
             return found
     raise _error(problems)
 
@@ -362,9 +360,8 @@ def _problem(detail: Mapping[str, Any], entries: Entries) -> Problem:
             if key[:1] == ("databases",)
             else ("must be a dotted module name, such as shop.models" if key == ("models",) else reason)
         )
-    entry = entries.get(key)
-    if entry is not None and isinstance(entry.value, str) and len(entry.value) > 3 and _is_secret(key, None):
-        reason = reason.replace(entry.value, HIDDEN)
+    if key in entries:
+        reason = hidden_in(reason, key, entries[key].value)
     return Problem(".".join(location), None if origin == "default" else origin, reason[:1].lower() + reason[1:])
 
 
@@ -376,45 +373,9 @@ def _error(problems: list[Problem]) -> ConfigurationError:
     return ConfigurationError(text, key=first.key or None, origin=first.origin)
 
 
-# -- showing ------------------------------------------------------------------------------------
-
-
-def leaves(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """The values of settings by key, in the order of their fields; models and tables are walked into."""
-    if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from leaves(getattr(value, name), (*key, name))
-    elif isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from leaves(inner, (*key, str(name)))
-    else:
-        yield key, value
-
-
-def shown(settings: Settings) -> list[tuple[str, str, str]]:
-    """Every value of some settings as `(key, value as text, origin)`, with secrets replaced by stars."""
-    return [(".".join(key), _show(key, value), settings.origin(".".join(key))) for key, value in leaves(settings)]
-
-
 def _origin(key: Key, entries: Entries) -> str:
     for length in range(len(key), 0, -1):
         if key[:length] in entries:
             return entries[key[:length]].origin
     below = [entry.origin for other, entry in entries.items() if other[: len(key)] == key]
     return ", ".join(dict.fromkeys(below)) or "default"
-
-
-def _is_secret(key: Key, value: object) -> bool:
-    return isinstance(value, SecretStr | SecretBytes) or any(_SECRET_NAME.search(name) for name in key[-1:])
-
-
-def _show(key: Key, value: Any) -> str:
-    if value is None:
-        return "none"
-    if _is_secret(key, value) and value not in ("", (), {}):
-        return HIDDEN
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple | set | frozenset):
-        return "[" + ", ".join(_show(key, item) for item in value) + "]"
-    return _SECRET_IN_URL.sub(rf"\1:{HIDDEN}@", str(value))

@@ -5,9 +5,10 @@ This file says what may be set; where the values come from is the business of `l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -20,15 +21,12 @@ from pydantic import (
     model_validator,
 )
 
-from datalayer.conf.url import DatabaseUrl
+from datalayer.conf.url import HIDDEN, DatabaseUrl, project_root
 from datalayer.errors import ConfigurationError, choices_text, nearest
-
-V = TypeVar("V")
 
 
 def _below_root(path: Path, info: ValidationInfo) -> Path:
-    context = info.context if isinstance(info.context, dict) else {}
-    return (context.get("root") or Path.cwd()) / path
+    return (project_root(info) or Path.cwd()) / path
 
 
 ProjectPath = Annotated[Path, AfterValidator(_below_root), Field(validate_default=True)]
@@ -39,10 +37,18 @@ ModulePath = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*
 Alias = Annotated[str, StringConstraints(pattern=r"^[^\W\d][\w-]*$")]
 
 
+SECRET_NAME = re.compile(r"secret|passw|token|credential|signature|(api|private|access)_?key", re.IGNORECASE)
+"""The names of keys whose values are shown as stars even where their type does not hide them."""
+
+
 class Options(BaseModel):
     """What all parts of the settings share: frozen, no unknown keys, and errors that never repeat a value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, HIDDEN if name and isinstance(value, str) and value and SECRET_NAME.search(name) else value
 
 
 class PoolSettings(Options):
@@ -104,27 +110,31 @@ class DatabaseSettings(Options):
     transaction_pooling: bool = False
 
 
-class FrozenDict(dict[str, V]):
-    """A dict that cannot be changed and whose `[...]` names the choices when a key is missing."""
+def _refuse(*args: object, **values: object) -> NoReturn:
+    raise TypeError("settings are frozen; use datalayer.override(...) to change them for a while")
 
-    def __missing__(self, key: str) -> NoReturn:
+
+_refused: Any = _refuse
+
+
+class Databases(dict[str, DatabaseSettings]):
+    """The databases by alias: a dict that cannot be changed and that names the choices when an alias is missing."""
+
+    def __missing__(self, alias: str) -> NoReturn:
         raise ConfigurationError(
-            f"no database {key!r} in the settings; there are: {choices_text(self)}{nearest(str(key), self)}",
-            key=f"databases.{key}",
+            f"no database {alias!r} in the settings; there are: {choices_text(self)}{nearest(alias, self)}",
+            key=f"databases.{alias}",
         )
 
-    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
-        raise TypeError("settings are frozen; use datalayer.override(...) to change them for a while")
+    __setitem__ = __delitem__ = __ior__ = _refused
+    clear = pop = popitem = setdefault = update = _refused
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
-
-    def __reduce__(self) -> tuple[type[FrozenDict[V]], tuple[dict[str, V]]]:
-        return type(self), (dict(self),)
+    def __reduce__(self) -> tuple[type[Databases], tuple[dict[str, DatabaseSettings]]]:
+        return Databases, (dict(self),)
 
 
 def _frozen(databases: dict[str, DatabaseSettings]) -> dict[str, DatabaseSettings]:
-    return FrozenDict(databases)
+    return Databases(databases)
 
 
 class Settings(Options):
@@ -149,7 +159,6 @@ class Settings(Options):
     root: Path = Field(default_factory=Path.cwd)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
-    _provider: ClassVar[Callable[[], Settings]]
 
     @classmethod
     def current(cls) -> Self:
@@ -159,7 +168,7 @@ class Settings(Options):
             SettingsNotConfigured: There are none.
             ConfigurationError: They cannot be read, or they are of another class.
         """
-        found = Settings._provider()
+        found = provider.get()
         if not isinstance(found, cls):
             path = f"{cls.__module__}:{cls.__qualname__}"
             raise ConfigurationError(
@@ -190,6 +199,15 @@ class Settings(Options):
         raise ConfigurationError(f"no setting {key!r}{nearest(key, self._origins)}", key=key)
 
     def model_post_init(self, context: Any) -> None:
-        """Keeps the table of origins the loader hands over."""
+        """Keeps the table of origins, which the loader fills once the values are known to be right."""
         if isinstance(context, dict):
-            self._origins = dict(context.get("origins") or {})
+            self._origins = cast("dict[str, Any]", context).get("origins", {})
+
+
+class Provider:
+    """Where `Settings.current` asks; `current.py` puts its function here, as this file may not know that one."""
+
+    get: Callable[[], Settings]
+
+
+provider = Provider()

@@ -7,7 +7,7 @@ import json
 import tomllib
 import types
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import BaseModel
 
@@ -117,8 +117,9 @@ def _fields(one: Any) -> dict[str, Any] | None:
                 if isinstance(alias, str):
                     fields[alias] = info.annotation
         return fields
-    if dataclasses.is_dataclass(cls) or is_typeddict(cls):
-        return get_type_hints(cls)
+    plain = cast("Any", cls)
+    if dataclasses.is_dataclass(plain) or is_typeddict(plain):
+        return get_type_hints(plain)
     return None
 
 

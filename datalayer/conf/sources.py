@@ -5,12 +5,13 @@ A source says what stands where. It does not know which keys exist; that is aske
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from datalayer.errors import ConfigurationError
 
@@ -27,7 +28,7 @@ class ProjectFile:
     """A settings file: its keys and the line of each."""
 
     path: Path
-    table: dict[str, Any]
+    table: Mapping[str, Any]
     lines: Mapping[Key, int]
 
     def origin(self, key: Key) -> str:
@@ -62,7 +63,8 @@ def find_file(start: Path, environ: Mapping[str, str]) -> ProjectFile | None:
             raise ConfigurationError(f"{CONFIG_VARIABLE} {what}", origin=f"{CONFIG_VARIABLE} (environment)")
         return found
     for folder in (start, *start.parents):
-        files = [_read(path) for name in (FILE, PYPROJECT) if (path := folder / name).is_file()]
+        # os.path.isfile, as a folder above that may not be looked into holds no project of ours
+        files = [_read(path) for name in (FILE, PYPROJECT) if os.path.isfile(path := folder / name)]
         found_files = [file for file in files if file is not None]
         if len(found_files) > 1:
             raise ConfigurationError(
@@ -89,8 +91,8 @@ def _read(path: Path) -> ProjectFile | None:
         lines = line_numbers(text)
         if not is_shared:
             return ProjectFile(path, table, lines)
-        ours = table.get("tool", {}).get("datalayer")
-        if not isinstance(ours, dict):
+        ours = as_table(table.get("tool", {}).get("datalayer"))
+        if ours is None:
             return None
         return ProjectFile(
             path, ours, {key[2:]: line for key, line in lines.items() if key[:2] == ("tool", "datalayer")}
@@ -149,11 +151,20 @@ def _statement(text: str) -> dict[str, Any] | None:
 
 
 def _keys(value: Any) -> Iterator[Key]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield (name,)
-            for rest in _keys(inner):
-                yield (name, *rest)
+    for name, inner in (as_table(value) or {}).items():
+        yield (name,)
+        for rest in _keys(inner):
+            yield (name, *rest)
+
+
+def as_table(value: object) -> Mapping[str, Any] | None:
+    """The value itself, typed, when it is a mapping."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+
+
+def as_items(value: object) -> Collection[Any] | None:
+    """The value itself, typed, when it is a list, tuple or set."""
+    return cast("Collection[Any]", value) if isinstance(value, list | tuple | set | frozenset) else None
 
 
 # One statement of a .env file: `[export] NAME=value`, the value bare, in single quotes (taken literally) or in double

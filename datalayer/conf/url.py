@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import quote, unquote
 
 from pydantic import GetCoreSchemaHandler, PlainSerializer, PlainValidator, SecretStr, ValidationInfo
@@ -54,7 +54,7 @@ class DatabaseUrl:
     port: int | None = None
     user: str | None = None
     password: SecretStr | None = None
-    options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    options: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
@@ -146,14 +146,19 @@ class DatabaseUrl:
         )
 
 
+def project_root(info: ValidationInfo) -> Path | None:
+    """The folder of the settings file, when the loader is the one that validates."""
+    context: Any = info.context
+    return cast("dict[str, Any]", context).get("root") if isinstance(context, dict) else None
+
+
 def _validate(value: object, info: ValidationInfo) -> DatabaseUrl:
     if isinstance(value, DatabaseUrl):
         return value
     if not isinstance(value, str):
         raise ValueError('must be a database URL in quotes, such as "sqlite:///db.sqlite3"')
-    context = info.context if isinstance(info.context, dict) else {}
     try:
-        return DatabaseUrl.parse(value, root=context.get("root"))
+        return DatabaseUrl.parse(value, root=project_root(info))
     except ConfigurationError as error:
         reason = str(error)
     raise ValueError(reason)

@@ -100,6 +100,11 @@ def test_other_values_are_refused_after_use() -> None:
         configure(databases={"default": "sqlite:///other"})
 
 
+def test_code_may_name_the_root(project: Path) -> None:
+    configure(root=project / "elsewhere", databases={"default": "sqlite:///a"})
+    assert settings.databases["default"].url.database == str(project / "elsewhere" / "a")
+
+
 def test_configure_takes_a_settings_class() -> None:
     configure(settings=ShopSettings, page_size=10)
     assert ShopSettings.current().page_size == 10

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datalayer.conf import Settings, load
-from datalayer.conf.loader import shown
+from datalayer.conf.show import shown
 from datalayer.errors import ConfigurationError, SettingsNotConfigured
 
 from .conftest import Write
@@ -316,7 +316,7 @@ def test_values_are_shown_as_text_with_their_origin(write: Write) -> None:
 # -- settings of the app
 
 APP = """from datalayer.conf import Settings
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, field_validator, model_validator
 
 class Mail(BaseModel):
     host: str = "localhost"
@@ -326,8 +326,22 @@ class Mail(BaseModel):
 class ShopSettings(Settings):
     page_size: int = 50
     api_key: str = ""
+    servers: list[dict[str, str]] = []
     broker: str = "none"
     mail: Mail = Mail()
+
+    @field_validator("api_key")
+    @classmethod
+    def no_bad_key(cls, value: str) -> str:
+        if value.endswith("bad"):
+            raise ValueError(f"{value} is not a key")
+        return value
+
+    @model_validator(mode="after")
+    def has_pages(self) -> "ShopSettings":
+        if not self.page_size:
+            raise ValueError("pages need a size")
+        return self
 """
 
 
@@ -360,10 +374,29 @@ def test_unknown_keys_in_a_plain_model_of_the_app_are_refused(app: str) -> None:
 
 
 def test_secrets_of_the_app_are_shown_as_stars(app: str) -> None:
-    settings = load(environ={"DATALAYER_API_KEY": "s3cret", "DATALAYER_BROKER": "redis://:s3cret@h/0"})
+    environ = {
+        "DATALAYER_API_KEY": "s3cret",
+        "DATALAYER_BROKER": "redis://:s3cret@h/0",
+        "DATALAYER_SERVERS": '[{"name": "a", "password": "s3cret"}]',
+    }
+    settings = load(environ=environ)
     rows = {key: text for key, text, _ in shown(settings)}
     assert "s3cret" not in str(rows)
     assert rows["broker"] == "redis://:***@h/0"
+    assert rows["servers"] == "[{name = a, password = ***}]"
+
+
+def test_printing_the_settings_of_the_app_hides_keys_that_sound_secret(app: str) -> None:
+    assert "s3cret" not in repr(load(environ={"DATALAYER_API_KEY": "s3cret"}))
+
+
+def test_a_validator_of_the_app_that_repeats_a_secret_is_silenced(app: str) -> None:
+    text = str(problem({"DATALAYER_API_KEY": "s3cret-bad"}))
+    assert text == "api_key (DATALAYER_API_KEY (environment)): *** is not a key"
+
+
+def test_a_validator_of_the_whole_class_is_reported_without_a_key(app: str) -> None:
+    assert str(problem({"DATALAYER_PAGE_SIZE": "0"})) == "pages need a size"
 
 
 @pytest.mark.parametrize(
