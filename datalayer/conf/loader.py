@@ -53,8 +53,8 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        place = f" ({self.origin})" if self.origin else ""
-        return f"{self.key}{place}: {self.reason}" if self.key else self.reason
+        place = f"{self.key} ({self.origin})" if self.key and self.origin else self.key or self.origin
+        return f"{place}: {self.reason}" if place else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +213,8 @@ def _key_of(cls: type[Settings], name: str, file: Entries) -> tuple[Key, Any, st
         if inner is None:
             choices = [name for name in schema.names(annotation) or [] if name != "root"]
             before = PREFIX + "".join(f"{part.upper()}__" for part in key)
+            if not segment:
+                return (*key, step), None, "a name is missing: the parts of a key are joined by two underscores"
             if not choices:
                 return (*key, step), None, "no such setting: nothing stands below " + ".".join(key)
             hint = nearest(name, [before + choice.upper() for choice in choices])
@@ -342,6 +344,18 @@ def _validated(cls: type[Settings], entries: Entries, problems: list[Problem]) -
     raise _error(problems)
 
 
+_REASONS = {
+    "missing": "must be set",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "string_type": "must be text, in quotes",
+    "path_type": "must be a path, in quotes",
+}
+"""What pydantic says, in the words of a settings file."""
+
+
 def _problem(detail: Mapping[str, Any], entries: Entries) -> Problem:
     location = tuple(str(part) for part in detail["loc"] if part != "[key]")
     key: Key = location
@@ -349,8 +363,9 @@ def _problem(detail: Mapping[str, Any], entries: Entries) -> Problem:
         key = key[:-1]
     origin = _origin(key, entries) if key else "default"
     reason = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
+    reason = reason.replace("Input should be", "must be")
+    reason = _REASONS.get(detail["type"], reason)
     if detail["type"] == "missing":
-        reason = "must be set"
         if key[:1] == ("databases",):
             others = {other[1] for other in entries if other[0] == "databases" and (*other[:2], "url") in entries}
             reason += nearest(key[1], others - {key[1]}) if len(key) > 1 else ""

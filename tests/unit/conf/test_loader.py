@@ -230,8 +230,15 @@ def test_a_variable_of_the_wrong_type_names_variable_and_key(write: Write) -> No
     write(TOUR)
     text = str(problem({"DATALAYER_DATABASES__DEFAULT__POOL__MAX_SIZE": "many"}))
     assert text.startswith(
-        "databases.default.pool.max_size (DATALAYER_DATABASES__DEFAULT__POOL__MAX_SIZE (environment)): input should be"
+        "databases.default.pool.max_size (DATALAYER_DATABASES__DEFAULT__POOL__MAX_SIZE (environment)): must be"
     )
+
+
+@pytest.mark.parametrize("name", ["DATALAYER_", "DATALAYER_DATABASES__", "DATALAYER_DATABASES____URL"])
+def test_a_variable_with_an_empty_part_is_refused_by_name(name: str) -> None:
+    text = str(problem({name: "1"}))
+    assert name in text
+    assert "a name is missing" in text
 
 
 def test_a_list_variable_that_is_no_list_says_how_to_write_one() -> None:
@@ -241,7 +248,7 @@ def test_a_list_variable_that_is_no_list_says_how_to_write_one() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('models = "shop.models"', "models (datalayer.toml:1): input should be a valid tuple"),
+        ('models = "shop.models"', "models (datalayer.toml:1): must be a list"),
         ('models = ["shop/models"]', "dotted module name"),
         ('allow_sync_in_async = "yes"', "must be true or false, without quotes"),
         ("allow_sync_in_async = 1", "must be true or false, not a number"),
@@ -253,6 +260,9 @@ def test_a_list_variable_that_is_no_list_says_how_to_write_one() -> None:
         ('databases."a b".url = "sqlite:///a"', "database alias"),
         ("migrations.x = 1", "migrations is a single value"),
         ('root = "/x"', "cannot be set"),
+        ("databases.a = 1", "databases.a (datalayer.toml:1): must be a table"),
+        ("migrations = 1", "must be a path, in quotes"),
+        ('"" = 1', "datalayer.toml:1: unknown key"),
         ('databases.a.url = "mysql://h/x"', "databases.a.url (datalayer.toml:1): unknown database scheme 'mysql'"),
     ],
 )
