@@ -1,13 +1,108 @@
-"""A Django-style data layer for typed Python, without Django."""
+"""A Django-style data layer for typed Python, without Django.
+
+Names are loaded when they are first used, so that `import datalayer` costs nothing that is not needed.
+"""
 
 from __future__ import annotations
 
-from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datalayer import errors
+    from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
+    from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
+    from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
+    from datalayer.models.model import Model, ModelBase, UUIDModel
+    from datalayer.models.relations import (
+        CASCADE,
+        DO_NOTHING,
+        PROTECT,
+        RESTRICT,
+        SET_DEFAULT,
+        SET_NULL,
+        ForeignKey,
+        OneToOne,
+        Reverse,
+        ReverseOne,
+    )
+
+_HOMES = {
+    "BigInt": "models.fields",
+    "CASCADE": "models.relations",
+    "CheckConstraint": "models.constraints",
+    "DO_NOTHING": "models.relations",
+    "DatabaseUrl": "conf",
+    "Field": "models.fields",
+    "ForeignKey": "models.relations",
+    "Index": "models.constraints",
+    "Mapped": "models.fields",
+    "Model": "models.model",
+    "ModelBase": "models.model",
+    "NaiveDatetime": "models.fields",
+    "OneToOne": "models.relations",
+    "PROTECT": "models.relations",
+    "PrimaryKey": "models.fields",
+    "RESTRICT": "models.relations",
+    "Reverse": "models.relations",
+    "ReverseOne": "models.relations",
+    "SET_DEFAULT": "models.relations",
+    "SET_NULL": "models.relations",
+    "Settings": "conf",
+    "SmallInt": "models.fields",
+    "Sql": "models.fields",
+    "UUIDModel": "models.model",
+    "UniqueConstraint": "models.constraints",
+    "configure": "conf",
+    "errors": "",
+    "override": "conf",
+    "settings": "conf",
+}
 
 __all__ = [
+    "CASCADE",
+    "DO_NOTHING",
+    "PROTECT",
+    "RESTRICT",
+    "SET_DEFAULT",
+    "SET_NULL",
+    "BigInt",
+    "CheckConstraint",
     "DatabaseUrl",
+    "Field",
+    "ForeignKey",
+    "Index",
+    "Mapped",
+    "Model",
+    "ModelBase",
+    "NaiveDatetime",
+    "OneToOne",
+    "PrimaryKey",
+    "Reverse",
+    "ReverseOne",
     "Settings",
+    "SmallInt",
+    "Sql",
+    "UUIDModel",
+    "UniqueConstraint",
     "configure",
+    "errors",
     "override",
     "settings",
 ]
+__all__.sort()
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'datalayer' has no attribute {name!r}")
+    value = import_module(f"datalayer.{home or name}")
+    if home:
+        value = getattr(value, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

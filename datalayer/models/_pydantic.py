@@ -1,0 +1,96 @@
+"""The insides of pydantic that datalayer counts on, each once.
+
+Only this file and `hydrate.py` may name them; `tests/unit/models/test_pydantic.py` has one test for each name, so that
+a new pydantic tells us before a user does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as PydanticMeta
+else:
+    PydanticMeta = type(BaseModel)
+
+_Setter = Callable[[BaseModel, Any], None]
+set_dict: _Setter = BaseModel.__dict__["__dict__"].__set__
+set_fields_set: _Setter = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+set_extra: _Setter = BaseModel.__dict__["__pydantic_extra__"].__set__
+set_private: _Setter = BaseModel.__dict__["__pydantic_private__"].__set__
+
+_LIMITS = ("ge", "gt", "le", "lt", "max_length", "min_length", "max_digits", "decimal_places", "pattern")
+
+
+def own_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model, without the deprecation shims around `model_fields`."""
+    fields: dict[str, FieldInfo] = model.__pydantic_fields__
+    return fields
+
+
+def is_complete(field: FieldInfo) -> bool:
+    """Whether every name in a field's annotation is known."""
+    return bool(field._complete)
+
+
+def has_model_validators(model: type[BaseModel]) -> bool:
+    """Whether validators of the whole model run on assignment."""
+    return bool(model.__pydantic_decorators__.model_validators)
+
+
+def limits(metadata: Iterable[object]) -> dict[str, Any]:
+    """The constraints in a field's metadata, whoever wrote them: annotated_types, pydantic or `StringConstraints`."""
+    found: dict[str, Any] = {}
+    for item in metadata:
+        if isinstance(item, annotated_types.GroupedMetadata):
+            found.update(limits(item))
+            continue
+        for name in _LIMITS:
+            value = getattr(item, name, None)
+            if value is not None and not isinstance(item, type):
+                found[name] = value
+    return found
+
+
+class KeySchema:
+    """Metadata of the field behind a relation: asks for its type only when pydantic builds the schema.
+
+    By then every model is there, so that a foreign key may refer to a model that is declared later.
+
+    Args:
+        annotation: Gives the annotation of the key.
+        unset: The value that stands for "the object is not saved yet" and is let through unchecked.
+    """
+
+    def __init__(self, annotation: Callable[[], Any], unset: object) -> None:
+        self.annotation = annotation
+        self.unset = unset
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """The schema of the key, letting `unset` pass."""
+        inner = handler.generate_schema(self.annotation())
+        unset = self.unset
+
+        def check(value: Any, validate: Callable[[Any], Any]) -> Any:
+            return value if value is unset else validate(value)
+
+        return core_schema.no_info_wrap_validator_function(check, inner)
+
+    def __repr__(self) -> str:
+        return "KeySchema()"
+
+
+def refused(title: str, place: str, message: str, value: object) -> ValidationError:
+    """A validation error of one field, as pydantic itself would raise it."""
+    details: InitErrorDetails = {
+        "type": PydanticCustomError("relation", "{message}", {"message": message}),
+        "loc": (place,),
+        "input": value,
+    }
+    return ValidationError.from_exception_data(title, [details])

@@ -1,0 +1,335 @@
+"""From a model class to its `TableSpec`."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from datalayer._schema.field import ColumnType, FieldSpec, Kind
+from datalayer._schema.names import constraint_name, shortened, table_name
+from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
+from datalayer.errors import ModelError, choices_text, nearest
+from datalayer.models._pydantic import limits, own_fields
+from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
+from datalayer.models.fields import ColumnOptions
+from datalayer.models.relations import ON_DELETE, Forward
+from datalayer.models.types import column_type, unwrapped
+
+_OPERATORS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+@dataclass(slots=True)
+class Options:
+    """`class Meta`, read and checked."""
+
+    table: str | None = None
+    abstract: bool = False
+    managed: bool = True
+    ordering: tuple[str, ...] = ()
+    constraints: tuple[UniqueConstraint | CheckConstraint, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    primary_key: tuple[str, ...] = ()
+    comment: str | None = None
+    inherited: dict[str, Any] = field(default_factory=dict)
+
+
+META_NAMES = ("table", "abstract", "managed", "ordering", "constraints", "indexes", "primary_key", "comment")
+_INHERITED = ("ordering", "constraints", "indexes", "primary_key", "managed")
+
+
+def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Options:
+    """The options of a model.
+
+    Args:
+        meta: Its `class Meta`, if it has one.
+        inherited: Options of its abstract parents.
+        model: Its name, for messages.
+
+    Raises:
+        ModelError: An unknown option, or a value of the wrong type.
+    """
+    given = dict(inherited)
+    own: dict[str, Any] = {}
+    for cls in reversed(meta.__mro__ if meta else ()):
+        own.update({n: v for n, v in vars(cls).items() if not n.startswith("__")} if cls is not object else {})
+    if meta is not None and "abstract" in own and "abstract" not in vars(meta):
+        del own["abstract"]
+    for name, value in own.items():
+        if name not in META_NAMES:
+            raise ModelError(
+                f"{model}.Meta has the unknown option {name!r}; the options are {choices_text(META_NAMES)}"
+                f"{nearest(name, META_NAMES)}"
+            )
+        if name in ("ordering", "constraints", "indexes", "primary_key"):
+            if isinstance(value, str) or not isinstance(value, list | tuple):
+                raise ModelError(f"{model}.Meta.{name} is {value!r}; it must be a tuple, such as ({value!r},)")
+            value = tuple(value)
+        given[name] = value
+    options = Options(**given)
+    options.inherited = {name: given[name] for name in _INHERITED if name in given}
+    return options
+
+
+def build_table(
+    model: Any, options: Options, relations: Mapping[str, Forward], key_type: Callable[[Forward], tuple[ColumnType, str]]
+) -> TableSpec:
+    """The table of a model whose relations' targets are known.
+
+    Args:
+        model: The class.
+        options: Its options.
+        relations: Its forward relations by name.
+        key_type: Says what type the key of a relation has, and the field of the target it refers to.
+    """
+    name = options.table or shortened(table_name(model.__name__))
+    behind = {key: relation for relation in relations.values() for key in relation.key_fields}
+    fields: list[FieldSpec] = []
+    unique: list[UniqueSpec] = []
+    checks: list[CheckSpec] = []
+    indexes: list[IndexSpec] = []
+    for field_name, info in own_fields(model).items():
+        where = f"{model.__name__}.{field_name}"
+        relation = behind.get(field_name)
+        is_implicit = relation is not None and not relation.options["fields"]
+        if relation is not None and is_implicit:
+            spec, extra = _key_field(field_name, relation, key_type(relation)[0])
+        else:
+            spec, extra = _plain_field(field_name, info, where, relation)
+            checks.extend(_checks(name, spec, info))
+        fields.append(spec)
+        if extra.unique and not spec.is_primary_key:
+            unique.append(UniqueSpec(constraint_name("uq", name, (spec.column,)), (field_name,)))
+        if extra.index and not extra.unique and not spec.is_primary_key:
+            indexes.append(IndexSpec(constraint_name("ix", name, (spec.column,)), (field_name,)))
+    by_name = {spec.name: spec for spec in fields}
+    _no_double_columns(model.__name__, fields)
+    primary_key = options.primary_key or tuple(spec.name for spec in fields if spec.is_primary_key)
+    resolve = _Resolver(model.__name__, by_name, relations)
+    primary_key = tuple(resolve.field(item, "primary_key") for item in primary_key)
+    if not primary_key:
+        raise ModelError(
+            f"{model.__name__} has no primary key; inherit from Model or UUIDModel, declare one field with PrimaryKey(), "
+            'or name several in Meta.primary_key = ("a", "b")'
+        )
+    fields = [_with_key(spec, primary_key) for spec in fields]
+    for constraint in options.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            unique.append(_unique(name, constraint, resolve, by_name))
+        elif isinstance(constraint, CheckConstraint):
+            sql = constraint.sql if isinstance(constraint.sql, str) else dict(constraint.sql)
+            checks.append(CheckSpec(constraint_name("ck", name, (), constraint.name), sql))
+        else:
+            raise ModelError(f"{model.__name__}.Meta.constraints holds {constraint!r}; use UniqueConstraint or CheckConstraint")
+    indexes.extend(_index(name, item, resolve, by_name) for item in options.indexes)
+    return TableSpec(
+        name,
+        model=model.__name__,
+        fields=tuple(fields),
+        primary_key=primary_key,
+        unique=tuple(unique),
+        checks=tuple(checks),
+        indexes=tuple(indexes),
+        foreign_keys=(),
+        ordering=options.ordering,
+        comment=options.comment,
+        is_managed=options.managed,
+        python_model=model,
+    )
+
+
+def foreign_key(table: TableSpec, relation: Forward, target: TableSpec, target_fields: tuple[str, ...]) -> ForeignKeySpec:
+    """The constraint behind a relation."""
+    columns = tuple(table.fields[name].column for name in relation.key_fields)
+    return ForeignKeySpec(
+        constraint_name("fk", table.name, columns),
+        relation.key_fields,
+        target.name,
+        target_fields,
+        ON_DELETE[relation.on_delete],
+    )
+
+
+def options_of(info: FieldInfo) -> ColumnOptions:
+    """What a field says about its column; plain fields say nothing."""
+    for item in reversed((*unwrapped(info.annotation)[2], *info.metadata)):
+        if isinstance(item, ColumnOptions):
+            return item
+    return ColumnOptions()
+
+
+def now() -> datetime.datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def today() -> datetime.date:
+    """The present day in UTC."""
+    return now().date()
+
+
+def _plain_field(
+    name: str, info: FieldInfo, where: str, relation: Forward | None
+) -> tuple[FieldSpec, ColumnOptions]:
+    options = options_of(info)
+    kind, nullable = column_type(info.annotation, tuple(info.metadata), where)
+    filler: Callable[[], object] | None = None
+    if options.auto_now or options.auto_now_add:
+        fillers: dict[Kind, Callable[[], object]] = {Kind.DATETIME: now, Kind.DATE: today}
+        if kind.kind not in fillers:
+            raise ModelError(f"{where} has auto_now or auto_now_add, which need a datetime or a date")
+        filler = fillers[kind.kind]
+    if options.is_identity and kind.kind is Kind.INTEGER:
+        kind = ColumnType(Kind.BIG_INTEGER, python=int)
+    if options.is_identity and kind.kind not in (Kind.SMALL_INTEGER, Kind.BIG_INTEGER):
+        raise ModelError(
+            f"{where} is PrimaryKey(init=False), which the database numbers, so it must be an int; "
+            "give default_factory=, or leave init=False away"
+        )
+    if options.is_primary_key and nullable:
+        raise ModelError(f"{where} is a primary key and can never be None; annotate it without None: unsaved keys are absent")
+    spec = FieldSpec(
+        name,
+        options.column or name,
+        kind,
+        nullable=nullable,
+        is_primary_key=options.is_primary_key,
+        is_identity=options.is_identity,
+        db_default=options.db_default,
+        generated=options.generated,
+        comment=options.comment,
+        on_create=filler,
+        on_update=filler if options.auto_now else None,
+        relation=relation.name if relation is not None else None,
+        tracks_content=kind.kind is Kind.JSON,
+    )
+    return spec, options
+
+
+def _key_field(name: str, relation: Forward, kind: ColumnType) -> tuple[FieldSpec, ColumnOptions]:
+    is_one = relation.kind.name == "ONE_TO_ONE"
+    options = ColumnOptions(
+        unique=is_one, index=relation.options["index"] and not is_one, is_primary_key=relation.options["primary_key"]
+    )
+    spec = FieldSpec(
+        name,
+        relation.options["column"] or name,
+        kind,
+        nullable=relation.nullable,
+        is_primary_key=relation.options["primary_key"],
+        comment=relation.options["comment"],
+        relation=relation.name,
+    )
+    return spec, options
+
+
+def _with_key(spec: FieldSpec, primary_key: tuple[str, ...]) -> FieldSpec:
+    if (spec.name in primary_key) == spec.is_primary_key:
+        return spec
+    values = {name: getattr(spec, name) for name in FieldSpec.__dataclass_fields__}
+    return FieldSpec(**{**values, "is_primary_key": spec.name in primary_key})
+
+
+def _no_double_columns(model: str, fields: list[FieldSpec]) -> None:
+    seen: dict[str, str] = {}
+    for spec in fields:
+        other = seen.setdefault(spec.column.lower(), spec.name)
+        if other != spec.name:
+            raise ModelError(f"{model}.{spec.name} and {model}.{other} share the column {spec.column!r}; rename one with column=")
+
+
+class _Resolver:
+    """Turns names in Meta into field names."""
+
+    def __init__(self, model: str, fields: Mapping[str, FieldSpec], relations: Mapping[str, Forward]) -> None:
+        self.model = model
+        self.known = {name: (name,) for name in fields} | {name: r.key_fields for name, r in relations.items()}
+
+    def fields(self, name: str, option: str) -> tuple[str, ...]:
+        """The fields behind a name: one, or those of a relation's key."""
+        bare = name.removeprefix("-")
+        if bare not in self.known:
+            raise ModelError(
+                f"{self.model}.Meta.{option} names {bare!r}, which {self.model} does not have; "
+                f"its fields are {choices_text(self.known)}{nearest(bare, self.known)}"
+            )
+        sign = "-" if name.startswith("-") else ""
+        return tuple(sign + item for item in self.known[bare])
+
+    def field(self, name: str, option: str) -> str:
+        return self.fields(name, option)[0]
+
+
+def _unique(
+    table: str, constraint: UniqueConstraint, resolve: _Resolver, fields: Mapping[str, FieldSpec]
+) -> UniqueSpec:
+    names = tuple(f for item in constraint.fields for f in resolve.fields(item, "constraints"))
+    columns = tuple(fields[item].column for item in names)
+    made = constraint_name("uq", table, columns, "where" if constraint.condition else "")
+    return UniqueSpec(constraint.name or made, names, constraint.condition, constraint.nulls_distinct)
+
+
+def _index(table: str, index: Index, resolve: _Resolver, fields: Mapping[str, FieldSpec]) -> IndexSpec:
+    names = tuple(f for item in index.fields for f in resolve.fields(item, "indexes"))
+    columns = tuple(fields[n.removeprefix("-")].column + ("_desc" if n.startswith("-") else "") for n in names)
+    made = constraint_name("ix", table, columns, "where" if index.condition else "")
+    return IndexSpec(index.name or made, names, index.condition, index.method)
+
+
+def _checks(table: str, spec: FieldSpec, info: FieldInfo) -> list[CheckSpec]:
+    """The CHECKs that pydantic's constraints amount to."""
+    found = limits((*unwrapped(info.annotation)[2], *info.metadata))
+    column = '"' + spec.column.replace('"', '""') + '"'
+    checks = []
+
+    def add(tail: str, sql: str | dict[str, str]) -> None:
+        checks.append(CheckSpec(constraint_name("ck", table, (spec.column,), tail), sql, (spec.name,)))
+
+    for limit, operator in _OPERATORS.items():
+        if limit in found:
+            literals = literal(found[limit], spec.type)
+            if literals is not None:
+                texts = {backend: f"{column} {operator} {text}" for backend, text in literals.items()}
+                same = len(set(texts.values())) == 1
+                add(limit, texts["sqlite"] if same else texts)
+    if found.get("min_length") and spec.type.kind in (Kind.STRING, Kind.TEXT):
+        add("min_length", f"length({column}) >= {int(found['min_length'])}")
+    if spec.type.kind is Kind.ENUM:
+        values = ", ".join(_quoted(v) if isinstance(v, str) else str(int(v)) for v in spec.type.choices)
+        add("choices", f"{column} IN ({values})")
+    return checks
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def literal(value: object, kind: ColumnType) -> dict[str, str] | None:
+    """A limit as SQL of each backend; None where it cannot be written."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float | decimal.Decimal):
+        text = format(value, "f") if isinstance(value, decimal.Decimal) else repr(value)
+        as_text = kind.kind is Kind.DECIMAL and (kind.precision is None or kind.precision > 15)
+        return {"sqlite": _quoted(text) if as_text else text, "postgresql": text}
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is None:
+            text = _quoted(value.strftime("%Y-%m-%d %H:%M:%S.%f"))
+            return {"sqlite": text, "postgresql": text}
+        text = value.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return {"sqlite": _quoted(text), "postgresql": _quoted(text + "+00")}
+    if isinstance(value, datetime.date | datetime.time):
+        return {"sqlite": _quoted(value.isoformat()), "postgresql": _quoted(value.isoformat())}
+    if isinstance(value, datetime.timedelta):
+        micros = value // datetime.timedelta(microseconds=1)
+        return {"sqlite": str(micros), "postgresql": f"'{micros} microseconds'"}
+    if isinstance(value, str):
+        return {"sqlite": _quoted(value), "postgresql": _quoted(value)}
+    return None

@@ -1,0 +1,73 @@
+"""What `class Meta` may hold besides plain values: constraints and indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class UniqueConstraint:
+    """Rows differ in at least one of the named fields.
+
+    Args:
+        fields: Names of fields or forward relations.
+        name: Its name in the database; made from table and columns where it is not given.
+        condition: SQL that limits it to some rows (a partial unique index).
+        nulls_distinct: Whether two NULLs count as different, as the standard says.
+    """
+
+    fields: tuple[str, ...]
+    name: str | None
+    condition: str | None
+    nulls_distinct: bool
+
+    def __init__(
+        self, *fields: str, name: str | None = None, condition: str | None = None, nulls_distinct: bool = True
+    ) -> None:
+        object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "condition", condition)
+        object.__setattr__(self, "nulls_distinct", nulls_distinct)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class CheckConstraint:
+    """A condition every row satisfies, written in SQL.
+
+    Args:
+        sql: The condition, the same everywhere or keyed by backend name; columns are written as `"quoted names"`.
+        name: Its name in the database, without table; `ck_<table>_<name>` is what the database sees.
+    """
+
+    sql: str | Mapping[str, str]
+    name: str
+
+    def __init__(self, sql: str | Mapping[str, str], *, name: str) -> None:
+        object.__setattr__(self, "sql", sql)
+        object.__setattr__(self, "name", name)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Index:
+    """An index over one or more fields.
+
+    Args:
+        fields: Names of fields or forward relations; `-name` for descending.
+        name: Its name in the database; made from table and columns where it is not given.
+        condition: SQL that limits it to some rows.
+        method: The index method of PostgreSQL, such as `gin`.
+    """
+
+    fields: tuple[str, ...]
+    name: str | None
+    condition: str | None
+    method: str | None
+
+    def __init__(
+        self, *fields: str, name: str | None = None, condition: str | None = None, method: str | None = None
+    ) -> None:
+        object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "condition", condition)
+        object.__setattr__(self, "method", method)

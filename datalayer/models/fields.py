@@ -1,0 +1,257 @@
+"""How a column is declared: `name: Mapped[str] = Field(max_length=200)`.
+
+For a type checker `Mapped` is a descriptor (a `Column` on the class, the plain value on an instance); at run time
+`Mapped[str]` is `Annotated[str, ...]`, so that pydantic and everything built on it see `str`. What pydantic has no
+word for travels in the field's metadata as `ColumnOptions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, overload
+
+import pydantic
+
+from datalayer._schema.field import UNSET, DatabaseDefault, Kind, Unset
+from datalayer.errors import ModelError
+
+if TYPE_CHECKING:
+    from datalayer.models.column import Column
+
+T = TypeVar("T")
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnOptions:
+    """What a field says about its column beyond its type."""
+
+    unique: bool = False
+    index: bool = False
+    column: str | None = None
+    comment: str | None = None
+    db_default: DatabaseDefault | None = None
+    generated: str | None = None
+    auto_now: bool = False
+    auto_now_add: bool = False
+    is_primary_key: bool = False
+    is_identity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnKind:
+    """Metadata that chooses among the kinds a Python type may have."""
+
+    kind: Kind
+
+
+SmallInt = Annotated[int, ColumnKind(Kind.SMALL_INTEGER)]
+"""An integer of 16 bits."""
+BigInt = Annotated[int, ColumnKind(Kind.BIG_INTEGER)]
+"""An integer of 64 bits."""
+NaiveDatetime = Annotated[pydantic.NaiveDatetime, ColumnKind(Kind.NAIVE_DATETIME)] if not TYPE_CHECKING else datetime
+"""A date and time without a time zone, kept as it is."""
+
+
+class _MappedMark:
+    def __repr__(self) -> str:
+        return "mapped"
+
+
+_MAPPED = _MappedMark()
+
+if TYPE_CHECKING:
+
+    class Mapped(Generic[T]):
+        """The type of a column: `Mapped[str]`. Reads as `Column` on the class and as `str` on an instance."""
+
+        @overload
+        def __get__(self, instance: None, owner: type[M]) -> Column[M, T]: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> T: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+        def __set__(self, instance: object, value: T) -> None: ...
+else:
+
+    class Mapped:
+        """The type of a column: `Mapped[str]`. Reads as `Column` on the class and as `str` on an instance."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return Annotated[item, _MAPPED]
+
+
+def unset() -> Unset:
+    """The default of columns that stay unset until the database fills them in."""
+    return UNSET
+
+
+def db_default_of(value: object) -> DatabaseDefault | None:
+    """A `db_default=` option as the schema writes it."""
+    if value is UNSET:
+        return None
+    if isinstance(value, DatabaseDefault):
+        return value
+    return DatabaseDefault(literal=value)
+
+
+def Sql(sql: str, **by_backend: str) -> DatabaseDefault:
+    """An SQL expression as `db_default`, such as `Sql("now()", sqlite="current_timestamp")`.
+
+    Args:
+        sql: The expression.
+        by_backend: The expression of one backend, where it differs.
+    """
+    if not by_backend:
+        return DatabaseDefault(sql=sql)
+    return DatabaseDefault(sql={"sqlite": sql, "postgresql": sql, **by_backend})
+
+
+def Field(
+    *,
+    default: Any = UNSET,
+    default_factory: Callable[[], Any] | None = None,
+    db_default: Any = UNSET,
+    init: bool = True,
+    unique: bool = False,
+    index: bool = False,
+    column: str | None = None,
+    comment: str | None = None,
+    generated: str | None = None,
+    auto_now: bool = False,
+    auto_now_add: bool = False,
+    ge: Any = None,
+    gt: Any = None,
+    le: Any = None,
+    lt: Any = None,
+    multiple_of: float | None = None,
+    max_length: int | None = None,
+    min_length: int | None = None,
+    max_digits: int | None = None,
+    decimal_places: int | None = None,
+    pattern: str | None = None,
+    strict: bool | None = None,
+    frozen: bool | None = None,
+    alias: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    examples: list[Any] | None = None,
+    exclude: bool | None = None,
+    repr: bool = True,
+    json_schema_extra: dict[str, Any] | None = None,
+) -> Any:
+    """Says more about a column than its type can.
+
+    Args:
+        default: The value of an instance that was given none.
+        default_factory: Called for such a value.
+        db_default: Filled in by the database: a plain value, or `Sql(...)`. Unset until the row is saved.
+        init: False for what only the database or the library sets; type checkers then leave it out of the constructor.
+        unique: No two rows have the same value.
+        index: Makes lookups by it fast.
+        column: The name in the database, where it is not the attribute's.
+        comment: Kept in the database where it can.
+        generated: The SQL expression of a column the database computes.
+        auto_now: Set to the present moment on every save.
+        auto_now_add: Set to the present moment on the first save.
+        ge, gt, le, lt, min_length: Limits, checked by pydantic and by a CHECK constraint.
+        max_length: Longest text; also the length of the column.
+        max_digits, decimal_places: Precision and scale of a decimal.
+        multiple_of, pattern, strict, frozen, alias, title, description, examples, exclude, repr, json_schema_extra:
+            As in `pydantic.Field`.
+
+    Raises:
+        ModelError: When options contradict each other.
+    """
+    filled = [
+        name
+        for name, given in (
+            ("default", default is not UNSET),
+            ("default_factory", default_factory is not None),
+            ("db_default", db_default is not UNSET),
+            ("generated", generated is not None),
+            ("auto_now", auto_now),
+            ("auto_now_add", auto_now_add),
+        )
+        if given
+    ]
+    if len(filled) > 1:
+        raise ModelError(f"Field() was given {' and '.join(filled)}; a column has one source of values, so keep one")
+    options = ColumnOptions(
+        unique=unique,
+        index=index,
+        column=column,
+        comment=comment,
+        db_default=db_default_of(db_default),
+        generated=generated,
+        auto_now=auto_now,
+        auto_now_add=auto_now_add,
+    )
+    limits = {
+        "ge": ge,
+        "gt": gt,
+        "le": le,
+        "lt": lt,
+        "multiple_of": multiple_of,
+        "max_length": max_length,
+        "min_length": min_length,
+        "max_digits": max_digits,
+        "decimal_places": decimal_places,
+        "pattern": pattern,
+        "strict": strict,
+        "frozen": frozen,
+        "alias": alias,
+        "title": title,
+        "description": description,
+        "examples": examples,
+        "exclude": exclude,
+        "json_schema_extra": json_schema_extra,
+    }
+    given = {name: value for name, value in limits.items() if value is not None}
+    if default is not UNSET:
+        given["default"] = default
+    elif default_factory is not None:
+        given["default_factory"] = default_factory
+    elif filled or not init:
+        given["default_factory"] = unset
+    return with_options(pydantic.Field(repr=repr, **given), options)
+
+
+def PrimaryKey(
+    *,
+    default: Any = UNSET,
+    default_factory: Callable[[], Any] | None = None,
+    init: bool = True,
+    column: str | None = None,
+    comment: str | None = None,
+    max_length: int | None = None,
+) -> Any:
+    """The column that names a row.
+
+    Args:
+        default: The value of an instance that was given none.
+        default_factory: Called for such a value, such as `uuid.uuid4`.
+        init: False for a key the database numbers: an integer that is unset until the first save.
+        column: The name in the database, where it is not the attribute's.
+        comment: Kept in the database where it can.
+        max_length: Longest text of a text key.
+    """
+    given: dict[str, Any] = {} if max_length is None else {"max_length": max_length}
+    if default is not UNSET:
+        given["default"] = default
+    elif default_factory is not None:
+        given["default_factory"] = default_factory
+    elif not init:
+        given |= {"default_factory": unset, "json_schema_extra": {"readOnly": True}}
+    is_identity = not init and default is UNSET and default_factory is None
+    return with_options(
+        pydantic.Field(**given),
+        ColumnOptions(column=column, comment=comment, is_primary_key=True, is_identity=is_identity),
+    )
+
+
+def with_options(field: Any, options: ColumnOptions) -> Any:
+    """A pydantic field that carries our options: metadata survives pydantic's merging, attributes do not."""
+    field.metadata.append(options)
+    return field

@@ -1,0 +1,214 @@
+"""The metaclass: a pydantic model whose class attributes are columns.
+
+Columns are kept out of the class dictionary and answered by `__getattr__` here, so reading an attribute of an instance
+costs what it costs in Python. While pydantic collects fields it must not see them: it would take a parent's column for
+the child's default.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, dataclass_transform
+
+import pydantic
+
+from datalayer._schema.field import UNSET
+from datalayer._schema.table import TableSpec
+from datalayer.errors import ModelError, MultipleObjectsReturned, ObjectDoesNotExist
+from datalayer.models import registry
+from datalayer.models._pydantic import KeySchema, PydanticMeta, own_fields
+from datalayer.models.building import Options, read_meta
+from datalayer.models.fields import Field, PrimaryKey
+from datalayer.models.relations import ForeignKey, Forward, OneToOne, relation_annotation
+
+
+class _Building(threading.local):
+    depth = 0
+
+
+_building = _Building()
+
+
+def own_annotations(namespace: dict[str, Any]) -> dict[str, Any]:
+    """The annotations of a class body, unevaluated where Python keeps them so."""
+    if sys.version_info < (3, 14) or "__annotations__" in namespace:
+        return dict(namespace.get("__annotations__", {}))
+    import annotationlib  # noqa: PLC0415 - exists from 3.14 on
+
+    function = annotationlib.get_annotate_from_class_namespace(namespace)
+    if function is None:
+        return {}
+    return dict(annotationlib.call_annotate_function(function, format=annotationlib.Format.FORWARDREF))
+
+
+def check_name(model: str, name: str, taken: frozenset[str]) -> None:
+    """Refuses names that could not be used in queries or would hide a part of Model.
+
+    Raises:
+        ModelError: With the `column=` way out.
+    """
+    reason = None
+    if name in taken or name == "table" or name.startswith("model_"):
+        reason = f"hides Model.{name}"
+    elif name == "pk":
+        reason = "is the alias of the primary key"
+    elif "__" in name or name.endswith("_"):
+        reason = "cannot be told from a path like author__name"
+    if reason is not None:
+        short = name.strip("_").replace("__", "_")
+        raise ModelError(
+            f"{model}.{name} {reason}; choose another attribute and keep the column: "
+            f"{short}_value: Mapped[...] = Field(column={name!r})"
+        )
+
+
+def taken_names(bases: tuple[type, ...]) -> frozenset[str]:
+    """The public attributes a model inherits from ModelBase and pydantic."""
+    for base in bases:
+        for cls in base.__mro__:
+            if cls.__dict__.get("__datalayer_root__"):
+                return frozenset(name for name in dir(cls) if not name.startswith("_"))
+    return frozenset()
+
+
+def key_annotation(relation: Forward, box: list[Any]) -> Any:
+    """The annotation of the key of a relation of the model in `box`."""
+    annotation = registry.key_annotation(relation, box[0])
+    return annotation | None if relation.nullable else annotation
+
+
+class _Parts:
+    """What a class body says that pydantic must not see."""
+
+    def __init__(self, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        self.meta: type | None = namespace.pop("Meta", None)
+        self.box: list[Any] = [None]  # the class itself, once it exists
+        self.managers = {k: v for k, v in namespace.items() if getattr(type(v), "__datalayer_manager__", False)}
+        self.relations: dict[str, Forward] = {}
+        self.reverses: list[str] = []
+        for key in self.managers:
+            del namespace[key]
+        taken = taken_names(bases)
+        annotations: dict[str, Any] = {}
+        for key, annotation in own_annotations(namespace).items():
+            value = namespace.get(key)
+            if isinstance(value, Forward):
+                check_name(name, key, taken)
+                del namespace[key]
+                self._declare(name, key, value, annotation, namespace, annotations)
+            elif relation_annotation(annotation) is not None:
+                found = relation_annotation(annotation)
+                assert found is not None
+                if found.word == "Reverse":
+                    self.reverses.append(key)
+                    continue
+                raise ModelError(f"{name}.{key} has the annotation {found.word}[...] but no value; add = {found.word}(...)")
+            else:
+                annotations.setdefault(key, annotation)
+                is_class_var = "ClassVar" in (annotation if isinstance(annotation, str) else repr(annotation))
+                if bases and not key.startswith("_") and not is_class_var:
+                    check_name(name, key, taken)
+        for key, value in namespace.items():
+            if isinstance(value, Forward):
+                value.declared(key, None, f"{name}.{key}")
+        for relation in self.relations.values():
+            for key in relation.options["fields"]:
+                if key not in annotations and not any(key in getattr(b, "__pydantic_fields__", {}) for b in bases):
+                    raise ModelError(f"{name}.{relation.name} has fields={relation.options['fields']}, but {name} has no {key}")
+        namespace["__annotations__"] = annotations
+        namespace.pop("__annotate_func__", None)
+        namespace.pop("__annotate__", None)
+
+    def _declare(
+        self,
+        model: str,
+        key: str,
+        relation: Forward,
+        annotation: Any,
+        namespace: dict[str, Any],
+        annotations: dict[str, Any],
+    ) -> None:
+        relation.declared(key, annotation, f"{model}.{key}")
+        self.relations[key] = relation
+        if relation.options["fields"]:
+            return
+        field = relation.key_fields[0]
+        annotations[field] = object
+        optional = {} if relation.options["default"] is UNSET else {"default": None}
+        namespace[field] = pydantic.Field(**optional)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrimaryKey, ForeignKey, OneToOne))
+class ModelMeta(PydanticMeta):
+    """The type of every model."""
+
+    if not TYPE_CHECKING:
+
+        def __new__(mcls, name, bases, namespace, **options):  # noqa: D102
+            parts = _Parts(name, bases, namespace)
+            _building.depth += 1
+            try:
+                cls = super().__new__(mcls, name, bases, namespace, **options)
+            finally:
+                _building.depth -= 1
+            parts.box[0] = cls
+            frame = sys._getframe(1)
+            scope = None if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+            _finish(cls, parts, scope)
+            return cls
+
+        def __getattr__(cls, item):
+            if not _building.depth and not item.startswith("__"):
+                fields = cls.__dict__.get("__pydantic_fields__")
+                if fields is not None and (item in fields or item == "pk"):
+                    return registry.column_of(cls, item)
+            return super().__getattr__(item)
+
+    @property
+    def table(cls) -> TableSpec:
+        """The table behind the model; asking for it resolves relations."""
+        return registry.table_of(cls)
+
+
+def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
+    """Gives a new class what pydantic did not see."""
+    relations: dict[str, Forward] = {}
+    for base in reversed(cls.__mro__[1:]):
+        for key, relation in base.__dict__.get("__datalayer_relations__", {}).items():
+            relations[key] = relation.copied()
+    relations.update(parts.relations)
+    for key, relation in relations.items():
+        type.__setattr__(cls, key, relation)
+        if not relation.options["fields"]:
+            _type_key(cls, relation, parts.box)
+    for key, manager in parts.managers.items():
+        type.__setattr__(cls, key, manager)
+    if parts.meta is not None:
+        type.__setattr__(cls, "Meta", parts.meta)
+    inherited: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[1:]):
+        known: Options | None = base.__dict__.get("__datalayer_options__")
+        if known is not None:
+            inherited.update(known.inherited)
+    options = read_meta(parts.meta, inherited, cls.__name__)
+    generic = cls.__pydantic_generic_metadata__
+    is_abstract = options.abstract or bool(generic["parameters"]) or generic["origin"] is not None
+    type.__setattr__(cls, "__datalayer_options__", options)
+    type.__setattr__(cls, "__datalayer_relations__", relations)
+    type.__setattr__(cls, "__datalayer_reverses__", tuple(parts.reverses))
+    type.__setattr__(cls, "__datalayer_scope__", scope)
+    type.__setattr__(cls, "__datalayer_abstract__", is_abstract)
+    for error, root in (("DoesNotExist", ObjectDoesNotExist), ("MultipleObjectsReturned", MultipleObjectsReturned)):
+        parents = [base.__dict__[error] for base in cls.__mro__[1:] if error in base.__dict__]
+        body = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{error}", "__doc__": root.__doc__}
+        type.__setattr__(cls, error, type(error, (parents[0] if parents else root,), body))
+    if not is_abstract:
+        registry.register(cls)
+
+
+def _type_key(cls: Any, relation: Forward, box: list[Any]) -> None:
+    field = own_fields(cls).get(relation.key_fields[0])
+    if field is None:
+        raise ModelError(f"{cls.__name__}.{relation.key_fields[0]} was taken away, but {relation.name} needs it")
+    field.metadata[:] = [KeySchema(lambda: key_annotation(relation, box), UNSET)]

@@ -1,0 +1,343 @@
+"""Every model there is, and how they find each other.
+
+Models are registered when their class is made and resolved when something first needs a table: by then all modules are
+loaded, so relations may refer to models that come later, by name. The registry belongs to the process; tests use
+`isolated()`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.relation import RelationKind, RelationSpec
+from datalayer._schema.table import TableSpec
+from datalayer.errors import ModelError, choices_text, nearest
+from datalayer.models import building
+from datalayer.models._pydantic import is_complete, own_fields
+from datalayer.models.relations import Forward, Reverse
+from datalayer.models.types import column_type, unwrapped
+
+_lock = threading.RLock()
+_models: dict[tuple[str, str], Any] = {}
+_pending: list[Any] = []
+_failed: dict[Any, Exception] = {}
+
+
+def register(model: Any) -> None:
+    """Makes a model known; one of the same module and name takes the place of the older."""
+    with _lock:
+        key = (model.__module__, model.__qualname__)
+        old = _models.get(key)
+        if old is not None and old in _pending:
+            _pending.remove(old)
+        _models[key] = model
+        _pending.append(model)
+
+
+def models() -> list[Any]:
+    """Every model with a table, in order of declaration."""
+    return list(_models.values())
+
+
+def tables() -> list[TableSpec]:
+    """The table of every model, complete.
+
+    Raises:
+        ModelError: A relation leads nowhere, or two models claim one table.
+    """
+    resolve()
+    found: dict[str, TableSpec] = {}
+    for model in models():
+        table = table_of(model)
+        other = found.setdefault(table.name, table)
+        if other is not table:
+            first, second = other.python_model, table.python_model
+            assert first is not None
+            assert second is not None
+            raise ModelError(
+                f"{first.__module__}.{first.__qualname__} and {second.__module__}.{second.__qualname__} both have the "
+                f"table {table.name!r}; give one another Meta.table"
+            )
+    return list(found.values())
+
+
+def clear() -> None:
+    """Forgets every model: for tests."""
+    with _lock:
+        _models.clear()
+        _pending.clear()
+        _failed.clear()
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[None]:
+    """Inside, only models declared inside are known: for tests."""
+    with _lock:
+        kept = dict(_models), list(_pending)
+    clear()
+    try:
+        yield
+    finally:
+        clear()
+        with _lock:
+            _models.update(kept[0])
+            _pending.extend(kept[1])
+
+
+def resolve() -> None:
+    """Builds every table that is not built yet.
+
+    Raises:
+        ModelError: The first model that cannot be built.
+    """
+    _try_pending()
+    for model in _pending:
+        raise _failed[model]
+
+
+def table_of(model: Any) -> TableSpec:
+    """The table of a model.
+
+    Raises:
+        ModelError: An abstract model, or one that cannot be built.
+    """
+    table: TableSpec | None = model.__dict__.get("__datalayer_table__")
+    if table is not None and "__datalayer_linked__" in model.__dict__:
+        return table
+    if model.__datalayer_abstract__:
+        raise ModelError(f"{model.__name__} is abstract and has no table; use one of its subclasses")
+    with _lock:
+        if model not in _pending and "__datalayer_linked__" not in model.__dict__:
+            _pending.append(model)
+        _try_pending()
+        if "__datalayer_linked__" not in model.__dict__:
+            raise _failed[model]
+    built: TableSpec = model.__dict__["__datalayer_table__"]
+    return built
+
+
+def column_of(model: Any, name: str) -> Any:
+    """The column of a model, as its class attribute gives it."""
+    from datalayer.models.column import make_column  # noqa: PLC0415 - columns need models resolved
+
+    return make_column(model, name)
+
+
+def find_target(relation: Forward, model: Any) -> Any:
+    """The model a relation leads to.
+
+    Raises:
+        ModelError: No model of that name, or several.
+    """
+    name = relation.target_name
+    where = f"{model.__name__}.{relation.name}"
+    if not isinstance(name, str):
+        if not hasattr(name, "__datalayer_abstract__"):
+            raise ModelError(f"{where} refers to {name!r}, which is not a model")
+        if name.__datalayer_abstract__:
+            raise ModelError(f"{where} refers to {name.__name__}, which is abstract and has no rows")
+        return name
+    if name == "self":
+        return model
+    module, _, last = name.rpartition(".")
+    found = [m for m in _models.values() if m.__name__ == last and (not module or m.__module__.endswith(module))]
+    if model.__name__ == last and model not in found:
+        found.append(model)
+    scope = model.__qualname__.rpartition(".")[0]
+    for near in (
+        [m for m in found if m.__module__ == model.__module__ and m.__qualname__.rpartition(".")[0] == scope],
+        [m for m in found if m.__module__ == model.__module__],
+        found,
+    ):
+        if len(near) == 1:
+            return near[0]
+    if not found:
+        names = {m.__name__ for m in _models.values()}
+        raise ModelError(
+            f"{where} refers to {name!r}, and no model is called so; the models are {choices_text(names)}{nearest(last, names)}"
+        )
+    choices = choices_text(f"{m.__module__}.{m.__qualname__}" for m in found)
+    raise ModelError(f"{where} refers to {name!r}, which could be any of {choices}; write the module before the name")
+
+
+def target_fields(relation: Forward, model: Any) -> tuple[Any, tuple[str, ...]]:
+    """The target of a relation and the fields its key is compared with."""
+    target = find_target(relation, model)
+    where = f"{model.__name__}.{relation.name}"
+    if relation.options["to_field"] is not None:
+        name = relation.options["to_field"]
+        fields = own_fields(target)
+        if name not in fields:
+            raise ModelError(f"{where} has to_field={name!r}; {target.__name__} has {choices_text(fields)}{nearest(name, fields)}")
+        return target, (name,)
+    key = primary_key(target)
+    if len(key) != len(relation.key_fields):
+        raise ModelError(
+            f"{where} refers to {target.__name__}, whose primary key is {', '.join(key) or 'missing'}; "
+            f"declare {len(key)} fields for it and name them: fields=({', '.join(repr(item) for item in key)})"
+        )
+    return target, key
+
+
+def primary_key(model: Any) -> tuple[str, ...]:
+    """The names of the primary key's fields."""
+    named: tuple[str, ...] = model.__datalayer_options__.primary_key
+    relations: dict[str, Forward] = model.__datalayer_relations__
+    if named:
+        return tuple(key for name in named for key in (relations[name].key_fields if name in relations else (name,)))
+    keys = {key for relation in relations.values() if relation.options["primary_key"] for key in relation.key_fields}
+    _complete(model)
+    return tuple(
+        name for name, info in own_fields(model).items() if name in keys or building.options_of(info).is_primary_key
+    )
+
+
+def key_annotation(relation: Forward, model: Any, depth: int = 0) -> Any:
+    """The Python type of a relation's key."""
+    target, (name, *_) = target_fields(relation, model)
+    for behind in target.__datalayer_relations__.values():
+        if name in behind.key_fields and not behind.options["fields"] and depth < 20:
+            return key_annotation(behind, target, depth + 1)
+    _complete(target)
+    info = own_fields(target)[name]
+    return unwrapped(info.annotation)[0]
+
+
+def key_type(relation: Forward, model: Any, depth: int = 0) -> tuple[ColumnType, str]:
+    """The column type of a relation's key, and the field of the target it is compared with."""
+    target, (name, *_) = target_fields(relation, model)
+    for behind in target.__datalayer_relations__.values():
+        if name in behind.key_fields and not behind.options["fields"]:
+            if depth > 20:
+                raise ModelError(f"{model.__name__}.{relation.name} refers to a primary key that refers to itself")
+            return key_type(behind, target, depth + 1)[0], name
+    _complete(target)
+    info = own_fields(target)[name]
+    kind, _ = column_type(info.annotation, tuple(info.metadata), f"{target.__name__}.{name}")
+    if building.options_of(info).is_identity and kind.kind is Kind.INTEGER:
+        kind = ColumnType(Kind.BIG_INTEGER, python=int)
+    return kind, name
+
+
+def _complete(model: Any) -> None:
+    """Resolves names in annotations that were not known when the class was made."""
+    if all(is_complete(info) for info in own_fields(model).values()):
+        return
+    namespace = {m.__name__: m for m in _models.values()}
+    namespace.update(model.__datalayer_scope__ or {})
+    try:
+        model.model_rebuild(force=True, _types_namespace=namespace)
+    except NameError as error:
+        raise ModelError(f"{model.__name__} has an annotation that cannot be read: {error}") from error
+
+
+def _try_pending() -> None:
+    """Builds and links what can be; what cannot stays pending with its error."""
+    with _lock:
+        waiting = list(_pending)
+        for model in waiting:
+            try:
+                _build(model)
+            except ModelError as error:
+                _failed[model] = error
+        for model in waiting:
+            if "__datalayer_table__" in model.__dict__:
+                try:
+                    _link(model)
+                except ModelError as error:
+                    _failed[model] = error
+                else:
+                    type.__setattr__(model, "__datalayer_linked__", True)
+                    _pending.remove(model)
+                    _failed.pop(model, None)
+
+
+def _build(model: Any) -> None:
+    if "__datalayer_table__" in model.__dict__:
+        return
+    _complete(model)
+    table = building.build_table(
+        model, model.__datalayer_options__, model.__datalayer_relations__, lambda relation: key_type(relation, model)
+    )
+    type.__setattr__(model, "__datalayer_table__", table)
+
+
+def _link(model: Any) -> None:
+    """Makes both ends of each forward relation."""
+    table: TableSpec = model.__dict__["__datalayer_table__"]
+    keys = []
+    for relation in model.__datalayer_relations__.values():
+        target, remote = target_fields(relation, model)
+        other: TableSpec | None = target.__dict__.get("__datalayer_table__")
+        if other is None:
+            raise ModelError(
+                f"{model.__name__}.{relation.name} refers to {target.__name__}, which cannot be built: {_failed.get(target)}"
+            )
+        if relation.options["to_field"] and not _is_unique(other, remote):
+            raise ModelError(f"{model.__name__}.{relation.name} has to_field={remote[0]!r}, which is not unique in {other.model}")
+        name = _reverse_name(model, relation)
+        relation.spec = table.relations[relation.name] = RelationSpec(
+            relation.name, relation.kind, table, other, relation.key_fields, remote, relation.nullable, name
+        )
+        if relation.options["db_constraint"]:
+            keys.append(building.foreign_key(table, relation, other, remote))
+        if name is not None:
+            _add_reverse(model, relation, target, other, name, remote)
+    table.foreign_keys = tuple(keys)
+    for name in table.ordering:
+        _check_ordering(table, name)
+
+
+def _is_unique(table: TableSpec, fields: tuple[str, ...]) -> bool:
+    return fields == table.primary_key or any(u.fields == fields and u.condition is None for u in table.unique)
+
+
+def _check_ordering(table: TableSpec, path: str) -> None:
+    first = path.removeprefix("-").split("__")[0]
+    known = {*table.fields, *table.relations, "pk"}
+    if first not in known and first != "?":
+        raise ModelError(
+            f"{table.model}.Meta.ordering names {first!r}; the choices are {choices_text(known)}{nearest(first, known)}"
+        )
+
+
+def _reverse_name(model: Any, relation: Forward) -> str | None:
+    given: str | None = relation.options["related_name"]
+    if given is None:
+        tail = "" if relation.kind is RelationKind.ONE_TO_ONE else "_set"
+        return str(model.__name__.lower()) + tail
+    if given.endswith("+"):
+        return None
+    return given.replace("%(class)s", model.__name__.lower())
+
+
+def _add_reverse(
+    model: Any, relation: Forward, target: Any, other: TableSpec, name: str, remote: tuple[str, ...]
+) -> None:
+    known = other.relations.get(name)
+    where = f"{model.__name__}.{relation.name}"
+    if known is not None:
+        mine = known.target is model.__dict__["__datalayer_table__"] and known.reverse == relation.name
+        again = (known.target.model, known.reverse) == (model.__name__, relation.name)  # the class was made again
+        if not mine and not again:
+            owner = f"{known.target.model}.{known.reverse}" if not known.kind.is_forward else f"{other.model}.{name}"
+            raise ModelError(
+                f"{where} is called {name!r} on {other.model}, and so is {owner}; give one of them another related_name, "
+                'or related_name="+" for none'
+            )
+    elif name in other.fields or hasattr(type(target), name) or any(name in c.__dict__ for c in target.__mro__):
+        raise ModelError(f"{where} is called {name!r} on {other.model}, which has that name already; choose another related_name")
+    kind = (
+        RelationKind.REVERSE_ONE_TO_ONE
+        if relation.kind is RelationKind.ONE_TO_ONE
+        else RelationKind.REVERSE_FOREIGN_KEY
+    )
+    spec = RelationSpec(
+        name, kind, other, model.__dict__["__datalayer_table__"], remote, relation.key_fields, True, relation.name
+    )
+    other.relations[name] = spec
+    type.__setattr__(target, name, Reverse(name, spec))

@@ -1,0 +1,267 @@
+"""How one model refers to another: `author: ForeignKey[Author] = ForeignKey(on_delete=CASCADE)`.
+
+A relation is a data descriptor on the class. The object it leads to lives in a slot of the instance, never in its
+`__dict__`, so dumps, schemas and equality never see it. The column behind it (`author_id`) is an ordinary field.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ForwardRef, Generic, TypeVar, get_args, get_origin, overload
+
+from datalayer._schema.field import UNSET
+from datalayer._schema.relation import RelationKind, RelationSpec
+from datalayer._schema.table import OnDelete
+from datalayer.errors import ModelError, choices_text, nearest
+
+if TYPE_CHECKING:
+    from datalayer.models.column import Related
+    from datalayer.models.queryset import QuerySet
+
+M = TypeVar("M")
+R = TypeVar("R")
+Self_ = TypeVar("Self_", bound="Forward")
+
+CASCADE = "CASCADE"
+RESTRICT = "RESTRICT"
+PROTECT = "PROTECT"
+SET_NULL = "SET_NULL"
+SET_DEFAULT = "SET_DEFAULT"
+DO_NOTHING = "DO_NOTHING"
+
+ON_DELETE: dict[str, OnDelete] = {
+    CASCADE: "CASCADE",
+    RESTRICT: "RESTRICT",
+    PROTECT: "RESTRICT",
+    SET_NULL: "SET NULL",
+    SET_DEFAULT: "SET DEFAULT",
+    DO_NOTHING: "NO ACTION",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RelationAnnotation:
+    """What `ForeignKey[Author]` is at run time: its argument, not looked at yet."""
+
+    word: str
+    argument: Any
+
+    def __call__(self) -> None:
+        """Typing accepts only what can be called inside `ClassVar[...]`."""
+
+
+_TEXT = re.compile(r"^(?:typing\.|t\.)?(?:ClassVar\[\s*)?(?:\w+\.)*(ForeignKey|OneToOne|ManyToMany|Reverse)\[(.*?)\]\s*\]?$", re.S)
+
+
+def relation_annotation(annotation: Any) -> RelationAnnotation | None:
+    """The relation an annotation speaks of, whether it is text or was evaluated; None for anything else."""
+    if isinstance(annotation, ForwardRef):
+        annotation = annotation.__forward_arg__
+    if isinstance(annotation, str):
+        match = _TEXT.match(annotation.strip().strip("'\""))
+        return RelationAnnotation(match[1], match[2]) if match else None
+    if get_origin(annotation) is typing.ClassVar:
+        annotation = get_args(annotation)[0]
+    return annotation if isinstance(annotation, RelationAnnotation) else None
+
+
+def target_and_null(argument: Any) -> tuple[Any, bool]:
+    """The target of a relation (a class or its name) and whether it may be missing."""
+    if isinstance(argument, ForwardRef):
+        argument = argument.__forward_arg__
+    if isinstance(argument, str):
+        text = argument.strip().strip("'\"").strip()
+        if text.startswith(("Optional[", "typing.Optional[")):
+            return text[text.index("[") + 1 : -1].strip(" '\""), True
+        parts = [part.strip(" '\"") for part in text.split("|")]
+        rest = [part for part in parts if part != "None"]
+        return (rest[0] if len(rest) == 1 else text), len(rest) < len(parts)
+    if get_origin(argument) in (typing.Union, types.UnionType):
+        rest = [item for item in get_args(argument) if item is not type(None)]
+        inner, _ = target_and_null(rest[0])
+        return inner, len(rest) < len(get_args(argument))
+    return argument, False
+
+
+class Forward:
+    """What ForeignKey and OneToOne have in common."""
+
+    kind = RelationKind.FOREIGN_KEY
+
+    def __init__(
+        self,
+        *,
+        on_delete: str = CASCADE,
+        related_name: str | None = None,
+        to_field: str | None = None,
+        fields: tuple[str, ...] = (),
+        column: str | None = None,
+        default: Any = UNSET,
+        index: bool = True,
+        db_constraint: bool = True,
+        primary_key: bool = False,
+        comment: str | None = None,
+    ) -> None:
+        if on_delete not in ON_DELETE:
+            raise ModelError(
+                f"on_delete is {on_delete!r}; the choices are {choices_text(ON_DELETE)}{nearest(on_delete, ON_DELETE)}"
+            )
+        if default is not UNSET and default is not None:
+            raise ModelError("the default of a relation can only be None; set the key's default in the database instead")
+        self.options: dict[str, Any] = {
+            "on_delete": on_delete,
+            "related_name": related_name,
+            "to_field": to_field,
+            "fields": fields,
+            "column": column,
+            "default": default,
+            "index": index,
+            "db_constraint": db_constraint,
+            "primary_key": primary_key,
+            "comment": comment,
+        }
+        self.name = ""
+        self.target_name: Any = None
+        self.nullable = False
+        self.spec: RelationSpec | None = None
+
+    def copied(self) -> Forward:
+        """A copy for a subclass: the same options, resolved anew."""
+        new = type(self)(**self.options)
+        new.name, new.target_name, new.nullable = self.name, self.target_name, self.nullable
+        return new
+
+    def declared(self, name: str, annotation: Any, where: str) -> None:
+        """Learns its name and target from the class body.
+
+        Raises:
+            ModelError: When the annotation says no target, or contradicts the options.
+        """
+        found = relation_annotation(annotation)
+        word = type(self).__name__
+        if found is None or found.word != word:
+            raise ModelError(f"{where} needs the annotation `{name}: {word}[Target] = {word}(...)` to know its target")
+        self.name = name
+        self.target_name, self.nullable = target_and_null(found.argument)
+        if self.options["on_delete"] == SET_NULL and not self.nullable:
+            raise ModelError(
+                f"{where} has on_delete=SET_NULL but is never null; write {word}[{self.shown_target} | None] "
+                "or choose another on_delete"
+            )
+        if self.options["default"] is None and not self.nullable:
+            raise ModelError(f"{where} has default=None but is never null; write {word}[{self.shown_target} | None]")
+
+    @property
+    def shown_target(self) -> str:
+        """The target's name, for messages."""
+        return self.target_name if isinstance(self.target_name, str) else getattr(self.target_name, "__name__", "?")
+
+    @property
+    def on_delete(self) -> str:
+        """What happens to this row when the one it refers to goes."""
+        return str(self.options["on_delete"])
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The names of the fields that hold the key."""
+        fields: tuple[str, ...] = self.options["fields"]
+        return fields or (f"{self.name}_id",)
+
+
+if TYPE_CHECKING:
+
+    class ForeignKey(Forward, Generic[R]):
+        """Many rows refer to one: annotation and declaration at once.
+
+        Args:
+            on_delete: What happens here when the target goes: CASCADE, RESTRICT, PROTECT, SET_NULL, SET_DEFAULT or
+                DO_NOTHING; the database itself does it.
+            related_name: The name of the way back, on the target; `<model>_set` when not given, `+` for none.
+            to_field: The unique field of the target that is referred to, when it is not its primary key.
+            fields: Declared fields that hold the key, for a target with a composite primary key.
+            column: The name of the key's column in the database.
+            default: None, to make it optional in the constructor; needs `ForeignKey[Target | None]`.
+            index: Whether the column is indexed.
+            db_constraint: Whether the database enforces it.
+            primary_key: Whether the key is this model's primary key as well.
+            comment: Kept in the database where it can.
+        """
+
+        @overload
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> R: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+        def __set__(self, instance: object, value: R) -> None: ...
+
+    class OneToOne(ForeignKey[R]):
+        """A foreign key that no two rows share; the way back is one object instead of many."""
+
+    class Reverse(Generic[R]):
+        """The way back of a foreign key, as an annotation: `books: ClassVar[Reverse["Book"]]`."""
+
+        @overload
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> QuerySet[R]: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+
+    class ReverseOne(Generic[R]):
+        """The way back of a one to one, as an annotation: `profile: ClassVar[ReverseOne["Profile"]]`."""
+
+        @overload
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> R: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+else:
+
+    class ForeignKey(Forward):
+        """Many rows refer to one: annotation and declaration at once."""
+
+        def __class_getitem__(cls, item):
+            return RelationAnnotation(cls.__name__, item)
+
+        def __get__(self, instance, owner):
+            return READ(self, instance, owner)
+
+        def __set__(self, instance, value):
+            WRITE(self, instance, value)
+
+    class OneToOne(ForeignKey):
+        """A foreign key that no two rows share; the way back is one object instead of many."""
+
+        kind = RelationKind.ONE_TO_ONE
+
+    class Reverse:
+        """The way back of a relation, found at resolution; as an annotation it tells type checkers about it."""
+
+        def __init__(self, name: str, spec: RelationSpec) -> None:
+            self.name = name
+            self.spec = spec
+
+        def __class_getitem__(cls, item):
+            return RelationAnnotation("Reverse", item)
+
+        def __get__(self, instance, owner):
+            return READ(self, instance, owner)
+
+        def __set__(self, instance, value):
+            raise AttributeError(
+                f"{self.name} is the reverse side of {self.spec.target.model}.{self.spec.reverse}; set that one instead"
+            )
+
+    class ReverseOne:
+        """The way back of a one to one, as an annotation."""
+
+        def __class_getitem__(cls, item):
+            return RelationAnnotation("Reverse", item)
+
+
+READ: Callable[[Any, Any, Any], Any]
+WRITE: Callable[[Any, Any, Any], None]
+"""How relations are read and written; `related.py` puts itself here, because it needs querysets."""
