@@ -1,0 +1,625 @@
+"""The pool of the awaiting world: futures wait, tasks connect; one pool belongs to one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from dataclasses import replace
+from random import Random
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from datalayer.errors import ConnectionBroken, WrongEventLoop
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.connectors import AsyncConnector
+from datalayer.pooling.core import LENT, NEVER, Action, Arm, Close, Entry, Open, Waiter
+from datalayer.pooling.flows import (
+    DEFAULT,
+    BaseLease,
+    Configure,
+    Connect,
+    Flow,
+    Listener,
+    Machine,
+    Ping,
+    Request,
+    Shut,
+    Timeout,
+    Wait,
+    log,
+)
+from datalayer.pooling.stats import CheckReport, CloseReport
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+
+class AsyncLease(BaseLease[C]):
+    """The right to use one connection; `async with lease as conn` gives it back at the end."""
+
+    __slots__ = ()
+
+    pool: AsyncPool[C]
+
+    async def release(self) -> None:
+        """Gives the connection back: it is cleaned and kept, or thrown away when it cannot be cleaned.
+
+        Raises:
+            DoubleRelease: The lease has ended already.
+        """
+        await self.pool.release_entry(self._end("given back"))
+
+    async def __aenter__(self) -> C:
+        return self.conn
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        entry = self._entry
+        if entry is not None:  # not after a discard or detach in the block
+            self._entry = None
+            self._gone = "given back"
+            await self.pool.release_entry(entry)
+
+
+class Acquiring(Generic[C]):
+    """An acquire that has not begun: `await` it for the lease, or `async with` it for the connection."""
+
+    __slots__ = ("_lease", "_pool", "_timeout")
+
+    def __init__(self, pool: AsyncPool[C], timeout: Timeout) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._lease: AsyncLease[C] | None = None
+
+    def __await__(self) -> Generator[Any, Any, AsyncLease[C]]:
+        return self._pool._acquire(self._timeout).__await__()
+
+    async def __aenter__(self) -> C:
+        self._lease = lease = await self._pool._acquire(self._timeout)
+        return lease.conn
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.__aexit__(kind, exc, tb)
+
+
+class _TaskWaiter(Generic[C]):
+    """A one-shot over a plain future; made only when somebody really waits."""
+
+    __slots__ = ("entry", "error", "future", "owner", "since", "woken")
+
+    def __init__(self, owner: object) -> None:
+        self.entry: Entry[C] | None = None
+        self.error: BaseException | None = None
+        self.owner = owner
+        self.since = 0.0
+        self.woken = False
+        self.future: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        self.woken = True
+        future = self.future
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    async def wait(self, timeout: float | None) -> None:
+        if self.woken:
+            return
+        loop = asyncio.get_running_loop()
+        self.future = loop.create_future()
+        handle = None if timeout is None else loop.call_later(timeout, self.wake)
+        try:
+            await self.future
+        finally:
+            if handle is not None:
+                handle.cancel()
+
+
+class AsyncPool(Machine[C]):
+    """Lends connections to tasks of one event loop and takes them back.
+
+    Args:
+        connector: How to make, test, clean and end a connection.
+        config: The limits.
+        name: For messages.
+        configure: Awaited once on every new connection; when it raises, the connection is not used.
+        check: Awaited instead of the connector's `ping`.
+        reset: Awaited after the connector's `reset`.
+        on_close: Awaited before a connection is closed.
+        listeners: Called with every event; plain functions.
+        clock: The source of time, monotonic seconds.
+        rng: The source of jitter.
+        auto_open: Open on first use; False demands an explicit `open()`.
+    """
+
+    def __init__(
+        self,
+        connector: AsyncConnector[C],
+        config: PoolConfig | None = None,
+        *,
+        name: str | None = None,
+        configure: Callable[[C], Awaitable[object]] | None = None,
+        check: Callable[[C], Awaitable[object]] | None = None,
+        reset: Callable[[C], Awaitable[object]] | None = None,
+        on_close: Callable[[C], Awaitable[object]] | None = None,
+        listeners: Sequence[Listener] = (),
+        clock: Callable[[], float] = time.monotonic,
+        rng: Random | None = None,
+        auto_open: bool = True,
+    ) -> None:
+        super().__init__(
+            connector, config if config is not None else PoolConfig(), name=name, listeners=listeners,
+            clock=clock, rng=rng, auto_open=auto_open, has_configure=configure is not None,
+        )  # fmt: skip
+        self._configure = configure
+        self._check = check
+        self._reset = reset
+        self._on_close = on_close
+        self._connector = connector
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- life -----------------------------------------------------------------------------------
+
+    async def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
+        """Opens the pool; an open one stays as it is, a closed one opens again.
+
+        Args:
+            wait: Return only when `min_idle` connections (at least one) are there.
+            timeout: How long to wait; `connection_timeout` when not given.
+
+        Raises:
+            PoolTimeout: They were not there in time; the pool stays open and goes on trying.
+            WrongEventLoop: The pool is open in another event loop.
+        """
+        self._open_here()
+        if wait:
+            await self.wait_ready(DEFAULT if timeout is None else timeout)
+        return self
+
+    async def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
+        """Waits until `min_idle` connections are there; with `min_idle=0`, until one could be had.
+
+        Raises:
+            PoolTimeout: They were not there in time; the pool stays usable.
+        """
+        limit = self.config.connection_timeout if not isinstance(timeout, float | int | None) else timeout
+        began = self._clock()
+        if not self._core.min_idle:
+            await (await self.acquire(limit)).release()
+            return
+        while True:
+            watcher: _TaskWaiter[C] = _TaskWaiter(None)
+            with self._mutex:
+                if self._is_ready(began):
+                    return
+                self._core.watchers.append(watcher)
+            left = None if limit is None else began + limit - self._clock()
+            if left is not None and left <= 0:
+                raise self._timed_out(self._core.reason(), self._clock() - began)
+            await watcher.wait(left)
+
+    async def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
+        """Closes the pool: fails the queue, closes what is idle, waits for what is lent.
+
+        Args:
+            timeout: How long to wait for lent connections; `close_timeout` when not given.
+            force: Whether those still out then are terminated; they are closed at their return otherwise.
+
+        Returns:
+            Who still holds a connection.
+        """
+        if self._loop is not None:
+            self._check_loop()
+        limit = self.config.close_timeout if timeout is None else timeout
+        until = self._clock() + limit
+        with self._mutex:
+            if self._core.state == "new":
+                self._core.state = "closed"
+            self._core.stop(self._clock())
+        self._collect()
+        while True:
+            watcher: _TaskWaiter[C] = _TaskWaiter(None)
+            with self._mutex:
+                if self._core.is_empty():
+                    break
+                self._core.watchers.append(watcher)
+            left = until - self._clock()
+            if left <= 0:
+                break
+            await watcher.wait(left)
+        leftovers = tuple(self.leases())
+        terminated = self._terminate_all() if force and leftovers else 0
+        with self._mutex:
+            self._core.finish()
+        self._collect()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        mine = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not mine]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=max(until - self._clock(), 0.05))
+            for task in late:
+                task.cancel()
+        return CloseReport(leftovers, terminated)
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- lending --------------------------------------------------------------------------------
+
+    def acquire(self, timeout: Timeout = DEFAULT) -> Acquiring[C]:
+        """Lends a connection: an idle one, or a new one, or the next that is given back.
+
+        `async with pool.acquire() as conn` lends the connection, `lease = await pool.acquire()` gives the lease.
+
+        Args:
+            timeout: Seconds to wait; None waits for ever, 0 only looks; `connection_timeout` when not given.
+
+        Raises:
+            PoolTimeout: None was to be had in time.
+            PoolClosed: The pool is not open.
+            TooManyWaiting: The queue is full.
+            PoolDeadlock: Everybody who holds a connection waits for another one.
+            WrongEventLoop: The pool belongs to another event loop.
+        """
+        return Acquiring(self, timeout)
+
+    async def try_acquire(self) -> AsyncLease[C] | None:
+        """Lends an idle connection if there is a good one now; never waits and never opens one."""
+        if self._core.state == "new" and self._auto_open:
+            self._open_here()
+        if not self._core.idle:
+            with self._mutex:
+                self._core._refuse_unless_open()
+            return None
+        try:
+            return await self._acquire(0)
+        except TimeoutError:
+            return None
+
+    async def _acquire(self, timeout: Timeout) -> AsyncLease[C]:
+        now = self._clock()
+        owner = asyncio.current_task()
+        core = self._core
+        if asyncio.get_running_loop() is not self._loop or core.state == "new":
+            self._bind()
+            core = self._core
+        with self._mutex:
+            entry = core.take(now, owner)
+        if entry is None or entry.state != LENT:
+            entry = await self._drive(self._finish_acquire(entry, timeout, now, owner))
+        if core.actions or self._orphans:
+            self._collect()
+        return AsyncLease(self, entry)
+
+    async def release_entry(self, entry: Entry[C]) -> None:
+        """Ends a lease: cleans the connection, and keeps or closes it."""
+        conn = entry.conn
+        connector = self._connector
+        drop: str | None = None
+        try:
+            if connector.is_broken(conn):
+                drop = "broken"
+            else:
+                async with asyncio.timeout(self.config.reset_timeout):
+                    await connector.reset(conn)
+                    if self._reset is not None:
+                        await self._reset(conn)
+        except Exception as error:
+            drop = "reset_failed"
+            log.warning("connection %s of %s could not be reset and was thrown away: %s", entry.id, self, _text(error))
+        except BaseException:
+            self.discard_entry(entry, "reset_failed")
+            raise
+        core = self._core
+        with self._mutex:
+            if core.entries.get(entry.id) is entry or self._owns(entry):
+                core.give_back(entry, self._clock(), drop)
+        if core.actions or self._orphans:
+            self._collect()
+
+    async def dedicated(self) -> C:
+        """Opens a configured connection that is not the pool's: not counted, and yours to close."""
+        conn = await self._connector.connect()
+        if self._configure is not None:
+            try:
+                await self._configure(conn)
+            except BaseException:
+                self._drop_now(conn)
+                raise
+        return conn
+
+    async def add(self, conn: C) -> None:
+        """Gives the pool a connection that was opened elsewhere.
+
+        Raises:
+            PoolFull: There is no room; the connection stays with the caller.
+            ConnectionBroken: It is unusable; it stays with the caller.
+        """
+        if self._connector.is_broken(conn):
+            raise ConnectionBroken("a broken connection cannot be added; it stays with you, in .connection", conn)
+        with self._mutex:
+            self._core.add(conn, self._clock())
+        self._collect()
+
+    # -- upkeep ---------------------------------------------------------------------------------
+
+    async def check(self) -> CheckReport:
+        """Pings every idle connection and throws away those that do not answer."""
+        with self._mutex:
+            found = self._core.take_for_check()
+        failed = 0
+        todo = list(found)
+        try:
+            while todo:
+                good = True
+                try:
+                    async with asyncio.timeout(self.config.validation_timeout):
+                        await self._ping(todo[-1].conn)
+                except Exception:
+                    good = False
+                    failed += 1
+                with self._mutex:
+                    self._core.checked(todo.pop(), self._clock(), good=good)
+        finally:
+            for entry in todo:  # only after a cancellation: the first of them is in the middle of its ping
+                with self._mutex:
+                    self._core.checked(entry, self._clock(), good=entry is not todo[-1])
+            self._collect()
+        return CheckReport(len(found), failed)
+
+    async def drain(self) -> int:
+        """Closes every idle connection, to be replaced as needed; gives their number."""
+        with self._mutex:
+            count = self._core.drain(self._clock())
+        self._collect()
+        return count
+
+    async def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
+        """Changes the limits while the pool works; lent connections are never interrupted.
+
+        Raises:
+            PoolConfigError: A limit is out of its range.
+        """
+        self.config = replace(
+            self.config,
+            max_size=self.config.max_size if max_size is None else max_size,
+            min_idle=self.config.min_idle if min_idle is None else min_idle,
+        )
+        with self._mutex:
+            self._core.resize(self._clock(), self.config.max_size, self.config.min_idle)
+        self._collect()
+
+    # -- the loop it belongs to -----------------------------------------------------------------
+
+    def _open_here(self) -> None:
+        self._check_loop()
+        with self._mutex:
+            self._core.start(self._clock())
+        self._collect()
+
+    def _bind(self) -> None:
+        self._check_loop()
+        if self._core.state == "new" and self._auto_open:
+            self._open_here()
+
+    def _check_loop(self) -> None:
+        """Makes the running loop the pool's own, where that is possible.
+
+        Raises:
+            WrongEventLoop: The pool's own loop is another one, and it is still there.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is not None and not self._loop.is_closed() and self._core.entries:
+            raise WrongEventLoop(
+                f"{self!r} belongs to another event loop: a connection cannot be awaited in two loops; "
+                "make one pool for each loop, or close this one first"
+            )
+        if self._loop is not None:
+            self._abandon_loop()
+        self._loop = loop
+
+    def abandon(self) -> None:
+        """Drops every connection without awaiting anything and ends closed: for a loop that is gone."""
+        self._abandon_loop()
+        self._core.state = "closed"
+        self._loop = None
+
+    def _abandon_loop(self) -> None:
+        """The loop is gone, and nothing of it can be awaited: drops every connection and starts afresh."""
+        old = self._core
+        self._core = self._new_core()
+        self._core.state = old.state if old.state != "closing" else "closed"
+        self._tasks = set()
+        self._timer = None
+        for entry in old.entries.values():
+            self._drop_now(entry.conn)
+
+    # -- the shell ------------------------------------------------------------------------------
+
+    async def _drive(self, flow: Flow[C, T]) -> T:
+        try:
+            request = next(flow)
+            while True:
+                try:
+                    answer = await self._do(request)
+                except BaseException as error:
+                    request = flow.throw(error)
+                else:
+                    request = flow.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    async def _do(self, request: Request[C]) -> C | None:
+        match request:
+            case Wait(waiter=waiter, timeout=timeout):
+                assert isinstance(waiter, _TaskWaiter)
+                await waiter.wait(timeout)
+            case Ping(conn=conn, timeout=seconds):
+                async with asyncio.timeout(seconds):
+                    await self._ping(conn)
+            case Connect():
+                async with asyncio.timeout(self.config.connect_timeout):
+                    return await self._connector.connect()
+            case Configure(conn=conn):
+                assert self._configure is not None
+                async with asyncio.timeout(self.config.connect_timeout):
+                    await self._configure(conn)
+            case Shut(conn=conn):
+                await self._shut(conn)
+        return None
+
+    async def _ping(self, conn: C) -> None:
+        if self._check is not None:
+            await self._check(conn)
+        else:
+            await self._connector.ping(conn)
+
+    def _perform(self, actions: list[Action[C]]) -> None:
+        for action in actions:
+            if isinstance(action, Close):
+                self._spawn(self._shut(action.conn), action.conn)
+            elif isinstance(action, Open):
+                self._spawn(self._drive(self._open_one()), None)
+            elif isinstance(action, Arm):
+                self._arm(action.at)
+            else:
+                self._tell(action.event)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], conn: C | None) -> None:
+        loop = self._loop
+        try:
+            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if loop is not None and running is loop:
+            task = loop.create_task(work)
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+            return
+        if loop is not None and not loop.is_closed():
+            # Called from another thread, or after the loop stopped: the loop's own thread makes the task.
+            loop.call_soon_threadsafe(self._spawn, work, conn)
+            return
+        work.close()
+        if conn is not None:
+            self._drop_now(conn)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task of %s failed", self, exc_info=task.exception())
+
+    async def _shut(self, conn: C) -> None:
+        try:
+            if self._on_close is not None:
+                await self._on_close(conn)
+        except Exception:
+            log.exception("the on_close hook of %s failed", self)
+        try:
+            async with asyncio.timeout(self.config.close_timeout):
+                await self._connector.close(conn)
+        except Exception as error:
+            log.warning("a connection of %s could not be closed properly: %s", self, _text(error))
+            self._drop_now(conn)
+        except BaseException:
+            self._drop_now(conn)
+            raise
+
+    def _drop_now(self, conn: C) -> None:
+        try:
+            self._connector.terminate(conn)
+        except Exception as error:
+            log.warning("a connection of %s could not be terminated: %s", self, _text(error))
+
+    def _terminate_all(self) -> int:
+        with self._mutex:
+            conns = [entry.conn for entry in self._core.lent()]
+        for conn in conns:
+            self._drop_now(conn)
+        return len(conns)
+
+    def _new_waiter(self, owner: object) -> Waiter[C]:
+        return _TaskWaiter(owner)
+
+    def _describe(self, owner: object) -> tuple[str, str]:
+        if not isinstance(owner, asyncio.Task):
+            return "nobody known", ""
+        stack = owner.get_stack(limit=1)
+        where = f", now at {stack[0].f_code.co_filename}:{stack[0].f_lineno}" if stack else ""
+        return f"task {owner.get_name()!r}", where
+
+    def _arm(self, at: float) -> None:
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        try:
+            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is not loop:
+            loop.call_soon_threadsafe(self._arm, at)
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(max(at - self._clock(), 0.0), self._upkeep)
+
+    def _upkeep(self) -> None:
+        self._timer = None
+        with self._mutex:
+            now = self._clock()
+            if now >= self._core.wake_at:
+                self._core.tick(now)
+            elif self._core.wake_at != NEVER:
+                # The loop's clock ran ahead of ours by a hair.
+                self._core.actions.append(Arm(self._core.wake_at))
+        self._collect()
+
+    def _poke(self) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._collect)
+
+    def _forget_after_fork(self) -> None:
+        super()._forget_after_fork()
+        self._inherited.append((self._loop, self._tasks, self._timer))
+        self._loop = None
+        self._tasks = set()
+        self._timer = None
+
+
+class AsyncNullPool(AsyncPool[C]):
+    """A pool that keeps nothing: every lease opens a connection, every return closes it.
+
+    Args:
+        connector: As for `AsyncPool`.
+        config: As for `AsyncPool`; `max_size` limits how many exist at one time.
+    """
+
+    def __init__(self, connector: AsyncConnector[C], config: PoolConfig | None = None, **options: Any) -> None:
+        chosen = replace(config if config is not None else PoolConfig(), min_idle=0, max_uses=1)
+        super().__init__(connector, chosen, **options)
+
+
+def _text(error: BaseException) -> str:
+    """The text of an error whose own text may fail."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -1,0 +1,62 @@
+"""What a pool must be told about the things it holds: seven small methods, in either world."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+C = TypeVar("C")
+
+
+class Connector(Protocol[C]):
+    """How to make, test, clean and end one kind of connection.
+
+    Attributes:
+        fast_open: Connect in the thread of the caller, because it takes no time (SQLite, fakes).
+    """
+
+    @property
+    def fast_open(self) -> bool: ...  # noqa: D102
+    def connect(self) -> C:
+        """Opens a connection. Raises when it cannot."""
+        ...
+
+    def close(self, conn: C) -> None:
+        """Ends a connection; it may be a broken one."""
+        ...
+
+    def ping(self, conn: C) -> None:
+        """Raises when the connection is not usable; may ask the server."""
+        ...
+
+    def is_broken(self, conn: C) -> bool:
+        """Whether the connection is known to be unusable; asks nobody."""
+        ...
+
+    def reset(self, conn: C) -> None:
+        """Makes a returned connection as good as new; raises when that is not possible, and it is thrown away."""
+        ...
+
+    def is_disconnect(self, exc: BaseException) -> bool:
+        """Whether the error says that the server is gone, so that all connections to it are stale."""
+        ...
+
+    def is_fatal(self, exc: BaseException) -> bool:
+        """Whether trying to connect again cannot help: a wrong password, an unknown database."""
+        ...
+
+
+class AsyncConnector(Protocol[C]):
+    """The twin of `Connector`: what may do I/O is awaited, and `terminate` ends a connection without awaiting."""
+
+    @property
+    def fast_open(self) -> bool: ...  # noqa: D102
+    async def connect(self) -> C: ...  # noqa: D102
+    async def close(self, conn: C) -> None: ...  # noqa: D102
+    async def ping(self, conn: C) -> None: ...  # noqa: D102
+    def is_broken(self, conn: C) -> bool: ...  # noqa: D102
+    async def reset(self, conn: C) -> None: ...  # noqa: D102
+    def is_disconnect(self, exc: BaseException) -> bool: ...  # noqa: D102
+    def is_fatal(self, exc: BaseException) -> bool: ...  # noqa: D102
+    def terminate(self, conn: C) -> None:
+        """Drops the connection at once, for a loop that is gone."""
+        ...

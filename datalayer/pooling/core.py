@@ -1,0 +1,778 @@
+"""Every decision of a pool, in pure code.
+
+The law of this file: no I/O, no clock, no lock, no thread, no logging and no user code. Every method is told the
+time, changes the state at once and appends what is to be done to `actions`; a shell holds its lock around each call
+and performs the actions after letting go. A waiter is woken inside a call, so its `wake()` must never block.
+
+An entry is idle, being tested, or lent. An acquire ends in exactly one of the outcomes that `PoolStats` counts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+
+from datalayer.errors import (
+    PoolClosed,
+    PoolDeadlock,
+    PoolFull,
+    PoolUnavailable,
+    TooManyWaiting,
+)
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.events import (
+    AcquireRejected,
+    AcquireTimeout,
+    Available,
+    CheckedIn,
+    CheckedOut,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionOpened,
+    DeadlockDetected,
+    Event,
+    GenerationChanged,
+    LeakSuspected,
+    LeaseAbandoned,
+    Resized,
+    StateChanged,
+    Unavailable,
+)
+from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
+
+C = TypeVar("C")
+
+State: TypeAlias = Literal["new", "open", "paused", "closing", "closed"]
+
+IDLE, TESTING, LENT, GONE = range(4)
+NEVER = float("inf")
+
+
+class Entry(Generic[C]):
+    """A connection of the pool, and what the pool knows about it."""
+
+    __slots__ = (
+        "born", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "since", "state", "uses",
+    )  # fmt: skip
+
+    def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:
+        self.conn = conn
+        self.id = id
+        self.born = now
+        self.since = now  # when the present state began
+        self.expires = expires
+        self.generation = generation
+        self.uses = 0
+        self.fresh = True  # never been idle: a ping would ask what connecting has just answered
+        self.state = IDLE
+        self.owner: object = None
+        self.reported = False
+        self.info: dict[str, object] | None = None
+
+
+class Waiter(Protocol[C]):
+    """A caller in the queue: woken once, with an entry or an error set."""
+
+    entry: Entry[C] | None
+    error: BaseException | None
+    owner: object
+    since: float
+
+    def wake(self) -> None:
+        """Lets the caller go on; never blocks, and may be called for a caller that has already left."""
+        ...
+
+
+class Wakeable(Protocol):
+    """Whoever waits for the pool to become empty, or ready."""
+
+    def wake(self) -> None:
+        """Lets the caller look again."""
+        ...
+
+
+class Open:
+    """Action: open one connection, and report `opened` or `open_failed`."""
+
+    __slots__ = ()
+
+
+class Close(Generic[C]):
+    """Action: close a connection that has left the pool."""
+
+    __slots__ = ("conn",)
+
+    def __init__(self, conn: C) -> None:
+        self.conn = conn
+
+
+class Arm:
+    """Action: call `tick` at this time; replaces an earlier one that is still to come."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+
+class Tell:
+    """Action: give an event to the listeners."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+
+Action: TypeAlias = Open | Close[C] | Arm | Tell
+_OPEN = Open()
+
+
+class Core(Generic[C]):
+    """The state of a pool and the rules by which it changes.
+
+    Args:
+        config: The limits.
+        rng: Source of all jitter; a seeded one makes a run repeatable.
+        listening: Whether events are wanted; without listeners none are made.
+    """
+
+    def __init__(self, config: PoolConfig, *, rng: Random, listening: bool = False) -> None:
+        self.config = config
+        self.rng = rng
+        self.listening = listening
+        self.max_size = config.max_size
+        self.min_idle = config.min_idle
+        self.state: State = "new"
+        self.generation = 0
+        self.actions: list[Action[C]] = []
+        self.entries: dict[int, Entry[C]] = {}
+        self.idle: deque[Entry[C]] = deque()
+        self.waiters: OrderedDict[Waiter[C], None] = OrderedDict()
+        self.watchers: list[Wakeable] = []
+        self.opening = 0
+        self.testing = 0
+        self.wake_at = NEVER
+        self._bypass = config.test_bypass if config.test_on_check_out else NEVER
+        self._lifo = config.queue_strategy == "lifo"
+        self._max_uses = NEVER if config.max_uses is None else config.max_uses
+        self._idle_timeout = NEVER if config.idle_timeout is None else config.idle_timeout
+        self._next_id = 0
+        self._last_reap = -NEVER
+        # Outage: `_failures` in a row since `_failing_since`, next try at `_retry_at`, `_cap` opens at a time.
+        self._failures = 0
+        self._failing_since: float | None = None
+        self._retry_at = -NEVER
+        self._cap = config.max_opening
+        self.outage = False
+        self.last_error: BaseException | None = None
+        self.last_error_at: float | None = None
+        self.clear_counters()
+
+    def clear_counters(self) -> None:
+        """Starts all counters again; those of running acquires and present connections are kept consistent."""
+        self.started = len(self.waiters) + self.testing
+        self.immediate = self.waited = self.timed_out = self.cancelled = self.rejected = self.failed = 0
+        self.returns = 0
+        self.opened_count, self.added_count = len(self.entries), 0
+        self.connect_errors = self.pings = self.ping_failures = self.leaks = self.deadlocks = self.outages = 0
+        self.closed: dict[str, int] = dict.fromkeys(CLOSE_REASONS, 0)
+        self.peak_in_use = len(self.entries) - len(self.idle) - self.testing
+        self.peak_waiting = len(self.waiters)
+        self.wait_total = self.wait_max = self.use_total = self.use_max = self.open_total = self.open_max = 0.0
+        self.wait_histogram = [0] * (len(BUCKETS) + 1)
+        self.use_histogram = [0] * (len(BUCKETS) + 1)
+
+    # -- opening and closing the pool -----------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """Opens the pool, or opens it again; an open one stays as it is."""
+        if self.state in ("open", "paused"):
+            return
+        if self.state == "closing":
+            raise PoolClosed("the pool is being closed: wait for close() to end before opening it again")
+        self._set_state("open")
+        self._failures, self._retry_at, self._cap = 0, -NEVER, self.config.max_opening
+        self._failing_since, self.outage = None, False
+        self._grow(now)
+
+    def stop(self, now: float) -> None:
+        """Begins to close: fails the queue, closes what is idle; lent connections are closed at their return."""
+        if self.state in ("closing", "closed"):
+            return
+        self._set_state("closing")
+        self.generation += 1
+        while self.waiters:
+            self._fail_first(PoolClosed("the pool was closed while this caller waited for a connection"))
+        while self.idle:
+            self._drop(self.idle.popleft(), "pool_closed", now)
+        self._settle()
+
+    def finish(self) -> None:
+        """Ends a close, whatever is still out."""
+        if self.state == "closing":
+            self._set_state("closed")
+
+    def is_empty(self) -> bool:
+        """Whether no connection exists or is being opened."""
+        return not self.entries and not self.opening
+
+    def pause(self) -> None:
+        """From now on callers queue, whatever is idle."""
+        if self.state == "open":
+            self._set_state("paused")
+
+    def resume(self, now: float) -> None:
+        """Ends a pause and serves the queue."""
+        if self.state != "paused":
+            return
+        self._set_state("open")
+        while self.waiters and self.idle:
+            entry = self._pop_idle(now)
+            if entry is None:
+                break
+            self._serve(entry)
+        self._grow(now)
+
+    # -- acquire --------------------------------------------------------------------------------
+
+    def take(self, now: float, owner: object) -> Entry[C] | None:
+        """Begins an acquire and lends an idle connection when there is one; None means: queue.
+
+        An entry whose state is TESTING is to be pinged, then `confirm`ed or reported by `ping_failed`.
+        """
+        if self.state != "open":
+            self._refuse_unless_open()
+        self.started += 1
+        idle = self.idle
+        while idle and self.state == "open":
+            entry = idle.pop() if self._lifo else idle.popleft()
+            if entry.expires <= now or entry.generation != self.generation:
+                self._drop(entry, "stale" if entry.expires > now else "lifetime", now)
+                continue
+            entry.owner = owner
+            if now - entry.since >= self._bypass:
+                entry.state = TESTING
+                self.testing += 1
+                self.pings += 1
+                return entry
+            entry.state = LENT
+            entry.since = now
+            entry.uses += 1
+            self.immediate += 1
+            in_use = len(self.entries) - len(idle) - self.testing
+            if in_use > self.peak_in_use:
+                self.peak_in_use = in_use
+            if self.listening:
+                self.actions.append(Tell(CheckedOut(entry.id, 0.0)))
+            if self.min_idle:
+                self._grow(now)
+            if self.config.leak_threshold is not None:
+                self._arm(now + self.config.leak_threshold)
+            return entry
+        if self.outage and self.config.fail_fast:
+            self._reject("unavailable")
+            refused = PoolUnavailable("the database cannot be reached and the pool was told to fail fast")
+            raise refused from self.last_error
+        return None
+
+    def queue(self, waiter: Waiter[C], now: float) -> None:
+        """Puts the caller of a `take` that gave None at the end of the queue, and opens connections for it."""
+        limit = self.config.max_waiting
+        if limit is not None and len(self.waiters) >= limit and not self._could_open(now):
+            self._reject("max_waiting")
+            raise TooManyWaiting(
+                f"{len(self.waiters)} callers wait for a connection already and max_waiting is {limit}: "
+                "raise max_size or max_waiting, or hold connections for a shorter time"
+            )
+        if self.config.on_deadlock != "ignore":
+            self._look_for_deadlock(waiter)
+        waiter.since = now
+        self.waiters[waiter] = None
+        if len(self.waiters) > self.peak_waiting:
+            self.peak_waiting = len(self.waiters)
+        self._grow(now)
+
+    def is_due(self, entry: Entry[C], now: float) -> bool:
+        """Whether an entry that came through the queue must be pinged first; counts the ping."""
+        if entry.fresh or now - entry.since < self._bypass:
+            return False
+        self.pings += 1
+        return True
+
+    def confirm(self, entry: Entry[C], now: float, waited: float, *, queued: bool) -> None:
+        """Ends an acquire: the tested entry is lent."""
+        self.testing -= 1
+        entry.state = LENT
+        entry.since = now
+        entry.uses += 1
+        if queued:
+            self.waited += 1
+        else:
+            self.immediate += 1
+        self._count_wait(waited)
+        in_use = len(self.entries) - len(self.idle) - self.testing
+        if in_use > self.peak_in_use:
+            self.peak_in_use = in_use
+        if self.listening:
+            self.actions.append(Tell(CheckedOut(entry.id, waited)))
+        if self.config.leak_threshold is not None:
+            self._arm(now + self.config.leak_threshold)
+        self._grow(now)
+
+    def ping_failed(self, entry: Entry[C], waiter: Waiter[C], now: float, error: BaseException, *, lost: bool) -> None:
+        """Drops a tested entry and puts its caller at the front of the queue.
+
+        Args:
+            lost: Whether the error says that the server is gone: every connection opened before is stale then.
+        """
+        self.testing -= 1
+        self.ping_failures += 1
+        self._note_error(error, now)
+        self._drop(entry, "invalid", now)
+        if lost and entry.generation == self.generation:
+            self._new_generation(now)
+        if self.state not in ("open", "paused"):
+            self.failed += 1
+            raise PoolClosed("the pool was closed while this caller waited for a connection")
+        # One that is idle and still good serves at once.
+        self.waiters[waiter] = None
+        self.waiters.move_to_end(waiter, last=False)
+        if self.state == "open":
+            found = self._pop_idle(now)
+            if found is not None:
+                self._serve(found)
+        self._grow(now)
+
+    def abandon(self, waiter: Waiter[C], now: float, outcome: Literal["cancelled", "timed_out"]) -> None:
+        """Ends the acquire of a caller that stops waiting; what was handed to it goes to the next one."""
+        self.waiters.pop(waiter, None)
+        if outcome == "cancelled":
+            self.cancelled += 1
+        else:
+            self.timed_out += 1
+            self._count_wait(now - waiter.since)
+            if self.listening:
+                self.actions.append(Tell(AcquireTimeout(now - waiter.since, self.reason())))
+        entry, waiter.entry = waiter.entry, None
+        if entry is not None:
+            self.testing -= 1
+            self._keep(entry, now)
+
+    def abandon_tested(self, entry: Entry[C], now: float) -> None:
+        """Ends an acquire that was cancelled in the middle of its ping: what the connection is in is unknown."""
+        self.testing -= 1
+        self.cancelled += 1
+        self._drop(entry, "invalid", now)
+        self._grow(now)
+
+    def fail(self, waiter: Waiter[C]) -> None:
+        """Ends the acquire of a caller whom the pool woke with an error."""
+        self.waiters.pop(waiter, None)
+
+    def reason(self) -> str:
+        """Why a caller who asks now cannot be served."""
+        if self.state == "paused":
+            return "paused"
+        if self._failing_since is not None:
+            return "unavailable"
+        if self.opening:
+            return "connecting"
+        if self.testing and self.testing + self.opening >= self.max_size:
+            return "validating"
+        return "exhausted"
+
+    # -- return ---------------------------------------------------------------------------------
+
+    def give_back(self, entry: Entry[C], now: float, drop: str | None = None) -> None:
+        """Ends a lease: the connection goes to the first caller in the queue, becomes idle, or is closed.
+
+        Args:
+            drop: The reason to close it, when it cannot be used again.
+        """
+        used = now - entry.since
+        self.returns += 1
+        self.use_total += used
+        if used > self.use_max:
+            self.use_max = used
+        self.use_histogram[bisect_left(BUCKETS, used)] += 1
+        entry.owner = None
+        if self.listening:
+            self.actions.append(Tell(CheckedIn(entry.id, used)))
+        if drop is None and entry.uses < self._max_uses:
+            self._keep(entry, now)
+            return
+        self._drop(entry, drop or "max_uses", now)
+        self._grow(now)
+        self._settle()
+
+    def give_up(self, entry: Entry[C], now: float) -> None:
+        """Ends a lease without closing the connection: it is no longer the pool's."""
+        self.returns += 1
+        self._remove(entry, "detached", now)
+        self._grow(now)
+        self._settle()
+
+    def orphaned(self, entry: Entry[C], now: float) -> None:
+        """Ends a lease that was garbage collected."""
+        if entry.state != LENT:
+            return
+        self.leaks += 1
+        if self.listening:
+            self.actions.append(Tell(LeaseAbandoned(entry.id, now - entry.since)))
+        self.give_back(entry, now, "abandoned")
+
+    # -- opening connections --------------------------------------------------------------------
+
+    def opened(self, conn: C, now: float, took: float) -> None:
+        """A connection that was asked for by an Open action is there."""
+        self.opening -= 1
+        self.opened_count += 1
+        self.open_total += took
+        if took > self.open_max:
+            self.open_max = took
+        if self._failing_since is not None and self.outage:
+            self.outage = False
+            if self.listening:
+                self.actions.append(Tell(Available(now - self._failing_since)))
+        self._failures, self._failing_since, self._retry_at = 0, None, -NEVER
+        self._cap = min(self._cap * 2, self.config.max_opening)
+        entry = self._new_entry(conn, now)
+        if self.listening:
+            self.actions.append(Tell(ConnectionOpened(entry.id, took)))
+        self._keep(entry, now)
+        self._grow(now)
+
+    def open_failed(self, error: BaseException, now: float, *, fatal: bool, configured: bool = True) -> None:
+        """An Open action failed.
+
+        Args:
+            fatal: Whether trying again cannot help: the whole queue fails at once, with this error.
+            configured: False when connecting went well and `configure` failed.
+        """
+        self.opening -= 1
+        self.connect_errors += 1
+        if not configured:
+            self.opened_count += 1
+            self.closed["configure_failed"] += 1
+        self._note_error(error, now)
+        self._failures += 1
+        if self._failing_since is None:
+            self._failing_since = now
+        config = self.config
+        pause = min(config.backoff_initial * 2.0 ** min(self._failures - 1, 60), config.backoff_max)
+        pause *= 1.0 - config.backoff_jitter * self.rng.random()
+        self._retry_at = now + pause
+        self._cap = 1
+        if self.listening:
+            self.actions.append(Tell(ConnectFailed(error, self._failures, pause)))
+        after = config.unavailable_after
+        if after is not None and not self.outage and now - self._failing_since >= after:
+            self.outage = True
+            self.outages += 1
+            if self.listening:
+                self.actions.append(Tell(Unavailable(error)))
+        if fatal or not config.retry_connection:
+            while self.waiters:
+                self._fail_first(error)
+        elif self.outage and config.fail_fast:
+            while self.waiters:
+                refused = PoolUnavailable("the database cannot be reached and the pool was told to fail fast")
+                refused.__cause__ = error
+                self._fail_first(refused)
+        self._grow(now)
+        self._settle()
+
+    def add(self, conn: C, now: float) -> None:
+        """Takes in a connection that was opened elsewhere."""
+        if self.state not in ("open", "paused"):
+            self._refuse_unless_open()
+        if len(self.entries) + self.opening >= self.max_size:
+            raise PoolFull(
+                f"the pool has no room for one more connection: max_size is {self.max_size}; "
+                "it stays with you, in .connection",
+                conn,
+            )
+        self.added_count += 1
+        self._keep(self._new_entry(conn, now), now)
+
+    # -- upkeep ---------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Does what is due: idle and old connections, the next attempt to connect, suspected leaks."""
+        self.wake_at = NEVER
+        if self.state not in ("open", "paused"):
+            return
+        if now >= self._reap_at():
+            self._last_reap = now
+            self._reap(now)
+        self._grow(now)
+        self._arm(max(self._reap_at(), self._last_reap + self.config.reaper_rate))
+
+    def invalidate(self, now: float) -> None:
+        """Begins a new generation: idle connections are closed now, lent ones at their return."""
+        self._new_generation(now)
+        self._grow(now)
+
+    def drain(self, now: float) -> int:
+        """Closes what is idle now and replaces it as needed; gives the number of closed connections."""
+        count = len(self.idle)
+        while self.idle:
+            self._drop(self.idle.popleft(), "stale", now)
+        self._grow(now)
+        return count
+
+    def resize(self, now: float, max_size: int, min_idle: int) -> None:
+        """Changes the limits; a surplus is closed now where it is idle, and at its return where it is lent."""
+        self.max_size, self.min_idle = max_size, min_idle
+        while self.idle and len(self.entries) + self.opening > self.max_size:
+            self._drop(self.idle.popleft(), "surplus", now)
+        if self.listening:
+            self.actions.append(Tell(Resized(max_size, min_idle)))
+        self._grow(now)
+
+    def take_for_check(self) -> list[Entry[C]]:
+        """Takes every idle connection aside for a check; `checked` gives each one back."""
+        found = list(self.idle)
+        self.idle.clear()
+        for entry in found:
+            entry.state = LENT
+        return found
+
+    def checked(self, entry: Entry[C], now: float, *, good: bool) -> None:
+        """Gives back a connection that was taken by `take_for_check`."""
+        self.pings += 1
+        if good:
+            self._keep(entry, now)
+            return
+        self.ping_failures += 1
+        self._drop(entry, "invalid", now)
+        self._grow(now)
+
+    # -- what there is --------------------------------------------------------------------------
+
+    def lent(self) -> Iterator[Entry[C]]:
+        """The connections that are lent at this moment."""
+        return (entry for entry in self.entries.values() if entry.state == LENT)
+
+    def stats(self) -> PoolStats:
+        """All numbers at one moment."""
+        size, idle = len(self.entries), len(self.idle)
+        return PoolStats(
+            state=self.state, size=size, idle=idle, in_use=size - idle - self.testing, testing=self.testing,
+            opening=self.opening, waiting=len(self.waiters), max_size=self.max_size, min_idle=self.min_idle,
+            generation=self.generation, peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting,
+            acquires_started=self.started, acquires_immediate=self.immediate, acquires_waited=self.waited,
+            acquires_timed_out=self.timed_out, acquires_cancelled=self.cancelled, acquires_rejected=self.rejected,
+            acquires_failed=self.failed, returns=self.returns, connections_opened=self.opened_count,
+            connections_added=self.added_count, connect_errors=self.connect_errors, pings=self.pings,
+            ping_failures=self.ping_failures, leaks=self.leaks, deadlocks=self.deadlocks, outages=self.outages,
+            wait_time_total=self.wait_total, wait_time_max=self.wait_max, usage_time_total=self.use_total,
+            usage_time_max=self.use_max, open_time_total=self.open_total, open_time_max=self.open_max,
+            wait_histogram=tuple(self.wait_histogram), usage_histogram=tuple(self.use_histogram),
+            last_error=self.last_error, last_error_at=self.last_error_at,
+            **{f"closed_{reason}": count for reason, count in self.closed.items()},
+        )  # fmt: skip
+
+    # -- the rules ------------------------------------------------------------------------------
+
+    def _set_state(self, state: State) -> None:
+        self.state = state
+        if self.listening:
+            self.actions.append(Tell(StateChanged(state)))
+
+    def _refuse_unless_open(self) -> None:
+        if self.state == "new":
+            raise PoolClosed("the pool is not open yet: call open(), or use it as a context manager")
+        if self.state == "closing":
+            raise PoolClosed("the pool is being closed")
+        if self.state == "closed":
+            raise PoolClosed("the pool is closed: open() opens it again")
+
+    def _reject(self, reason: str) -> None:
+        self.rejected += 1
+        if self.listening:
+            self.actions.append(Tell(AcquireRejected(reason)))
+
+    def _look_for_deadlock(self, waiter: Waiter[C]) -> None:
+        """Nobody can ever return a connection when every holder is in the queue itself and nothing is being opened."""
+        if self.opening or self.testing or len(self.entries) < self.max_size or not self.entries:
+            return
+        queued = None
+        for entry in self.entries.values():
+            if entry.owner is None:
+                return
+            if entry.owner != waiter.owner:
+                # Looked up only when the first holder is not the caller itself, which is the rare case.
+                queued = Counter(one.owner for one in self.waiters) if queued is None else queued
+                if entry.owner not in queued:
+                    return
+        self.deadlocks += 1
+        holders = tuple(f"connection {entry.id}" for entry in self.entries.values())
+        if self.listening:
+            self.actions.append(Tell(DeadlockDetected(holders)))
+        if self.config.on_deadlock == "raise":
+            self._reject("deadlock")
+            raise PoolDeadlock(
+                f"all {len(self.entries)} connections are held by callers who wait for another one of the same pool, "
+                "this one included: use the connection you hold, or raise max_size"
+            )
+
+    def _could_open(self, now: float) -> bool:
+        return len(self.waiters) < self.max_size - len(self.entries) and self._retry_at <= now
+
+    def _new_entry(self, conn: C, now: float) -> Entry[C]:
+        self._next_id += 1
+        life = self.config.max_lifetime
+        expires = NEVER if life is None else now + life * (1.0 - self.config.lifetime_jitter * self.rng.random())
+        entry = Entry(conn, self._next_id, now, expires, self.generation)
+        self.entries[entry.id] = entry
+        entry.state = TESTING  # belongs to nobody until `_keep` has decided; counted by no gauge but `size`
+        return entry
+
+    def _keep(self, entry: Entry[C], now: float) -> None:
+        """Hands a good connection to the first in the queue, or makes it idle, or closes it after all."""
+        if entry.generation != self.generation or self.state in ("closing", "closed"):
+            self._drop(entry, "pool_closed" if self.state in ("closing", "closed") else "stale", now)
+        elif entry.expires <= now:
+            self._drop(entry, "lifetime", now)
+        elif len(self.entries) > self.max_size:
+            self._drop(entry, "surplus", now)
+        else:
+            entry.since = now
+            if self.waiters and self.state == "open":
+                self._serve(entry)
+                return
+            entry.state = IDLE
+            entry.fresh = False
+            entry.owner = None
+            self.idle.append(entry)
+            at = now + self._idle_timeout
+            if entry.expires < at:
+                at = entry.expires
+            if at < self.wake_at:
+                self._arm(max(self._reap_at(), self._last_reap + self.config.reaper_rate))
+            if self.watchers:
+                self._settle()
+            return
+        self._grow(now)
+        self._settle()
+
+    def _serve(self, entry: Entry[C]) -> None:
+        waiter, _ = self.waiters.popitem(last=False)
+        entry.state = TESTING
+        entry.owner = waiter.owner
+        self.testing += 1
+        waiter.entry = entry
+        waiter.wake()
+
+    def _fail_first(self, error: BaseException) -> None:
+        waiter, _ = self.waiters.popitem(last=False)
+        self.failed += 1
+        waiter.error = error
+        waiter.wake()
+
+    def _pop_idle(self, now: float) -> Entry[C] | None:
+        while self.idle:
+            entry = self.idle.pop() if self._lifo else self.idle.popleft()
+            if entry.expires > now and entry.generation == self.generation:
+                return entry
+            self._drop(entry, "lifetime" if entry.expires <= now else "stale", now)
+        return None
+
+    def _remove(self, entry: Entry[C], reason: str, now: float) -> None:
+        del self.entries[entry.id]
+        entry.state = GONE
+        entry.owner = None
+        self.closed[reason] += 1
+        if self.listening:
+            self.actions.append(Tell(ConnectionClosed(entry.id, reason, now - entry.born, entry.uses)))
+
+    def _drop(self, entry: Entry[C], reason: str, now: float) -> None:
+        self._remove(entry, reason, now)
+        self.actions.append(Close(entry.conn))
+
+    def _new_generation(self, now: float) -> None:
+        self.generation += 1
+        if self.listening:
+            self.actions.append(Tell(GenerationChanged(self.generation)))
+        while self.idle:
+            self._drop(self.idle.popleft(), "stale", now)
+
+    def _grow(self, now: float) -> None:
+        """Asks for as many new connections as callers and `min_idle` want and the limits allow."""
+        if self.state != "open":
+            return
+        want = max(len(self.waiters), self.min_idle - len(self.idle)) - self.opening
+        want = min(want, self.max_size - len(self.entries) - self.opening, self._cap - self.opening)
+        if want <= 0:
+            return
+        if self._retry_at > now:
+            self._arm(self._retry_at)
+            return
+        self.opening += want
+        self.actions.extend([_OPEN] * want)
+
+    def _reap(self, now: float) -> None:
+        kept: deque[Entry[C]] = deque()
+        idle_timeout = self.config.idle_timeout
+        spare = len(self.idle) - self.min_idle
+        for entry in self.idle:
+            if entry.expires <= now:
+                self._drop(entry, "lifetime", now)
+                spare -= 1
+            elif idle_timeout is not None and spare > 0 and now - entry.since >= idle_timeout:
+                self._drop(entry, "idle", now)
+                spare -= 1
+            else:
+                kept.append(entry)
+        self.idle = kept
+        threshold = self.config.leak_threshold
+        if threshold is not None:
+            for entry in self.lent():
+                if not entry.reported and now - entry.since >= threshold:
+                    entry.reported = True
+                    self.actions.append(Tell(LeakSuspected(entry.id, now - entry.since, "")))
+
+    def _reap_at(self) -> float:
+        """When the next idle connection is due, or the next lease becomes suspicious."""
+        at = NEVER
+        idle_timeout = self.config.idle_timeout
+        if idle_timeout is not None and len(self.idle) > self.min_idle:
+            at = min(entry.since for entry in self.idle) + idle_timeout
+        for entry in self.idle:
+            at = min(at, entry.expires)
+        threshold = self.config.leak_threshold
+        if threshold is not None:
+            for entry in self.lent():
+                if not entry.reported:
+                    at = min(at, entry.since + threshold)
+        return at
+
+    def _arm(self, at: float) -> None:
+        if at < self.wake_at:
+            self.wake_at = at
+            self.actions.append(Arm(at))
+
+    def _settle(self) -> None:
+        """Wakes those who wait for the pool to become empty or ready; they look for themselves."""
+        if self.watchers:
+            watchers, self.watchers = self.watchers, []
+            for watcher in watchers:
+                watcher.wake()
+
+    def _note_error(self, error: BaseException, now: float) -> None:
+        self.last_error = error
+        self.last_error_at = now
+
+    def _count_wait(self, waited: float) -> None:
+        self.wait_total += waited
+        if waited > self.wait_max:
+            self.wait_max = waited
+        self.wait_histogram[bisect_left(BUCKETS, waited)] += 1
+
+
+MakeWaiter: TypeAlias = Callable[[], Waiter[C]]

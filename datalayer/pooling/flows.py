@@ -1,0 +1,573 @@
+"""The steps of a pool that take time, written once as generators of the I/O they need.
+
+The law of this file: a flow never waits. It asks the core under the lock, lets go, and yields what must be waited for;
+the thread shell does that by blocking, the asyncio shell by awaiting, and an error of it is thrown in at the `yield`.
+Everything but `Exception` (a cancelled task, Ctrl-C) ends a flow at once: nothing is yielded after it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from random import Random
+from threading import Lock
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from weakref import WeakSet
+
+from datalayer.errors import DoubleRelease, ForeignLease, LeaseReleased, PoolTimeout
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.core import LENT, Action, Core, Entry, State, Waiter
+from datalayer.pooling.events import Event
+from datalayer.pooling.stats import LeaseInfo, PoolStats
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+log = logging.getLogger("datalayer.pooling")
+
+
+class _Default:
+    """Marks a timeout that was not given, since None means: wait for ever."""
+
+    def __repr__(self) -> str:
+        return "<the pool's own>"
+
+
+DEFAULT: Final = _Default()
+Timeout: TypeAlias = float | _Default | None
+
+Listener: TypeAlias = Callable[[Event], object]
+
+
+class Connect:
+    """Request: a new connection; answered with it."""
+
+    __slots__ = ()
+
+
+class Configure(Generic[C]):
+    """Request: run the `configure` hook on a new connection."""
+
+    __slots__ = ("conn",)
+
+    def __init__(self, conn: C) -> None:
+        self.conn = conn
+
+
+class Ping(Generic[C]):
+    """Request: a sign of life in `timeout` seconds."""
+
+    __slots__ = ("conn", "timeout")
+
+    def __init__(self, conn: C, timeout: float) -> None:
+        self.conn = conn
+        self.timeout = timeout
+
+
+class Shut(Generic[C]):
+    """Request: close a connection that never came into the pool."""
+
+    __slots__ = ("conn",)
+
+    def __init__(self, conn: C) -> None:
+        self.conn = conn
+
+
+class Wait(Generic[C]):
+    """Request: wait until the waiter is woken, for `timeout` seconds at most."""
+
+    __slots__ = ("timeout", "waiter")
+
+    def __init__(self, waiter: Waiter[C], timeout: float | None) -> None:
+        self.waiter = waiter
+        self.timeout = timeout
+
+
+Request: TypeAlias = Connect | Configure[C] | Ping[C] | Shut[C] | Wait[C]
+Flow: TypeAlias = Generator[Request[C], Any, T]
+
+
+class Judge(Protocol):
+    """The part of a connector that only judges errors; the same in both worlds."""
+
+    def is_disconnect(self, exc: BaseException) -> bool:
+        """Whether the server is gone."""
+        ...
+
+    def is_fatal(self, exc: BaseException) -> bool:
+        """Whether trying again cannot help."""
+        ...
+
+
+class LeasePool(Protocol[C]):
+    """What a lease needs of the pool it came from."""
+
+    def discard_entry(self, entry: Entry[C], reason: str) -> None:
+        """Ends a lease and closes its connection."""
+        ...
+
+    def detach_entry(self, entry: Entry[C]) -> C:
+        """Ends a lease and leaves the connection with the caller."""
+        ...
+
+    def orphan_entry(self, entry: Entry[C]) -> None:
+        """Ends a lease that was garbage collected."""
+        ...
+
+    def is_lost(self, exc: BaseException) -> bool:
+        """Whether an error says that the server is gone."""
+        ...
+
+    def invalidate(self, exc: BaseException | None = None) -> None:
+        """Makes every connection stale."""
+        ...
+
+    def now(self) -> float:
+        """The pool's clock."""
+        ...
+
+
+class BaseLease(Generic[C]):
+    """The right to use one connection until it is given back.
+
+    Attributes:
+        pool: Where it came from.
+    """
+
+    __slots__ = ("_entry", "_gone", "pool")
+
+    def __init__(self, pool: LeasePool[C], entry: Entry[C]) -> None:
+        self.pool = pool
+        self._entry: Entry[C] | None = entry
+        self._gone: str
+
+    @property
+    def conn(self) -> C:
+        """The connection.
+
+        Raises:
+            LeaseReleased: It was given back; somebody else may be using it.
+        """
+        entry = self._entry
+        if entry is None:
+            raise LeaseReleased(
+                f"this lease was {self._gone}: its connection may belong to somebody else by now; acquire a new one"
+            )
+        return entry.conn
+
+    @property
+    def id(self) -> int:
+        """The number of the connection in its pool."""
+        return self._held().id
+
+    @property
+    def info(self) -> dict[str, object]:
+        """Notes that live as long as the connection does."""
+        entry = self._held()
+        if entry.info is None:
+            entry.info = {}
+        return entry.info
+
+    @property
+    def age(self) -> float:
+        """Seconds since the connection was opened."""
+        return self.pool.now() - self._held().born
+
+    @property
+    def uses(self) -> int:
+        """How many times the connection was lent, this time included."""
+        return self._held().uses
+
+    def discard(self, reason: str | None = None) -> None:
+        """Ends the lease and throws the connection away; it is closed by the pool.
+
+        Args:
+            reason: For the log.
+        """
+        entry = self._end("discarded")
+        if reason:
+            log.info("connection %s was discarded: %s", entry.id, reason)
+        self.pool.discard_entry(entry, "discarded")
+
+    def detach(self) -> C:
+        """Ends the lease and keeps the connection: it is yours to close, and the pool may open another one."""
+        return self.pool.detach_entry(self._end("detached"))
+
+    def report(self, exc: BaseException) -> None:
+        """Tells the pool about an error; one that says the server is gone ends the lease and makes all others stale."""
+        if self._entry is not None and self.pool.is_lost(exc):
+            self.pool.discard_entry(self._end("discarded"), "broken")
+            self.pool.invalidate(exc)
+
+    def __del__(self) -> None:
+        entry = self._entry
+        if entry is not None:
+            self._entry = None
+            self.pool.orphan_entry(entry)
+
+    def __repr__(self) -> str:
+        if self._entry is None:
+            return f"<{type(self).__name__} {self._gone}>"
+        return f"<{type(self).__name__} of connection {self._entry.id}>"
+
+    def _held(self) -> Entry[C]:
+        if self._entry is None:
+            raise LeaseReleased(f"this lease was {self._gone}: acquire a new one")
+        return self._entry
+
+    def _end(self, how: str) -> Entry[C]:
+        entry = self._entry
+        if entry is None:
+            raise DoubleRelease(f"this lease was {self._gone} already: give each lease back once, best by `with`")
+        self._entry = None
+        self._gone = how
+        return entry
+
+
+_living: WeakSet[Machine[Any]] = WeakSet()
+
+
+class Machine(Generic[C]):
+    """What the two pools share: the core, its lock, and every step that needs no waiting."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        config: PoolConfig,
+        *,
+        name: str | None,
+        listeners: Sequence[Listener],
+        clock: Callable[[], float],
+        rng: Random | None,
+        auto_open: bool,
+        has_configure: bool,
+    ) -> None:
+        self.config = config
+        self.name = name
+        self._judge = judge
+        self._listeners = tuple(listeners)
+        self._clock = clock
+        self._rng = rng if rng is not None else Random()
+        self._auto_open = auto_open
+        self._has_configure = has_configure
+        self._mutex = Lock()
+        self._core = self._new_core()
+        self._orphans: deque[Entry[C]] = deque()
+        self._inherited: list[object] = []  # of the parent process: kept alive so that nothing closes its sockets
+        _living.add(self)
+
+    # -- what a user asks -----------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """`new`, `open`, `paused`, `closing` or `closed`."""
+        return self._core.state
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pool is closed, or being closed."""
+        return self._core.state in ("closing", "closed")
+
+    def stats(self, *, reset: bool = False) -> PoolStats:
+        """All numbers of the pool at one moment.
+
+        Args:
+            reset: Start the counters again afterwards.
+        """
+        self._collect()
+        with self._mutex:
+            found = self._core.stats()
+            if reset:
+                self._core.clear_counters()
+        return found
+
+    def leases(self) -> list[LeaseInfo]:
+        """Who holds a connection at this moment."""
+        now = self._clock()
+        with self._mutex:
+            found = [(entry.id, now - entry.since, entry.owner) for entry in self._core.lent()]
+        return [LeaseInfo(id, held, *self._describe(owner)) for id, held, owner in found]
+
+    def pause(self) -> None:
+        """Lets callers queue from now on, whatever is idle; their timeouts go on counting."""
+        with self._mutex:
+            self._core.pause()
+        self._collect()
+
+    def resume(self) -> None:
+        """Ends a pause and serves the queue."""
+        with self._mutex:
+            self._core.resume(self._clock())
+        self._collect()
+
+    def invalidate(self, exc: BaseException | None = None) -> None:
+        """Makes every connection stale: idle ones are closed now, lent ones at their return.
+
+        Args:
+            exc: The error that made it necessary; shown as `last_error`.
+        """
+        with self._mutex:
+            now = self._clock()
+            if exc is not None:
+                self._core.last_error, self._core.last_error_at = exc, now
+            self._core.invalidate(now)
+        self._collect()
+
+    def now(self) -> float:
+        """The pool's clock."""
+        return self._clock()
+
+    def is_lost(self, exc: BaseException) -> bool:
+        """Whether an error says that the server is gone."""
+        try:
+            return self._judge.is_disconnect(exc)
+        except Exception:
+            log.exception("is_disconnect of %s failed", self)
+            return False
+
+    def __repr__(self) -> str:
+        core = self._core
+        label = f" {self.name!r}" if self.name else ""
+        return f"<{type(self).__name__}{label} {core.state}: {len(core.entries)} of {core.max_size} connections>"
+
+    # -- what a lease asks ----------------------------------------------------------------------
+
+    def discard_entry(self, entry: Entry[C], reason: str) -> None:
+        """Ends a lease and closes its connection."""
+        with self._mutex:
+            if self._owns(entry):
+                self._core.give_back(entry, self._clock(), reason)
+        self._collect()
+
+    def detach_entry(self, entry: Entry[C]) -> C:
+        """Ends a lease and leaves the connection with the caller."""
+        with self._mutex:
+            if self._owns(entry):
+                self._core.give_up(entry, self._clock())
+        self._collect()
+        return entry.conn
+
+    def orphan_entry(self, entry: Entry[C]) -> None:
+        """Ends a lease that was garbage collected, perhaps while this very thread holds the lock: only noted here."""
+        self._orphans.append(entry)
+        warnings.warn(
+            f"a lease of connection {entry.id} was dropped without being given back: use `with`", ResourceWarning, 2
+        )
+        self._poke()
+
+    # -- flows ----------------------------------------------------------------------------------
+
+    def _finish_acquire(
+        self, entry: Entry[C] | None, timeout: Timeout, began: float, owner: object
+    ) -> Flow[C, Entry[C]]:
+        """The rest of an acquire that was not served at once: queue, wait, ping, and again."""
+        core, clock = self._core, self._clock
+        limit = self.config.connection_timeout if isinstance(timeout, _Default) else timeout
+        waiter: Waiter[C] | None = None
+        if entry is None:
+            waiter = self._new_waiter(owner)
+            with self._mutex:
+                core.queue(waiter, began)
+            self._collect()
+        while True:
+            if waiter is not None and entry is None:
+                entry = yield from self._wait(waiter, limit, began)
+            assert entry is not None
+            now = clock()
+            with self._mutex:
+                due = waiter is None or core.is_due(entry, now)
+            if not due:
+                break
+            left = self.config.validation_timeout if limit is None else max(began + limit - now, 0.001)
+            try:
+                yield Ping(entry.conn, min(self.config.validation_timeout, left))
+                break
+            except Exception as error:
+                lost = self.is_lost(error)
+                waiter = self._new_waiter(owner)
+                waiter.since = began
+                with self._mutex:
+                    core.ping_failed(entry, waiter, clock(), error, lost=lost)
+                entry = None
+                self._collect()
+            except BaseException:
+                with self._mutex:
+                    core.abandon_tested(entry, clock())
+                self._collect()
+                raise
+        now = clock()
+        with self._mutex:
+            core.confirm(entry, now, now - began, queued=waiter is not None)
+        self._collect()
+        return entry
+
+    def _wait(self, waiter: Waiter[C], limit: float | None, began: float) -> Flow[C, Entry[C]]:
+        core, clock = self._core, self._clock
+        try:
+            if waiter.entry is None and waiter.error is None:
+                yield Wait(waiter, None if limit is None else max(began + limit - clock(), 0.0))
+        except BaseException:
+            with self._mutex:
+                if waiter.error is None:
+                    core.abandon(waiter, clock(), "cancelled")
+            self._collect()
+            raise
+        self._collect()
+        with self._mutex:
+            entry, error = waiter.entry, waiter.error
+            if entry is not None:
+                return entry
+            reason = core.reason()
+            if error is None:
+                core.abandon(waiter, clock(), "timed_out")
+        self._collect()
+        if error is not None:
+            raise _again(error)
+        raise self._timed_out(reason, clock() - began)
+
+    def _open_one(self) -> Flow[C, None]:
+        """Opens one connection that the core asked for."""
+        began = self._clock()
+        conn: C | None = None
+        try:
+            conn = yield Connect()
+            if self._has_configure:
+                yield Configure(conn)
+        except Exception as error:
+            fatal = conn is None and self._is_fatal(error)
+            with self._mutex:
+                self._core.open_failed(error, self._clock(), fatal=fatal, configured=conn is None)
+            if conn is not None:
+                yield Shut(conn)
+            self._collect()
+            return
+        except BaseException as error:
+            with self._mutex:
+                self._core.open_failed(error, self._clock(), fatal=False, configured=conn is None)
+            if conn is not None:
+                self._drop_now(conn)
+            self._collect()
+            raise
+        now = self._clock()
+        with self._mutex:
+            self._core.opened(conn, now, now - began)
+        self._collect()
+
+    # -- helpers --------------------------------------------------------------------------------
+
+    def _new_core(self) -> Core[C]:
+        return Core(self.config, rng=self._rng, listening=bool(self._listeners))
+
+    def _owns(self, entry: Entry[C]) -> bool:
+        """Whether a returned entry is lent by this pool now. Called under the lock."""
+        if self._core.entries.get(entry.id) is entry and entry.state == LENT:
+            return True
+        if self._inherited:
+            return False  # lent before a fork: it belongs to the parent process
+        raise ForeignLease(f"connection {entry.id} was not lent by {self!r}: give a lease back to its own pool")
+
+    def _is_ready(self, began: float) -> bool:
+        """Whether `min_idle` is reached; raises when it never will be. Called under the lock."""
+        core = self._core
+        if len(core.idle) >= core.min_idle or core.state != "open":
+            return True
+        error = core.last_error
+        if error is not None and (core.last_error_at or began) >= began and self._is_fatal(error):
+            raise _again(error)
+        return False
+
+    def _collect(self) -> None:
+        """Performs what the core has asked for; the lock must not be held."""
+        core = self._core
+        while self._orphans:
+            entry = self._orphans.popleft()
+            with self._mutex:
+                core.orphaned(entry, self._clock())
+        while core.actions:
+            with self._mutex:
+                actions, core.actions = core.actions, []
+            self._perform(actions)
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener of %s failed on %s", self, event)
+
+    def _is_fatal(self, error: BaseException) -> bool:
+        try:
+            return self._judge.is_fatal(error)
+        except Exception:
+            log.exception("is_fatal of %s failed", self)
+            return False
+
+    def _timed_out(self, reason: str, waited: float) -> PoolTimeout:
+        stats = self.stats()
+        holders = tuple(str(one) for one in self.leases())
+        cause = stats.last_error if reason in ("unavailable", "connecting") else None
+        hints = {
+            "exhausted": f"all {stats.in_use} of max_size={stats.max_size} are lent out; raise max_size, or hold "
+            "connections for a shorter time",
+            "connecting": "the database is slow to accept a connection; look at connect_timeout and its server",
+            "unavailable": f"the last attempt to connect failed with {type(cause).__name__}: {cause}",
+            "paused": "the pool is paused; resume() serves the queue",
+            "validating": "connections are being pinged; the database is slow to answer",
+        }
+        label = f" of pool {self.name!r}" if self.name else ""
+        error = PoolTimeout(
+            f"no connection{label} was to be had in {waited:.3f} s ({reason}): {hints[reason]}",
+            reason=reason, waited=waited, stats=stats, holders=holders,
+        )  # fmt: skip
+        error.__cause__ = cause
+        return error
+
+    def _forget_after_fork(self) -> None:
+        """In a child process: starts with a fresh lock and nothing in it; the parent's sockets are never touched."""
+        old = self._core
+        self._mutex = Lock()
+        self._inherited.append((old, self._orphans))
+        self._orphans = deque()
+        self._core = self._new_core()
+        self._core.state = old.state if old.state in ("new", "open", "paused") else "closed"
+        self._core.generation = old.generation + 1
+
+    # -- what a shell adds ----------------------------------------------------------------------
+
+    def _perform(self, actions: list[Action[C]]) -> None:
+        raise NotImplementedError
+
+    def _new_waiter(self, owner: object) -> Waiter[C]:
+        raise NotImplementedError
+
+    def _drop_now(self, conn: C) -> None:
+        raise NotImplementedError
+
+    def _poke(self) -> None:
+        raise NotImplementedError
+
+    def _describe(self, owner: object) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+def _again(error: BaseException) -> BaseException:
+    """The same error for each of several callers: a copy where that is possible, so that tracebacks do not pile up."""
+    try:
+        copied = type(error)(*error.args)
+        copied.__dict__.update(error.__dict__)
+    except Exception:
+        return error
+    copied.__cause__ = error.__cause__ or error
+    return copied
+
+
+def _after_fork_in_child() -> None:
+    for pool in list(_living):
+        pool._forget_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

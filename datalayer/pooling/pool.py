@@ -1,0 +1,529 @@
+"""The pool of the blocking world: threads wait, threads connect."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from random import Random
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from datalayer.errors import ConnectionBroken
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.connectors import Connector
+from datalayer.pooling.core import LENT, NEVER, Action, Arm, Close, Entry, Open, Waiter
+from datalayer.pooling.flows import (
+    DEFAULT,
+    BaseLease,
+    Configure,
+    Connect,
+    Flow,
+    Listener,
+    Machine,
+    Ping,
+    Request,
+    Shut,
+    Timeout,
+    Wait,
+    log,
+)
+from datalayer.pooling.stats import CheckReport, CloseReport
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+
+class Lease(BaseLease[C]):
+    """The right to use one connection; `with lease as conn` gives it back at the end."""
+
+    __slots__ = ()
+
+    pool: Pool[C]
+
+    def release(self) -> None:
+        """Gives the connection back: it is cleaned and kept, or thrown away when it cannot be cleaned.
+
+        Raises:
+            DoubleRelease: The lease has ended already.
+        """
+        self.pool.release_entry(self._end("given back"))
+
+    def __enter__(self) -> C:
+        return self.conn
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        entry = self._entry
+        if entry is not None:  # not after a discard or detach in the block
+            self._entry = None
+            self._gone = "given back"
+            self.pool.release_entry(entry)
+
+
+class _ThreadWaiter(Generic[C]):
+    """A one-shot: born locked, woken by letting go."""
+
+    __slots__ = ("_lock", "_woken", "entry", "error", "owner", "since")
+
+    def __init__(self, owner: object) -> None:
+        self.entry: Entry[C] | None = None
+        self.error: BaseException | None = None
+        self.owner = owner
+        self.since = 0.0
+        self._woken = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._lock.release()
+
+    def wait(self, timeout: float | None) -> None:
+        self._lock.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+
+
+class Pool(Machine[C]):
+    """Lends connections to threads and takes them back.
+
+    Args:
+        connector: How to make, test, clean and end a connection.
+        config: The limits.
+        name: For messages.
+        configure: Run once on every new connection; when it raises, the connection is not used.
+        check: Run instead of the connector's `ping`.
+        reset: Run after the connector's `reset`.
+        on_close: Run before a connection is closed.
+        listeners: Called with every event.
+        clock: The source of time, monotonic seconds.
+        rng: The source of jitter.
+        auto_open: Open on first use; False demands an explicit `open()`.
+    """
+
+    def __init__(
+        self,
+        connector: Connector[C],
+        config: PoolConfig | None = None,
+        *,
+        name: str | None = None,
+        configure: Callable[[C], object] | None = None,
+        check: Callable[[C], object] | None = None,
+        reset: Callable[[C], object] | None = None,
+        on_close: Callable[[C], object] | None = None,
+        listeners: Sequence[Listener] = (),
+        clock: Callable[[], float] = time.monotonic,
+        rng: Random | None = None,
+        auto_open: bool = True,
+    ) -> None:
+        super().__init__(
+            connector, config if config is not None else PoolConfig(), name=name, listeners=listeners,
+            clock=clock, rng=rng, auto_open=auto_open, has_configure=configure is not None,
+        )  # fmt: skip
+        self._configure = configure
+        self._check = check
+        self._reset = reset
+        self._on_close = on_close
+        self._connector = connector
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._keeper: threading.Thread | None = None
+        self._openers: set[threading.Thread] = set()
+        weakref.finalize(self, self._bell.put, None).atexit = False
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
+        """Opens the pool; an open one stays as it is, a closed one opens again.
+
+        Args:
+            wait: Return only when `min_idle` connections (at least one) are there.
+            timeout: How long to wait; `connection_timeout` when not given.
+
+        Raises:
+            PoolTimeout: They were not there in time; the pool stays open and goes on trying.
+        """
+        with self._mutex:
+            self._core.start(self._clock())
+        self._collect()
+        if wait:
+            self.wait_ready(DEFAULT if timeout is None else timeout)
+        return self
+
+    def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
+        """Waits until `min_idle` connections are there; with `min_idle=0`, until one could be had.
+
+        Raises:
+            PoolTimeout: They were not there in time; the pool stays usable.
+        """
+        limit = self.config.connection_timeout if not isinstance(timeout, float | int | None) else timeout
+        began = self._clock()
+        if not self._core.min_idle:
+            self.acquire(limit).release()
+            return
+        while True:
+            watcher: _ThreadWaiter[C] = _ThreadWaiter(None)
+            with self._mutex:
+                if self._is_ready(began):
+                    return
+                self._core.watchers.append(watcher)
+            left = None if limit is None else began + limit - self._clock()
+            if left is not None and left <= 0:
+                raise self._timed_out(self._core.reason(), self._clock() - began)
+            watcher.wait(left)
+
+    def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
+        """Closes the pool: fails the queue, closes what is idle, waits for what is lent.
+
+        Args:
+            timeout: How long to wait for lent connections; `close_timeout` when not given.
+            force: Whether those still out then are terminated where the connector can do that; they are closed at
+                their return otherwise.
+
+        Returns:
+            Who still holds a connection.
+        """
+        limit = self.config.close_timeout if timeout is None else timeout
+        until = self._clock() + limit
+        with self._mutex:
+            if self._core.state == "new":
+                self._core.state = "closed"
+            self._core.stop(self._clock())
+        self._collect()
+        while True:
+            watcher: _ThreadWaiter[C] = _ThreadWaiter(None)
+            with self._mutex:
+                if self._core.is_empty():
+                    break
+                self._core.watchers.append(watcher)
+            left = until - self._clock()
+            if left <= 0:
+                break
+            watcher.wait(left)
+        leftovers = tuple(self.leases())
+        terminated = self._terminate_all() if force and leftovers else 0
+        with self._mutex:
+            self._core.finish()
+        self._collect()
+        self._bell.put(None)
+        me = threading.current_thread()
+        for thread in [self._keeper, *self._openers]:
+            if thread is not None and thread is not me:
+                thread.join(max(until - self._clock(), 0.05))
+        return CloseReport(leftovers, terminated)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    # -- lending --------------------------------------------------------------------------------
+
+    def acquire(self, timeout: Timeout = DEFAULT) -> Lease[C]:
+        """Lends a connection: an idle one, or a new one, or the next that is given back.
+
+        Args:
+            timeout: Seconds to wait; None waits for ever, 0 only looks; `connection_timeout` when not given.
+
+        Raises:
+            PoolTimeout: None was to be had in time.
+            PoolClosed: The pool is not open.
+            TooManyWaiting: The queue is full.
+            PoolDeadlock: Everybody who holds a connection waits for another one.
+        """
+        now = self._clock()
+        owner = threading.get_ident()
+        core = self._core
+        if core.state == "new" and self._auto_open:
+            self.open()
+        with self._mutex:
+            entry = core.take(now, owner)
+        if entry is None or entry.state != LENT:
+            entry = self._drive(self._finish_acquire(entry, timeout, now, owner))
+        if core.actions or self._orphans:
+            self._collect()
+        return Lease(self, entry)
+
+    def try_acquire(self) -> Lease[C] | None:
+        """Lends an idle connection if there is a good one now; never waits and never opens one."""
+        if self._core.state == "new" and self._auto_open:
+            self.open()
+        if not self._core.idle:
+            with self._mutex:
+                self._core._refuse_unless_open()
+            return None
+        try:
+            return self.acquire(0)
+        except TimeoutError:
+            return None
+
+    def release_entry(self, entry: Entry[C]) -> None:
+        """Ends a lease: cleans the connection, and keeps or closes it."""
+        conn = entry.conn
+        connector = self._connector
+        drop: str | None = None
+        try:
+            if connector.is_broken(conn):
+                drop = "broken"
+            else:
+                connector.reset(conn)
+                if self._reset is not None:
+                    self._reset(conn)
+        except Exception as error:
+            drop = "reset_failed"
+            log.warning("connection %s of %s could not be reset and was thrown away: %s", entry.id, self, _text(error))
+        except BaseException:
+            self.discard_entry(entry, "reset_failed")
+            raise
+        core = self._core
+        with self._mutex:
+            if core.entries.get(entry.id) is entry or self._owns(entry):
+                core.give_back(entry, self._clock(), drop)
+        if core.actions or self._orphans:
+            self._collect()
+
+    def dedicated(self) -> C:
+        """Opens a configured connection that is not the pool's: not counted, and yours to close."""
+        conn = self._connector.connect()
+        if self._configure is not None:
+            try:
+                self._configure(conn)
+            except BaseException:
+                self._drop_now(conn)
+                raise
+        return conn
+
+    def add(self, conn: C) -> None:
+        """Gives the pool a connection that was opened elsewhere.
+
+        Raises:
+            PoolFull: There is no room; the connection stays with the caller.
+            ConnectionBroken: It is unusable; it stays with the caller.
+        """
+        if self._connector.is_broken(conn):
+            raise ConnectionBroken("a broken connection cannot be added; it stays with you, in .connection", conn)
+        with self._mutex:
+            self._core.add(conn, self._clock())
+        self._collect()
+
+    # -- upkeep ---------------------------------------------------------------------------------
+
+    def check(self) -> CheckReport:
+        """Pings every idle connection and throws away those that do not answer."""
+        with self._mutex:
+            found = self._core.take_for_check()
+        failed = 0
+        for entry in found:
+            good = True
+            try:
+                self._ping(entry.conn)
+            except Exception:
+                good = False
+                failed += 1
+            with self._mutex:
+                self._core.checked(entry, self._clock(), good=good)
+        self._collect()
+        return CheckReport(len(found), failed)
+
+    def drain(self) -> int:
+        """Closes every idle connection, to be replaced as needed; gives their number."""
+        with self._mutex:
+            count = self._core.drain(self._clock())
+        self._collect()
+        return count
+
+    def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
+        """Changes the limits while the pool works; lent connections are never interrupted.
+
+        Raises:
+            PoolConfigError: A limit is out of its range.
+        """
+        self.config = replace(
+            self.config,
+            max_size=self.config.max_size if max_size is None else max_size,
+            min_idle=self.config.min_idle if min_idle is None else min_idle,
+        )
+        with self._mutex:
+            self._core.resize(self._clock(), self.config.max_size, self.config.min_idle)
+        self._collect()
+
+    # -- the shell ------------------------------------------------------------------------------
+
+    def _drive(self, flow: Flow[C, T]) -> T:
+        try:
+            request = next(flow)
+            while True:
+                try:
+                    answer = self._do(request)
+                except BaseException as error:
+                    request = flow.throw(error)
+                else:
+                    request = flow.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def _do(self, request: Request[C]) -> C | None:
+        match request:
+            case Wait(waiter=waiter, timeout=timeout):
+                assert isinstance(waiter, _ThreadWaiter)
+                waiter.wait(timeout)
+            case Ping(conn=conn):
+                self._ping(conn)
+            case Connect():
+                return self._connector.connect()
+            case Configure(conn=conn):
+                assert self._configure is not None
+                self._configure(conn)
+            case Shut(conn=conn):
+                self._drop_now(conn)
+        return None
+
+    def _ping(self, conn: C) -> None:
+        if self._check is not None:
+            self._check(conn)
+        else:
+            self._connector.ping(conn)
+
+    def _perform(self, actions: list[Action[C]]) -> None:
+        for action in actions:
+            if isinstance(action, Close):
+                self._drop_now(action.conn)
+            elif isinstance(action, Open):
+                self._start_opening()
+            elif isinstance(action, Arm):
+                self._arm()
+            else:
+                self._tell(action.event)
+
+    def _start_opening(self) -> None:
+        if self._connector.fast_open:
+            self._drive(self._open_one())
+            return
+        thread = threading.Thread(target=self._open_in_thread, name=f"datalayer-pool-{self.name}-open", daemon=True)
+        self._openers.add(thread)
+        thread.start()
+
+    def _open_in_thread(self) -> None:
+        try:
+            self._drive(self._open_one())
+        except BaseException:
+            log.exception("opening a connection for %s was interrupted", self)
+        finally:
+            self._openers.discard(threading.current_thread())
+
+    def _drop_now(self, conn: C) -> None:
+        try:
+            if self._on_close is not None:
+                self._on_close(conn)
+        except Exception:
+            log.exception("the on_close hook of %s failed", self)
+        try:
+            self._connector.close(conn)
+        except Exception as error:
+            log.warning("a connection of %s could not be closed properly: %s", self, _text(error))
+
+    def _terminate_all(self) -> int:
+        terminate: Callable[[C], object] | None = getattr(self._connector, "terminate", None)
+        if terminate is None:
+            return 0
+        with self._mutex:
+            conns = [entry.conn for entry in self._core.lent()]
+        for conn in conns:
+            try:
+                terminate(conn)
+            except Exception:
+                log.exception("a connection of %s could not be terminated", self)
+        return len(conns)
+
+    def _new_waiter(self, owner: object) -> Waiter[C]:
+        return _ThreadWaiter(owner)
+
+    def _describe(self, owner: object) -> tuple[str, str]:
+        for thread in threading.enumerate():
+            if thread.ident == owner:
+                frame = sys._current_frames().get(thread.ident or 0)
+                while frame is not None and frame.f_globals.get("__name__", "").startswith(("datalayer.", "threading")):
+                    frame = frame.f_back
+                where = f", now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+                return f"thread {thread.name!r}", where
+        return "a thread that has ended", ""
+
+    # -- the housekeeper ------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        with self._mutex:
+            if self._keeper is None and self._core.state in ("open", "paused"):
+                self._keeper = threading.Thread(
+                    target=_keep_house, args=(weakref.ref(self), self._bell), daemon=True,
+                    name=f"datalayer-pool-{self.name}-upkeep",
+                )  # fmt: skip
+                self._keeper.start()
+                return
+        self._bell.put(None)
+
+    def _poke(self) -> None:
+        # The lock may be held by this very thread: then whoever holds it, or the housekeeper, looks at the orphans.
+        if self._mutex.acquire(blocking=False):
+            self._mutex.release()
+            self._collect()
+        else:
+            self._bell.put(None)
+
+    def _upkeep(self) -> float | None:
+        """Does what is due; gives the seconds until the next time, or None when nothing is to be expected."""
+        with self._mutex:
+            now = self._clock()
+            if now >= self._core.wake_at:
+                self._core.tick(now)
+        self._collect()
+        with self._mutex:
+            if self._core.wake_at == NEVER or self._core.state not in ("open", "paused"):
+                self._keeper = None
+                return None
+            return max(self._core.wake_at - self._clock(), 0.0)
+
+    def _forget_after_fork(self) -> None:
+        super()._forget_after_fork()
+        self._bell = SimpleQueue()
+        self._keeper = None
+        self._openers = set()
+
+
+class NullPool(Pool[C]):
+    """A pool that keeps nothing: every lease opens a connection, every return closes it.
+
+    Args:
+        connector: As for `Pool`.
+        config: As for `Pool`; `max_size` limits how many exist at one time.
+    """
+
+    def __init__(self, connector: Connector[C], config: PoolConfig | None = None, **options: Any) -> None:
+        chosen = replace(config if config is not None else PoolConfig(), min_idle=0, max_uses=1)
+        super().__init__(connector, chosen, **options)
+
+
+def _keep_house(ref: weakref.ref[Pool[Any]], bell: SimpleQueue[None]) -> None:
+    while True:
+        pool = ref()
+        if pool is None:
+            return
+        wait = pool._upkeep()
+        del pool  # a pool nobody else holds must be free to go
+        if wait is None:
+            return
+        try:
+            bell.get(timeout=min(wait, threading.TIMEOUT_MAX))
+        except Empty:
+            continue
+
+
+def _text(error: BaseException) -> str:
+    """The text of an error whose own text may fail."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -1,0 +1,378 @@
+"""`pools`: the pools of this process by alias, built from the settings at first use.
+
+One blocking pool for each database, and one awaiting pool for each database and event loop. Nothing is opened, and no
+setting is read, before somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import fields
+from typing import Any, Protocol, TypeAlias
+
+from datalayer._links.link import AsyncLink, BackendName, Link
+from datalayer.conf import DatabaseSettings, DatabaseUrl, settings
+from datalayer.errors import MissingExtra
+from datalayer.pooling.async_pool import Acquiring, AsyncLease, AsyncPool
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
+from datalayer.pooling.pool import Lease, Pool
+from datalayer.pooling.sqlite import PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool, memory_name
+from datalayer.pooling.stats import CloseReport, PoolStats, total
+
+
+class LinkPool(Protocol):
+    """What the registry needs of a blocking pool of links."""
+
+    def acquire(self, mode: Mode = "write") -> Lease[Link]: ...  # noqa: D102
+    def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
+    def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
+    def stats(self) -> PoolStats: ...  # noqa: D102
+
+
+class AsyncLinkPool(Protocol):
+    """What the registry needs of an awaiting pool of links."""
+
+    def acquire(self, mode: Mode = "write") -> Acquiring[AsyncLink]: ...  # noqa: D102
+    async def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
+    async def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
+    def stats(self) -> PoolStats: ...  # noqa: D102
+    def abandon(self) -> None: ...  # noqa: D102
+
+
+class _Moded:
+    """A pool without readers of its own: every mode gets the same kind of connection."""
+
+    def __init__(self, pool: Pool[Link]) -> None:
+        self._pool = pool
+        self.open = pool.open
+        self.close = pool.close
+        self.stats = pool.stats
+
+    def acquire(self, mode: Mode = "write") -> Lease[Link]:
+        return self._pool.acquire()
+
+
+class _AsyncModed:
+    """The twin of `_Moded`."""
+
+    def __init__(self, pool: AsyncPool[AsyncLink]) -> None:
+        self._pool = pool
+        self.open = pool.open
+        self.close = pool.close
+        self.stats = pool.stats
+        self.abandon = pool.abandon
+
+    def acquire(self, mode: Mode = "write") -> Acquiring[AsyncLink]:
+        return self._pool.acquire()
+
+
+Loops: TypeAlias = dict[asyncio.AbstractEventLoop, AsyncLinkPool]
+
+
+class DatabasePool:
+    """The connections of one database, in both worlds.
+
+    Attributes:
+        alias: Its name in the settings.
+        settings: Its part of the settings.
+    """
+
+    def __init__(self, alias: str, settings: DatabaseSettings) -> None:
+        self.alias = alias
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._pool: LinkPool | None = None
+        self._loops: Loops = {}
+        self._memory: str | None = None
+        self._anchor: sqlite3.Connection | None = None
+
+    @property
+    def backend(self) -> BackendName:
+        """`sqlite` or `postgresql`."""
+        return self.settings.url.backend
+
+    def __repr__(self) -> str:
+        return f"<DatabasePool {self.alias!r} of {self.settings.url}>"
+
+    # -- lending --------------------------------------------------------------------------------
+
+    def borrow(self, mode: Mode = "write") -> Lease[Link]:
+        """Lends a blocking link; the lease is to be released."""
+        pool = self._pool
+        if pool is None:
+            pool = self._build()
+        return pool.acquire(mode)
+
+    async def aborrow(self, mode: Mode = "write") -> AsyncLease[AsyncLink]:
+        """The awaiting twin of `borrow`."""
+        pool = self._loops.get(asyncio.get_running_loop())
+        if pool is None:
+            pool = self._abuild()
+        return await pool.acquire(mode)
+
+    @contextmanager
+    def link(self, mode: Mode = "write") -> Iterator[Link]:
+        """Lends a link for the block, given back clean or thrown away."""
+        with self.borrow(mode) as link:
+            yield link
+
+    @asynccontextmanager
+    async def alink(self, mode: Mode = "write") -> AsyncIterator[AsyncLink]:
+        """The awaiting twin of `link`."""
+        async with await self.aborrow(mode) as link:
+            yield link
+
+    @contextmanager
+    def connection(self, mode: Mode = "write") -> Iterator[Any]:
+        """Lends the driver's own connection (sqlite3, psycopg) for the block; given back clean or thrown away.
+
+        Args:
+            mode: `read` lends a connection that refuses to write, where the database has such ones.
+        """
+        with self.borrow(mode) as link:
+            yield link.raw
+
+    @asynccontextmanager
+    async def aconnection(self, mode: Mode = "write") -> AsyncIterator[Any]:
+        """The awaiting twin of `connection`."""
+        async with await self.aborrow(mode) as link:
+            yield link.raw
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def open(self, *, wait: bool = False) -> None:
+        """Opens the blocking pool.
+
+        Args:
+            wait: Return only when a connection could be made.
+
+        Raises:
+            ConnectionFailed: The database refused, and trying again cannot help.
+            PoolTimeout: No connection could be made in time.
+        """
+        (self._pool or self._build()).open(wait=wait)
+
+    async def aopen(self, *, wait: bool = False) -> None:
+        """The awaiting twin of `open`, for the pool of the running loop."""
+        await (self._loops.get(asyncio.get_running_loop()) or self._abuild()).open(wait=wait)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Closes the blocking pool; the next use opens it again. A database in memory is gone then."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            anchor, self._anchor = self._anchor, None
+            self._memory = None if anchor is not None else self._memory
+        if pool is not None:
+            pool.close(timeout)
+        if anchor is not None:
+            anchor.close()
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Closes the awaiting pool of the running loop; the next use opens it again."""
+        with self._lock:
+            pool = self._loops.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close(timeout)
+        self._forget_closed_loops()
+
+    def stats(self) -> PoolStats:
+        """The numbers of all pools of this database together: the blocking one, and one for each event loop."""
+        found = [pool for pool in (self._pool, *self._loops.values()) if pool is not None]
+        return total([pool.stats() for pool in found]) if found else PoolStats(state="new")
+
+    # -- building -------------------------------------------------------------------------------
+
+    def _build(self) -> LinkPool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = self._new_pool()
+            return self._pool
+
+    def _abuild(self) -> AsyncLinkPool:
+        self._forget_closed_loops()
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            pool = self._loops.get(loop)
+            if pool is None:
+                pool = self._loops[loop] = self._new_async_pool()
+            return pool
+
+    def _forget_closed_loops(self) -> None:
+        with self._lock:
+            gone = [self._loops.pop(loop) for loop in list(self._loops) if loop.is_closed()]
+        for pool in gone:
+            pool.abandon()
+
+    def _new_pool(self) -> LinkPool:
+        if self.backend == "sqlite":
+            return SQLitePool(self._file(), alias=self.alias, config=self._config(), readers=self.settings.pool.readers)
+        connect, _ = _postgresql()
+        text, options = self._target()
+        return _Moded(Pool(LinkConnector(lambda: connect(text, **options)), self._config(), name=self.alias))
+
+    def _new_async_pool(self) -> AsyncLinkPool:
+        if self.backend == "sqlite":
+            return AsyncSQLitePool(
+                self._file(), alias=self.alias, config=self._config(), readers=self.settings.pool.readers
+            )
+        _, connect = _postgresql()
+        text, options = self._target()
+        return _AsyncModed(
+            AsyncPool(AsyncLinkConnector(lambda: connect(text, **options)), self._config(), name=self.alias)
+        )
+
+    def _target(self) -> tuple[str, dict[str, Any]]:
+        chosen = self.settings
+        return chosen.url.render(), {
+            "alias": self.alias,
+            "connect_timeout": chosen.pool.connect_timeout,
+            "transaction_pooling": chosen.transaction_pooling,
+        }
+
+    def _config(self) -> PoolConfig:
+        chosen = self.settings.pool
+        options = {one.name: getattr(chosen, one.name) for one in fields(PoolConfig)}
+        if self.backend == "sqlite" and "test_bypass" not in chosen.model_fields_set:
+            options["test_bypass"] = PING_BYPASS
+        return PoolConfig(**options)
+
+    def _file(self) -> str:
+        """The file; in memory a name that all pools of this object share, kept alive by one connection."""
+        if not self.settings.url.is_memory:
+            return self.settings.url.database
+        if self._memory is None:
+            self._memory = memory_name()
+            self._anchor = sqlite3.connect(self._memory, uri=True, check_same_thread=False)
+        return self._memory
+
+
+class PoolRegistry:
+    """The pools of this process by alias: `pools["default"]`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pools: dict[str, DatabasePool] = {}
+        self._others: list[DatabasePool] = []  # of settings that were in force before, or are elsewhere
+        self._overrides: dict[str, DatabasePool] = {}
+        atexit.register(self.close_all)
+
+    def __getitem__(self, alias: str) -> DatabasePool:
+        """The pool of a database.
+
+        Raises:
+            ConfigurationError: The settings have no such database.
+        """
+        if self._overrides and alias in self._overrides:
+            return self._overrides[alias]
+        chosen = settings.databases[alias]
+        pool = self._pools.get(alias)
+        if pool is not None and pool.settings is chosen:
+            return pool
+        return self._find(alias, chosen)
+
+    def open_all(self, *, wait: bool = False) -> None:
+        """Opens the blocking pools of all databases; with `wait`, makes sure that each can be reached."""
+        for alias in settings.databases:
+            self[alias].open(wait=wait)
+
+    async def aopen_all(self, *, wait: bool = False) -> None:
+        """The awaiting twin of `open_all`."""
+        for alias in settings.databases:
+            await self[alias].aopen(wait=wait)
+
+    def close_all(self, timeout: float | None = None) -> None:
+        """Closes every blocking pool."""
+        for pool in self._known():
+            pool.close(timeout)
+
+    async def aclose_all(self, timeout: float | None = None) -> None:
+        """Closes every awaiting pool of the running loop."""
+        for pool in self._known():
+            await pool.aclose(timeout)
+
+    def stats(self) -> dict[str, PoolStats]:
+        """The numbers of every pool that was used, by alias."""
+        return {alias: pool.stats() for alias, pool in {**self._pools, **self._overrides}.items()}
+
+    @contextmanager
+    def override(self, alias: str, *, url: str | DatabaseUrl) -> Iterator[DatabasePool]:
+        """Another database under an alias inside the block, for all threads and tasks; for tests.
+
+        Args:
+            alias: The alias; it need not be in the settings.
+            url: The database to use instead.
+        """
+        parsed = DatabaseUrl.parse(url) if isinstance(url, str) else url
+        pool = DatabasePool(alias, DatabaseSettings(url=parsed))
+        before = self._overrides.get(alias)
+        self._overrides[alias] = pool
+        try:
+            yield pool
+        finally:
+            if before is None:
+                del self._overrides[alias]
+            else:
+                self._overrides[alias] = before
+            pool.close()
+            self._others.append(pool)  # its awaiting pools can only be closed in their own loop
+
+    def reset(self) -> None:
+        """Closes every blocking pool and forgets all, with the databases in memory; for tests."""
+        self.close_all()
+        with self._lock:
+            self._pools.clear()
+            self._others.clear()
+            self._overrides.clear()
+
+    def _find(self, alias: str, chosen: DatabaseSettings) -> DatabasePool:
+        with self._lock:
+            before = self._pools.get(alias)
+            same = next((one for one in self._others if one.alias == alias and one.settings == chosen), None)
+            if before is not None and before.settings == chosen:
+                before.settings = chosen
+                return before
+            if before is not None:
+                self._others.append(before)
+            if same is not None:
+                self._others.remove(same)
+                same.settings = chosen
+            pool = self._pools[alias] = same if same is not None else DatabasePool(alias, chosen)
+            return pool
+
+    def _known(self) -> list[DatabasePool]:
+        with self._lock:
+            return [*self._pools.values(), *self._overrides.values(), *self._others]
+
+
+def _postgresql() -> tuple[Any, Any]:
+    """The two ways to connect, imported late: psycopg is an extra."""
+    try:
+        from datalayer._links import postgresql  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtra(
+            "PostgreSQL needs psycopg, which is not installed: pip install 'datalayer[postgres]'"
+        ) from error
+    return postgresql.connect_postgresql, postgresql.aconnect_postgresql
+
+
+pools = PoolRegistry()
+"""The pools of this process, by the alias of their database."""
+
+
+def _after_fork_in_child() -> None:
+    # The pools themselves start afresh by their own hook; the registry's locks may have been held by another thread.
+    pools._lock = threading.Lock()
+    for pool in [*pools._pools.values(), *pools._overrides.values(), *pools._others]:
+        pool._lock = threading.Lock()
+        pool._loops = {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,208 @@
+"""SQLite pools: one writer that callers get in turn, and several read-only connections beside it.
+
+SQLite lets one connection write at a time and makes the others poll; a queue in front of one writer is fair and never
+polls. A database in memory has one connection for both modes: it lives in SQLite's `memdb` under a name, so that the
+blocking and the awaiting pool of one process see the same rows.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from itertools import count
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+from datalayer._links.link import AsyncLink, Link
+from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
+from datalayer.errors import PoolError, choices_text, nearest
+from datalayer.pooling.async_pool import Acquiring, AsyncPool
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.flows import DEFAULT, Timeout
+from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
+from datalayer.pooling.pool import Lease, Pool
+from datalayer.pooling.stats import CloseReport, LeaseInfo, PoolStats, joined, total
+
+Mode: TypeAlias = Literal["read", "write"]
+
+_names = count(1)
+
+PING_BYPASS = 5.0
+"""A file cannot go away as a server can: it is looked at again when a connection was not used for so long."""
+
+
+def memory_name() -> str:
+    """A new name for a database in memory, unique in this process."""
+    return f"file:/datalayer-{os.getpid()}-{next(_names)}?vfs=memdb"
+
+
+class _Plan:
+    """How a path is opened, and the configuration of its two pools."""
+
+    def __init__(self, path: str | os.PathLike[str], config: PoolConfig | None, readers: int) -> None:
+        text = os.fspath(path)
+        base = config if config is not None else PoolConfig(test_bypass=PING_BYPASS)
+        self.path = memory_name() if text == ":memory:" else text
+        self.uri = self.path.startswith("file:")
+        self.is_memory = "vfs=memdb" in self.path
+        if self.is_memory:
+            base = replace(base, max_lifetime=None, idle_timeout=None, test_on_check_out=False)
+        self.writer = replace(base, max_size=1, min_idle=min(base.min_idle, 1))
+        self.readers = replace(base, max_size=readers, min_idle=min(base.min_idle, readers), on_deadlock="ignore")
+        self.timeout = 5.0
+
+
+def _wrong_mode(mode: str) -> PoolError:
+    choices = ("read", "write")
+    return PoolError(f"unknown mode {mode!r}; the modes are {choices_text(choices)}{nearest(mode, choices)}")
+
+
+class SQLitePool:
+    """Blocking pool of one SQLite database.
+
+    Args:
+        path: The file, or `:memory:`.
+        alias: For error messages.
+        config: The limits; sizes are one writer and `readers` whatever it says.
+        readers: How many may read at one time.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        alias: str = "default",
+        config: PoolConfig | None = None,
+        readers: int = 4,
+    ) -> None:
+        plan = _Plan(path, config, readers)
+        self.name = alias
+        self.path = plan.path
+
+        def connect(read_only: bool = False) -> Link:
+            return connect_sqlite(plan.path, alias=alias, read_only=read_only, timeout=plan.timeout, uri=plan.uri)
+
+        self.writer: Pool[Link] = Pool(LinkConnector(connect, fast_open=True), plan.writer, name=alias)
+        self.readers: Pool[Link] = (
+            self.writer
+            if plan.is_memory
+            else Pool(LinkConnector(lambda: connect(True), fast_open=True), plan.readers, name=f"{alias} (read)")
+        )
+        self._pools = [self.writer] if self.readers is self.writer else [self.writer, self.readers]
+
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
+        """Lends the writer or a reader.
+
+        Args:
+            mode: `write` for everything, `read` for a connection that refuses to write and never waits for writers.
+            timeout: As for `Pool.acquire`.
+        """
+        if mode == "write":
+            return self.writer.acquire(timeout)
+        if mode == "read":
+            return self.readers.acquire(timeout)
+        raise _wrong_mode(mode)
+
+    def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
+        """Opens both pools; with `wait`, makes sure that the database can be opened."""
+        for pool in self._pools:
+            pool.open(wait=wait, timeout=timeout)
+        return self
+
+    def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
+        """Closes both pools, the readers first so that the writer can tidy up the file."""
+        reports = [pool.close(timeout, force=force) for pool in reversed(self._pools)]
+        return joined(reports)
+
+    def stats(self, *, reset: bool = False) -> PoolStats:
+        """The numbers of both pools together."""
+        return total([pool.stats(reset=reset) for pool in self._pools])
+
+    def leases(self) -> list[LeaseInfo]:
+        """Who holds a connection at this moment."""
+        return [one for pool in self._pools for one in pool.leases()]
+
+    def invalidate(self, exc: BaseException | None = None) -> None:
+        """Makes every connection stale."""
+        for pool in self._pools:
+            pool.invalidate(exc)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncSQLitePool:
+    """Awaiting pool of one SQLite database; the twin of `SQLitePool`."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        alias: str = "default",
+        config: PoolConfig | None = None,
+        readers: int = 4,
+    ) -> None:
+        plan = _Plan(path, config, readers)
+        self.name = alias
+        self.path = plan.path
+
+        async def connect(read_only: bool = False) -> AsyncLink:
+            return await aconnect_sqlite(
+                plan.path, alias=alias, read_only=read_only, timeout=plan.timeout, uri=plan.uri
+            )
+
+        self.writer: AsyncPool[AsyncLink] = AsyncPool(AsyncLinkConnector(connect), plan.writer, name=alias)
+        self.readers: AsyncPool[AsyncLink] = (
+            self.writer
+            if plan.is_memory
+            else AsyncPool(AsyncLinkConnector(lambda: connect(True)), plan.readers, name=f"{alias} (read)")
+        )
+        self._pools = [self.writer] if self.readers is self.writer else [self.writer, self.readers]
+
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
+        """The twin of `SQLitePool.acquire`."""
+        if mode == "write":
+            return self.writer.acquire(timeout)
+        if mode == "read":
+            return self.readers.acquire(timeout)
+        raise _wrong_mode(mode)
+
+    async def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
+        """The twin of `SQLitePool.open`."""
+        for pool in self._pools:
+            await pool.open(wait=wait, timeout=timeout)
+        return self
+
+    async def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
+        """The twin of `SQLitePool.close`."""
+        reports = [await pool.close(timeout, force=force) for pool in reversed(self._pools)]
+        return joined(reports)
+
+    def stats(self, *, reset: bool = False) -> PoolStats:
+        """The numbers of both pools together."""
+        return total([pool.stats(reset=reset) for pool in self._pools])
+
+    def leases(self) -> list[LeaseInfo]:
+        """Who holds a connection at this moment."""
+        return [one for pool in self._pools for one in pool.leases()]
+
+    def invalidate(self, exc: BaseException | None = None) -> None:
+        """Makes every connection stale."""
+        for pool in self._pools:
+            pool.invalidate(exc)
+
+    def abandon(self) -> None:
+        """Drops every connection without awaiting anything: the loop is gone."""
+        for pool in self._pools:
+            pool.abandon()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()

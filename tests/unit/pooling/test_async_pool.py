@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from pooling_fakes import AsyncFakeConnector
+
+from datalayer.errors import DoubleRelease, PoolClosed, PoolDeadlock, PoolTimeout, WrongEventLoop
+from datalayer.pooling import AsyncPool, PoolConfig
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(work())
+
+
+async def settle(rounds: int = 10) -> None:
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+
+
+def test_lends_by_with_and_by_await() -> None:
+    async def work() -> None:
+        connector = AsyncFakeConnector()
+        async with AsyncPool(connector) as pool:
+            async with pool.acquire() as conn:
+                assert conn.number == 1
+            lease = await pool.acquire()
+            assert lease.conn is conn
+            await lease.release()
+            with pytest.raises(DoubleRelease):
+                await lease.release()
+        assert connector.closed == 1
+
+    run(work)
+
+
+def test_timeout_names_the_task() -> None:
+    async def work() -> None:
+        async with AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1, on_deadlock="ignore")) as pool:
+            lease = await pool.acquire()
+            with pytest.raises(PoolTimeout) as caught:
+                await pool.acquire(timeout=0)
+            assert caught.value.reason == "exhausted"
+            assert "task" in caught.value.holders[0]
+            await lease.release()
+
+    run(work)
+
+
+def test_self_deadlock_is_found() -> None:
+    async def work() -> None:
+        async with AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1)) as pool, pool.acquire():
+            with pytest.raises(PoolDeadlock):
+                await pool.acquire()
+
+    run(work)
+
+
+def test_cancelled_in_the_queue_leaves_it(identities: Any) -> None:
+    async def work() -> None:
+        async with AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1)) as pool:
+            lease = await pool.acquire()
+            task = asyncio.ensure_future(pool.acquire())
+            await settle()
+            assert pool.stats().waiting == 1
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert pool.stats().waiting == 0
+            await lease.release()
+            identities(pool.stats())
+            assert pool.stats().idle == 1
+
+    run(work)
+
+
+def test_cancelled_in_the_tick_of_delivery_gives_back(identities: Any) -> None:
+    async def work() -> None:
+        async with AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1)) as pool:
+            lease = await pool.acquire()
+            task = asyncio.ensure_future(pool.acquire())
+            await settle()
+            await lease.release()  # hands over to the waiting task
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            identities(pool.stats())
+            assert pool.stats().idle == 1
+            assert pool.stats().acquires_cancelled == 1
+
+    run(work)
+
+
+def test_cancelled_while_connecting_keeps_the_connection() -> None:
+    async def work() -> None:
+        connector = AsyncFakeConnector()
+        gate = connector.gates["connect"] = asyncio.Event()
+        async with AsyncPool(connector) as pool:
+            task = asyncio.ensure_future(pool.acquire())
+            await settle()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            gate.set()
+            await settle()
+            assert pool.stats().idle == 1
+
+    run(work)
+
+
+@pytest.mark.parametrize("step", ["ping", "reset"])
+def test_cancelled_in_ping_or_reset_discards(step: str, identities: Any) -> None:
+    async def work() -> None:
+        connector = AsyncFakeConnector()
+        async with AsyncPool(connector) as pool:
+            async with pool.acquire():
+                pass
+            gate = asyncio.Event()
+
+            async def use() -> None:
+                async with pool.acquire():
+                    pass
+
+            connector.gates[step] = gate
+            task = asyncio.ensure_future(use())
+            await settle()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            gate.set()
+            await settle()
+            identities(pool.stats())
+            assert pool.stats().size == 0
+            assert connector.closed == 1
+
+    run(work)
+
+
+def test_cancel_storm(identities: Any) -> None:
+    async def work() -> None:
+        async with AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1)) as pool:
+            lease = await pool.acquire()
+            tasks = [asyncio.ensure_future(pool.acquire(timeout=None)) for _ in range(2000)]
+            await settle(3)
+            assert pool.stats().waiting == 2000
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert pool.stats().waiting == 0
+            await lease.release()
+            identities(pool.stats())
+
+    run(work)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_cancels_never_lose_a_connection(seed: int, identities: Any) -> None:
+    async def work() -> None:
+        rng = random.Random(seed)
+        connector = AsyncFakeConnector()
+        async with AsyncPool(connector, PoolConfig(max_size=3)) as pool:
+
+            async def use() -> None:
+                async with pool.acquire(timeout=None):
+                    for _ in range(rng.randrange(3)):
+                        await asyncio.sleep(0)
+
+            tasks = {asyncio.ensure_future(use()) for _ in range(50)}
+            while tasks:
+                await asyncio.sleep(0)
+                rng.choice(sorted(tasks, key=id)).cancel()
+                tasks = {task for task in tasks if not task.done()}
+                identities(pool.stats())
+            await settle()
+            stats = pool.stats()
+            assert (stats.in_use, stats.testing, stats.waiting) == (0, 0, 0)
+            async with pool.acquire(timeout=1):
+                pass
+        assert connector.closed == len(connector.made)
+
+    run(work)
+
+
+def test_another_loop_is_refused_while_the_first_one_lives() -> None:
+    pool = AsyncPool(AsyncFakeConnector())
+
+    async def use() -> None:
+        async with pool.acquire():
+            pass
+
+    first = asyncio.new_event_loop()
+    first.run_until_complete(use())
+    with pytest.raises(WrongEventLoop, match="another event loop"):
+        asyncio.run(use())
+    first.run_until_complete(pool.close())
+    first.close()
+
+
+def test_pool_moves_on_when_its_loop_is_closed() -> None:
+    connector = AsyncFakeConnector()
+    pool = AsyncPool(connector)
+
+    async def use() -> None:
+        async with pool.acquire():
+            pass
+
+    async def use_and_close() -> None:
+        await use()
+        await pool.close()
+
+    asyncio.run(use())
+    asyncio.run(use_and_close())
+    assert len(connector.made) == connector.closed == 2
+
+
+def test_close_fails_the_queue() -> None:
+    async def work() -> None:
+        pool = await AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1)).open()
+        lease = await pool.acquire()
+        task = asyncio.ensure_future(pool.acquire())
+        await settle()
+        report = await pool.close(timeout=0, force=False)
+        with pytest.raises(PoolClosed):
+            await task
+        assert len(report.leftovers) == 1
+        await lease.release()
+        await settle()
+
+    run(work)
+
+
+def test_min_idle() -> None:
+    async def work() -> None:
+        async with await AsyncPool(AsyncFakeConnector(), PoolConfig(min_idle=3)).open(wait=True) as pool:
+            assert pool.stats().idle == 3
+
+    run(work)
