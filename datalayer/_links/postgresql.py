@@ -318,6 +318,11 @@ class PostgresLink:
         return _in_transaction(self.raw)
 
     @property
+    def is_failed(self) -> bool:
+        """Whether a failed statement has left a transaction that can only be rolled back."""
+        return self.raw.info.transaction_status is TransactionStatus.INERROR
+
+    @property
     def is_broken(self) -> bool:
         """Whether it was closed, or the server went away while it was used."""
         return _is_broken(self.raw)
@@ -419,6 +424,11 @@ class AsyncPostgresLink:
     def in_transaction(self) -> bool:
         """Whether a transaction is open, a failed one included."""
         return _in_transaction(self.raw)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether a failed statement has left a transaction that can only be rolled back."""
+        return self.raw.info.transaction_status is TransactionStatus.INERROR
 
     @property
     def is_broken(self) -> bool:

@@ -6,23 +6,37 @@ cancellation or Ctrl-C ends the plan where it stands, and whoever lent the link 
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
-from datalayer._links.link import AsyncLink, Link
-from datalayer._plans.plan import Plan
+from datalayer._plans.plan import Batch, Command, Plan, Reply
 
 T = TypeVar("T")
 
 
-def run(plan: Plan[T], link: Link) -> T:
+class Executes(Protocol):
+    """All that a runner needs of a link, or of what stands in for one."""
+
+    def execute(self, command: Command | Batch) -> Reply:
+        """Runs one statement."""
+        ...
+
+
+class AsyncExecutes(Protocol):
+    """The twin of `Executes`."""
+
+    async def execute(self, command: Command | Batch) -> Reply: ...
+
+
+def run(plan: Plan[T], link: Executes, first: Command | Batch | None = None) -> T:
     """The result of the plan, each of its statements run on a blocking link.
 
     Args:
-        plan: A plan that was not started.
+        plan: A plan that was not started, or that stands at its first statement.
         link: The connection all its statements run on.
+        first: The statement that a started plan stands at.
     """
     try:
-        command = next(plan)
+        command = next(plan) if first is None else first
         while True:
             try:
                 reply = link.execute(command)
@@ -36,10 +50,10 @@ def run(plan: Plan[T], link: Link) -> T:
         plan.close()
 
 
-async def arun(plan: Plan[T], link: AsyncLink) -> T:
+async def arun(plan: Plan[T], link: AsyncExecutes, first: Command | Batch | None = None) -> T:
     """The awaiting twin of `run`."""
     try:
-        command = next(plan)
+        command = next(plan) if first is None else first
         while True:
             try:
                 reply = await link.execute(command)

@@ -30,8 +30,9 @@ _CACHED_STATEMENTS = 512
 # Python raises these about values (an int of more than 64 bits, a lone surrogate) before SQLite sees them.
 _RAISED_BY_SQLITE: tuple[type[Exception], ...] = (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError)
 
-# How often a cancelled query is interrupted again: the first time may come before SQLite has begun.
-_INTERRUPT_EVERY = 0.01
+# An interruption that comes before SQLite has begun is lost: after so many of its steps (some hundredths of a second)
+# a long query asks by itself whether it is still wanted.
+_STEPS_BETWEEN_QUESTIONS = 4_000_000
 
 
 # -- opening -------------------------------------------------------------------------------------
@@ -268,6 +269,11 @@ class SQLiteLink:
         return not self.is_broken and self.raw.in_transaction
 
     @property
+    def is_failed(self) -> bool:
+        """Never: SQLite undoes a failed statement alone, or ends the transaction with it."""
+        return False
+
+    @property
     def is_broken(self) -> bool:
         """Whether it was closed."""
         return _is_closed(self.raw)
@@ -331,7 +337,9 @@ class _Job:
         self.is_delivered = False
 
     def run(self) -> None:
-        if not self.is_cancelled:
+        if self.is_cancelled:
+            self.error = sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        else:
             self.is_started = True
             try:
                 self.result = self.work()
@@ -368,6 +376,7 @@ class _Worker:
 
     def adopt(self, raw: sqlite3.Connection) -> None:
         self._state.raw = raw
+        raw.set_progress_handler(self._state.is_unwanted, _STEPS_BETWEEN_QUESTIONS)
 
     @property
     def is_stopped(self) -> bool:
@@ -390,17 +399,22 @@ class _Worker:
     async def _acknowledgement(self, job: _Job) -> None:
         job.is_cancelled = True
         job.acknowledged = job.loop.create_future()
+        if job.is_started:
+            self.interrupt()
         while not job.acknowledged.done():
-            if job.is_started and self._state.raw is not None:
-                _interrupt(self._state.raw)
-            try:
-                await asyncio.wait([job.acknowledged], timeout=_INTERRUPT_EVERY)
-            except asyncio.CancelledError:
-                continue  # cancelled once more; the thread still has to let go of the connection
+            # A second cancellation changes nothing: the thread still has to let go of the connection.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([job.acknowledged])
 
     def interrupt(self) -> None:
         if self._state.raw is not None:
             _interrupt(self._state.raw)
+
+    def terminate(self) -> None:
+        """Lets what runs fail, leaves out what waits, and stops."""
+        self._state.is_terminated = True
+        self.interrupt()
+        self.stop()
 
     def stop(self) -> None:
         """Lets the thread close the connection and end, after what it was asked before."""
@@ -415,20 +429,31 @@ class _Worker:
 class _WorkerState:
     """What the thread and its worker both know."""
 
-    __slots__ = ("ended", "is_stopped", "raw")
+    __slots__ = ("ended", "is_stopped", "is_terminated", "job", "raw")
 
     def __init__(self) -> None:
         self.raw: sqlite3.Connection | None = None
+        self.job: _Job | None = None
         self.is_stopped = False
+        self.is_terminated = False
         self.ended: ThreadFuture[None] = ThreadFuture()
+
+    def is_unwanted(self) -> bool:
+        return self.is_terminated or (self.job is not None and self.job.is_cancelled)
 
 
 def _serve(queue: SimpleQueue[_Job | None], state: _WorkerState) -> None:
     while (job := queue.get()) is not None:
+        state.job = job
+        if state.is_terminated:
+            job.is_cancelled = True
         job.run()
-        del job  # its result must not live until the next one comes
+        # Its result must not live until the next job comes.
+        state.job = None
+        del job
     try:
         if state.raw is not None:
+            state.raw.set_progress_handler(None, 0)
             state.raw.close()
     finally:
         state.ended.set_result(None)
@@ -551,8 +576,7 @@ class AsyncSQLiteConnection:
 
     def terminate(self) -> None:
         """Interrupts what runs and lets the thread close the connection; waits for nothing."""
-        self._worker.interrupt()
-        self._worker.stop()
+        self._worker.terminate()
 
 
 class AsyncSQLiteLink:
@@ -601,6 +625,11 @@ class AsyncSQLiteLink:
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self.raw.in_transaction
+
+    @property
+    def is_failed(self) -> bool:
+        """Never: SQLite undoes a failed statement alone, or ends the transaction with it."""
+        return False
 
     @property
     def is_broken(self) -> bool:

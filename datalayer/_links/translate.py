@@ -243,6 +243,10 @@ def from_postgresql(
         kind = errors.ConnectionLost if is_closed else _by_pep_249(error)
         return _build(kind, facts, alias, command)
     kind = _BY_SQLSTATE.get(sqlstate) or _BY_SQLSTATE_CLASS.get(sqlstate[:2], errors.DatabaseError)
+    if sqlstate == "0A000" and "cached plan" in facts.text:
+        # Only inside a transaction: the links run the statement again outside of one.
+        facts.text = "the table was changed by a migration under a prepared statement; run the transaction again"
+        kind = errors.SerializationFailure
     if diagnostic is not None:
         _read_diagnostic(facts, diagnostic, kind)
     return _build(kind, facts, alias, command)

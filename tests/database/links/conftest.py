@@ -21,7 +21,7 @@ class LinkDriver:
         self.url = url
         self.world = world
         self.options = options
-        self.is_sqlite = url.startswith("sqlite")
+        self.is_sqlite = url.startswith(("sqlite", "file:"))
         self.link: Any = self._connect()
 
     def _connect(self) -> Any:
