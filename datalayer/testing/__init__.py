@@ -1,0 +1,16 @@
+"""What tests of an application need: tables from models, captured and counted statements, a pytest plugin."""
+
+from __future__ import annotations
+
+from datalayer.testing.statements import Statements, assert_num_queries, capture_queries
+from datalayer.testing.tables import acreate_tables, adrop_tables, create_tables, drop_tables
+
+__all__ = [
+    "Statements",
+    "acreate_tables",
+    "adrop_tables",
+    "assert_num_queries",
+    "capture_queries",
+    "create_tables",
+    "drop_tables",
+]

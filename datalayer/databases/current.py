@@ -1,0 +1,360 @@
+"""Which transaction am I in: one context variable for each database, read once for each statement.
+
+A transaction belongs to the task or thread that began it. The variable alone cannot tell, since tasks inherit it, so
+each transaction knows its owner and refuses everybody else instead of letting their statements interleave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from datalayer._links.link import AsyncLink, BackendName, Link
+from datalayer._plans.plan import Batch, Command, Reply
+from datalayer.conf.current import settings
+from datalayer.errors import DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
+
+if TYPE_CHECKING:
+    from datalayer._compile.compiler import Compiler
+
+_IN_FAILED_TRANSACTION = "25P02"
+
+
+# -- who listens ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement that was sent, told to the listeners after it ended.
+
+    Attributes:
+        alias: The database.
+        sql: The text.
+        params: The values; for a batch, its rows of values.
+        took: Seconds from sending to the answer.
+        error: What it ended with, if it failed.
+    """
+
+    alias: str
+    sql: str
+    params: Any
+    took: float
+    error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        # The values stay out: they may be secrets, and reprs end in logs.
+        return f"<Statement {self.sql!r} on {self.alias!r}>"
+
+
+Listener = Callable[[Statement], None]
+
+listeners: tuple[Listener, ...] = ()
+"""Who hears of every statement; replaced as a whole, so that reading it needs no lock."""
+
+_listeners_lock = threading.Lock()
+
+
+def listen(listener: Listener) -> None:
+    """Tells the listener about every statement from now on."""
+    global listeners
+    with _listeners_lock:
+        listeners = (*listeners, listener)
+
+
+def unlisten(listener: Listener) -> None:
+    """Stops telling the listener."""
+    global listeners
+    with _listeners_lock:
+        listeners = tuple(each for each in listeners if each is not listener)
+
+
+def tell(alias: str, command: Command | Batch, started: float, error: BaseException | None = None) -> None:
+    """Tells every listener about a statement that ended."""
+    params = command.rows if isinstance(command, Batch) else command.params
+    statement = Statement(alias, command.sql, params, perf_counter() - started, error)
+    for listener in listeners:
+        listener(statement)
+
+
+class Heard:
+    """A link whose statements are told to the listeners; stands in for the link while there are any."""
+
+    __slots__ = ("_link",)
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def execute(self, command: Command | Batch) -> Reply:
+        """Runs the statement and tells about it."""
+        started = perf_counter()
+        try:
+            reply = self._link.execute(command)
+        except BaseException as error:
+            tell(self._link.alias, command, started, error)
+            raise
+        tell(self._link.alias, command, started)
+        return reply
+
+
+class AsyncHeard:
+    """The awaiting twin of `Heard`."""
+
+    __slots__ = ("_link",)
+
+    def __init__(self, link: AsyncLink) -> None:
+        self._link = link
+
+    async def execute(self, command: Command | Batch) -> Reply:
+        """Runs the statement and tells about it."""
+        started = perf_counter()
+        try:
+            reply = await self._link.execute(command)
+        except BaseException as error:
+            tell(self._link.alias, command, started, error)
+            raise
+        tell(self._link.alias, command, started)
+        return reply
+
+
+# -- the transaction -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Callback:
+    """What `on_commit` was given."""
+
+    function: Callable[[], object] | Callable[[], Awaitable[object]]
+    is_robust: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One `atomic()` around another: the savepoint to return to, and the callbacks that were there before it."""
+
+    savepoint: str | None
+    callbacks: int
+
+
+class Transaction:
+    """An open transaction: its link, who owns it, and what must happen at its end.
+
+    Attributes:
+        alias: The database.
+        backend: Which SQL it speaks.
+        compiler: The compiler of its backend.
+        link: The connection it has borrowed, blocking or awaiting.
+        owner: The thread (an int) or the task that began it.
+        isolation, read_only: What was asked for.
+        frames: One for each `atomic()` inside the outermost.
+        callbacks: What to call after the commit.
+        failure: Why nothing but a rollback is possible any more; None while all is well.
+        is_async: Whether its link awaits.
+        is_open: Whether it still goes on: tasks may inherit one that has ended.
+        is_test: Whether a test holds it, around what the test believes to be the outermost `atomic()`.
+    """
+
+    __slots__ = (
+        "alias",
+        "backend",
+        "callbacks",
+        "compiler",
+        "failure",
+        "frames",
+        "is_async",
+        "is_open",
+        "is_test",
+        "isolation",
+        "lease",
+        "link",
+        "owner",
+        "read_only",
+        "restores_writing",
+    )
+
+    def __init__(
+        self,
+        alias: str,
+        *,
+        compiler: Compiler,
+        lease: Any,
+        isolation: str | None = None,
+        read_only: bool = False,
+        is_test: bool = False,
+    ) -> None:
+        self.alias = alias
+        self.compiler = compiler
+        self.lease = lease
+        self.link: Any = lease.conn
+        self.backend: BackendName = self.link.backend
+        self.owner: object = current_owner()
+        self.is_async = inspect.iscoroutinefunction(self.link.execute)
+        self.isolation = isolation
+        self.read_only = read_only
+        self.frames: list[Frame] = []
+        self.callbacks: list[Callback] = []
+        self.failure: BaseException | None = None
+        self.is_open = True
+        self.is_test = is_test
+        self.restores_writing = False
+
+    def __repr__(self) -> str:
+        state = "ended" if not self.is_open else "broken" if self.failure else "open"
+        return f"<Transaction on {self.alias!r}, {state}, {len(self.frames)} inner>"
+
+    def check(self, *, is_async: bool) -> None:
+        """Refuses who is not the owner or of the other world, and everybody once the transaction is broken."""
+        owner = current_owner()
+        if self.owner is not owner and self.owner != owner:
+            if not (isinstance(self.owner, asyncio.Task) and self.owner.done()):
+                raise TransactionError(self._not_the_owner())
+            # A fixture that began it has ended its task; whoever comes first goes on, and is alone again.
+            self.owner = owner
+        if self.is_async is not is_async:
+            raise TransactionError(self._other_world())
+        if self.failure is not None:
+            raise self.broken() from self.failure
+
+    def _other_world(self) -> str:
+        if self.is_async:
+            return (
+                f"a blocking call cannot join the awaiting atomic() on {self.alias!r} it is called in; "
+                "await its twin, or begin the transaction with 'with'"
+            )
+        return (
+            f"an awaiting call cannot join the blocking atomic() on {self.alias!r} it is called in; "
+            "use blocking calls in it, or begin the transaction with 'async with'"
+        )
+
+    def _not_the_owner(self) -> str:
+        if isinstance(self.owner, int) and not isinstance(current_owner(), int):
+            return self._other_world()
+        if isinstance(self.owner, int):
+            return (
+                f"another thread has begun the atomic() on {self.alias!r} that this one inherited, and a transaction "
+                "belongs to one thread; start the thread with contextvars.Context().run for connections of its own"
+            )
+        return (
+            f"another task has begun the atomic() on {self.alias!r} that this one inherited, and statements of two "
+            "tasks must not interleave in one transaction; await the calls one after the other in the task that "
+            "began it (with asyncio.timeout() rather than wait_for() on Python 3.11), or start the task with "
+            "context=contextvars.Context() for connections of its own"
+        )
+
+    def broken(self) -> TransactionError:
+        """The error of whoever goes on in a broken transaction."""
+        reason = self.failure
+        said = f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
+        return TransactionError(
+            f"the transaction on {self.alias!r} is broken and can only be rolled back, because an error was caught "
+            f"inside it ({said}); put what may fail into an atomic() of its own, inside the try"
+        )
+
+    def note(self, error: BaseException) -> None:
+        """Looks, after an error, whether the transaction can go on.
+
+        Raises:
+            TransactionError: It was broken before, unseen by us.
+        """
+        if self.failure is not None:
+            return
+        link = self.link
+        if link.is_broken or link.is_failed or not link.in_transaction:
+            self.failure = error
+        if isinstance(error, DatabaseError) and error.sqlstate == _IN_FAILED_TRANSACTION:
+            raise self.broken() from error
+
+    def look(self) -> None:
+        """Finds out, before an end, whether a statement has failed behind our back.
+
+        PostgreSQL answers the COMMIT of a failed transaction with a rollback and no error.
+        """
+        if self.failure is None and self.link.is_failed:
+            self.failure = DatabaseError("a statement in it failed", alias=self.alias)
+
+
+def current_owner() -> object:
+    """Who would own a transaction begun now: the task in a running event loop, else the thread."""
+    if asyncio._get_running_loop() is not None:
+        return asyncio.current_task() or threading.get_ident()
+    return threading.get_ident()
+
+
+_variables: dict[str, ContextVar[Transaction | None]] = {}
+_variables_lock = threading.Lock()
+
+
+def variable(alias: str) -> ContextVar[Transaction | None]:
+    """The context variable of a database's transaction; never forgotten, since a ContextVar lives for ever."""
+    found = _variables.get(alias)
+    if found is None:
+        with _variables_lock:
+            found = _variables.setdefault(alias, ContextVar(f"datalayer_transaction_{alias}", default=None))
+    return found
+
+
+def transaction(alias: str = "default") -> Transaction | None:
+    """The open transaction of this task or thread, or None."""
+    found = variable(alias).get()
+    return found if found is not None and found.is_open else None
+
+
+def link_for(alias: str = "default") -> Link | AsyncLink | None:
+    """The link of the open transaction, or None outside of one."""
+    found = transaction(alias)
+    if found is None:
+        return None
+    found.check(is_async=found.is_async)
+    link: Link | AsyncLink = found.link
+    return link
+
+
+# -- blocking calls in a running event loop -------------------------------------------------------
+
+_BLOCKING = {
+    "__iter__": "'for'",
+    "__len__": "len()",
+    "__bool__": "the truth value of a queryset",
+    "__getitem__": "an index",
+    "__contains__": "'in'",
+    "__enter__": "'with atomic()'",
+    "__get__": "loading a relation",
+}
+_CURES = {
+    "__iter__": "'async for', or 'await' the queryset",
+    "__len__": "len(await queryset)",
+    "__bool__": "'await queryset.aexists()', or 'await' the queryset first",
+    "__getitem__": "'await' the queryset first",
+    "__contains__": "'await queryset.acontains()', or 'await' the queryset first",
+    "__enter__": "'async with atomic()'",
+    "__get__": "'await' the loading of the relation first",
+}
+
+
+def refuse_in_event_loop(depth: int = 2) -> None:
+    """Refuses a blocking call in a running event loop; only called when one runs.
+
+    Args:
+        depth: How many frames up the public method stands, whose twin the message names.
+
+    Raises:
+        SyncInAsyncContext: Unless the setting `allow_sync_in_async` permits it.
+    """
+    try:
+        if settings.allow_sync_in_async:
+            return
+    except SettingsNotConfigured:
+        pass
+    name = sys._getframe(depth).f_code.co_name
+    what = _BLOCKING.get(name, "a blocking call" if name.startswith(("_", "<")) else f"{name}()")
+    cure = _CURES.get(name) or ("the awaiting twin" if name.startswith(("_", "<")) else f"'await ...a{name}(...)'")
+    raise SyncInAsyncContext(
+        f"{what} would block the running event loop, and every task with it; use {cure} instead, or set "
+        "allow_sync_in_async = true for a notebook"
+    )

@@ -1,0 +1,262 @@
+"""A database by its alias: runs an operation in either world, on the right connection.
+
+Inside `atomic()` that is the link of the transaction. Outside, a connection is borrowed for just that operation: on
+SQLite a reader where nothing is written. This is the hot path of everything: one context variable is read, a
+connection borrowed, the plan run, the connection given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast
+
+from datalayer._compile.compiler import compiler_for
+from datalayer._links.link import BackendName
+from datalayer._links.run import arun, run
+from datalayer._plans.plan import Batch, Command, Plan, Row
+from datalayer._plans.write import is_writing
+from datalayer.databases import current
+from datalayer.databases.current import AsyncHeard, Heard, Transaction
+from datalayer.pooling.registry import pools
+
+if TYPE_CHECKING:
+    from datalayer._compile.compiler import Compiler
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Mode: TypeAlias = Literal["read", "write"]
+
+Streamed: TypeAlias = tuple[Command, Callable[[list[Row]], Iterable[T]]]
+"""What is sent for a stream, and what makes results of each chunk of its rows."""
+
+
+class Database:
+    """One database of the settings; `databases["default"]` gives it.
+
+    It holds no connection: the pools do.
+
+    Attributes:
+        alias: Its name in the settings.
+    """
+
+    __slots__ = ("_current", "alias")
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._current = current.variable(alias)
+
+    def __repr__(self) -> str:
+        return f"<Database {self.alias!r}>"
+
+    @property
+    def backend(self) -> BackendName:
+        """Which SQL it speaks: `sqlite` or `postgresql`."""
+        return pools[self.alias].backend
+
+    @property
+    def compiler(self) -> Compiler:
+        """The compiler of its backend."""
+        return compiler_for(pools[self.alias].backend)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this task or thread is inside `atomic()`."""
+        return current.transaction(self.alias) is not None
+
+    @property
+    def depth(self) -> int:
+        """How many transactions and savepoints are open here: what plans of several statements ask for."""
+        transaction = current.transaction(self.alias)
+        return 0 if transaction is None else 1 + len(transaction.frames)
+
+    # -- one operation --------------------------------------------------------------------------
+
+    def run(self, operation: Callable[Concatenate[Compiler, P], Plan[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs an operation and gives its result, blocking.
+
+        Args:
+            operation: A function of `_plans` that takes the compiler first.
+            args: What it takes besides.
+            kwargs: What it takes besides.
+
+        Raises:
+            SyncInAsyncContext: An event loop is running in this thread.
+            TransactionError: The open transaction is broken, or another task's.
+        """
+        if asyncio._get_running_loop() is not None:
+            current.refuse_in_event_loop()
+        transaction = self._current.get()
+        if transaction is not None and transaction.is_open:
+            transaction.check(is_async=False)
+            return _run_inside(transaction, operation(transaction.compiler, *args, **kwargs))
+        pool = pools[self.alias]
+        plan = operation(compiler_for(pool.backend), *args, **kwargs)
+        try:
+            first = next(plan)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        lease = _or_close(plan, pool.borrow, _mode(first, operation))
+        try:
+            return run(plan, Heard(lease.conn) if current.listeners else lease.conn, first)
+        finally:
+            lease.release()
+
+    async def arun(
+        self, operation: Callable[Concatenate[Compiler, P], Plan[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The awaiting twin of `run`."""
+        transaction = self._current.get()
+        if transaction is not None and transaction.is_open:
+            transaction.check(is_async=True)
+            return await _arun_inside(transaction, operation(transaction.compiler, *args, **kwargs))
+        pool = pools[self.alias]
+        plan = operation(compiler_for(pool.backend), *args, **kwargs)
+        try:
+            first = next(plan)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        try:
+            lease = await pool.aborrow(_mode(first, operation))
+        except BaseException:
+            plan.close()
+            raise
+        try:
+            return await arun(plan, AsyncHeard(lease.conn) if current.listeners else lease.conn, first)
+        finally:
+            await lease.release()
+
+    # -- many rows ------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        chunk_size: int,
+        operation: Callable[Concatenate[Compiler, P], Streamed[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Iterator[T]:
+        """The results of a query one by one, never holding more than a chunk of rows.
+
+        A stream cannot be a plan, whose reply is all rows at once; so this is written twice, and is short.
+
+        Args:
+            chunk_size: How many rows are fetched at a time.
+            operation: Takes the compiler first and gives the statement and what makes results of a list of rows.
+            args: What it takes besides.
+            kwargs: What it takes besides.
+        """
+        if asyncio._get_running_loop() is not None:
+            current.refuse_in_event_loop()
+        transaction = current.transaction(self.alias)
+        if transaction is not None:
+            transaction.check(is_async=False)
+            command, load = operation(transaction.compiler, *args, **kwargs)
+            try:
+                with closing(cast("Any", transaction.link.stream(command, chunk_size))) as chunks:
+                    for rows in chunks:
+                        yield from load(rows)
+            except BaseException as error:
+                transaction.note(error)
+                raise
+            return
+        pool = pools[self.alias]
+        command, load = operation(compiler_for(pool.backend), *args, **kwargs)
+        lease = pool.borrow(_mode(command, operation))
+        try:
+            with closing(cast("Any", lease.conn.stream(command, chunk_size))) as chunks:
+                for rows in chunks:
+                    yield from load(rows)
+        finally:
+            lease.release()
+
+    async def astream(
+        self,
+        chunk_size: int,
+        operation: Callable[Concatenate[Compiler, P], Streamed[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> AsyncIterator[T]:
+        """The awaiting twin of `stream`."""
+        transaction = current.transaction(self.alias)
+        if transaction is not None:
+            transaction.check(is_async=True)
+            command, load = operation(transaction.compiler, *args, **kwargs)
+            try:
+                async with aclosing(cast("Any", transaction.link.stream(command, chunk_size))) as chunks:
+                    async for rows in chunks:
+                        for each in load(rows):
+                            yield each
+            except BaseException as error:
+                transaction.note(error)
+                raise
+            return
+        pool = pools[self.alias]
+        command, load = operation(compiler_for(pool.backend), *args, **kwargs)
+        lease = await pool.aborrow(_mode(command, operation))
+        try:
+            async with aclosing(cast("Any", lease.conn.stream(command, chunk_size))) as chunks:
+                async for rows in chunks:
+                    for each in load(rows):
+                        yield each
+        finally:
+            await lease.release()
+
+
+def _mode(first: Command | Batch, operation: Callable[..., Any]) -> Mode:
+    """Whether an operation needs the writer; its first statement tells, unless it is known to write later."""
+    return "write" if type(first) is Batch or cast("Command", first).writes or is_writing(operation) else "read"
+
+
+def _or_close(plan: Plan[Any], borrow: Callable[[Mode], Any], mode: Mode) -> Any:
+    try:
+        return borrow(mode)
+    except BaseException:
+        plan.close()
+        raise
+
+
+def _run_inside(transaction: Transaction, plan: Plan[T]) -> T:
+    link = transaction.link
+    try:
+        return run(plan, Heard(link) if current.listeners else link)
+    except BaseException as error:
+        transaction.note(error)
+        raise
+
+
+async def _arun_inside(transaction: Transaction, plan: Plan[T]) -> T:
+    link = transaction.link
+    try:
+        return await arun(plan, AsyncHeard(link) if current.listeners else link)
+    except BaseException as error:
+        transaction.note(error)
+        raise
+
+
+class Databases:
+    """The databases by alias; one object for each, made on first use."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Database] = {}
+
+    def __getitem__(self, alias: str) -> Database:
+        """The database of that alias.
+
+        Raises:
+            ConfigurationError: The settings have none of that name; the message lists them.
+        """
+        found = self._found.get(alias)
+        if found is None:
+            pools[alias]  # raises for an unknown alias
+            found = self._found.setdefault(alias, Database(alias))
+        return found
+
+    def reset(self) -> None:
+        """Forgets every database object; for tests."""
+        self._found.clear()
+
+
+databases = Databases()
+"""Every database of the settings."""

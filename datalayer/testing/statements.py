@@ -1,0 +1,84 @@
+"""What was sent: captured, counted, and listed when the number is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import overload
+
+from datalayer.databases import current
+from datalayer.databases.current import Statement
+
+_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA")
+
+
+class Statements(Sequence[Statement]):
+    """The captured statements, in order; those that only begin or end a transaction are in `all` alone.
+
+    Attributes:
+        all: Every statement, BEGIN and COMMIT and savepoints included.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Statement] = []
+
+    @property
+    def queries(self) -> list[Statement]:
+        """The statements that ask or change something."""
+        return [statement for statement in self.all if not statement.sql.startswith(_CONTROL)]
+
+    @overload
+    def __getitem__(self, index: int) -> Statement: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Statement]: ...
+    def __getitem__(self, index: int | slice) -> Statement | Sequence[Statement]:
+        return self.queries[index]
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} statements>"
+
+    def text(self) -> str:
+        """The statements, one a line."""
+        return "\n".join(f"{number}. {each.sql}" for number, each in enumerate(self.queries, 1)) or "(none)"
+
+
+@contextmanager
+def capture_queries(using: str | None = None) -> Iterator[Statements]:
+    """Gives the statements sent inside the block, by every thread and task of the process, in either world.
+
+    Args:
+        using: Only those of this alias; None for all.
+    """
+    captured = Statements()
+
+    def hear(statement: Statement) -> None:
+        if using is None or statement.alias == using:
+            captured.all.append(statement)
+
+    current.listen(hear)
+    try:
+        yield captured
+    finally:
+        current.unlisten(hear)
+
+
+@contextmanager
+def assert_num_queries(number: int, using: str | None = None) -> Iterator[Statements]:
+    """Fails when the block does not send exactly so many statements, and lists what it sent.
+
+    Those that only begin or end a transaction or savepoint do not count.
+
+    Args:
+        number: How many.
+        using: Only those of this alias; None for all.
+
+    Raises:
+        AssertionError: It were more or fewer.
+    """
+    with capture_queries(using) as captured:
+        yield captured
+    if len(captured) != number:
+        raise AssertionError(f"{number} statements were expected and {len(captured)} were sent:\n{captured.text()}")

@@ -1,0 +1,83 @@
+"""Tables straight from the models, without migrations: for tests, notebooks and first tries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from datalayer._plans.plan import Command, Plan
+from datalayer._plans.transaction import nested
+from datalayer._schema.table import TableSpec
+from datalayer.databases.database import databases
+
+if TYPE_CHECKING:
+    from datalayer._compile.compiler import Compiler
+    from datalayer.models.model import ModelBase
+
+
+def create_tables(*models: type[ModelBase], using: str = "default") -> None:
+    """Makes the tables, indexes and constraints of models.
+
+    Args:
+        models: Which ones; all that are declared when none is named.
+        using: The alias of the database.
+
+    Raises:
+        ProgrammingError: One of them is there already.
+    """
+    databases[using].run(_create, _tables(models), databases[using].depth)
+
+
+async def acreate_tables(*models: type[ModelBase], using: str = "default") -> None:
+    """The awaiting twin of `create_tables`."""
+    await databases[using].arun(_create, _tables(models), databases[using].depth)
+
+
+def drop_tables(*models: type[ModelBase], using: str = "default") -> None:
+    """Drops the tables of models, and everything in them.
+
+    Args:
+        models: Which ones; all that are declared when none is named.
+        using: The alias of the database.
+    """
+    databases[using].run(_drop, _tables(models), databases[using].depth)
+
+
+async def adrop_tables(*models: type[ModelBase], using: str = "default") -> None:
+    """The awaiting twin of `drop_tables`."""
+    await databases[using].arun(_drop, _tables(models), databases[using].depth)
+
+
+def _tables(models: Iterable[type[ModelBase]]) -> list[TableSpec]:
+    from datalayer.models import registry  # noqa: PLC0415  (models are only needed when tables are made)
+
+    known = registry.tables()
+    chosen = [model.table for model in models]
+    if not chosen:
+        return known
+    # The table of a many-to-many without a model of its own comes with the models it joins.
+    names = {table.name for table in chosen}
+    joining = [
+        table
+        for table in known
+        if table.python_model is None and {key.target for key in table.foreign_keys} <= names and table.foreign_keys
+    ]
+    return [*chosen, *(table for table in joining if table.name not in names)]
+
+
+def _create(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:
+    from datalayer._compile.tables import create_all_statements  # noqa: PLC0415  (imports SQLAlchemy)
+
+    return nested(compiler.backend, partial(_send, create_all_statements(tables, compiler.backend)), depth=depth)
+
+
+def _drop(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:
+    from datalayer._compile.tables import drop_all_statements  # noqa: PLC0415  (imports SQLAlchemy)
+
+    return nested(compiler.backend, partial(_send, drop_all_statements(tables, compiler.backend)), depth=depth)
+
+
+def _send(statements: list[str]) -> Plan[None]:
+    for sql in statements:
+        yield Command(sql, returns_rows=False, writes=True)
