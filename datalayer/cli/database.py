@@ -11,6 +11,8 @@ import typer
 from datalayer.cli import output
 from datalayer.cli.here import enter_project
 
+DATABASE = typer.Option("default", help="The alias of the database.")
+
 
 def makemigrations(
     name: str | None = typer.Argument(None, help="What the migration is called; taken from the changes by default."),
@@ -31,7 +33,7 @@ def makemigrations(
 
 def migrate(
     target: str | None = typer.Argument(None, help="A migration's number or name, or `zero`; the newest by default."),
-    database: str = typer.Option("default", help="The alias of the database."),
+    database: str = DATABASE,
     plan: bool = typer.Option(False, "--plan", help="Show what would run, and run nothing."),
     fake: bool = typer.Option(False, "--fake", help="Record the migrations as applied without running them."),
     sql: bool = typer.Option(False, "--sql", help="Print the SQL, and run nothing."),
@@ -44,31 +46,32 @@ def migrate(
     return show(commands.migrate(target, plan=plan, fake=fake, sql=sql, check=check, alias=database))
 
 
-def showmigrations() -> int:
+def showmigrations(database: str = DATABASE) -> int:
     """List the migrations, with those that are applied."""
     enter_project()
     from datalayer.migrations import commands
 
-    return show(commands.showmigrations())
+    return show(commands.showmigrations(database))
 
 
 def sqlmigrate(
     target: str = typer.Argument(help="A migration's number or name."),
     backwards: bool = typer.Option(False, "--backwards", help="The SQL that takes it back."),
+    database: str = DATABASE,
 ) -> int:
     """Print the SQL of one migration."""
     enter_project()
     from datalayer.migrations import commands
 
-    return show(commands.sqlmigrate(target, backwards))
+    return show(commands.sqlmigrate(target, backwards, database))
 
 
-def check() -> int:
+def check(database: str = DATABASE) -> int:
     """Check settings, models and migrations without changing anything."""
     enter_project()
     from datalayer.migrations import commands
 
-    return show(commands.check())
+    return show(commands.check(database))
 
 
 def show(result: Any) -> int:

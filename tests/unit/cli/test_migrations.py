@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datalayer import conf
+from datalayer.cli import app
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name in ("DATABASE_URL", "DATALAYER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    conf.reset()
+    (tmp_path / "datalayer.toml").write_text('[databases.default]\nurl = "sqlite:///db.sqlite3"\n')
+    yield tmp_path
+    conf.reset()
+
+
+def test_unknown_target_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["migrate", "0042"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+
+
+def test_empty_migration_goes_there_and_back(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["makemigrations", "first", "--empty"]) == 0
+    assert (project / "migrations" / "0001_first.py").is_file()
+    assert app.main(["migrate", "--check"]) == 1
+    assert app.main(["migrate"]) == 0
+    assert app.main(["migrate", "--check"]) == 0
+    capsys.readouterr()
+    assert app.main(["showmigrations"]) == 0
+    assert "[x] 0001_first" in capsys.readouterr().out
+    assert app.main(["migrate", "zero"]) == 0
+    capsys.readouterr()
+    assert app.main(["showmigrations"]) == 0
+    assert "[ ] 0001_first" in capsys.readouterr().out
+
+
+def test_check_of_an_empty_project_finds_nothing(project: Path) -> None:
+    # In a process of its own: other tests of this one declare models.
+    done = subprocess.run(
+        [sys.executable, "-m", "datalayer", "check"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no problems" in done.stdout
+
+
+def test_sql_goes_to_stdout_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["makemigrations", "first", "--empty"]) == 0
+    capsys.readouterr()
+    assert app.main(["sqlmigrate", "0001"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out
+    assert shown.err == ""
