@@ -182,22 +182,28 @@ def _postgresql(place: str, options: dict[str, str]) -> DatabaseUrl:
         raise ConfigurationError(
             "reserved characters in user, password or name are percent-encoded: / is %2F, @ is %40"
         )
-    login, at, hosts = server.rpartition("@")
+    login, _, hosts = server.rpartition("@")
     user, colon, password = login.partition(":")
     host, port = _hosts(hosts, options)
-    secret = SecretStr(_unquote(password, "password")) if colon else None
-    socket = options.get("host")
-    if host is None and socket is not None:
-        host = options.pop("host")
+    secret = _once("password", _unquote(password, "password") if colon else None, options)
     return DatabaseUrl(
         "postgresql",
-        _unquote(name, "database name"),
-        host,
+        _once("dbname", _unquote(name, "database name") or None, options) or "",
+        _once("host", host, options),
         port,
-        _unquote(user, "user") if at and user else None,
-        secret,
+        _once("user", _unquote(user, "user") or None, options),
+        None if secret is None else SecretStr(secret),
         options,
     )
+
+
+def _once(name: str, value: str | None, options: dict[str, str]) -> str | None:
+    """A part that may stand in the URL itself or, as libpq allows, among the options; then it moves out of them."""
+    if name not in options:
+        return value
+    if value is not None:
+        raise ConfigurationError(f"{name} is given twice, in the URL and as an option after the '?'")
+    return options.pop(name) or None
 
 
 def _hosts(text: str, options: dict[str, str]) -> tuple[str | None, int | None]:

@@ -65,6 +65,18 @@ def test_a_password_among_the_options_is_hidden_too() -> None:
     assert "s3cret" not in str(DatabaseUrl.parse("postgresql://h/db?password=s3cret&sslpassword=s3cret"))
 
 
+def test_parts_among_the_options_are_parts() -> None:
+    url = DatabaseUrl.parse("postgresql:///?dbname=shop&user=ann&password=s3cret&host=/run/pg&sslmode=require")
+    assert (url.database, url.user, url.password, url.host) == ("shop", "ann", SecretStr("s3cret"), "/run/pg")
+    assert dict(url.options) == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize("part", ["user", "password", "host", "dbname"])
+def test_a_part_given_twice_is_refused(part: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{part} is given twice"):
+        DatabaseUrl.parse(f"postgresql://u:p@h/db?{part}=x")
+
+
 def test_dumping_a_model_as_json_hides_the_password() -> None:
     class Holder(BaseModel):
         url: DatabaseUrl
