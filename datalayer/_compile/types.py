@@ -165,10 +165,11 @@ def written(type_: sa.types.TypeEngine[Any]) -> str:
     return f"types.{name}()"
 
 
-class BackendSql(sa.ColumnElement[Any]):
+class BackendSql(sa.Executable, sa.ColumnElement[Any]):
     """SQL text as it is, the same on both backends or one text for each."""
 
     inherit_cache = False
+    supports_execution = True
 
     def __init__(self, sqlite: str, postgresql: str) -> None:
         self.sqlite = sqlite

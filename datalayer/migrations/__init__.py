@@ -1,0 +1,1 @@
+"""Migrations: a history of readable files, made from the models and applied to the databases."""

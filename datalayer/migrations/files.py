@@ -1,0 +1,83 @@
+"""Names and writes migration files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from datalayer.errors import MigrationError
+from datalayer.migrations.autogenerate import INDENT, Changes
+from datalayer.migrations.environment import History
+
+LONGEST_NAME = 60
+
+
+def slug(text: str) -> str:
+    """A name as a file may have it: lower case, words joined by `_`."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:LONGEST_NAME].strip("_")
+
+
+def next_name(history: History, changes: Changes, name: str | None) -> str:
+    """`0002_book_price`: the next number, and the given name or one taken from the changes.
+
+    Raises:
+        MigrationError: The given name holds no letter or digit.
+    """
+    numbers = [int(found[0]) for known in history.names if (found := re.match(r"\d+", known))]
+    if name is not None and not slug(name):
+        raise MigrationError(f"{name!r} is no name for a migration; use letters, digits and _")
+    if name is not None:
+        word = slug(name)
+    elif not history.names:
+        word = "initial"
+    else:
+        topics = changes.topics
+        word = slug("_and_".join(topics[:2])) + ("_and_more" if len(topics) > 2 else "") if topics else "empty"
+    return f"{max(numbers, default=0) + 1:04d}_{word}"
+
+
+def file_text(name: str, after: str | None, up: Changes, down: Changes) -> str:
+    """The whole text of a migration file."""
+    words = re.sub(r"^\d+_", "", name).replace("_", " ")
+    body = f"def upgrade() -> None:\n{_body(up.lines)}\n\n\ndef downgrade() -> None:\n{_body(down.lines)}\n"
+    done = "".join(f"\n- {summary}" for summary in up.summaries)
+    docstring = f'"""{words.capitalize()}.' + (f"\n{done}\n" if done else "") + '"""'
+    imports = []
+    if "sa." in body:
+        imports.append("import sqlalchemy as sa")
+    if "op." in body:
+        imports.append("from alembic import op")
+    if "types." in body:
+        imports += ["", "from datalayer.migrations import types"] if imports else []
+    head = f"revision = {_quoted(name)}\ndown_revision = {'None' if after is None else _quoted(after)}\n"
+    return "\n".join([docstring, "", *imports, *([""] if imports else []), head, "", body])
+
+
+def _body(lines: Sequence[str]) -> str:
+    return "\n".join(f"{INDENT}{line}" for line in lines or ["pass"])
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    """Writes the file as a whole or not at all.
+
+    Raises:
+        MigrationError: There is such a file already, or the folder cannot be written to.
+    """
+    path = folder / f"{name}.py"
+    waiting = folder / f".{name}.py.new"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            raise MigrationError(f"there is a file {path.name!r} in {folder.name!r} already")
+        waiting.write_text(text, encoding="utf-8")
+        os.replace(waiting, path)
+    except OSError as error:
+        waiting.unlink(missing_ok=True)
+        raise MigrationError(f"cannot write {path.name!r}: {error.strerror}") from error
+    return path

@@ -1,0 +1,43 @@
+"""The column types and the `sql()` of migration files; one file runs on SQLite and on PostgreSQL."""
+
+from datalayer._compile.types import (
+    BigInteger,
+    Boolean,
+    Bytes,
+    Date,
+    DateTime,
+    Decimal,
+    Duration,
+    Float,
+    Inet,
+    Integer,
+    Json,
+    NaiveDateTime,
+    SmallInteger,
+    String,
+    Text,
+    Time,
+    Uuid,
+    sql,
+)
+
+__all__ = [
+    "BigInteger",
+    "Boolean",
+    "Bytes",
+    "Date",
+    "DateTime",
+    "Decimal",
+    "Duration",
+    "Float",
+    "Inet",
+    "Integer",
+    "Json",
+    "NaiveDateTime",
+    "SmallInteger",
+    "String",
+    "Text",
+    "Time",
+    "Uuid",
+    "sql",
+]

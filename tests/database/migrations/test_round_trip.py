@@ -1,0 +1,205 @@
+"""Migrations made from tables, applied and reverted with rows in them, on both backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from datalayer import conf
+from datalayer._schema.field import ColumnType, DatabaseDefault, FieldSpec, Kind
+from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
+from datalayer.errors import MigrationError, UnansweredQuestion
+from datalayer.migrations import commands, config
+
+BIG = ColumnType(Kind.BIG_INTEGER, int)
+
+
+def number(name: str = "id") -> FieldSpec:
+    return FieldSpec(name, name, BIG, is_primary_key=True, is_identity=True)
+
+
+def text(name: str, length: int = 50, **options: Any) -> FieldSpec:
+    return FieldSpec(name, name, ColumnType(Kind.STRING, str, length=length), **options)
+
+
+def author(*extra: FieldSpec, **options: Any) -> TableSpec:
+    fields = (number(), text("name"), *extra)
+    return TableSpec("author", model="Author", fields=fields, primary_key=("id",), **options)
+
+
+def book(*extra: FieldSpec, on_delete: Any = "CASCADE", **options: Any) -> TableSpec:
+    return TableSpec(
+        "book",
+        model="Book",
+        fields=(number(), text("title"), FieldSpec("author_id", "author_id", BIG), *extra),
+        primary_key=("id",),
+        foreign_keys=(ForeignKeySpec("fk_book_author_id", ("author_id",), "author", ("id",), on_delete),),
+        **{"indexes": (IndexSpec("ix_book_author_id", ("author_id",)),), **options},
+    )
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    with config.environment("default").connect() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+def run(*statements: str) -> None:
+    with config.environment("default").connect() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+        connection.commit()
+
+
+FILL = (
+    "INSERT INTO author (id, name) VALUES (1, 'Le Guin'), (2, 'Lem')",
+    "INSERT INTO book (id, title, author_id) VALUES (1, 'Solaris', 2), (7, 'Roke', 1)",
+)
+
+
+@pytest.fixture
+def project(backend: str, database_url: str, tmp_path: Path) -> Iterator[str]:
+    with conf.override(databases={"default": {"url": database_url}}, migrations=str(tmp_path / "migrations")):
+        yield backend
+
+
+def made(*tables: TableSpec, **options: Any) -> str:
+    result = commands.makemigrations(tables=tables, **options)
+    assert result.name is not None
+    again = commands.makemigrations(tables=tables)
+    assert not again.has_changes, again.text
+    return result.name
+
+
+def test_tables_are_created_and_dropped(project: str) -> None:
+    assert made(author(), book()) == "0001_initial"
+    assert commands.migrate().applied == ("0001_initial",)
+    run(*FILL)
+    assert rows("SELECT count(*) FROM book") == [(2,)]
+    assert commands.migrate("zero").reverted == ("0001_initial",)
+    with pytest.raises(sa.exc.DBAPIError):
+        rows("SELECT * FROM book")
+    assert commands.migrate().applied == ("0001_initial",)
+
+
+CHANGES: dict[str, tuple[tuple[TableSpec, ...], dict[str, Any]]] = {
+    "column": ((author(), book(text("note", nullable=True))), {}),
+    "not null column": ((author(), book(text("note"))), {"default": ["book.note=it's 100% new"]}),
+    "database default": ((author(), book(text("note", db_default=DatabaseDefault(literal="x%y")))), {}),
+    "expression default": (
+        (
+            author(),
+            book(
+                FieldSpec(
+                    "made", "made", ColumnType(Kind.DATETIME), db_default=DatabaseDefault(sql="CURRENT_TIMESTAMP")
+                )
+            ),
+        ),
+        {},
+    ),
+    "index": ((author(), book(indexes=(IndexSpec("ix_book_title", ("-title",), "\"title\" LIKE 'S%'"),))), {}),
+    "unique": ((author(unique=(UniqueSpec("uq_author_name", ("name",)),)), book()), {}),
+    "partial unique": ((author(unique=(UniqueSpec("uq_author_name", ("name",), '"id" > 0'),)), book()), {}),
+    "check": ((author(), book(checks=(CheckSpec("ck_book_title", "\"title\" <> '100%'"),))), {}),
+    "on delete": ((author(), book(on_delete="RESTRICT")), {}),
+    "drop table": ((author(),), {}),
+    "rename column": (
+        (
+            TableSpec(
+                "author",
+                model="Author",
+                fields=(number(), text("full_name")),
+                primary_key=("id",),
+            ),
+            book(),
+        ),
+        {"rename": ["author.name:full_name"]},
+    ),
+    "type": (
+        (
+            author(),
+            TableSpec(
+                "book",
+                model="Book",
+                fields=(
+                    number(),
+                    FieldSpec("title", "title", ColumnType(Kind.TEXT)),
+                    FieldSpec("author_id", "author_id", BIG, nullable=True),
+                ),
+                primary_key=("id",),
+                foreign_keys=(ForeignKeySpec("fk_book_author_id", ("author_id",), "author", ("id",), "SET NULL"),),
+            ),
+        ),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_goes_forwards_and_back_with_rows(project: str, what: str) -> None:
+    made(author(), book())
+    commands.migrate()
+    run(*FILL)
+    tables, options = CHANGES[what]
+    name = made(*tables, **options)
+    for _ in range(2):
+        assert commands.migrate().applied == (name,)
+        if what != "drop table":
+            assert rows("SELECT id, title, author_id FROM book ORDER BY id") == [(1, "Solaris", 2), (7, "Roke", 1)]
+        assert commands.migrate("0001").reverted == (name,)
+        assert rows("SELECT id, name FROM author ORDER BY id") == [(1, "Le Guin"), (2, "Lem")]
+
+
+def test_tables_in_a_circle(project: str) -> None:
+    best = ForeignKeySpec("fk_author_best", ("best_id",), "book", ("id",), "SET NULL")
+    one = author(FieldSpec("best_id", "best_id", BIG, nullable=True), foreign_keys=(best,))
+    made(one, book())
+    commands.migrate()
+    run(*FILL, "UPDATE author SET best_id = 7 WHERE id = 1")
+    commands.migrate("zero")
+
+
+def test_not_null_without_a_value_is_a_question(project: str) -> None:
+    made(author(), book())
+    with pytest.raises(UnansweredQuestion, match=r"--default book\.note=VALUE"):
+        commands.makemigrations(tables=[author(), book(text("note"))])
+
+
+def test_a_failing_migration_leaves_nothing(project: str) -> None:
+    made(author(), book())
+    commands.migrate()
+    run(*FILL)
+    made(author(text("note", nullable=True)), book(unique=(UniqueSpec("uq_book_all", ("title",)),)))
+    run("UPDATE book SET title = 'same'")
+    with pytest.raises(MigrationError, match="nothing of it was applied"):
+        commands.migrate()
+    assert rows("SELECT version_num FROM alembic_version") == [("0001_initial",)]
+    with pytest.raises(sa.exc.DBAPIError):
+        rows("SELECT note FROM author")
+
+
+def test_plan_check_fake_and_sql_run_nothing(project: str) -> None:
+    made(author(), book())
+    assert commands.migrate(check=True).exit_code == 1
+    assert [str(step) for step in commands.migrate(plan=True).pending] == ["apply 0001_initial"]
+    assert "CREATE TABLE author" in commands.migrate(sql=True).sql
+    assert [shown.is_applied for shown in commands.showmigrations()] == [False]
+    assert commands.migrate(fake=True).applied == ("0001_initial",)
+    assert [shown.is_applied for shown in commands.showmigrations()] == [True]
+    with pytest.raises(sa.exc.DBAPIError):
+        rows("SELECT * FROM book")
+
+
+def test_sqlmigrate_prints_both_ways(project: str) -> None:
+    made(author(), book())
+    assert "CREATE TABLE book" in commands.sqlmigrate("1")
+    assert "DROP TABLE book" in commands.sqlmigrate("0001", backwards=True)
+
+
+def test_an_unknown_target_names_near_ones(project: str) -> None:
+    made(author(), book())
+    with pytest.raises(MigrationError, match="did you mean '0001_initial'"):
+        commands.migrate("0001_inital")
