@@ -16,6 +16,12 @@ CLASSES = (
     ("datalayer.models.model", "ModelBase"),
     ("datalayer.models.model", "Model"),
 )
+SAME_WORDS = (  # where the two worlds differ by more than a word, only the signatures have to be equal
+    ("datalayer.pooling.registry", "PoolRegistry"),
+    ("datalayer.pooling.registry", "DatabasePool"),
+    ("datalayer.databases.database", "Database"),
+    ("datalayer.testing", None),
+)
 COMES_WITH_PYTHON = {"aclose"}  # an ending that only the awaiting world has is no twin
 
 
@@ -59,6 +65,16 @@ def test_twins_are_one_operation(cls: type, name: str) -> None:
     assert parameters(mine) == parameters(twin)
     assert statements(mine) == 1, f"{cls.__name__}.{name} is more than one statement"
     assert statements(twin) == 1, f"{cls.__name__}.a{name} is more than one statement"
+
+
+@pytest.mark.parametrize(("module", "name"), SAME_WORDS)
+def test_twins_take_the_same(module: str, name: str | None) -> None:
+    imported = importlib.import_module(module)
+    owner = imported if name is None else getattr(imported, name)
+    found = {n: v for n, v in vars(owner).items() if inspect.isfunction(v) and not n.startswith("_")}
+    twins = [(n, f"a{n}") for n in found if f"a{n}" in found]
+    assert twins
+    assert [(mine, twin) for mine, twin in twins if parameters(found[mine]) != parameters(found[twin])] == []
 
 
 @pytest.mark.parametrize("cls", [pytest.param(c, id=c.__name__) for c in classes()])
