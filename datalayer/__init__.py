@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datalayer import errors
     from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
+    from datalayer.databases import atomic, on_commit
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
     from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
     from datalayer.models.model import Model, ModelBase, UUIDModel
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Reverse,
         ReverseOne,
     )
+    from datalayer.pooling.registry import pools
 
 _HOMES = {
     "BigInt": "models.fields",
@@ -54,8 +56,11 @@ _HOMES = {
     "UUIDModel": "models.model",
     "UniqueConstraint": "models.constraints",
     "configure": "conf",
+    "on_commit": "databases",
+    "atomic": "databases",
     "errors": "",
     "override": "conf",
+    "pools": "pooling.registry",
     "settings": "conf",
 }
 
@@ -85,9 +90,12 @@ __all__ = [
     "Sql",
     "UUIDModel",
     "UniqueConstraint",
+    "atomic",
     "configure",
     "errors",
+    "on_commit",
     "override",
+    "pools",
     "settings",
 ]
 __all__.sort()
