@@ -163,6 +163,9 @@ class Database:
             return
         pool = pools[self.alias]
         command, load = operation(compiler_for(pool.backend), *args, **kwargs)
+        if pool.settings.url.is_memory:
+            yield from load(self.run(_everything, command))
+            return
         lease = pool.borrow(_mode(command, operation))
         try:
             with closing(cast("Any", lease.conn.stream(command, chunk_size))) as chunks:
@@ -194,6 +197,10 @@ class Database:
             return
         pool = pools[self.alias]
         command, load = operation(compiler_for(pool.backend), *args, **kwargs)
+        if pool.settings.url.is_memory:
+            for each in load(await self.arun(_everything, command)):
+                yield each
+            return
         lease = await pool.aborrow(_mode(command, operation))
         try:
             async with aclosing(cast("Any", lease.conn.stream(command, chunk_size))) as chunks:
@@ -202,6 +209,12 @@ class Database:
                         yield each
         finally:
             await lease.release()
+
+
+def _everything(compiler: Compiler, command: Command) -> Plan[list[Row]]:
+    """All rows at once, from a database in memory: its one connection must be free for the body of the loop."""
+    reply = yield command
+    return reply.rows
 
 
 def _mode(first: Command | Batch, operation: Callable[..., Any]) -> Mode:
