@@ -22,6 +22,18 @@ from pathlib import Path
 from typing import Any
 
 UNPRIVILEGED_USER = "nobody"
+
+# Becomes the server, and leaves a child behind that waits for the end of the test process: even a killed one closes
+# its end of the pipe, and then the server and its folder go too.
+_START = """
+exec 3<&0
+(
+    read -r _ <&3
+    while kill -QUIT $$ 2>/dev/null; do sleep 0.1; done
+    rm -rf -- "$DATALAYER_FOLDER"
+) >/dev/null 2>&1 &
+exec "$@" 3<&- </dev/null
+"""
 _START_TIMEOUT = 60.0
 
 
@@ -54,6 +66,8 @@ class PostgresServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -95,15 +109,15 @@ def _start_in(folder: Path) -> PostgresServer:
         "max_prepared_transactions": "10",
         "timezone": "Asia/Kolkata",  # not UTC: whoever forgets to ask for UTC shall notice
     }
-    command = [str(binaries / "postgres"), "-D", str(data)]
+    command = ["/bin/sh", "-c", _START, "sh", str(binaries / "postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
+            env={**environment, "DATALAYER_FOLDER": str(folder)},
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is for pytest, which then stops the server
