@@ -20,6 +20,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from datalayer._compile.prepared import Convert
+from datalayer._query.expression import Aggregate, Expression, FieldRef
 from datalayer._schema.field import ColumnType, Kind
 
 EXACT_DIGITS = 15
@@ -209,3 +210,23 @@ _FROM_SQLITE: dict[Kind, Convert] = {
     Kind.UUID: _read_uuid,
     Kind.FLOAT: float,  # type: ignore[dict-item]
 }
+
+
+def reader(expression: Expression, backend: str) -> Convert | None:
+    """How a computed value comes back: its SQL type may be wider than the one it is declared with."""
+    type = expression.type
+    if type is None or isinstance(expression, FieldRef):
+        return from_driver(type, backend)
+    is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max"}
+    if type.kind is Kind.DECIMAL:
+        return from_driver(type, backend) if is_rounded and backend == "sqlite" else _read_decimal
+    if type.kind is Kind.FLOAT:
+        return float  # type: ignore[return-value]
+    if type.kind in {Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER}:
+        return int if backend == "postgresql" else None  # type: ignore[return-value]
+    return from_driver(type, backend)
+
+
+def _read_decimal(value: object) -> object:
+    # 15 digits are what a double keeps: more would show the noise of binary fractions.
+    return Decimal(format(value, ".15g")) if isinstance(value, float) else Decimal(str(value))

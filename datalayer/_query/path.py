@@ -148,7 +148,8 @@ def _unknown(table: TableSpec, part: str, name: str, annotations: Mapping[str, C
     choices = names_of(table) | set(annotations or ())
     inside = f" in {name!r}" if name != part else ""
     return FieldError(
-        f"{table.model} has no field {part!r}{inside}; the choices are: {choices_text(choices)}{nearest(part, choices)}",
+        f"{table.model} has no field {part!r}{inside}; "
+        f"the choices are: {choices_text(choices)}{nearest(part, choices)}",
         name=part,
         choices=choices,
     )

@@ -1,0 +1,171 @@
+"""SQLite's SQL, with the functions that every connection registers (`_links/functions.py`)."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterable
+from typing import ClassVar, Final, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from datalayer._compile import values
+from datalayer._compile.backends.base import Backend, Element
+from datalayer._compile.prepared import Convert
+from datalayer._schema.field import ColumnType, Kind
+
+_FORMATS: Final = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
+
+
+def _text(value: object) -> str:
+    return str(value.value if isinstance(value, enum.Enum) else value)
+
+
+def _glob_prefix(value: object) -> object:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in _text(value)) + "*"
+
+
+def _lower(value: object) -> object:
+    return _text(value).lower()
+
+
+class SQLite(Backend):
+    """See `Backend`."""
+
+    name: ClassVar[str] = "sqlite"
+    dialect: ClassVar[sa.Dialect] = sqlite.dialect(paramstyle="qmark")
+    sorts_null_last: ClassVar[bool] = False
+    has_lock: ClassVar[bool] = False
+
+    def typed(self, bound: Element, type: ColumnType | None) -> Element:
+        return bound
+
+    def one_of(self, left: Element, bound: Element, type: ColumnType | None) -> Element:
+        if type is not None and type.kind is Kind.BYTES:
+            left = sa.func.hex(left)
+        rows = sa.func.json_each(bound).table_valued("value")
+        return left.in_(sa.select(rows.c.value).select_from(rows).correlate_except(rows))
+
+    def list_converter(self, type: ColumnType | None) -> Convert:
+        convert = values.to_driver(type, self.name)
+
+        def run(found: object) -> object:
+            items = [item for item in cast("Iterable[object]", found) if item is not None]
+            if convert is not None:
+                items = [convert(item) for item in items]
+            return json.dumps([item.hex().upper() if isinstance(item, bytes) else item for item in items])
+
+        return run
+
+    def text_converter(self, lookup: str) -> Convert | None:
+        if lookup == "startswith":
+            return _glob_prefix
+        return _lower if lookup in {"iexact", "icontains", "istartswith", "iendswith"} else _text
+
+    def text_value(self, lookup: str, left: Element, bound: Element) -> Element:
+        if lookup == "startswith":  # GLOB minds the case, and uses an index for a prefix
+            return left.op("GLOB", is_comparison=True)(bound)
+        if lookup in {"iexact", "icontains", "istartswith", "iendswith"}:
+            return self._test(lookup[1:], sa.func.datalayer_lower(left), bound)
+        return self._test(lookup, left, bound)
+
+    def text_expression(self, lookup: str, left: Element, right: Element) -> Element:
+        if lookup in {"iexact", "icontains", "istartswith", "iendswith"}:
+            return self._test(lookup[1:], sa.func.datalayer_lower(left), sa.func.datalayer_lower(right))
+        return self._test(lookup, left, right)
+
+    def _test(self, lookup: str, left: Element, right: Element) -> Element:
+        if lookup == "regex":
+            return cast("Element", sa.func.regexp(right, left))
+        if lookup == "iregex":
+            return cast("Element", sa.func.iregexp(right, left))
+        if lookup == "exact":
+            return left == right
+        if lookup == "contains":
+            return sa.func.instr(left, right) > sa.literal_column("0")
+        if lookup == "startswith":
+            return sa.func.substr(left, sa.literal_column("1"), sa.func.length(right)) == right
+        start = (sa.func.length(left).op("-")(sa.func.length(right))).op("+")(sa.literal_column("1"))
+        return sa.func.substr(left, start) == right
+
+    def part(self, name: str, value: Element, type: ColumnType | None) -> Element:
+        if name == "date":
+            return cast("Element", sa.func.date(value))
+        if name == "time":
+            return cast("Element", sa.func.substr(value, sa.literal_column("12")))
+        if name == "quarter":
+            return self._number("%m", value).op("+")(sa.literal_column("2")).op("/")(sa.literal_column("3"))
+        if name == "week_day":
+            return self._number("%w", value).op("+")(sa.literal_column("1"))
+        if name == "iso_week_day":
+            return (
+                self._number("%w", value)
+                .op("+")(sa.literal_column("6"))
+                .op("%")(sa.literal_column("7"))
+                .op("+")(sa.literal_column("1"))
+            )
+        if name in {"iso_year", "week"}:  # the ISO week is the week of its Thursday
+            thursday = sa.func.date(value, sa.literal_column("'-3 days'"), sa.literal_column("'weekday 4'"))
+            if name == "iso_year":
+                return self._number("%Y", thursday)
+            return self._number("%j", thursday).op("+")(sa.literal_column("6")).op("/")(sa.literal_column("7"))
+        return self._number(_FORMATS[name], value)
+
+    def _number(self, format: str, value: Element) -> Element:
+        return sa.cast(sa.func.strftime(sa.literal_column(f"'{format}'"), value), sa.Integer)
+
+    def function(self, name: str, arguments: list[Element], type: ColumnType | None) -> Element | None:
+        if name == "now":
+            return cast(
+                "Element",
+                sa.func.strftime(sa.literal_column("'%Y-%m-%d %H:%M:%f000'"), sa.literal_column("'now'")),
+            )
+        if name in {"lower", "upper"}:
+            return cast("Element", getattr(sa.func, f"datalayer_{name}")(*arguments))
+        if name in {"greatest", "least"}:
+            return cast("Element", getattr(sa.func, "max" if name == "greatest" else "min")(*arguments))
+        if name == "concat":
+            found: Element = sa.func.coalesce(arguments[0], sa.literal_column("''"))
+            for argument in arguments[1:]:
+                found = found.op("||")(sa.func.coalesce(argument, sa.literal_column("''")))
+            return found
+        if name == "left":
+            return cast("Element", sa.func.substr(arguments[0], sa.literal_column("1"), arguments[1]))
+        if name == "right":
+            return cast("Element", sa.func.substr(arguments[0], -arguments[1]))
+        if name == "cast" and type is not None:
+            return sa.cast(arguments[0], _CASTS.get(type.kind, sa.Text))
+        return None
+
+    def aggregate(self, name: str, argument: Element, type: ColumnType | None) -> Element | None:
+        if type is None or type.kind is not Kind.DECIMAL:
+            return None
+        if not values.is_numeric_decimal(type):
+            wide = sa.func.datalayer_decimal_sum if name == "sum" else sa.func.datalayer_decimal_avg
+            return cast("Element", wide(argument))
+        if name == "sum" and type.scale is not None:  # whole numbers add up without rounding
+            unit: Element = sa.literal_column(f"{10**type.scale}.0")
+            whole = sa.cast(sa.func.round(argument.op("*")(unit)), sa.Integer)
+            return cast("Element", sa.func.sum(whole))
+        return None
+
+    def scaled(self, total: Element, name: str, type: ColumnType | None) -> Element:
+        if name != "sum" or type is None or not values.is_numeric_decimal(type) or type.scale is None:
+            return total
+        return total.op("/")(sa.literal_column(f"{10**type.scale}.0"))
+
+    def collated(self, value: Element, type: ColumnType | None) -> Element:
+        if type is not None and type.kind is Kind.DECIMAL and not values.is_numeric_decimal(type):
+            return value.collate("datalayer_decimal")
+        return value
+
+
+_CASTS: Final = {
+    Kind.SMALL_INTEGER: sa.Integer,
+    Kind.INTEGER: sa.Integer,
+    Kind.BIG_INTEGER: sa.Integer,
+    Kind.BOOLEAN: sa.Integer,
+    Kind.FLOAT: sa.REAL,
+    Kind.DECIMAL: sa.NUMERIC,
+}

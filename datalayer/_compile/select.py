@@ -1,0 +1,392 @@
+"""SELECT: a `Query` -> a `Prepared`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import sqlalchemy as sa
+
+from datalayer._compile import values
+from datalayer._compile.backends.base import Backend
+from datalayer._compile.backends.postgresql import PostgreSQL
+from datalayer._compile.backends.sqlite import SQLite
+from datalayer._compile.joins import Element, Scope, Statement
+from datalayer._compile.prepared import Output, Prepared
+from datalayer._compile.writer import Writer as BaseWriter
+from datalayer._query.condition import Condition, Junction
+from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Ordering
+from datalayer._query.query import Query
+from datalayer._schema.table import TableSpec
+from datalayer.errors import NotSupported, QueryError
+
+BACKENDS: Final[dict[str, Backend]] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the values of each part of a query begin."""
+
+    columns: list[int]
+    annotations: list[int]
+    where: list[int]
+    group_by: list[int]
+    order: list[int]
+    limit: int
+    offset: int
+
+
+def layout(query: Query, at: int = 0) -> Layout:
+    """The offsets of a query's parts, in the order of `Query.values`."""
+
+    def places(nodes: list[Any]) -> list[int]:
+        nonlocal at
+        found = []
+        for node in nodes:
+            found.append(at)
+            at += len(node.values)
+        return found
+
+    columns = places([expression for _, expression in query.columns or ()])
+    annotations = places([expression for _, expression in query.annotations])
+    where = places(list(query.where))
+    group_by = places(list(query.group_by or ()))
+    order = places(list(query.order))
+    limit = at
+    return Layout(columns, annotations, where, group_by, order, limit, limit + (query.limit is not None))
+
+
+class Writer(BaseWriter):
+    """Writes whole queries as well."""
+
+    def subquery(self, query: Query, at: int, *, is_exists: bool = False) -> sa.Select[Any]:
+        """A query inside this one, which may refer to this one's tables."""
+        inner = Selection(self.backend, self.statement, query, at, parent=self)
+        if is_exists and query.group_by is None and query.limit is None and query.offset is None:
+            return inner.bare([sa.literal_column("1")])
+        if query.columns is None and not is_exists and len(query.table.primary_key) == 1:
+            key = query.table.primary_key[0]
+            inner.query = query.replaced(columns=((key, _field(query.table, key)),))
+            inner.places.columns.append(at)
+        return inner.full()
+
+
+def _field(table: TableSpec, name: str) -> FieldRef:
+    return FieldRef((), name, table.fields[name].type, nullable=table.fields[name].nullable)
+
+
+class Selection:
+    """One SELECT in the making.
+
+    Attributes:
+        query: The question.
+        writer: Writes its nodes.
+        outputs: What comes back; filled by `full`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        statement: Statement,
+        query: Query,
+        at: int = 0,
+        *,
+        parent: BaseWriter | None = None,
+        is_aggregate: bool = False,
+    ) -> None:
+        self.backend = backend
+        self.statement = statement
+        self.query = query
+        self.places = layout(query, at)
+        scope = Scope(statement, query.table, None if parent is None else statement.alias(query.table))
+        annotations = {
+            name: (expression, place)
+            for (name, expression), place in zip(query.annotations, self.places.annotations, strict=True)
+        }
+        self.writer = Writer(
+            backend,
+            statement,
+            scope,
+            parent=parent,
+            annotations=annotations,
+            aggregates_here=query.group_by is not None or is_aggregate,
+        )
+        self.outputs: list[Output] = []
+        self._is_counted = (
+            query.group_by is None
+            and not is_aggregate
+            and any(self.writer.walk.has_aggregate(expression) for _, expression in query.annotations)
+        )
+
+    # -- the parts --------------------------------------------------------------------------
+
+    def conditions(self) -> tuple[list[Element], list[Element]]:
+        """WHERE and HAVING."""
+        where: list[Element] = []
+        having: list[Element] = []
+        for number, (condition, place) in enumerate(zip(self.query.where, self.places.where, strict=True)):
+            self.writer.filter = number
+            for part, _ in conjuncts(condition, place):
+                for path in self.writer.walk.required(part):
+                    if not (self._is_counted and self.writer.walk.is_to_many(part)):
+                        self.writer.scope.require(path, number)
+            if self._is_counted and self.writer.walk.is_to_many(condition):
+                # Joined rows would repeat ours beside aggregates that have subqueries of their own.
+                where.append(self.writer.on_one_row(condition, place))
+                continue
+            for part, at in conjuncts(condition, place):
+                is_grouped = self.writer.aggregates_here and self.writer.walk.has_aggregate(part)
+                (having if is_grouped else where).append(self.writer.condition(part, at))
+        self.writer.filter = None
+        return where, having
+
+    def columns(self) -> list[Element]:
+        """The SELECT list; notes what comes back."""
+        query = self.query
+        found: list[Element] = []
+        if query.columns is not None:
+            for (name, expression), place in zip(query.columns, self.places.columns, strict=True):
+                found.append(self._computed(name, expression, place))
+            return found
+        if query.group_by is None or not query.annotations:
+            self._fields((), query.table, found)
+            for path in query.joined:
+                table = query.table
+                for part in path:
+                    table = table.relations[part].target
+                self._fields(path, table, found)
+        for (name, expression), place in zip(query.annotations, self.places.annotations, strict=True):
+            found.append(self._computed(name, expression, place))
+        return found
+
+    def _fields(self, path: tuple[str, ...], table: TableSpec, found: list[Element]) -> None:
+        only = self.query.only
+        prefix = "".join(part + "__" for part in path)
+        wanted = None if only is None else {n[len(prefix) :] for n in only if n.startswith(prefix)}
+        if wanted is not None and path and not any(name in table.fields for name in wanted):
+            wanted = None  # nothing was said about this relation
+        for field in table.fields.values():
+            if wanted is None or field.name in wanted or field.name in table.primary_key:
+                found.append(self.writer.scope.column(path, field.name))
+                self.outputs.append(Output(field.name, path, field, values.from_driver(field.type, self.backend.name)))
+
+    def _computed(self, name: str, expression: Expression, place: int) -> Element:
+        element = self.writer.expression(expression, place)
+        label = element.label(name)
+        self.writer.labels[name] = label
+        source = expression
+        if isinstance(expression, AnnotationRef):
+            source = self.writer.annotations[expression.name][0]
+            self.writer.labels[expression.name] = label
+        field = None
+        if isinstance(source, FieldRef) and not source.outer:
+            table = self.query.table
+            for part in source.path:
+                table = table.relations[part].target
+            field = table.fields[source.field]
+        self.outputs.append(Output(name, (), field, values.reader(source, self.backend.name)))
+        return label
+
+    def ordering(self) -> list[tuple[Element, Any, Ordering]]:
+        """For each item of ORDER BY: the element, the finished clause and the item."""
+        found = []
+        for item, place in zip(self.query.order, self.places.order, strict=True):
+            element = self._ordered(item.expression, place)
+            clause = element.desc() if item.descending else element.asc()
+            last = not item.descending if item.nulls is None else item.nulls == "last"
+            natural = (not item.descending) == self.backend.sorts_null_last
+            if last != natural and (item.nulls is not None or self.writer.walk.may_be_null(item.expression)):
+                clause = clause.nulls_last() if last else clause.nulls_first()
+            found.append((element, clause, item))
+        return found
+
+    def _ordered(self, expression: Expression, place: int) -> Element:
+        if isinstance(expression, AnnotationRef) and expression.name in self.writer.labels:
+            return self.writer.labels[expression.name]
+        return self.writer.expression(expression, place)
+
+    def grouping(self, shown: list[Element]) -> list[Element]:
+        """GROUP BY; what has values of its own and is selected is named by its number, so that both are the same."""
+        found: list[Element] = []
+        names = self.query.columns if self.query.columns is not None else self.query.annotations
+        for expression, place in zip(self.query.group_by or (), self.places.group_by, strict=True):
+            shape = expression.shape
+            if expression.values or isinstance(expression, AnnotationRef):
+                number = next(
+                    (
+                        position
+                        for position, (name, other) in enumerate(names, 1)
+                        if other.shape == shape or (isinstance(expression, AnnotationRef) and name == expression.name)
+                    ),
+                    None,
+                )
+                if number is not None and len(shown) == len(names):
+                    found.append(sa.literal_column(str(number)))
+                    continue
+            found.append(self.writer.expression(expression, place))
+        return found
+
+    # -- the whole --------------------------------------------------------------------------
+
+    def full(self) -> sa.Select[Any]:
+        """Everything the query asks for."""
+        query = self.query
+        where, having = self.conditions()
+        shown = self.columns()
+        order = self.ordering()
+        groups = self.grouping(shown) if query.group_by else []
+        if query.distinct:
+            shown += _hidden(order, shown)
+        select = self._assembled(shown, where)
+        if groups:
+            select = select.group_by(*groups)
+        if having:
+            select = select.having(sa.and_(*having))
+        if query.distinct:
+            select = select.distinct()
+        return self._sliced(select.order_by(*[clause for _, clause, _ in order]))
+
+    def bare(self, shown: list[Element]) -> sa.Select[Any]:
+        """Only the rows: no columns of its own, no order."""
+        where, having = self.conditions()
+        select = self._assembled(shown, where)
+        return select.having(sa.and_(*having)) if having else select
+
+    def _assembled(self, shown: list[Element], where: list[Element]) -> sa.Select[Any]:
+        source, _ = self.writer.scope.from_clause()
+        select = sa.select(*shown).select_from(source)
+        if where:
+            select = select.where(*where)
+        return select.correlate_except(*self.writer.scope.tables()) if self.writer.parent is not None else select
+
+    def _sliced(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        query, is_sqlite = self.query, self.backend.name == "sqlite"
+        # SQLite knows OFFSET only after LIMIT; both are given, so that SQLAlchemy adds no values of its own.
+        if query.limit is not None:
+            select = select.limit(cast("Any", self.statement.bind(self.places.limit)))
+        elif query.offset is not None and is_sqlite:
+            select = select.limit(cast("Any", sa.literal_column("-1")))
+        if query.offset is not None:
+            select = select.offset(cast("Any", self.statement.bind(self.places.offset)))
+        elif query.limit is not None and is_sqlite:
+            select = select.offset(cast("Any", sa.literal_column("0")))
+        return select
+
+
+def _hidden(order: list[tuple[Element, Any, Ordering]], shown: list[Element]) -> list[Element]:
+    """What DISTINCT needs to see because ORDER BY names it."""
+    known = {str(getattr(element, "element", element)) for element in shown} | {id(element) for element in shown}
+    return [element for element, _, _ in order if id(element) not in known and str(element) not in known]
+
+
+def conjuncts(condition: Condition, at: int) -> list[tuple[Condition, int]]:
+    """The parts that must all hold, each with the offset of its values."""
+    if not isinstance(condition, Junction) or condition.connector != "and" or not condition.children:
+        return [(condition, at)]
+    found = []
+    for child in condition.children:
+        found += conjuncts(child, at)
+        at += len(child.values)
+    return found
+
+
+def finished(
+    backend: Backend, statement: Statement, element: Any, query: Query, outputs: tuple[Output, ...], tail: str = ""
+) -> Prepared:
+    """Text, and the order in which the values are bound."""
+    compiled = element.compile(dialect=backend.dialect)
+    names = compiled.positiontup or ()
+    return Prepared(
+        one_line(str(compiled)) + tail,
+        [statement.binds[name] for name in names],
+        columns=outputs,
+        table=query.table,
+        is_whole=len(names) == len(query.values),
+    )
+
+
+def one_line(text: str) -> str:
+    """SQLAlchemy's text without its line breaks."""
+    return text.replace(" \n", " ").replace("\n", "")
+
+
+def select(backend_name: str, query: Query) -> Prepared:
+    """See `Compiler.select`."""
+    backend, statement = BACKENDS[backend_name], Statement()
+    selection = Selection(backend, statement, query)
+    element = selection.full()
+    return finished(backend, statement, element, query, tuple(selection.outputs), _lock(selection))
+
+
+def _lock(selection: Selection) -> str:
+    lock = selection.query.lock
+    if lock is None:
+        return ""
+    if not selection.backend.has_lock:
+        raise NotSupported("SQLite has no row locks: a writing transaction locks the whole database, so use atomic()")
+    if selection.writer.scope.has_outer and " OF " not in lock.upper():
+        head, _, rest = lock.upper().partition(" SHARE" if " SHARE" in lock.upper() else " UPDATE")
+        word = "SHARE" if " SHARE" in lock.upper() else "UPDATE"
+        name = selection.backend.dialect.identifier_preparer.quote(selection.query.table.name)
+        return f" {head} {word} OF {name}{rest}"
+    return " " + lock
+
+
+def _is_simple(selection: Selection) -> bool:
+    """Whether the number of rows is decided by FROM and WHERE alone."""
+    query = selection.query
+    if query.distinct or query.limit is not None or query.offset is not None or query.group_by is not None:
+        return False
+    walk = selection.writer.walk
+    shown = [expression for _, expression in (*(query.columns or ()), *query.annotations)]
+    return not any(walk.is_to_many(expression) for expression in shown) and not any(
+        walk.is_to_many(item.expression) for item in query.order
+    )
+
+
+def count(backend_name: str, query: Query) -> Prepared:
+    """See `Compiler.count`."""
+    backend, statement = BACKENDS[backend_name], Statement()
+    selection = Selection(backend, statement, query)
+    star = sa.func.count(sa.literal_column("*"))
+    if _is_simple(selection):
+        element = selection.bare([star])
+    else:
+        if query.limit is None and query.offset is None and not query.distinct:
+            selection.query = query.replaced(order=())
+            selection.places = layout(query)
+            selection.places.order.clear()
+        element = sa.select(star).select_from(selection.full().subquery("counted"))
+    return finished(backend, statement, element, query, (Output("count", (), None, None),))
+
+
+def exists(backend_name: str, query: Query) -> Prepared:
+    """See `Compiler.exists`."""
+    backend, statement = BACKENDS[backend_name], Statement()
+    selection = Selection(backend, statement, query)
+    one: Element = sa.literal_column("1")
+    if query.group_by is None and query.limit is None and query.offset is None:
+        element = selection.bare([one])
+    else:
+        element = sa.select(one).select_from(selection.full().subquery("found"))
+    return finished(backend, statement, element, query, (Output("exists", (), None, None),), " LIMIT 1")
+
+
+def aggregate(backend_name: str, query: Query, aggregates: tuple[tuple[str, Expression], ...]) -> Prepared:
+    """See `Compiler.aggregate`."""
+    backend, statement = BACKENDS[backend_name], Statement()
+    own = sum(len(expression.values) for _, expression in aggregates)
+    is_plain = not (query.distinct or query.limit is not None or query.offset is not None) and query.group_by is None
+    if not is_plain:
+        raise QueryError("aggregate() over a sliced, distinct or grouped query is not there yet")
+    selection = Selection(backend, statement, query, own, is_aggregate=True)
+    where, _ = selection.conditions()
+    shown: list[Element] = []
+    at = 0
+    for name, expression in aggregates:
+        shown.append(selection._computed(name, expression, at))
+        at += len(expression.values)
+    element = selection._assembled(shown, where)
+    prepared = finished(backend, statement, element, query, tuple(selection.outputs))
+    prepared._is_plain = False
+    return prepared

@@ -1,0 +1,372 @@
+"""Nodes -> SQLAlchemy elements, for one SELECT. Values are named by their offset in the question's `values`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final, cast
+
+import sqlalchemy as sa
+from sqlalchemy.sql.elements import Grouping, UnaryExpression
+from sqlalchemy.sql.operators import custom_op
+
+from datalayer._compile import values
+from datalayer._compile.backends.base import Backend
+from datalayer._compile.joins import Element, Scope, Statement
+from datalayer._compile.prepared import Convert
+from datalayer._compile.walk import Walk
+from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction, Negation, Nothing
+from datalayer._query.expression import (
+    Aggregate,
+    AnnotationRef,
+    Arithmetic,
+    Expression,
+    FieldRef,
+    Function,
+    Subquery,
+    Value,
+)
+from datalayer._query.lookup import TEXT_LOOKUPS, TRANSFORMS, transformed
+from datalayer._query.query import Query
+from datalayer._schema.field import ColumnType, Kind
+from datalayer.errors import QueryError
+
+_SYMBOLS: Final = {"exact": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_PLAIN_FUNCTIONS: Final = frozenset(
+    {
+        "lower", "upper", "length", "coalesce", "nullif", "greatest", "least", "abs", "round", "ceil", "floor",
+        "trim", "ltrim", "rtrim", "replace", "substr", "left", "right", "concat", "now", "cast", "sign", "power",
+        "sqrt", "mod", "exp", "ln",
+    }
+)  # fmt: skip
+
+
+class Writer:
+    """Writes the nodes of one query.
+
+    Attributes:
+        backend: The dialect.
+        statement: Shared by the whole statement.
+        scope: The tables of this SELECT.
+        parent: The writer of the query outside, for `OuterRef`.
+        annotations: The query's annotations by name, each with the offset of its values.
+        aggregates_here: Aggregates go over the rows of this SELECT (GROUP BY); otherwise each has its own subquery.
+        filter: The number of the filter() call being written; None for columns and ORDER BY.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        statement: Statement,
+        scope: Scope,
+        *,
+        parent: Writer | None = None,
+        annotations: Mapping[str, tuple[Expression, int]] | None = None,
+        aggregates_here: bool = False,
+        home: Writer | None = None,
+    ) -> None:
+        self.backend = backend
+        self.statement = statement
+        self.scope = scope
+        self.parent = parent
+        self.annotations = dict(annotations or {})
+        self.aggregates_here = aggregates_here
+        self.filter: int | None = None
+        self.labels: dict[str, Element] = {}
+        self._home = home
+        self.walk = Walk(scope.table, {name: expression for name, (expression, _) in self.annotations.items()})
+
+    # -- expressions ------------------------------------------------------------------------
+
+    def expression(self, node: Expression, at: int) -> Element:
+        """An SQL value; `at` is the offset of the node's first value."""
+        match node:
+            case FieldRef():
+                return self._column(node)
+            case Value():
+                bound = self.statement.bind(at, values.to_driver(node.type, self.backend.name))
+                return self.backend.typed(bound, node.type)
+            case AnnotationRef():
+                return self._annotation(node.name)
+            case Arithmetic():
+                return self._arithmetic(node, at)
+            case Function():
+                return self._function(node, at)
+            case Aggregate():
+                return self._aggregate(node, at)
+            case Subquery():
+                return self.subquery(node.query, at).scalar_subquery()
+        raise QueryError(f"{type(node).__name__} has no SQL")  # pragma: no cover
+
+    def _column(self, node: FieldRef) -> Element:
+        writer: Writer = self
+        for _ in range(node.outer):
+            if writer.parent is None:
+                raise QueryError(f"OuterRef({node.field!r}) stands in a query that is not inside another one")
+            writer = writer.parent
+        return writer.scope.column(node.path, node.field, writer.filter)
+
+    def _annotation(self, name: str) -> Element:
+        if self._home is not None:
+            return self._home._annotation(name)
+        expression, at = self.annotations[name]
+        kept, self.filter = self.filter, None
+        try:
+            return self.expression(expression, at)
+        finally:
+            self.filter = kept
+
+    def _arithmetic(self, node: Arithmetic, at: int) -> Element:
+        left = self.expression(node.left, at)
+        right = self.expression(node.right, at + len(node.left.values))
+        if node.operator == "/" and node.type is not None and node.type.kind in {Kind.FLOAT, Kind.DECIMAL}:
+            left = left.op("*")(sa.literal_column("1.0"))
+        return Grouping(left.op(node.operator)(right))
+
+    def _function(self, node: Function, at: int) -> Element:
+        arguments = []
+        for argument in node.arguments:
+            arguments.append(self.expression(argument, at))
+            at += len(argument.values)
+        if node.name in TRANSFORMS:
+            return self.backend.part(node.name, arguments[0], node.arguments[0].type)
+        own = self.backend.function(node.name, arguments, node.type)
+        if own is not None:
+            return own
+        if node.name not in _PLAIN_FUNCTIONS:
+            raise QueryError(
+                f"there is no function {node.name!r}; the choices are: {', '.join(sorted(_PLAIN_FUNCTIONS))}"
+            )
+        return cast("Element", getattr(sa.func, node.name)(*arguments))
+
+    # -- aggregates -------------------------------------------------------------------------
+
+    def _aggregate(self, node: Aggregate, at: int) -> Element:
+        if self.aggregates_here:
+            return self._plain_aggregate(node, at)
+        sub = self._inside(is_anchored=True)
+        element = sub._plain_aggregate(node, at)
+        if not sub.scope.joins:  # only our own columns: look at our own row alone
+            sub = self._inside(is_anchored=False)
+            element = sub._plain_aggregate(node, at)
+        return sub._finished(sa.select(element), self).scalar_subquery()
+
+    def _plain_aggregate(self, node: Aggregate, at: int) -> Element:
+        kept, self.aggregates_here = self.aggregates_here, True
+        try:
+            return self._aggregate_call(node, at)
+        finally:
+            self.aggregates_here = kept
+
+    def _aggregate_call(self, node: Aggregate, at: int) -> Element:
+        found: Any
+        if node.argument is None:
+            found = sa.func.count(sa.literal_column("*"))
+        else:
+            argument = self.expression(node.argument, at)
+            if node.distinct:
+                found = getattr(sa.func, node.name)(sa.distinct(argument))
+            else:
+                type = node.argument.type
+                found = None
+                if node.name in {"sum", "avg"}:
+                    found = self.backend.aggregate(node.name, argument, type)
+                if found is None:
+                    found = getattr(sa.func, node.name)(argument)
+        if node.condition is not None:
+            start = at + (0 if node.argument is None else len(node.argument.values))
+            if isinstance(found, sa.sql.functions.FunctionElement):
+                found = found.filter(self.condition(node.condition, start))
+        if node.argument is not None and not node.distinct:
+            found = self.backend.scaled(found, node.name, node.argument.type)
+        return cast("Element", found)
+
+    def _inside(self, *, is_anchored: bool) -> Writer:
+        """A writer for a subquery about one row of this query: hanging on it, or looking it up again by its key."""
+        table = self.scope.table
+        root = self.scope.root if is_anchored else self.statement.alias(table)
+        scope = Scope(self.statement, table, root, is_anchored=is_anchored)
+        inner = Writer(
+            self.backend,
+            self.statement,
+            scope,
+            parent=self.parent,
+            annotations=self.annotations,
+            home=self._home or self,
+        )
+        inner.filter = 0
+        return inner
+
+    def _finished(self, select: sa.Select[Any], outer: Writer, condition: Element | None = None) -> sa.Select[Any]:
+        """A subquery about one row of `outer`, with its FROM and the tie to that row."""
+        source, tie = self.scope.from_clause()
+        if tie is None:
+            names = self.scope.table.primary_key
+            tie = sa.and_(*[self.scope.column((), name) == outer.scope.column((), name) for name in names])
+        select = select.select_from(source).where(tie)
+        if condition is not None:
+            select = select.where(condition)
+        return select.correlate_except(*self.scope.tables())
+
+    # -- conditions -------------------------------------------------------------------------
+
+    def condition(self, node: Condition, at: int) -> Element:
+        """An SQL condition."""
+        match node:
+            case Comparison():
+                return self._comparison(node, at)
+            case Junction():
+                return self._junction(node, at)
+            case Negation():
+                return self._negation(node, at)
+            case ExistsCondition():
+                return sa.exists(self.subquery(node.query, at, is_exists=True))
+            case Nothing():
+                return sa.literal_column("1").op("=", is_comparison=True)(sa.literal_column("0"))
+        raise QueryError(f"{type(node).__name__} has no SQL")  # pragma: no cover
+
+    def _junction(self, node: Junction, at: int) -> Element:
+        found: list[Element] = []
+        for child in node.children:
+            found.append(self.condition(child, at))
+            at += len(child.values)
+        if node.connector == "and":
+            return sa.and_(sa.literal_column("1 = 1"), *found) if not found else sa.and_(*found)
+        if node.connector == "or":
+            return sa.or_(*found) if found else sa.literal_column("1 = 0")
+        result = _is_true(found[0])
+        for other in found[1:]:
+            result = Grouping(result).op("!=", is_comparison=True)(Grouping(_is_true(other)))
+        return result
+
+    def _negation(self, node: Negation, at: int) -> Element:
+        if self.walk.is_to_many(node.child):
+            return sa.not_(self.on_one_row(node.child, at))
+        inner = self.condition(node.child, at)
+        if self.walk.may_be_null(node.child):
+            return UnaryExpression(Grouping(inner), modifier=custom_op("IS NOT TRUE"))
+        return sa.not_(Grouping(inner)) if isinstance(node.child, Negation | Junction) else sa.not_(inner)
+
+    def on_one_row(self, node: Condition, at: int) -> Element:
+        """EXISTS: whether related rows make the condition true for this row, without joining them to it."""
+        required = self.walk.required(node)
+        first = list(self.walk.paths(node))
+        is_anchored = bool(first) and first[0][:1] in required
+        inner = self._inside(is_anchored=is_anchored)
+        for path in required:
+            inner.scope.require(path, 0)
+        found = inner.condition(node, at)
+        return sa.exists(inner._finished(sa.select(sa.literal_column("1")), self, found))
+
+    def _comparison(self, node: Comparison, at: int) -> Element:
+        left = self.expression(node.left, at)
+        type = node.left.type
+        if node.lookup == "isnull":
+            return left.is_(None)
+        if node.lookup == "notnull":
+            return left.is_not(None)
+        right = node.right
+        if right is None:
+            raise QueryError(f"the lookup {node.lookup!r} needs a value")
+        at += len(node.left.values)
+        if node.transform is not None:
+            if node.transform in {"year", "date"} and isinstance(right, Value) and _is_dated(type):
+                spanned = self._span(node, left, at)
+                if spanned is not None:
+                    return spanned
+            left = self.backend.part(node.transform, left, type)
+            type = transformed(type, node.transform)
+        if not isinstance(node.left, FieldRef):
+            left = self.backend.collated(left, type)
+        if not isinstance(right, Value):
+            return self._against_expression(node.lookup, left, right, at)
+        return self._against_value(node.lookup, left, right.type or type, at)
+
+    def _against_value(self, lookup: str, left: Element, type: ColumnType | None, at: int) -> Element:
+        if lookup == "in":
+            return self.backend.one_of(left, self.statement.bind(at, self.backend.list_converter(type)), type)
+        if lookup in TEXT_LOOKUPS:
+            return self.backend.text_value(lookup, left, self.statement.bind(at, self.backend.text_converter(lookup)))
+        convert = values.to_driver(type, self.backend.name)
+        if lookup == "range":
+            low, high = (self.statement.bind(at, _item(place, convert)) for place in (0, 1))
+            return left.between(low, high)
+        return left.op(_SYMBOLS[lookup], is_comparison=True)(self.statement.bind(at, convert))
+
+    def _against_expression(self, lookup: str, left: Element, right: Expression, at: int) -> Element:
+        if lookup == "in":
+            if not isinstance(right, Subquery):
+                return left == self.expression(right, at)
+            return left.in_(self.subquery(right.query, at))
+        element = self.expression(right, at)
+        if lookup in TEXT_LOOKUPS:
+            return self.backend.text_expression(lookup, left, element)
+        return left.op(_SYMBOLS[lookup], is_comparison=True)(element)
+
+    def _span(self, node: Comparison, left: Element, at: int) -> Element | None:
+        """A year or a day as a span from its begin to the begin of the next, so that an index can be used."""
+        type = node.left.type
+        convert = values.to_driver(type, self.backend.name)
+        is_date = type is not None and type.kind is Kind.DATE
+        is_aware = type is not None and type.kind is Kind.DATETIME
+
+        def edge(step: int, place: int | None = None) -> Element:
+            def run(value: object) -> object:
+                item = cast("tuple[object, ...]", value)[place] if place is not None else value
+                begin = _begin(item, step, is_date=is_date, is_aware=is_aware)
+                return begin if convert is None else convert(begin)
+
+            return self.statement.bind(at, run)
+
+        begin: Any = left.op(">=", is_comparison=True)
+        before: Any = left.op("<", is_comparison=True)
+        match node.lookup:
+            case "exact":
+                return sa.and_(begin(edge(0)), before(edge(1)))
+            case "ne":
+                return sa.or_(before(edge(0)), begin(edge(1)))
+            case "gt":
+                return cast("Element", begin(edge(1)))
+            case "gte":
+                return cast("Element", begin(edge(0)))
+            case "lt":
+                return cast("Element", before(edge(0)))
+            case "lte":
+                return cast("Element", before(edge(1)))
+            case "range":
+                return sa.and_(begin(edge(0, 0)), before(edge(1, 1)))
+        return None
+
+    # -- nested queries ---------------------------------------------------------------------
+
+    def subquery(self, query: Query, at: int, *, is_exists: bool = False) -> sa.Select[Any]:
+        """A query inside this one; `select.py` fills it in."""
+        raise NotImplementedError
+
+
+def _is_true(condition: Element) -> Element:
+    return Grouping(UnaryExpression(Grouping(condition), modifier=custom_op("IS TRUE")))
+
+
+def _is_dated(type: ColumnType | None) -> bool:
+    return type is not None and type.kind in {Kind.DATE, Kind.DATETIME, Kind.NAIVE_DATETIME}
+
+
+def _item(place: int, convert: Convert | None) -> Convert:
+    def run(value: object) -> object:
+        item = cast("tuple[object, ...]", value)[place]
+        return item if convert is None else convert(item)
+
+    return run
+
+
+def _begin(value: object, step: int, *, is_date: bool, is_aware: bool) -> object:
+    """The first moment of a year or day, or of the one after it."""
+    if isinstance(value, date):
+        value = value.toordinal()
+        day = date.fromordinal(value + step)
+    else:
+        day = date(int(str(value)) + step, 1, 1)
+    if is_date:
+        return day
+    return datetime(day.year, day.month, day.day, tzinfo=UTC if is_aware else None)
