@@ -234,10 +234,12 @@ class Atomic:
     ) -> None:
         transaction = self._open()
         if transaction.frames:
-            await _to_the_end(self._arun(_leave(transaction, error), transaction), transaction)
+            if cancelled := await _to_the_end(self._arun(_leave(transaction, error), transaction), transaction):
+                raise cancelled
             return
+        cancelled = None
         try:
-            await _to_the_end(self._arun(_end(transaction, error), transaction), transaction)
+            cancelled = await _to_the_end(self._arun(_end(transaction, error), transaction), transaction)
         except DatabaseError as refused:
             if error is None:
                 raise
@@ -247,9 +249,12 @@ class Atomic:
             raise
         finally:
             self._close(transaction)
-            await _to_the_end(transaction.lease.release(), transaction)
+            cancelled = await _to_the_end(transaction.lease.release(), transaction) or cancelled
         if error is None:
+            # Also when cancelled meanwhile: the data is committed, and its consequences must follow.
             await _acall_back(transaction.callbacks)
+        if cancelled is not None:
+            raise cancelled
         self._advise(error)
 
     async def _astart(self) -> None:
@@ -446,8 +451,8 @@ def atomic(
 # -- cancelled, and still clean ------------------------------------------------------------------
 
 
-async def _to_the_end(work: Coroutine[Any, Any, T], transaction: Transaction | None) -> T | None:
-    """Awaits the work though the task is cancelled meanwhile; the cancellation goes on afterwards.
+async def _to_the_end(work: Coroutine[Any, Any, Any], transaction: Transaction | None) -> asyncio.CancelledError | None:
+    """Awaits the work though the task is cancelled meanwhile, and gives back the cancellation, to be raised later.
 
     A commit is never left half-way, and a rollback is what makes the connection clean. Work that outlasts the
     patience after a cancellation loses its connection.
@@ -455,10 +460,15 @@ async def _to_the_end(work: Coroutine[Any, Any, T], transaction: Transaction | N
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait([task])
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cancelled:
         await _patiently(task, transaction)
-        raise
-    return task.result()
+        if not task.done() or task.cancelled():
+            raise
+        if (error := task.exception()) is not None:
+            raise cancelled from error
+        return cancelled
+    task.result()
+    return None
 
 
 async def _patiently(task: asyncio.Future[Any], transaction: Transaction | None) -> None:
@@ -475,8 +485,6 @@ async def _patiently(task: asyncio.Future[Any], transaction: Transaction | None)
             await asyncio.wait([task], timeout=left)
         except asyncio.CancelledError:
             continue  # cancelled once more: the connection must be clean first
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.warning("the transaction of a cancelled task ended with an error: %s", error)
 
 
 # -- after the commit ----------------------------------------------------------------------------

@@ -10,14 +10,15 @@ import asyncio
 import inspect
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from datalayer._links.link import AsyncLink, BackendName, Link
-from datalayer._plans.plan import Batch, Command, Reply
+from datalayer._plans.plan import Batch, Command, Reply, Row
 from datalayer.conf.current import settings
 from datalayer.errors import DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
 
@@ -32,7 +33,7 @@ _IN_FAILED_TRANSACTION = "25P02"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement that was sent, told to the listeners after it ended.
+    """One statement that was sent, told to the listeners after it ended (a stream: after its last row).
 
     Attributes:
         alias: The database.
@@ -102,6 +103,18 @@ class Heard:
         tell(self._link.alias, command, started)
         return reply
 
+    def stream(self, command: Command, chunk_size: int) -> Iterator[list[Row]]:
+        """Streams the rows, and tells about the statement when the stream ends."""
+        started = perf_counter()
+        error: BaseException | None = None
+        try:
+            yield from self._link.stream(command, chunk_size)
+        except Exception as failed:
+            error = failed
+            raise
+        finally:
+            tell(self._link.alias, command, started, error)
+
 
 class AsyncHeard:
     """The awaiting twin of `Heard`."""
@@ -121,6 +134,20 @@ class AsyncHeard:
             raise
         tell(self._link.alias, command, started)
         return reply
+
+    async def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]:
+        """Streams the rows, and tells about the statement when the stream ends."""
+        started = perf_counter()
+        error: BaseException | None = None
+        try:
+            async with aclosing(cast("Any", self._link.stream(command, chunk_size))) as chunks:
+                async for rows in chunks:
+                    yield rows
+        except Exception as failed:
+            error = failed
+            raise
+        finally:
+            tell(self._link.alias, command, started, error)
 
 
 # -- the transaction -----------------------------------------------------------------------------

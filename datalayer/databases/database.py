@@ -13,7 +13,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 from datalayer._compile.compiler import compiler_for
-from datalayer._links.link import BackendName
+from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer._links.run import arun, run
 from datalayer._plans.plan import Batch, Command, Plan, Row
 from datalayer._plans.write import is_writing
@@ -154,7 +154,7 @@ class Database:
             transaction.check(is_async=False)
             command, load = operation(transaction.compiler, *args, **kwargs)
             try:
-                with closing(cast("Any", transaction.link.stream(command, chunk_size))) as chunks:
+                with closing(cast("Any", _heard(transaction.link).stream(command, chunk_size))) as chunks:
                     for rows in chunks:
                         yield from load(rows)
             except BaseException as error:
@@ -168,7 +168,7 @@ class Database:
             return
         lease = pool.borrow(_mode(command, operation))
         try:
-            with closing(cast("Any", lease.conn.stream(command, chunk_size))) as chunks:
+            with closing(cast("Any", _heard(lease.conn).stream(command, chunk_size))) as chunks:
                 for rows in chunks:
                     yield from load(rows)
         finally:
@@ -187,7 +187,7 @@ class Database:
             transaction.check(is_async=True)
             command, load = operation(transaction.compiler, *args, **kwargs)
             try:
-                async with aclosing(cast("Any", transaction.link.stream(command, chunk_size))) as chunks:
+                async with aclosing(cast("Any", _aheard(transaction.link).stream(command, chunk_size))) as chunks:
                     async for rows in chunks:
                         for each in load(rows):
                             yield each
@@ -203,12 +203,20 @@ class Database:
             return
         lease = await pool.aborrow(_mode(command, operation))
         try:
-            async with aclosing(cast("Any", lease.conn.stream(command, chunk_size))) as chunks:
+            async with aclosing(cast("Any", _aheard(lease.conn).stream(command, chunk_size))) as chunks:
                 async for rows in chunks:
                     for each in load(rows):
                         yield each
         finally:
             await lease.release()
+
+
+def _heard(link: Link) -> Link | Heard:
+    return Heard(link) if current.listeners else link
+
+
+def _aheard(link: AsyncLink) -> AsyncLink | AsyncHeard:
+    return AsyncHeard(link) if current.listeners else link
 
 
 def _everything(compiler: Compiler, command: Command) -> Plan[list[Row]]:

@@ -57,6 +57,16 @@ def test_statements_are_counted(table: Table, world: World) -> None:
             table.all()
 
 
+def test_a_stream_is_one_statement(table: Table, world: World) -> None:
+    table.add(1)
+    table.add(2)
+    stream = table.database.astream if world.is_async else table.database.stream
+    with assert_num_queries(2):
+        assert world.iterate(stream(1, rows_of_t)) == [(1,), (2,)]
+        with world.enter(atomic()):
+            assert world.iterate(stream(1, rows_of_t)) == [(1,), (2,)]
+
+
 def test_a_plan_that_sends_nothing_borrows_nothing(table: Table, world: World) -> None:
     before = pools["default"].stats().acquires_started
     with assert_num_queries(0):
