@@ -227,18 +227,23 @@ def test_reset_brings_autocommit_back(link: Any) -> None:
 
 
 def test_cancelled_query_leaves_a_link_that_can_be_reset(database_url: str) -> None:
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)'"
+
     async def cancel() -> None:
         link = await aconnect_postgresql(database_url)
+        observer = await aconnect_postgresql(database_url)
         await link.execute(Command("BEGIN", returns_rows=False))
         task = asyncio.create_task(link.execute(Command("SELECT pg_sleep(60)")))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        # A cancel request that outruns its query is ignored by the server, so the query must be seen running first.
+        while (await observer.execute(Command(sleeping))).rows == [(0,)]:
+            assert not task.done()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         await link.reset()
         assert (await link.execute(Command("SELECT 1"))).rows == [(1,)]
         await link.close()
+        await observer.close()
 
     asyncio.run(cancel())
 
