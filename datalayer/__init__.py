@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datalayer import errors
     from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
-    from datalayer.databases import atomic, on_commit
+    from datalayer.databases import atomic, databases, on_commit
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
+    from datalayer.models.expressions import Avg, Count, F, Max, Min, Q, Sum
     from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
+    from datalayer.models.manager import Manager
     from datalayer.models.model import Model, ModelBase, UUIDModel
+    from datalayer.models.queryset import QuerySet
     from datalayer.models.relations import (
         CASCADE,
         DO_NOTHING,
@@ -30,21 +33,29 @@ if TYPE_CHECKING:
     from datalayer.pooling.registry import pools
 
 _HOMES = {
+    "Avg": "models.expressions",
     "BigInt": "models.fields",
     "CASCADE": "models.relations",
     "CheckConstraint": "models.constraints",
+    "Count": "models.expressions",
     "DO_NOTHING": "models.relations",
     "DatabaseUrl": "conf",
+    "F": "models.expressions",
     "Field": "models.fields",
     "ForeignKey": "models.relations",
     "Index": "models.constraints",
+    "Manager": "models.manager",
     "Mapped": "models.fields",
+    "Max": "models.expressions",
+    "Min": "models.expressions",
     "Model": "models.model",
     "ModelBase": "models.model",
     "NaiveDatetime": "models.fields",
     "OneToOne": "models.relations",
     "PROTECT": "models.relations",
     "PrimaryKey": "models.fields",
+    "Q": "models.expressions",
+    "QuerySet": "models.queryset",
     "RESTRICT": "models.relations",
     "Reverse": "models.relations",
     "ReverseOne": "models.relations",
@@ -53,52 +64,63 @@ _HOMES = {
     "Settings": "conf",
     "SmallInt": "models.fields",
     "Sql": "models.fields",
+    "Sum": "models.expressions",
     "UUIDModel": "models.model",
     "UniqueConstraint": "models.constraints",
-    "configure": "conf",
-    "on_commit": "databases",
     "atomic": "databases",
+    "configure": "conf",
+    "databases": "databases",
     "errors": "",
+    "on_commit": "databases",
     "override": "conf",
     "pools": "pooling.registry",
     "settings": "conf",
 }
 
-__all__ = [
-    "CASCADE",
-    "DO_NOTHING",
-    "PROTECT",
-    "RESTRICT",
-    "SET_DEFAULT",
-    "SET_NULL",
+__all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
+    "Avg",
     "BigInt",
+    "CASCADE",
     "CheckConstraint",
+    "Count",
+    "DO_NOTHING",
     "DatabaseUrl",
+    "F",
     "Field",
     "ForeignKey",
     "Index",
+    "Manager",
     "Mapped",
+    "Max",
+    "Min",
     "Model",
     "ModelBase",
     "NaiveDatetime",
     "OneToOne",
+    "PROTECT",
     "PrimaryKey",
+    "Q",
+    "QuerySet",
+    "RESTRICT",
     "Reverse",
     "ReverseOne",
+    "SET_DEFAULT",
+    "SET_NULL",
     "Settings",
     "SmallInt",
     "Sql",
+    "Sum",
     "UUIDModel",
     "UniqueConstraint",
     "atomic",
     "configure",
+    "databases",
     "errors",
     "on_commit",
     "override",
     "pools",
     "settings",
 ]
-__all__.sort()
 
 
 def __getattr__(name: str) -> Any:

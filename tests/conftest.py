@@ -11,6 +11,7 @@ import itertools
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,13 @@ class PostgresDatabases:
         assert found is not None
         return int(found[0])
 
+    def wait_until_unused(self, url: str) -> int:
+        """How many sessions stay open; the server needs a moment to notice that a client has closed."""
+        deadline = time.monotonic() + 5
+        while (left := self.sessions(url)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return left
+
     def close(self) -> None:
         for name in self._clean:
             self._drop(name)
@@ -207,7 +215,9 @@ def postgresql_url(postgresql_databases: PostgresDatabases) -> Iterator[str]:
     """An empty PostgreSQL database, gone after the test."""
     url = postgresql_databases.create()
     yield url
+    left = postgresql_databases.wait_until_unused(url)
     postgresql_databases.drop(url)
+    assert not left, f"the test left sessions of PostgreSQL open: {left}"
 
 
 @pytest.fixture
@@ -263,10 +273,15 @@ def configured(database_url: str, world: World) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _no_thread_left_behind() -> Iterator[None]:
+    """Every thread a test starts ends with it; a daemon only where it is one of ours."""
     before = set(threading.enumerate())
     yield
-    left = [thread for thread in set(threading.enumerate()) - before if not thread.daemon]
+    left = [
+        thread
+        for thread in set(threading.enumerate()) - before
+        if not thread.daemon or thread.name.startswith("datalayer")
+    ]
     for thread in left:
-        thread.join(1)
+        thread.join(2)
     left = [thread for thread in left if thread.is_alive()]
     assert not left, f"the test left threads behind: {left}"

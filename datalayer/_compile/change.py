@@ -34,7 +34,32 @@ def insert(backend_name: str, change: Insert, rows: int) -> Prepared:
         raise QueryError("rows without any value are inserted one by one")
     converters = [values.to_driver(table.fields[name].type, backend.name) for name in change.fields]
     binds = [(n * len(converters) + place, c) for n in range(rows) for place, c in enumerate(converters)]
-    return _prepared(backend, change.table, text + _conflict(backend, change), binds, change.returning)
+    text += _conflict(backend, change)
+    given = [name for name in change.fields if table.fields[name].is_identity]
+    if backend.name == "postgresql" and given:
+        return _moving_on(backend, change, text, binds, given[0])
+    return _prepared(backend, change.table, text, binds, change.returning)
+
+
+def _moving_on(
+    backend: Backend, change: Insert, text: str, binds: list[tuple[int, Convert | None]], name: str
+) -> Prepared:
+    """An INSERT that moves the numbering of a key on in the same statement, in one more column at the end."""
+    table = change.table
+    column, sequence = _quoted(backend, table.fields[name].column), _sequence(backend, table, name)
+    moved = (
+        f"CASE WHEN {column} > coalesce(pg_sequence_last_value({sequence}), 0) THEN setval({sequence}, {column}) END"
+    )
+    names = _columns(backend, table, change.returning)
+    text += f" RETURNING {names}, {moved}" if names else f" RETURNING {moved}"
+    columns = _outputs(backend, table, change.returning) or (Output("numbering", (), None, None),)
+    return Prepared(text, binds, columns=columns, table=table, writes=True, is_whole=True)
+
+
+def _sequence(backend: Backend, table: TableSpec, name: str) -> str:
+    quoted = _quoted(backend, table.name).replace("'", "''")
+    column = table.fields[name].column.replace("'", "''")
+    return f"pg_get_serial_sequence('{quoted}', '{column}')::regclass"
 
 
 def insert_columns(backend_name: str, change: Insert) -> Prepared:
@@ -50,6 +75,16 @@ def insert_columns(backend_name: str, change: Insert) -> Prepared:
         f"SELECT * FROM unnest({', '.join(arrays)})"
     )
     return _prepared(backend, table, text + _conflict(backend, change), binds, change.returning)
+
+
+def numbering(backend_name: str, table: TableSpec, name: str) -> Prepared:
+    """See `Compiler.numbering`."""
+    sequence = _sequence(BACKENDS[backend_name], table, name)
+    text = (
+        f"SELECT setval(sequence, number) FROM (SELECT {sequence} AS sequence, %s::bigint AS number) AS given "
+        "WHERE number > coalesce(pg_sequence_last_value(sequence), 0)"
+    )
+    return Prepared(text, [(0, None)], table=table, writes=True, is_whole=True)
 
 
 def _each(convert: Convert | None) -> Convert | None:

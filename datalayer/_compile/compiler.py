@@ -16,6 +16,7 @@ from datalayer._query.change import Delete, Insert, Update
 from datalayer._query.expression import Expression
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
+from datalayer._schema.table import TableSpec
 
 BackendName: TypeAlias = Literal["sqlite", "postgresql"]
 
@@ -98,6 +99,12 @@ class Compiler:
         key = delete.shape
         found = self._cache.get(key)
         return found if found is not None else self._keep(key, lambda: _change().delete(self.backend, delete))
+
+    def numbering(self, table: TableSpec, name: str) -> Prepared:
+        """PostgreSQL: moves the sequence of a field past a number. Values: the number."""
+        key = ("numbering", table.key, name)
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _change().numbering(self.backend, table, name))
 
     def converter(self, type: ColumnType) -> tuple[Convert | None, Convert | None]:
         """How a value of a type goes to the driver, and how it comes back; None where nothing is to do."""

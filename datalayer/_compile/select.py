@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -15,10 +16,10 @@ from datalayer._compile.joins import Element, Scope, Statement
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.writer import Writer as BaseWriter
 from datalayer._query.condition import Condition, Junction
-from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Ordering
+from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
-from datalayer.errors import NotSupported, QueryError
+from datalayer.errors import NotSupported
 
 BACKENDS: Final[dict[str, Backend]] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
 
@@ -150,7 +151,8 @@ class Selection:
             return found
         if query.group_by is None or not query.annotations:
             self._fields((), query.table, found)
-            for path in query.joined:
+            # A joined row hangs on its parent's, so every step of a path comes along, parents first.
+            for path in dict.fromkeys(whole[:length] for whole in query.joined for length in range(1, len(whole) + 1)):
                 table = query.table
                 for part in path:
                     table = table.relations[part].target
@@ -179,7 +181,8 @@ class Selection:
             source = self.writer.annotations[expression.name][0]
             self.writer.labels[expression.name] = label
         field = None
-        if isinstance(source, FieldRef) and not source.outer:
+        # An annotation is never a field of the instance, whatever it is computed from.
+        if self.query.columns is not None and isinstance(source, FieldRef) and not source.outer:
             table = self.query.table
             for part in source.path:
                 table = table.relations[part].target
@@ -228,8 +231,8 @@ class Selection:
 
     # -- the whole --------------------------------------------------------------------------
 
-    def full(self) -> sa.Select[Any]:
-        """Everything the query asks for."""
+    def full(self, extra: Callable[[], list[Element]] | None = None) -> sa.Select[Any]:
+        """Everything the query asks for, and some more columns."""
         query = self.query
         where, having = self.conditions()
         shown = self.columns()
@@ -237,7 +240,9 @@ class Selection:
         groups = self.grouping(shown) if query.group_by else []
         if query.distinct:
             shown += _hidden(order, shown)
-        select = self._assembled(shown, where)
+        if extra is not None:
+            shown += extra()
+        select = self.assembled(shown, where)
         if groups:
             select = select.group_by(*groups)
         if having:
@@ -249,10 +254,11 @@ class Selection:
     def bare(self, shown: list[Element]) -> sa.Select[Any]:
         """Only the rows: no columns of its own, no order."""
         where, having = self.conditions()
-        select = self._assembled(shown, where)
+        select = self.assembled(shown, where)
         return select.having(sa.and_(*having)) if having else select
 
-    def _assembled(self, shown: list[Element], where: list[Element]) -> sa.Select[Any]:
+    def assembled(self, shown: list[Element], where: list[Element]) -> sa.Select[Any]:
+        """SELECT, FROM and WHERE."""
         source, _ = self.writer.scope.from_clause()
         select = sa.select(*shown).select_from(source)
         if where:
@@ -291,7 +297,14 @@ def conjuncts(condition: Condition, at: int) -> list[tuple[Condition, int]]:
 
 
 def finished(
-    backend: Backend, statement: Statement, element: Any, query: Query, outputs: tuple[Output, ...], tail: str = ""
+    backend: Backend,
+    statement: Statement,
+    element: Any,
+    query: Query,
+    outputs: tuple[Output, ...],
+    tail: str = "",
+    *,
+    is_whole: bool = True,
 ) -> Prepared:
     """Text, and the order in which the values are bound."""
     compiled = element.compile(dialect=backend.dialect)
@@ -301,7 +314,7 @@ def finished(
         [statement.binds[name] for name in names],
         columns=outputs,
         table=query.table,
-        is_whole=len(names) == len(query.values),
+        is_whole=is_whole and len(names) == len(query.values),
     )
 
 
@@ -376,17 +389,50 @@ def aggregate(backend_name: str, query: Query, aggregates: tuple[tuple[str, Expr
     """See `Compiler.aggregate`."""
     backend, statement = BACKENDS[backend_name], Statement()
     own = sum(len(expression.values) for _, expression in aggregates)
-    is_plain = not (query.distinct or query.limit is not None or query.offset is not None) and query.group_by is None
-    if not is_plain:
-        raise QueryError("aggregate() over a sliced, distinct or grouped query is not there yet")
-    selection = Selection(backend, statement, query, own, is_aggregate=True)
-    where, _ = selection.conditions()
+    is_cut = query.distinct or query.limit is not None or query.offset is not None or query.group_by is not None
+    selection = Selection(backend, statement, query, own, is_aggregate=not is_cut)
+    writer = _Outside(selection.writer) if is_cut else selection.writer
+    where = [] if is_cut else selection.conditions()[0]
     shown: list[Element] = []
-    at = 0
-    for name, expression in aggregates:
-        shown.append(selection._computed(name, expression, at))
-        at += len(expression.values)
-    element = selection._assembled(shown, where)
-    prepared = finished(backend, statement, element, query, tuple(selection.outputs))
-    prepared._is_plain = False
-    return prepared
+    outputs: list[Output] = []
+
+    def write() -> list[Element]:
+        at = 0
+        for name, expression in aggregates:
+            shown.append(writer.expression(expression, at).label(name))
+            outputs.append(Output(name, (), None, values.reader(expression, backend.name)))
+            at += len(expression.values)
+        return writer.shipped if isinstance(writer, _Outside) else []
+
+    element: Any
+    if is_cut:
+        if query.columns is None and query.group_by is None and not query.distinct:
+            selection.query = query.replaced(only=query.table.primary_key, joined=())
+        inside = selection.full(write)
+        element = sa.select(*shown).select_from(inside.subquery("part"))
+    else:
+        write()
+        element = selection.assembled(shown, where)
+    return finished(backend, statement, element, query, tuple(outputs), is_whole=False)
+
+
+class _Outside(Writer):
+    """Writes aggregates over a subquery called `part`, and collects the columns that the subquery must have."""
+
+    def __init__(self, inner: BaseWriter) -> None:
+        super().__init__(inner.backend, inner.statement, inner.scope, aggregates_here=True)
+        self.inner = inner
+        self.shipped: list[Element] = []
+
+    def aggregate_parts(self, node: Aggregate, at: int) -> tuple[Element | None, Element | None]:
+        """The same, inside the subquery."""
+        argument, condition = self.inner.aggregate_parts(node, at)
+        return (
+            None if argument is None else self._shipped(argument),
+            None if condition is None else self._shipped(condition),
+        )
+
+    def _shipped(self, element: Element) -> Element:
+        name = f"a{len(self.shipped)}"
+        self.shipped.append(element.label(name))
+        return sa.literal_column(f"part.{name}")

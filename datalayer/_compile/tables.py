@@ -233,8 +233,8 @@ def create_all_statements(tables: Iterable[TableSpec], backend: Backend) -> list
 def drop_all_statements(tables: Iterable[TableSpec], backend: Backend) -> list[str]:
     """The statements that drop the tables, those that refer before those that are referred to.
 
-    Tables that are missing are no error. On SQLite the first and last statement switch foreign keys off and on,
-    which has an effect outside a transaction only.
+    Tables that are missing are no error. SQLite may check foreign keys only at the end: outside a transaction they
+    are switched off meanwhile, and inside one they are deferred.
     """
     metadata = to_metadata(tables, backend)
     drops: list[str] = []
@@ -247,5 +247,5 @@ def drop_all_statements(tables: Iterable[TableSpec], backend: Backend) -> list[s
                 text = _text(DropConstraint(key, if_exists=True), backend)
                 first.append(text.replace("ALTER TABLE ", "ALTER TABLE IF EXISTS ", 1))
     if backend == "sqlite":
-        return ["PRAGMA foreign_keys=OFF", *drops, "PRAGMA foreign_keys=ON"]
+        return ["PRAGMA foreign_keys=OFF", "PRAGMA defer_foreign_keys=ON", *drops, "PRAGMA foreign_keys=ON"]
     return first + drops

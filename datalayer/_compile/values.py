@@ -16,13 +16,14 @@ import ipaddress
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from uuid import UUID
 
 from datalayer._compile.prepared import Convert
 from datalayer._query.expression import Aggregate, Expression, FieldRef
 from datalayer._schema.field import ColumnType, Kind
 
+_EXACT = Context(prec=2_000)
 EXACT_DIGITS = 15
 """Decimal digits that a binary double keeps."""
 
@@ -57,7 +58,7 @@ def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
         # PostgreSQL's driver has parsed the text already where nobody asked for a type.
         if type.from_json is not None:
             return _typed_json(type.from_json)
-        return _parse_json if backend == "sqlite" else None
+        return _parse_json
     if type.kind is Kind.INET:
         return _inet_reader(type.python, backend)
     if backend == "postgresql":
@@ -134,8 +135,8 @@ def _decimal_reader(type: ColumnType) -> Convert:
 
     def read(value: object) -> object:
         if isinstance(value, int):
-            return Decimal(value).quantize(unit)
-        return Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(unit)
+            return Decimal(value).quantize(unit, context=_EXACT)
+        return Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(unit, context=_EXACT)
 
     return read
 
@@ -171,7 +172,7 @@ def _microseconds(value: object) -> object:
 
 
 def _read_duration(value: object) -> object:
-    return timedelta(microseconds=int(str(value)))
+    return timedelta(microseconds=round(float(value)) if isinstance(value, float) else int(str(value)))
 
 
 def _read_boolean(value: object) -> object:

@@ -36,7 +36,7 @@ _PLAIN_FUNCTIONS: Final = frozenset(
     {
         "lower", "upper", "length", "coalesce", "nullif", "greatest", "least", "abs", "round", "ceil", "floor",
         "trim", "ltrim", "rtrim", "replace", "substr", "left", "right", "concat", "now", "cast", "sign", "power",
-        "sqrt", "mod", "exp", "ln",
+        "sqrt", "mod", "exp", "ln", "random",
     }
 )  # fmt: skip
 
@@ -159,34 +159,36 @@ class Writer:
             self.aggregates_here = kept
 
     def _aggregate_call(self, node: Aggregate, at: int) -> Element:
-        found: Any
-        if node.argument is None:
+        argument, condition = self.aggregate_parts(node, at)
+        type = None if node.argument is None else node.argument.type
+        found: Any = None
+        if argument is None:
             found = sa.func.count(sa.literal_column("*"))
+        elif node.distinct:
+            found = getattr(sa.func, node.name)(sa.distinct(argument))
         else:
-            argument = self.expression(node.argument, at)
-            if node.distinct:
-                found = getattr(sa.func, node.name)(sa.distinct(argument))
-            else:
-                type = node.argument.type
-                found = None
-                if node.name in {"sum", "avg"}:
-                    found = self.backend.aggregate(node.name, argument, type)
-                if found is None:
-                    found = getattr(sa.func, node.name)(argument)
-        if node.condition is not None:
-            start = at + (0 if node.argument is None else len(node.argument.values))
-            if isinstance(found, sa.sql.functions.FunctionElement):
-                found = found.filter(self.condition(node.condition, start))
-        if node.argument is not None and not node.distinct:
-            found = self.backend.scaled(found, node.name, node.argument.type)
-        return cast("Element", found)
+            if node.name in {"sum", "avg"}:
+                found = self.backend.aggregate(node.name, argument, type)
+            if found is None:
+                found = getattr(sa.func, node.name)(argument)
+        if condition is not None:
+            found = found.filter(condition)
+        is_scaled = argument is not None and not node.distinct
+        return cast("Element", self.backend.scaled(found, node.name, type) if is_scaled else found)
+
+    def aggregate_parts(self, node: Aggregate, at: int) -> tuple[Element | None, Element | None]:
+        """What an aggregate runs over, and the condition rows must meet."""
+        argument = None if node.argument is None else self.expression(node.argument, at)
+        if node.condition is None:
+            return argument, None
+        return argument, self.condition(node.condition, at + (len(node.argument.values) if node.argument else 0))
 
     def _inside(self, *, is_anchored: bool) -> Writer:
         """A writer for a subquery about one row of this query: hanging on it, or looking it up again by its key."""
         table = self.scope.table
         root = self.scope.root if is_anchored else self.statement.alias(table)
         scope = Scope(self.statement, table, root, is_anchored=is_anchored)
-        inner = Writer(
+        inner = type(self)(
             self.backend,
             self.statement,
             scope,

@@ -3,6 +3,9 @@
 Whoever imports this module needs the `postgres` extra; nobody imports it before a PostgreSQL database is used.
 Rows come in the binary format, statements with values are prepared on the server, timestamps are aware and in UTC,
 and JSON comes as text: the converters of the compiler decide what it becomes.
+
+psycopg types its queries as literal SQL, as a guard against injection; ours comes from the compiler, where every value
+is bound, and so its type is ignored where it is run.
 """
 
 from __future__ import annotations
@@ -280,10 +283,10 @@ class PostgresLink:
     def _execute(self, command: Command | Batch) -> Reply:
         with self.raw.cursor(binary=True, row_factory=tuple_row) as cursor:
             if isinstance(command, Batch):
-                cursor.executemany(command.sql, command.rows)
+                cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
                 return Reply([], cursor.rowcount)
             prepare = self._prepares and bool(command.params)
-            cursor.execute(command.sql, command.params, prepare=prepare)
+            cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
             return Reply(cursor.fetchall() if command.returns_rows else [], cursor.rowcount)
 
     def _execute_again(self, command: Command | Batch) -> Reply:
@@ -300,7 +303,7 @@ class PostgresLink:
             if owns:
                 self.raw.execute("BEGIN")
             with self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row) as cursor:
-                cursor.execute(command.sql, command.params)
+                cursor.execute(command.sql, command.params)  # pyright: ignore[reportArgumentType]
                 while rows := cursor.fetchmany(chunk_size):
                     yield rows
             if owns:
@@ -388,10 +391,10 @@ class AsyncPostgresLink:
     async def _execute(self, command: Command | Batch) -> Reply:
         async with self.raw.cursor(binary=True, row_factory=tuple_row) as cursor:
             if isinstance(command, Batch):
-                await cursor.executemany(command.sql, command.rows)
+                await cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
                 return Reply([], cursor.rowcount)
             prepare = self._prepares and bool(command.params)
-            await cursor.execute(command.sql, command.params, prepare=prepare)
+            await cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
             return Reply(await cursor.fetchall() if command.returns_rows else [], cursor.rowcount)
 
     async def _execute_again(self, command: Command | Batch) -> Reply:
@@ -408,7 +411,7 @@ class AsyncPostgresLink:
             if owns:
                 await self.raw.execute("BEGIN")
             async with self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row) as cursor:
-                await cursor.execute(command.sql, command.params)
+                await cursor.execute(command.sql, command.params)  # pyright: ignore[reportArgumentType]
                 while rows := await cursor.fetchmany(chunk_size):
                     yield rows
             if owns:

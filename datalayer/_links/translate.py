@@ -13,6 +13,7 @@ from typing import Protocol
 
 from datalayer import errors
 from datalayer._plans.plan import Batch, Command
+from datalayer._schema.table import CheckSpec, ForeignKeySpec, TableSpec, UniqueSpec
 
 # -- SQLite --------------------------------------------------------------------------------------
 
@@ -72,7 +73,7 @@ _PEP_249: dict[str, type[errors.DatabaseError]] = {
 class Facts:
     """What could be learned about a failed statement, gathered before the error is built."""
 
-    __slots__ = ("columns", "constraint", "other_table", "sqlstate", "table", "text", "values")
+    __slots__ = ("columns", "constraint", "other_table", "sqlstate", "subject", "table", "text", "values")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -81,6 +82,8 @@ class Facts:
         self.constraint: str | None = None
         self.values: dict[str, object] = {}
         self.other_table: str | None = None
+        # The table the message is about, where that is not the one whose constraint was violated.
+        self.subject: str | None = None
         self.sqlstate: str | None = None
 
 
@@ -193,6 +196,7 @@ _OTHER_TABLE = re.compile(r'"(?P<table>[^"]+)"\.?$')
 _COLUMN_IN_TEXT = re.compile(
     r'column "?(?:(?P<table>\w+)\.)?(?P<column>[^"\s]+)"?(?: of relation "(?P<relation>[^"]+)")?'
 )
+_STILL_USED = re.compile(r'^update or delete on table "(?P<table>[^"]+)"')
 _RELATION_IN_TEXT = re.compile(r'relation "(?P<table>[^"]+)"')
 
 _FATAL_AT_CONNECT = re.compile(
@@ -237,7 +241,8 @@ def from_postgresql(
     """
     if isinstance(error, errors.DatabaseError):
         return error
-    facts = Facts(_first_line((diagnostic and diagnostic.message_primary) or str(error)) or type(error).__name__)
+    told = diagnostic.message_primary if diagnostic is not None else None
+    facts = Facts(_first_line(told or str(error)) or type(error).__name__)
     facts.sqlstate = sqlstate
     if sqlstate is None:
         kind = errors.ConnectionLost if is_closed else _by_pep_249(error)
@@ -265,6 +270,8 @@ def _read_diagnostic(facts: Facts, diagnostic: Diagnostic, kind: type[errors.Dat
             facts.values = dict(zip(columns, values, strict=True))
     if kind is errors.ForeignKeyViolation and (other := _OTHER_TABLE.search(diagnostic.message_detail or "")):
         facts.other_table = other["table"]
+        if still_used := _STILL_USED.search(facts.text):
+            facts.subject = still_used["table"]
     elif kind is errors.UndefinedTable and (relation := _RELATION_IN_TEXT.search(facts.text)):
         facts.table = relation["table"]
     elif kind is errors.UndefinedColumn and (column := _COLUMN_IN_TEXT.search(facts.text)):
@@ -301,13 +308,15 @@ def _build(
     kind: type[errors.DatabaseError], facts: Facts, alias: str, command: Command | Batch | None
 ) -> errors.DatabaseError:
     spec = command.table if command is not None else None
+    if spec is not None and issubclass(kind, errors.IntegrityError) and facts.table in (None, spec.name):
+        _complete(kind, facts, spec)
     table = facts.table or (spec.name if spec is not None else None)
-    model = spec.model if spec is not None else None
-    where = f"table {table!r}" if table else f"database {alias!r}"
+    subject = facts.subject or table
+    where = f"table {subject!r}" if subject else f"database {alias!r}"
     return kind(
-        f"{where}: {_sentence(kind, facts)}",
+        f"{where}: {_sentence(kind, facts, _verb(command))}",
         alias=alias,
-        model=model,
+        model=spec.model if spec is not None else None,
         table=table,
         columns=facts.columns,
         constraint=facts.constraint,
@@ -316,7 +325,27 @@ def _build(
     )
 
 
-def _sentence(kind: type[errors.DatabaseError], facts: Facts) -> str:
+def _complete(kind: type[errors.DatabaseError], facts: Facts, spec: TableSpec) -> None:
+    """Finds the columns of a named constraint, or the name of a constraint on known columns, in our metadata."""
+    constraints: list[UniqueSpec | CheckSpec | ForeignKeySpec] = [*spec.unique, *spec.checks, *spec.foreign_keys]
+    named = {constraint.name: constraint.fields for constraint in constraints}
+    if facts.constraint and not facts.columns:
+        facts.columns = tuple(_columns(spec, named.get(facts.constraint, ())))
+    elif facts.columns and not facts.constraint and kind is errors.UniqueViolation:
+        for one in spec.unique:
+            if set(_columns(spec, one.fields)) == set(facts.columns):
+                facts.constraint = one.name
+
+
+def _columns(spec: TableSpec, fields: tuple[str, ...]) -> list[str]:
+    return [spec.fields[name].column for name in fields if name in spec.fields]
+
+
+def _verb(command: Command | Batch | None) -> str:
+    return command.sql.lstrip()[:6].upper() if command is not None else ""
+
+
+def _sentence(kind: type[errors.DatabaseError], facts: Facts, verb: str) -> str:
     columns = ", ".join(facts.columns)
     named = f" (constraint {facts.constraint!r})" if facts.constraint else ""
     if kind is errors.UniqueViolation and columns:
@@ -326,16 +355,16 @@ def _sentence(kind: type[errors.DatabaseError], facts: Facts) -> str:
     if kind is errors.CheckViolation and facts.constraint:
         return f"the check {facts.constraint!r} refuses the row"
     if kind is errors.ForeignKeyViolation:
-        return _foreign_key_sentence(facts, columns, named)
+        return _foreign_key_sentence(facts, columns, named, verb)
     return f"{facts.text}{named if facts.constraint and facts.constraint not in facts.text else ''}"
 
 
-def _foreign_key_sentence(facts: Facts, columns: str, named: str) -> str:
+def _foreign_key_sentence(facts: Facts, columns: str, named: str, verb: str) -> str:
     other = repr(facts.other_table) if facts.other_table else "another table"
-    if "update or delete" in facts.text:
+    if facts.subject or verb == "DELETE":
         return f"rows of {other} still refer to the row{named}"
-    if columns:
-        return f"{columns} refers to a row of {other} that does not exist{named}"
+    if columns or verb == "INSERT":
+        return f"{columns or 'the row'} refers to a row of {other} that does not exist{named}"
     return "a row refers to one that does not exist, or rows still refer to one that would go away"
 
 

@@ -9,7 +9,7 @@ from datalayer._compile.compiler import Compiler
 from datalayer._plans import transaction
 from datalayer._plans.plan import Plan, Row
 from datalayer._plans.read import converted
-from datalayer._plans.write import writing
+from datalayer._plans.write import numbered_on, writing
 from datalayer._query.change import Insert
 from datalayer._schema.table import TableSpec
 
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 BINDS: Final = {"sqlite": 32_766, "postgresql": 65_535}
 """Placeholders one statement may have."""
+
+COLUMN_ROWS: Final = 10_000
+"""Rows of a statement that is given whole columns (PostgreSQL's `unnest`): its text is the same for any number."""
 
 ROWS: Final = 1_000
 """Rows a statement of our own choosing has: longer ones are hardly faster and are compiled for every length."""
@@ -64,15 +67,21 @@ def create(
     if not rows:
         return []
     insert = Insert(table, fields, returning, conflict, update)
-    length = 1 if not fields else size(compiler, len(fields), batch_size)
+    by_column = compiler.backend == "postgresql" and bool(fields)
+    length = (batch_size or COLUMN_ROWS) if by_column else size(compiler, len(fields), batch_size) if fields else 1
     pieces = list(chunks(rows, length))
 
     def steps() -> Plan[list[Row]]:
         found: list[Row] = []
         for piece in pieces:
-            prepared = compiler.insert(insert, len(piece))
-            reply = yield prepared.command([value for row in piece for value in row])
+            if by_column:
+                prepared = compiler.insert_columns(insert)
+                reply = yield prepared.command([list(column) for column in zip(*piece, strict=True)])
+            else:
+                prepared = compiler.insert(insert, len(piece))
+                reply = yield prepared.command([value for row in piece for value in row])
             found.extend(converted(prepared.columns, reply.rows))
+        yield from numbered_on(compiler, table, fields, rows)
         return found
 
     if len(pieces) == 1:

@@ -34,7 +34,7 @@ def _is_nothing(condition: Condition) -> bool:
 
 def rows(compiler: Compiler, query: Query) -> Plan[tuple[Prepared | None, list[Row]]]:
     """The raw rows of a query and what they mean; no Prepared when nothing had to be sent."""
-    if query.where and is_nothing(query):
+    if is_nothing(query):
         return None, []
     prepared = compiler.select(query)
     reply = yield prepared.command(query.values)
@@ -72,6 +72,18 @@ def ordered(query: Query) -> Query:
     return query.replaced(
         order=tuple([Ordering(FieldRef((), name, table.fields[name].type)) for name in table.primary_key])
     )
+
+
+def streamed(compiler: Compiler, query: Query, load: Load[T]) -> tuple[Command, Callable[[list[Row]], list[T]]]:
+    """A query whose rows are fetched in chunks: the statement, and what makes instances of a chunk."""
+    prepared = compiler.select(query)
+    return prepared.command(query.values), load(prepared)
+
+
+def streamed_tuples(compiler: Compiler, query: Query) -> tuple[Command, Callable[[list[Row]], list[Row]]]:
+    """As `streamed`, for tuples."""
+    prepared = compiler.select(query)
+    return prepared.command(query.values), lambda found: converted(prepared.columns, found)
 
 
 def count(compiler: Compiler, query: Query) -> Plan[int]:

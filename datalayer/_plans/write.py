@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._plans.plan import Plan, Row
@@ -37,6 +37,22 @@ def insert(
     prepared = compiler.insert(Insert(table, fields, returning))
     reply = yield prepared.command(values)
     return converted(prepared.columns, reply.rows)[0] if returning else ()
+
+
+def numbered_on(
+    compiler: Compiler, table: TableSpec, fields: tuple[str, ...], rows: Sequence[Sequence[object]]
+) -> Plan[None]:
+    """Moves the numbering of a key past the numbers that were given by hand, so that it does not meet them later.
+
+    SQLite does it by itself; PostgreSQL's sequences know nothing of the rows.
+    """
+    if compiler.backend != "postgresql":
+        return
+    for place, name in enumerate(fields):
+        if table.fields[name].is_identity:
+            numbers = [row[place] for row in rows if isinstance(row[place], int)]
+            if numbers:
+                yield compiler.numbering(table, name).command((max(cast("list[int]", numbers)),))
 
 
 @writing

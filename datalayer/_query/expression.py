@@ -38,10 +38,11 @@ class Expression:
 class FieldRef(Expression):
     """A column reached over a path of relations; `path` is empty for the query's own table.
 
-    `outer` counts how many queries further out the path starts (OuterRef: 1).
+    `outer` counts how many queries further out the path starts (OuterRef: 1). `table` is where the path starts, when the
+    caller said so (`Book.title`): it lets a query refuse another model's column, and is no part of the shape.
     """
 
-    __slots__ = ("field", "nullable", "outer", "path")
+    __slots__ = ("field", "nullable", "outer", "path", "table")
 
     def __init__(
         self, path: tuple[str, ...], field: str, type: ColumnType | None, *, nullable: bool = False, outer: int = 0
@@ -51,6 +52,7 @@ class FieldRef(Expression):
         self.type = type
         self.nullable = nullable
         self.outer = outer
+        self.table: object = None
         self.shape = ("field", path, field, outer)
         self.values = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 
@@ -69,6 +69,15 @@ class ColumnType:
     choices: tuple[str | int, ...] = ()
     to_json: Callable[[object], str] | None = None
     from_json: Callable[[str | bytes], object] | None = None
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Shapes of queries hold types and are looked up for every query: hashing eight fields each time would show.
+        found = hash((self.kind, self.python, self.length, self.precision, self.scale, self.choices, self.to_json))
+        object.__setattr__(self, "_hash", found)
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,14 +34,18 @@ def shell_names() -> dict[str, Any]:
     """What a shell starts with: the face of datalayer, and every model of the project."""
     project = enter_project()
     import datalayer
-    from datalayer.models import Model
 
     names: dict[str, Any] = {"__name__": "__console__", "datalayer": datalayer, "settings": project}
     names.update({name: getattr(datalayer, name) for name in ("atomic", "pools") if hasattr(datalayer, name)})
     for module in model_modules(project):
-        found = {n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Model)}
-        names.update({n: v for n, v in found.items() if v.__module__.startswith(module.__name__)})
+        public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+        names.update({name: value for name, value in public.items() if is_of(value, module.__name__)})
     return names
+
+
+def is_of(value: object, module: str) -> bool:
+    """Whether a class was declared in a module or below it: its models, and their enums."""
+    return isinstance(value, type) and f"{value.__module__}.".startswith(f"{module}.")
 
 
 def dbshell(database: str = typer.Argument("default", help="The alias of the database.")) -> None:

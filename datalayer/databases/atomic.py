@@ -151,12 +151,12 @@ class Atomic:
                 f"unknown isolation {isolation!r}; the levels are: {choices_text(ISOLATIONS)}"
                 f"{nearest(str(isolation), ISOLATIONS)}"
             )
-        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        if type(retries) is not int or retries < 0:
             raise TransactionError(f"retries={retries!r} is no number of retries: use 0 or more")
         self.using = using
         self.savepoint = savepoint
         self.durable = durable
-        self.isolation = isolation
+        self.isolation: Isolation | None = isolation
         self.read_only = read_only
         self.retries = retries
         self._is_test = _is_test

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer._plans.plan import Batch, Command, Reply, Row
@@ -150,6 +150,10 @@ class AsyncHeard:
             tell(self._link.alias, command, started, error)
 
 
+Owner: TypeAlias = int | asyncio.Task[Any]
+"""The thread or the task that a transaction belongs to."""
+
+
 # -- the transaction -----------------------------------------------------------------------------
 
 
@@ -220,7 +224,7 @@ class Transaction:
         self.lease = lease
         self.link: Any = lease.conn
         self.backend: BackendName = self.link.backend
-        self.owner: object = current_owner()
+        self.owner: Owner = current_owner()
         self.is_async = inspect.iscoroutinefunction(self.link.execute)
         self.isolation = isolation
         self.read_only = read_only
@@ -239,7 +243,7 @@ class Transaction:
         """Refuses who is not the owner or of the other world, and everybody once the transaction is broken."""
         owner = current_owner()
         if self.owner is not owner and self.owner != owner:
-            if not (isinstance(self.owner, asyncio.Task) and self.owner.done()):
+            if isinstance(self.owner, int) or not self.owner.done():
                 raise TransactionError(self._not_the_owner())
             # A fixture that began it has ended its task; whoever comes first goes on, and is alone again.
             self.owner = owner
@@ -306,7 +310,7 @@ class Transaction:
             self.failure = DatabaseError("a statement in it failed", alias=self.alias)
 
 
-def current_owner() -> object:
+def current_owner() -> Owner:
     """Who would own a transaction begun now: the task in a running event loop, else the thread."""
     if asyncio._get_running_loop() is not None:
         return asyncio.current_task() or threading.get_ident()
@@ -378,7 +382,7 @@ def refuse_in_event_loop(depth: int = 2) -> None:
             return
     except SettingsNotConfigured:
         pass
-    name = sys._getframe(depth).f_code.co_name
+    name = sys._getframe(depth).f_code.co_name  # pyright: ignore[reportPrivateUsage]
     what = _BLOCKING.get(name, "a blocking call" if name.startswith(("_", "<")) else f"{name}()")
     cure = _CURES.get(name) or ("the awaiting twin" if name.startswith(("_", "<")) else f"'await ...a{name}(...)'")
     raise SyncInAsyncContext(

@@ -39,11 +39,15 @@ class Changes:
         lines: The lines of its function, without indentation.
         summaries: What happens, in words, one thing each.
         topics: Short names such as `book_price`, for the file's name.
+        small_topics: Names to take where there are no others: tables whose constraints or indexes changed.
+        drops: Columns and tables whose values go, `table` or `table.column`.
     """
 
     lines: list[str] = field(default_factory=list)
     summaries: list[str] = field(default_factory=list)
     topics: list[str] = field(default_factory=list)
+    small_topics: list[str] = field(default_factory=list)
+    drops: list[str] = field(default_factory=list)
 
     def add(self, line: str | Iterable[str], summary: str | None = None, topic: str | None = None) -> None:
         """Takes lines, and what they do in words."""
@@ -52,6 +56,12 @@ class Changes:
             self.summaries.append(summary)
         if topic is not None and topic not in self.topics:
             self.topics.append(topic)
+
+    def add_small(self, line: str | Iterable[str], summary: str, table: str) -> None:
+        """Takes lines about a constraint, an index or a comment."""
+        self.add(line, summary)
+        if table not in self.small_topics:
+            self.small_topics.append(table)
 
 
 # -- how things are written -------------------------------------------------------------------------
@@ -241,20 +251,22 @@ def difference(old: State, new: State, *, renames: Mapping[str, str], answers: A
     for name in both:
         for index, value in old[name].indexes.items():
             if new[name].indexes.get(index) != value:
-                changes.add(f"op.drop_index({q(index)}, table_name={q(name)})", f"drop index {index}", name)
-    before, after = _key_passes(old, new, both)
+                changes.add_small(f"op.drop_index({q(index)}, table_name={q(name)})", f"drop index {index}", name)
+    moved = _moved_keys(old, new)
+    before, after = _need_passes(old, new, moved)
     for name in both if before else ():
-        lines = _dropped_keys(old[name], new[name], changes)
-        changes.add(_batch(name, lines))
+        changes.add(_batch(name, _dropped_keys(old[name], new[name], moved, changes)))
     _new_tables(old, new, changes)
     for name in both:
-        _alter_table(old[name], new[name], changes, answers, drop_keys=not before, make_keys=not after)
+        dropped = [] if before else _dropped_keys(old[name], new[name], moved, changes)
+        made = [] if after else _made_keys(old[name], new[name], moved, changes)
+        _alter_table(old[name], new[name], changes, answers, dropped, made)
     for name in both if after else ():
-        changes.add(_batch(name, _made_keys(old[name], new[name], changes)))
+        changes.add(_batch(name, _made_keys(old[name], new[name], moved, changes)))
     for name in both:
         for index, value in new[name].indexes.items():
             if old[name].indexes.get(index) != value:
-                changes.add(_create_index(name, index, value), f"create index {index}", name)
+                changes.add_small(_create_index(name, index, value), f"create index {index}", name)
     _gone_tables(old, new, changes)
     return changes
 
@@ -286,20 +298,54 @@ def _rename(old: State, new: State, renames: Mapping[str, str], changes: Changes
     return old
 
 
-def _key_passes(old: State, new: State, both: list[str]) -> tuple[bool, bool]:
-    """Whether foreign keys must go in a pass before everything else, and come in one after it.
+def _moved_keys(old: State, new: State) -> set[tuple[str, str]]:
+    """The foreign keys, by table and name, that cannot stay while the tables change.
 
-    That costs SQLite a second copy of the table, so it is done only where a key or table they rest on changes.
+    A key goes when it is another one afterwards, when one of its columns changes its type, or when what makes the
+    target's columns unique changes.
     """
-    bases = [name for name in both if _bases(old[name]) != _bases(new[name])]
-    before = bool(bases) or any(name not in new for name in old)
-    return before, bool(bases)
+    moved: set[tuple[str, str]] = set()
+    for table in old.values():
+        if table.name not in new:
+            continue
+        for name, key in table.foreign_keys.items():
+            target = old.get(key.target)
+            pairs = [(table, column) for column in key.columns]
+            pairs += [(target, column) for column in key.remote] if target else []
+            changed = new[table.name].foreign_keys.get(name) != key
+            retyped = any(_retyped(new, one, column) for one, column in pairs)
+            rests = target is not None and target.name in new
+            if changed or retyped or (target and rests and _unique_ways(target) - _unique_ways(new[target.name])):
+                moved.add((table.name, name))
+    return moved
 
 
-def _bases(table: Table) -> object:
-    unique_indexes = {name: index for name, index in table.indexes.items() if index.unique}
-    texts = {name: column.type_text for name, column in table.columns.items()}
-    return table.primary_key, {name: one.columns for name, one in table.uniques.items()}, unique_indexes, texts
+def _retyped(new: State, table: Table, column: str) -> bool:
+    after = new[table.name].columns.get(column) if table.name in new else None
+    return after is not None and after.type_text != table.columns[column].type_text
+
+
+def _unique_ways(table: Table) -> set[tuple[str, object]]:
+    ways: set[tuple[str, object]] = {(name, one.columns) for name, one in table.uniques.items()}
+    ways |= {(name, one.parts) for name, one in table.indexes.items() if one.unique}
+    return ways | {(table.primary_key_name, table.primary_key)}
+
+
+def _need_passes(old: State, new: State, moved: set[tuple[str, str]]) -> tuple[bool, bool]:
+    """Whether foreign keys must go before everything else, and come after it, in steps of their own.
+
+    That costs SQLite a second copy of the table, so it is done only where two tables depend on it.
+    """
+    changed = {name for name in old if old[name] != new.get(name)}
+    before = any(key.target in changed - {table} for table, name in moved for key in [old[table].foreign_keys[name]])
+    after = any(
+        key.target in changed - {table.name} and key.target in old
+        for table in new.values()
+        if table.name in old
+        for name, key in table.foreign_keys.items()
+        if (table.name, name) in moved or name not in old[table.name].foreign_keys
+    )
+    return before, after
 
 
 def _batch(table: str, lines: list[str]) -> list[str]:
@@ -337,6 +383,7 @@ def _gone_tables(old: State, new: State, changes: Changes) -> None:
         changes.add(_batch(table.name, [f'batch.drop_constraint({q(n)}, type_="foreignkey")' for n in circular]))
         drops.append(f"op.drop_table({q(table.name)})")
         changes.add([], f"drop table {table.name} and its rows", table.name)
+        changes.drops.append(table.name)
     changes.add(drops)
 
 
@@ -355,35 +402,39 @@ def _make_key(name: str, key: ForeignKey) -> str:
     return f"batch.create_foreign_key({q(name)}, {q(key.target)}, {q(list(key.columns))}, {q(list(key.remote))}{tail})"
 
 
-def _dropped_keys(old: Table, new: Table, changes: Changes) -> list[str]:
+def _dropped_keys(old: Table, new: Table, moved: set[tuple[str, str]], changes: Changes) -> list[str]:
     lines: list[str] = []
     for name, key in old.foreign_keys.items():
-        if new.foreign_keys.get(name) != key:
+        if (old.name, name) in moved:
             lines.append(f'batch.drop_constraint({q(name)}, type_="foreignkey")')
-            changes.add([], f"drop foreign key {name}", old.name)
+            if new.foreign_keys.get(name) != key:
+                changes.add_small([], f"drop foreign key {name}", old.name)
     return lines
 
 
-def _made_keys(old: Table, new: Table, changes: Changes) -> list[str]:
+def _made_keys(old: Table, new: Table, moved: set[tuple[str, str]], changes: Changes) -> list[str]:
     lines: list[str] = []
     for name, key in new.foreign_keys.items():
-        if old.foreign_keys.get(name) != key:
+        if (old.name, name) in moved or name not in old.foreign_keys:
             lines.append(_make_key(name, key))
-            changes.add([], f"create foreign key {name}", new.name)
+            if old.foreign_keys.get(name) != key:
+                changes.add_small([], f"create foreign key {name}", new.name)
     return lines
 
 
 def _alter_table(
-    old: Table, new: Table, changes: Changes, answers: Answers, *, drop_keys: bool, make_keys: bool
+    old: Table, new: Table, changes: Changes, answers: Answers, dropped_keys: list[str], made_keys: list[str]
 ) -> None:
-    lines = _dropped_keys(old, new, changes) if drop_keys else []
+    lines = [*dropped_keys]
     fills: list[str] = []
+    fills_afterwards: list[str] = []
     afterwards: list[str] = []
     lines += _dropped_constraints(old, new, changes)
     for name in old.columns:
         if name not in new.columns:
             lines.append(f"batch.drop_column({q(name)})")
             changes.add([], f"drop column {new.name}.{name} and its values", f"{new.name}_{name}")
+            changes.drops.append(f"{new.name}.{name}")
     for name, column in new.columns.items():
         if name not in old.columns:
             line, later = _add_column(new, column, answers)
@@ -391,15 +442,17 @@ def _alter_table(
             afterwards += later
             changes.add([], f"add column {new.name}.{name}", f"{new.name}_{name}")
         elif old.columns[name] != column:
-            fill, line = _alter_column(new, old.columns[name], column, answers)
-            fills += fill
+            before, line, after = _alter_column(new, old.columns[name], column, answers)
+            fills += before
             lines.append(line)
+            fills_afterwards += after[:1]
+            afterwards += after[1:]
             changes.add([], f"change column {new.name}.{name}", f"{new.name}_{name}")
     lines += _made_constraints(old, new, changes)
-    if make_keys:
-        lines += _made_keys(old, new, changes)
+    lines += made_keys
     changes.add(fills)
     changes.add(_batch(new.name, lines))
+    changes.add(fills_afterwards)
     changes.add(_batch(new.name, afterwards))
     if old.comment != new.comment:
         line = f"op.create_table_comment({q(new.name)}, {q(new.comment)})"
@@ -413,11 +466,11 @@ def _dropped_constraints(old: Table, new: Table, changes: Changes) -> list[str]:
     for name, text in old.checks.items():
         if new.checks.get(name) != text:
             lines.append(f'batch.drop_constraint({q(name)}, type_="check")')
-            changes.add([], f"drop check {name}", old.name)
+            changes.add_small([], f"drop check {name}", old.name)
     for name, unique in old.uniques.items():
         if new.uniques.get(name) != unique:
             lines.append(f'batch.drop_constraint({q(name)}, type_="unique")')
-            changes.add([], f"drop unique constraint {name}", old.name)
+            changes.add_small([], f"drop unique constraint {name}", old.name)
     if _key_changed(old, new) and old.primary_key:
         lines.append(f'batch.drop_constraint({q(old.primary_key_name)}, type_="primary")')
     return lines
@@ -431,16 +484,16 @@ def _made_constraints(old: Table, new: Table, changes: Changes) -> list[str]:
     lines: list[str] = []
     if _key_changed(old, new) and new.primary_key:
         lines.append(f"batch.create_primary_key({q(new.primary_key_name)}, {q(list(new.primary_key))})")
-        changes.add([], f"change the primary key of {new.name}", new.name)
+        changes.add_small([], f"change the primary key of {new.name}", new.name)
     for name, unique in new.uniques.items():
         if old.uniques.get(name) != unique:
             tail = "" if unique.nulls_distinct else ", postgresql_nulls_not_distinct=True"
             lines.append(f"batch.create_unique_constraint({q(name)}, {q(list(unique.columns))}{tail})")
-            changes.add([], f"create unique constraint {name}", new.name)
+            changes.add_small([], f"create unique constraint {name}", new.name)
     for name, text in new.checks.items():
         if old.checks.get(name) != text:
             lines.append(f"batch.create_check_constraint({q(name)}, {_sql(text)})")
-            changes.add([], f"create check {name}", new.name)
+            changes.add_small([], f"create check {name}", new.name)
     return lines
 
 
@@ -455,8 +508,11 @@ def _add_column(table: Table, column: Column, answers: Answers) -> tuple[str, li
     return f"batch.add_column({column_text(once, table.primary_key)})", [later]
 
 
-def _alter_column(table: Table, old: Column, new: Column, answers: Answers) -> tuple[list[str], str]:
-    """The statements that fill the rows first, and the line that changes the column."""
+def _alter_column(table: Table, old: Column, new: Column, answers: Answers) -> tuple[list[str], str, list[str]]:
+    """The statements that fill the rows first, the line that changes the column, and what comes after it.
+
+    A value fits the new type only, so where the type changes too, rows are filled after that and NOT NULL comes last.
+    """
     if old.identity != new.identity or old.computed != new.computed:
         what = "numbered by the database" if old.identity != new.identity else "a generated column"
         raise MigrationError(
@@ -464,6 +520,7 @@ def _alter_column(table: Table, old: Column, new: Column, answers: Answers) -> t
             "make a new column, move the values in a migration of your own, and drop the old one"
         )
     fills: list[str] = []
+    last: list[str] = []
     parts = [q(new.name), f"existing_type={_type(old)}"]
     if old.type_text != new.type_text:
         parts.append(f"type_={_type(new)}")
@@ -473,9 +530,13 @@ def _alter_column(table: Table, old: Column, new: Column, answers: Answers) -> t
             statement = "UPDATE {0} SET {1} = {2} WHERE {1} IS NULL"
             pair = [statement.format(f'"{table.name}"', f'"{new.name}"', text) for text in default]
             fills.append(f"op.execute({_sql((pair[0], pair[1]))})")
-        parts.append(f"nullable={new.nullable}")
+        if fills and old.type_text != new.type_text:
+            last = [*fills, f"batch.alter_column({q(new.name)}, existing_type={_type(new)}, nullable=False)"]
+            fills = []
+        else:
+            parts.append(f"nullable={new.nullable}")
     if old.default != new.default:
         parts.append(f"server_default={'None' if new.default is None else _sql(new.default)}")
     if old.comment != new.comment:
         parts.append(f"comment={q(new.comment)}")
-    return fills, f"batch.alter_column({', '.join(parts)})"
+    return fills, f"batch.alter_column({', '.join(parts)})", last

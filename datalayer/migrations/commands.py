@@ -24,6 +24,7 @@ class MadeMigration:
         path: The file; None when none was written.
         text: The text of the file.
         summaries: What it does, one thing each.
+        hints: What a person should think about: what looks like a rename.
         has_changes: Whether the models differ from the migrations (or an empty one was asked for).
         exit_code: 1 when `check` found changes.
     """
@@ -32,6 +33,7 @@ class MadeMigration:
     path: Path | None = None
     text: str = ""
     summaries: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     has_changes: bool = False
     exit_code: int = 0
 
@@ -45,7 +47,7 @@ class MadeMigration:
         """What to tell a person."""
         if not self.has_changes:
             return ["no changes: the migrations are what the models say"]
-        done = [f"  {summary}" for summary in self.summaries]
+        done = [f"  {summary}" for summary in self.summaries] + list(self.hints)
         if self.path is not None:
             return [f"{self.path.parent.name}/{self.path.name}", *done]
         if self.exit_code:
@@ -215,11 +217,23 @@ def makemigrations(
         return MadeMigration()
     made = files.next_name(history, up, name)
     text = files.file_text(made, history.head, up, down)
-    summaries = tuple(up.summaries)
+    summaries, hints = tuple(up.summaries), tuple(_hints(up, down))
     if check or dry_run:
-        return MadeMigration(made, None, text, summaries, has_changes=True, exit_code=int(check))
+        return MadeMigration(made, None, text, summaries, hints, has_changes=True, exit_code=int(check))
     path = files.write(history.folder, made, text)
-    return MadeMigration(made, path, text, summaries, has_changes=True)
+    return MadeMigration(made, path, text, summaries, hints, has_changes=True)
+
+
+def _hints(up: Changes, down: Changes) -> list[str]:
+    """What goes and comes at the same place may have been meant as a rename: `down` drops what `up` adds."""
+    hints: list[str] = []
+    for gone in up.drops:
+        place = gone.rpartition(".")[0]
+        for come in down.drops:
+            if come.rpartition(".")[0] == place:
+                short = come.rpartition(".")[2]
+                hints.append(f"if {gone} was renamed to {short}, delete this file and give --rename {gone}:{short}")
+    return hints
 
 
 def migrate(

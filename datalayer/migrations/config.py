@@ -8,6 +8,7 @@ from pathlib import Path
 from datalayer._schema.table import TableSpec
 from datalayer.conf import settings
 from datalayer.conf.url import DatabaseUrl
+from datalayer.errors import ConfigurationError
 from datalayer.migrations.environment import Environment, History
 
 
@@ -28,7 +29,14 @@ def tables() -> list[TableSpec]:
     from datalayer.models import registry  # noqa: PLC0415 - the models come in only when they are asked for
 
     for name in settings.models:
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            raise ConfigurationError(
+                f"the models {name!r} cannot be imported: there is no module {error.name!r}", key="models"
+            ) from error
     return [table for table in registry.tables() if table.is_managed]
 
 

@@ -198,6 +198,11 @@ class Environment:
     # -- the connection -----------------------------------------------------------------------------
 
     def _engine(self) -> sa.Engine:
+        if self.url.is_memory:
+            raise MigrationError(
+                f"database {self.alias!r} is in memory and gone with its connection, so it cannot be migrated; "
+                "use a file, or datalayer.testing.create_tables()"
+            )
         if self.url.backend == "sqlite":
             engine = sa.create_engine("sqlite+pysqlite://", creator=self._open_sqlite, poolclass=sa.pool.NullPool)
             sa.event.listen(engine, "begin", _begin_immediate)
@@ -255,9 +260,10 @@ class Environment:
         Raises:
             MigrationError: The database is at a migration that is not in the folder.
         """
+        if self.url.backend == "sqlite" and not self.url.is_memory and not Path(self.url.database).exists():
+            return None  # asking would make an empty file
         with self.connect() as connection:
-            if self.url.backend == "sqlite" and not Path(self.url.database).exists():
-                return None
+            connection = connection.execution_options(datalayer_reads=True)
             return self._known(self._context(connection).get_current_heads())
 
     def _known(self, heads: Iterable[str]) -> str | None:
@@ -410,7 +416,8 @@ def _widened(context: MigrationContext) -> MigrationContext:
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get("datalayer_reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _refuse_dangling(connection: sa.Connection) -> None:

@@ -33,7 +33,7 @@ def next_name(history: History, changes: Changes, name: str | None) -> str:
     elif not history.names:
         word = "initial"
     else:
-        topics = changes.topics
+        topics = changes.topics or changes.small_topics
         word = slug("_and_".join(topics[:2])) + ("_and_more" if len(topics) > 2 else "") if topics else "empty"
     return f"{max(numbers, default=0) + 1:04d}_{word}"
 

@@ -176,7 +176,11 @@ class Live(Recording):
         after = self.state
         for operation in operations:
             after = changed_by(after, operation, self.migration_context)
-        self._rebuild(table_changed(operations[0]), after)
+        name = table_changed(operations[0])
+        if _sqlite_text(self.state, name) == _sqlite_text(after, name):
+            self.state = after  # SQLite does not see the difference, as between two sizes of integers
+        else:
+            self._rebuild(name, after)
 
     def _rename(self, operation: ops.AlterColumnOp) -> None:
         quote = self.impl.dialect.identifier_preparer.quote
@@ -261,6 +265,13 @@ class Live(Recording):
             connection = self.migration_context.connection
             assert connection is not None
             connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+
+
+def _sqlite_text(state: State, name: str) -> list[str]:
+    """All that SQLite is told about a table."""
+    table = to_metadata(state).tables[name]
+    parts: list[sa.ClauseElement] = [CreateTable(table), *(CreateIndex(index) for index in table.indexes)]
+    return sorted(str(part.compile(dialect=DIALECTS["sqlite"])) for part in parts)
 
 
 def _literal(text: str) -> str:

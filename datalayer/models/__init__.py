@@ -1,0 +1,1 @@
+"""Models: what users subclass, how they ask for rows, and how rows become instances."""

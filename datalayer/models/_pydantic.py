@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefined, ValidationError, core_schema
 
 if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass as PydanticMeta
+    from pydantic._internal._model_construction import ModelMetaclass
+
+    PydanticMeta = ModelMetaclass
 else:
     PydanticMeta = type(BaseModel)
 
@@ -94,3 +96,10 @@ def refused(title: str, place: str, message: str, value: object) -> ValidationEr
         "input": value,
     }
     return ValidationError.from_exception_data(title, [details])
+
+
+def private_values(model: type[BaseModel]) -> dict[str, Any]:
+    """The private attributes of a new instance."""
+    undefined = PydanticUndefined
+    found = {name: attribute.get_default() for name, attribute in model.__private_attributes__.items()}
+    return {name: value for name, value in found.items() if value is not undefined}

@@ -19,7 +19,8 @@ from datalayer.models._pydantic import limits, own_fields
 from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
 from datalayer.models.fields import ColumnOptions
 from datalayer.models.relations import ON_DELETE, Forward
-from datalayer.models.types import column_type, unwrapped
+from datalayer.models.types import column_type
+from datalayer.models.unwrap import unwrapped
 
 _OPERATORS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
@@ -77,7 +78,10 @@ def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Op
 
 
 def build_table(
-    model: Any, options: Options, relations: Mapping[str, Forward], key_type: Callable[[Forward], tuple[ColumnType, str]]
+    model: Any,
+    options: Options,
+    relations: Mapping[str, Forward],
+    key_type: Callable[[Forward], tuple[ColumnType, str]],
 ) -> TableSpec:
     """The table of a model whose relations' targets are known.
 
@@ -114,8 +118,8 @@ def build_table(
     primary_key = tuple(resolve.field(item, "primary_key") for item in primary_key)
     if not primary_key:
         raise ModelError(
-            f"{model.__name__} has no primary key; inherit from Model or UUIDModel, declare one field with PrimaryKey(), "
-            'or name several in Meta.primary_key = ("a", "b")'
+            f"{model.__name__} has no primary key; inherit from Model or UUIDModel, declare one field with "
+            'PrimaryKey(), or name several in Meta.primary_key = ("a", "b")'
         )
     fields = [_with_key(spec, primary_key) for spec in fields]
     for constraint in options.constraints:
@@ -125,7 +129,9 @@ def build_table(
             sql = constraint.sql if isinstance(constraint.sql, str) else dict(constraint.sql)
             checks.append(CheckSpec(constraint_name("ck", name, (), constraint.name), sql))
         else:
-            raise ModelError(f"{model.__name__}.Meta.constraints holds {constraint!r}; use UniqueConstraint or CheckConstraint")
+            raise ModelError(
+                f"{model.__name__}.Meta.constraints holds {constraint!r}; use UniqueConstraint or CheckConstraint"
+            )
     indexes.extend(_index(name, item, resolve, by_name) for item in options.indexes)
     return TableSpec(
         name,
@@ -143,7 +149,9 @@ def build_table(
     )
 
 
-def foreign_key(table: TableSpec, relation: Forward, target: TableSpec, target_fields: tuple[str, ...]) -> ForeignKeySpec:
+def foreign_key(
+    table: TableSpec, relation: Forward, target: TableSpec, target_fields: tuple[str, ...]
+) -> ForeignKeySpec:
     """The constraint behind a relation."""
     columns = tuple(table.fields[name].column for name in relation.key_fields)
     return ForeignKeySpec(
@@ -173,9 +181,7 @@ def today() -> datetime.date:
     return now().date()
 
 
-def _plain_field(
-    name: str, info: FieldInfo, where: str, relation: Forward | None
-) -> tuple[FieldSpec, ColumnOptions]:
+def _plain_field(name: str, info: FieldInfo, where: str, relation: Forward | None) -> tuple[FieldSpec, ColumnOptions]:
     options = options_of(info)
     kind, nullable = column_type(info.annotation, tuple(info.metadata), where)
     filler: Callable[[], object] | None = None
@@ -192,7 +198,9 @@ def _plain_field(
             "give default_factory=, or leave init=False away"
         )
     if options.is_primary_key and nullable:
-        raise ModelError(f"{where} is a primary key and can never be None; annotate it without None: unsaved keys are absent")
+        raise ModelError(
+            f"{where} is a primary key and can never be None; annotate it without None: unsaved keys are absent"
+        )
     spec = FieldSpec(
         name,
         options.column or name,
@@ -240,7 +248,9 @@ def _no_double_columns(model: str, fields: list[FieldSpec]) -> None:
     for spec in fields:
         other = seen.setdefault(spec.column.lower(), spec.name)
         if other != spec.name:
-            raise ModelError(f"{model}.{spec.name} and {model}.{other} share the column {spec.column!r}; rename one with column=")
+            raise ModelError(
+                f"{model}.{spec.name} and {model}.{other} share the column {spec.column!r}; rename one with column="
+            )
 
 
 class _Resolver:

@@ -13,9 +13,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, overload
 
 import pydantic
+from pydantic import AfterValidator
+from pydantic.fields import FieldInfo
 
 from datalayer._schema.field import UNSET, DatabaseDefault, Kind, Unset
 from datalayer.errors import ModelError
+from datalayer.models.unwrap import unwrapped
 
 if TYPE_CHECKING:
     from datalayer.models.column import Column
@@ -80,6 +83,36 @@ else:
 
         def __class_getitem__(cls, item: Any) -> Any:
             return Annotated[item, _MAPPED]
+
+
+def _aware(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(NAIVE)
+    return value
+
+
+NAIVE = (
+    "a datetime needs a time zone, such as datetime.now(UTC); "
+    "annotate the field NaiveDatetime to keep datetimes without one"
+)
+AWARE = AfterValidator(_aware)
+
+
+def guard_datetimes(fields: dict[str, FieldInfo]) -> bool:
+    """Makes `datetime` fields refuse values without a time zone; says whether there was anything to do."""
+    changed = False
+    for info in fields.values():
+        core, metadata = _core(info.annotation)
+        if core is datetime and not any(isinstance(item, ColumnKind) for item in (*metadata, *info.metadata)):
+            if not any(item is AWARE for item in info.metadata):
+                info.metadata.append(AWARE)
+                changed = True
+    return changed
+
+
+def _core(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    core, _, metadata = unwrapped(annotation)
+    return core, metadata
 
 
 def unset() -> Unset:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, dataclass_transform
 
 import pydantic
@@ -19,7 +20,7 @@ from datalayer.errors import ModelError, MultipleObjectsReturned, ObjectDoesNotE
 from datalayer.models import registry
 from datalayer.models._pydantic import KeySchema, PydanticMeta, own_fields
 from datalayer.models.building import Options, read_meta
-from datalayer.models.fields import Field, PrimaryKey
+from datalayer.models.fields import Field, PrimaryKey, guard_datetimes
 from datalayer.models.relations import ForeignKey, Forward, OneToOne, relation_annotation
 
 
@@ -34,7 +35,7 @@ def own_annotations(namespace: dict[str, Any]) -> dict[str, Any]:
     """The annotations of a class body, unevaluated where Python keeps them so."""
     if sys.version_info < (3, 14) or "__annotations__" in namespace:
         return dict(namespace.get("__annotations__", {}))
-    import annotationlib  # noqa: PLC0415 - exists from 3.14 on
+    annotationlib: Any = import_module("annotationlib")  # exists from 3.14 on
 
     function = annotationlib.get_annotate_from_class_namespace(namespace)
     if function is None:
@@ -103,7 +104,9 @@ class _Parts:
                 if found.word == "Reverse":
                     self.reverses.append(key)
                     continue
-                raise ModelError(f"{name}.{key} has the annotation {found.word}[...] but no value; add = {found.word}(...)")
+                raise ModelError(
+                    f"{name}.{key} has the annotation {found.word}[...] but no value; add = {found.word}(...)"
+                )
             else:
                 annotations.setdefault(key, annotation)
                 is_class_var = "ClassVar" in (annotation if isinstance(annotation, str) else repr(annotation))
@@ -115,7 +118,9 @@ class _Parts:
         for relation in self.relations.values():
             for key in relation.options["fields"]:
                 if key not in annotations and not any(key in getattr(b, "__pydantic_fields__", {}) for b in bases):
-                    raise ModelError(f"{name}.{relation.name} has fields={relation.options['fields']}, but {name} has no {key}")
+                    raise ModelError(
+                        f"{name}.{relation.name} has fields={relation.options['fields']}, but {name} has no {key}"
+                    )
         namespace["__annotations__"] = annotations
         namespace.pop("__annotate_func__", None)
         namespace.pop("__annotate__", None)
@@ -135,7 +140,7 @@ class _Parts:
             return
         field = relation.key_fields[0]
         annotations[field] = object
-        optional = {} if relation.options["default"] is UNSET else {"default": None}
+        optional: dict[str, Any] = {} if relation.options["default"] is UNSET else {"default": None}
         namespace[field] = pydantic.Field(**optional)
 
 
@@ -182,6 +187,7 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
         type.__setattr__(cls, key, relation)
         if not relation.options["fields"]:
             _type_key(cls, relation, parts.box)
+    guard_datetimes(own_fields(cls))
     for key, manager in parts.managers.items():
         type.__setattr__(cls, key, manager)
     if parts.meta is not None:

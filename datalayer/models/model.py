@@ -2,31 +2,212 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
-from datalayer.errors import MultipleObjectsReturned, ObjectDoesNotExist
+from datalayer.databases import databases
+from datalayer.errors import FieldNotLoaded, MultipleObjectsReturned, ObjectDoesNotExist, QueryError
+from datalayer.models import related, saving
+from datalayer.models._pydantic import has_model_validators, refused, set_dict
 from datalayer.models.fields import Mapped, PrimaryKey
 from datalayer.models.identifiers import uuid7
+from datalayer.models.manager import Manager
 from datalayer.models.meta import ModelMeta
+from datalayer.models.state import (
+    StateSlots,
+    forget,
+    key_fields_changed,
+    key_values,
+    origin_of,
+    peek,
+    set_origin,
+)
+
+_MISSING: Any = object()
 
 
-class ModelBase(BaseModel, metaclass=ModelMeta):
+class ModelBase(StateSlots, metaclass=ModelMeta):
     """A model without a primary key of its own: declare `PrimaryKey()` fields, or `Meta.primary_key`."""
 
     model_config = ConfigDict(validate_assignment=True, extra="forbid", defer_build=True)
     __datalayer_root__: ClassVar[bool] = True
+
+    objects: ClassVar[Manager[Self]] = Manager()
 
     if TYPE_CHECKING:
         table: ClassVar[TableSpec]
         DoesNotExist: ClassVar[type[ObjectDoesNotExist]]
         MultipleObjectsReturned: ClassVar[type[MultipleObjectsReturned]]
 
-    class Meta:
+    class Meta:  # noqa: D106
         abstract = True
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, /, **data):
+            cls = type(self)
+            linked = None
+            for name in cls.__datalayer_relations__:
+                if name in data:
+                    linked = linked or {}
+                    linked[name] = data.pop(name)
+            if cls.__datalayer_abstract__:
+                raise QueryError(f"{cls.__name__} is abstract; make an instance of one of its subclasses")
+            if linked is not None:
+                _give_keys(cls, linked, data)
+            super().__init__(**data)
+            values = self.__dict__
+            unset = [name for name, value in values.items() if value is UNSET]
+            for name in unset:
+                del values[name]
+                self.__pydantic_fields_set__.discard(name)
+            set_origin(self, None)
+            if linked is not None:
+                for name, value in linked.items():
+                    related.remember(self, name, value)
+
+        def __setattr__(self, name, value):
+            cls = type(self)
+            if name in cls.__datalayer_relations__:
+                related.assign(self, name, value, self.__pydantic_fields_set__)
+                return
+            if name == "pk":
+                (name,) = cls.table.primary_key
+            if name.startswith("__datalayer_"):
+                object.__setattr__(self, name, value)
+                return
+            if has_model_validators(cls):
+                # pydantic keeps the bad value when a validator of the whole model fails after the assignment.
+                before = dict(self.__dict__)
+                try:
+                    super().__setattr__(name, value)
+                except Exception:
+                    set_dict(self, before)
+                    raise
+            else:
+                super().__setattr__(name, value)
+            for key, relation in cls.__datalayer_relations__.items():
+                if name in relation.key_fields and peek(self, key) is not None:
+                    key_fields_changed(self, related.spec_of(cls, key))
+
+        def __getattr__(self, name):
+            cls = type(self)
+            if name == "pk":
+                key = cls.table.primary_key
+                found = tuple(getattr(self, item) for item in key)
+                return found[0] if len(key) == 1 else found
+            if name in cls.__pydantic_fields__:
+                if origin_of(self) is None:
+                    raise FieldNotLoaded(f"{cls.__name__}.{name} is not set before the first save; call save() first")
+                raise FieldNotLoaded(f"{cls.__name__}.{name} was not loaded; load it with refresh(fields=[{name!r}])")
+            if not name.startswith("_"):
+                found = peek(self, name, _MISSING)
+                if found is not _MISSING:
+                    return found
+            return super().__getattr__(name)
+
+    if TYPE_CHECKING:
+
+        @property
+        def pk(self) -> Any:
+            """The primary key, whatever it is called; a tuple where it has several fields."""
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other):
+            return NotImplemented
+        key = key_values(self, type(self).table.primary_key)
+        return key is not None and key == key_values(other, type(self).table.primary_key)
+
+    def __hash__(self) -> int:
+        key = key_values(self, type(self).table.primary_key)
+        return object.__hash__(self) if key is None else hash((type(self), key))
+
+    def save(
+        self, *, force_insert: bool = False, update_fields: Sequence[str] | None = None, using: str | None = None
+    ) -> None:
+        """Writes a new row, or what changed of an existing one; nothing is sent when nothing changed.
+
+        Args:
+            force_insert: Writes a new row even where the instance came from the database.
+            update_fields: Writes these fields only, changed or not.
+            using: The alias of the database; the one it came from when not given.
+
+        Raises:
+            NotUpdated: The row is gone.
+            InvalidValue: A column without a value that must have one.
+        """
+        return databases[using or related.alias_of(self)].run(
+            saving.save, self, using or related.alias_of(self), force_insert, update_fields
+        )
+
+    async def asave(
+        self, *, force_insert: bool = False, update_fields: Sequence[str] | None = None, using: str | None = None
+    ) -> None:
+        """The awaiting twin of `save`."""
+        return await databases[using or related.alias_of(self)].arun(
+            saving.save, self, using or related.alias_of(self), force_insert, update_fields
+        )
+
+    def delete(self, *, using: str | None = None) -> int:
+        """Deletes the row; gives 1, or 0 where it was gone already."""
+        return databases[using or related.alias_of(self)].run(saving.delete, self)
+
+    async def adelete(self, *, using: str | None = None) -> int:
+        """The awaiting twin of `delete`."""
+        return await databases[using or related.alias_of(self)].arun(saving.delete, self)
+
+    def refresh(self, *, fields: Sequence[str] | None = None, using: str | None = None) -> None:
+        """Reads the row again, whole or some fields of it, and drops loaded relations.
+
+        Raises:
+            DoesNotExist: The row is gone.
+        """
+        return databases[using or related.alias_of(self)].run(
+            saving.refresh, self, using or related.alias_of(self), fields
+        )
+
+    async def arefresh(self, *, fields: Sequence[str] | None = None, using: str | None = None) -> None:
+        """The awaiting twin of `refresh`."""
+        return await databases[using or related.alias_of(self)].arun(
+            saving.refresh, self, using or related.alias_of(self), fields
+        )
+
+    def load(self, *relations: str) -> None:
+        """Loads relations of this instance that are not loaded yet: `book.load("author")`."""
+        return databases[related.alias_of(self)].run(
+            related.prefetch, [self], related.paths_of(type(self), relations), related.alias_of(self)
+        )
+
+    async def aload(self, *relations: str) -> None:
+        """The awaiting twin of `load`."""
+        return await databases[related.alias_of(self)].arun(
+            related.prefetch, [self], related.paths_of(type(self), relations), related.alias_of(self)
+        )
+
+
+def _give_keys(cls: Any, linked: dict[str, Any], data: dict[str, Any]) -> None:
+    """Turns given objects into the keys pydantic validates.
+
+    Raises:
+        ValidationError: An object of another model.
+    """
+    for name, value in linked.items():
+        spec = related.spec_of(cls, name)
+        target: Any = spec.target.python_model
+        if value is not None and not isinstance(value, target):
+            raise refused(cls.__name__, name, f"needs a {target.__name__}; for a key give {spec.local[0]}", value)
+        if value is None and not spec.nullable:
+            raise refused(cls.__name__, name, f"needs a {target.__name__} and can never be None", value)
+        key = None if value is None else key_values(value, spec.remote)
+        for place, field in enumerate(spec.local):
+            data[field] = (UNSET if value is not None else None) if key is None else key[place]
 
 
 class Model(ModelBase):
@@ -34,7 +215,7 @@ class Model(ModelBase):
 
     id: Mapped[int] = PrimaryKey(init=False)
 
-    class Meta:
+    class Meta:  # noqa: D106
         abstract = True
 
 
@@ -43,11 +224,8 @@ class UUIDModel(ModelBase):
 
     id: Mapped[UUID] = PrimaryKey(default_factory=uuid7)
 
-    class Meta:
+    class Meta:  # noqa: D106
         abstract = True
 
 
-def fields_of(instance: Any) -> dict[str, Any]:
-    """The values of an instance."""
-    values: dict[str, Any] = instance.__dict__
-    return values
+__all__ = ["Model", "ModelBase", "UUIDModel", "forget"]

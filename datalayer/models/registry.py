@@ -18,8 +18,10 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models import building
 from datalayer.models._pydantic import is_complete, own_fields
+from datalayer.models.fields import guard_datetimes
 from datalayer.models.relations import Forward, Reverse
-from datalayer.models.types import column_type, unwrapped
+from datalayer.models.types import column_type
+from datalayer.models.unwrap import unwrapped
 
 _lock = threading.RLock()
 _models: dict[tuple[str, str], Any] = {}
@@ -133,6 +135,8 @@ def find_target(relation: Forward, model: Any) -> Any:
     Raises:
         ModelError: No model of that name, or several.
     """
+    if relation.spec is not None:
+        return relation.spec.target.python_model
     name = relation.target_name
     where = f"{model.__name__}.{relation.name}"
     if not isinstance(name, str):
@@ -158,7 +162,8 @@ def find_target(relation: Forward, model: Any) -> Any:
     if not found:
         names = {m.__name__ for m in _models.values()}
         raise ModelError(
-            f"{where} refers to {name!r}, and no model is called so; the models are {choices_text(names)}{nearest(last, names)}"
+            f"{where} refers to {name!r}, and no model is called so; "
+            f"the models are {choices_text(names)}{nearest(last, names)}"
         )
     choices = choices_text(f"{m.__module__}.{m.__qualname__}" for m in found)
     raise ModelError(f"{where} refers to {name!r}, which could be any of {choices}; write the module before the name")
@@ -172,7 +177,9 @@ def target_fields(relation: Forward, model: Any) -> tuple[Any, tuple[str, ...]]:
         name = relation.options["to_field"]
         fields = own_fields(target)
         if name not in fields:
-            raise ModelError(f"{where} has to_field={name!r}; {target.__name__} has {choices_text(fields)}{nearest(name, fields)}")
+            raise ModelError(
+                f"{where} has to_field={name!r}; {target.__name__} has {choices_text(fields)}{nearest(name, fields)}"
+            )
         return target, (name,)
     key = primary_key(target)
     if len(key) != len(relation.key_fields):
@@ -233,6 +240,8 @@ def _complete(model: Any) -> None:
         model.model_rebuild(force=True, _types_namespace=namespace)
     except NameError as error:
         raise ModelError(f"{model.__name__} has an annotation that cannot be read: {error}") from error
+    if guard_datetimes(own_fields(model)):
+        model.model_rebuild(force=True, _types_namespace=namespace)
 
 
 def _try_pending() -> None:
@@ -275,10 +284,13 @@ def _link(model: Any) -> None:
         other: TableSpec | None = target.__dict__.get("__datalayer_table__")
         if other is None:
             raise ModelError(
-                f"{model.__name__}.{relation.name} refers to {target.__name__}, which cannot be built: {_failed.get(target)}"
+                f"{model.__name__}.{relation.name} refers to {target.__name__}, "
+                f"which cannot be built: {_failed.get(target)}"
             )
         if relation.options["to_field"] and not _is_unique(other, remote):
-            raise ModelError(f"{model.__name__}.{relation.name} has to_field={remote[0]!r}, which is not unique in {other.model}")
+            raise ModelError(
+                f"{model.__name__}.{relation.name} has to_field={remote[0]!r}, which is not unique in {other.model}"
+            )
         name = _reverse_name(model, relation)
         relation.spec = table.relations[relation.name] = RelationSpec(
             relation.name, relation.kind, table, other, relation.key_fields, remote, relation.nullable, name
@@ -326,11 +338,13 @@ def _add_reverse(
         if not mine and not again:
             owner = f"{known.target.model}.{known.reverse}" if not known.kind.is_forward else f"{other.model}.{name}"
             raise ModelError(
-                f"{where} is called {name!r} on {other.model}, and so is {owner}; give one of them another related_name, "
-                'or related_name="+" for none'
+                f"{where} is called {name!r} on {other.model}, and so is {owner}; "
+                'give one of them another related_name, or related_name="+" for none'
             )
     elif name in other.fields or hasattr(type(target), name) or any(name in c.__dict__ for c in target.__mro__):
-        raise ModelError(f"{where} is called {name!r} on {other.model}, which has that name already; choose another related_name")
+        raise ModelError(
+            f"{where} is called {name!r} on {other.model}, which has that name already; choose another related_name"
+        )
     kind = (
         RelationKind.REVERSE_ONE_TO_ONE
         if relation.kind is RelationKind.ONE_TO_ONE
@@ -340,4 +354,5 @@ def _add_reverse(
         name, kind, other, model.__dict__["__datalayer_table__"], remote, relation.key_fields, True, relation.name
     )
     other.relations[name] = spec
-    type.__setattr__(target, name, Reverse(name, spec))
+    back: Any = Reverse
+    type.__setattr__(target, name, back(name, spec))

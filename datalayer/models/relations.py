@@ -20,11 +20,19 @@ from datalayer.errors import ModelError, choices_text, nearest
 
 if TYPE_CHECKING:
     from datalayer.models.column import Related
-    from datalayer.models.queryset import QuerySet
+    from datalayer.models.manager import Manager
 
 M = TypeVar("M")
 R = TypeVar("R")
 Self_ = TypeVar("Self_", bound="Forward")
+
+
+class Access:
+    """How relations are read and written; `related.py` puts itself here, because it needs querysets."""
+
+    read: Callable[[Any, Any, Any], Any]
+    write: Callable[[Any, Any, Any], None]
+
 
 CASCADE = "CASCADE"
 RESTRICT = "RESTRICT"
@@ -54,7 +62,9 @@ class RelationAnnotation:
         """Typing accepts only what can be called inside `ClassVar[...]`."""
 
 
-_TEXT = re.compile(r"^(?:typing\.|t\.)?(?:ClassVar\[\s*)?(?:\w+\.)*(ForeignKey|OneToOne|ManyToMany|Reverse)\[(.*?)\]\s*\]?$", re.S)
+_TEXT = re.compile(
+    r"^(?:typing\.|t\.)?(?:ClassVar\[\s*)?(?:\w+\.)*(ForeignKey|OneToOne|ManyToMany|Reverse)\[(.*?)\]\s*\]?$", re.S
+)
 
 
 def relation_annotation(annotation: Any) -> RelationAnnotation | None:
@@ -111,7 +121,9 @@ class Forward:
                 f"on_delete is {on_delete!r}; the choices are {choices_text(ON_DELETE)}{nearest(on_delete, ON_DELETE)}"
             )
         if default is not UNSET and default is not None:
-            raise ModelError("the default of a relation can only be None; set the key's default in the database instead")
+            raise ModelError(
+                "the default of a relation can only be None; set the key's default in the database instead"
+            )
         self.options: dict[str, Any] = {
             "on_delete": on_delete,
             "related_name": related_name,
@@ -207,7 +219,7 @@ if TYPE_CHECKING:
         @overload
         def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
         @overload
-        def __get__(self, instance: object, owner: Any) -> QuerySet[R]: ...
+        def __get__(self, instance: object, owner: Any) -> Manager[R]: ...  # type: ignore[type-var]
         def __get__(self, instance: object, owner: Any) -> Any: ...
 
     class ReverseOne(Generic[R]):
@@ -227,10 +239,10 @@ else:
             return RelationAnnotation(cls.__name__, item)
 
         def __get__(self, instance, owner):
-            return READ(self, instance, owner)
+            return Access.read(self, instance, owner)
 
         def __set__(self, instance, value):
-            WRITE(self, instance, value)
+            Access.write(self, instance, value)
 
     class OneToOne(ForeignKey):
         """A foreign key that no two rows share; the way back is one object instead of many."""
@@ -248,7 +260,7 @@ else:
             return RelationAnnotation("Reverse", item)
 
         def __get__(self, instance, owner):
-            return READ(self, instance, owner)
+            return Access.read(self, instance, owner)
 
         def __set__(self, instance, value):
             raise AttributeError(
@@ -260,8 +272,3 @@ else:
 
         def __class_getitem__(cls, item):
             return RelationAnnotation("Reverse", item)
-
-
-READ: Callable[[Any, Any, Any], Any]
-WRITE: Callable[[Any, Any, Any], None]
-"""How relations are read and written; `related.py` puts itself here, because it needs querysets."""

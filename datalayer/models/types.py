@@ -10,7 +10,7 @@ import ipaddress
 import types
 import typing
 import uuid
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import pydantic
 from pydantic import TypeAdapter
@@ -19,6 +19,7 @@ from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import ModelError
 from datalayer.models._pydantic import limits
 from datalayer.models.fields import ColumnKind
+from datalayer.models.unwrap import unwrapped
 
 _PLAIN: dict[object, tuple[Kind, type]] = {
     int: (Kind.INTEGER, int),
@@ -65,40 +66,6 @@ class JsonCodec:
     def load(self, text: str | bytes) -> object:
         """A value from JSON text."""
         return self.adapter.validate_json(text)
-
-
-def unwrapped(annotation: Any) -> tuple[Any, bool, tuple[object, ...]]:
-    """The core of an annotation.
-
-    Args:
-        annotation: Anything a field may be annotated with.
-
-    Returns:
-        The annotation without `Annotated`, `None`, aliases and new types; whether None was in it; the metadata found.
-    """
-    metadata: list[object] = []
-    nullable = False
-    while True:
-        origin = get_origin(annotation)
-        if origin is Annotated:
-            if annotation in _PLAIN:
-                break
-            metadata.extend(annotation.__metadata__)
-            annotation = annotation.__origin__
-        elif origin is typing.Union or origin is types.UnionType:
-            rest = [item for item in get_args(annotation) if item is not type(None)]
-            nullable = nullable or len(rest) < len(get_args(annotation))
-            if len(rest) != 1:
-                annotation = functools.reduce(lambda left, right: left | right, rest)
-                break
-            annotation = rest[0]
-        elif hasattr(annotation, "__supertype__"):
-            annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":
-            annotation = annotation.__value__
-        else:
-            break
-    return annotation, nullable, tuple(metadata)
 
 
 def column_type(annotation: Any, metadata: tuple[object, ...], where: str) -> tuple[ColumnType, bool]:
@@ -170,13 +137,15 @@ def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
         )
     name = getattr(core, "__name__", repr(core))
     raise ModelError(
-        f"{where} is annotated {name}, which no column can hold; use int, float, bool, str, bytes, Decimal, date, time, "
-        "datetime, timedelta, UUID, an Enum, a Literal, an IP address, dict, list or a pydantic model"
+        f"{where} is annotated {name}, which no column can hold; use int, float, bool, str, bytes, Decimal, date, "
+        "time, datetime, timedelta, UUID, an Enum, a Literal, an IP address, dict, list or a pydantic model"
     )
 
 
 def _choices(python: type, values: tuple[Any, ...], where: str) -> ColumnType:
     if not values or not (all(type(v) is int for v in values) or all(isinstance(v, str) for v in values)):
-        raise ModelError(f"{where} has choices that are neither all text nor all integers; give them values of one type")
+        raise ModelError(
+            f"{where} has choices that are neither all text nor all integers; give them values of one type"
+        )
     length = max(len(v) for v in values) if isinstance(values[0], str) else None
     return ColumnType(Kind.ENUM, python=python, length=length, choices=tuple(values))

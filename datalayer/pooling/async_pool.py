@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import replace
 from random import Random
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from datalayer.errors import ConnectionBroken, WrongEventLoop
 from datalayer.pooling.config import PoolConfig
@@ -20,6 +20,7 @@ from datalayer.pooling.flows import (
     Configure,
     Connect,
     Flow,
+    LeasePool,
     Listener,
     Machine,
     Ping,
@@ -35,12 +36,63 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
+class Rest(Generic[T]):
+    """What is left of a coroutine whose first step was made by hand and gave `waits_for`; await it for the result."""
+
+    __slots__ = ("_coroutine", "_waits_for")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        step = self._waits_for
+        while True:
+            try:
+                try:
+                    sent = yield step
+                except BaseException as error:
+                    step = self._coroutine.throw(error)
+                else:
+                    step = self._coroutine.send(sent)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+
+
+async def in_time(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Awaits with a time limit that costs nothing when there is nothing to wait for, which is the usual case."""
+    try:
+        step = coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    async with asyncio.timeout(seconds):
+        return await Rest(coroutine, step)
+
+
+class AsyncReleasingPool(LeasePool[C], Protocol[C]):
+    """What an awaiting lease needs of the pool it came from."""
+
+    async def release_entry(self, entry: Entry[C]) -> None:
+        """Ends a lease: cleans the connection, and keeps or closes it."""
+        ...
+
+
+class LendingPool(Protocol[C]):
+    """What an `Acquiring` needs of its pool."""
+
+    async def acquire_lease(self, timeout: Timeout) -> AsyncLease[C]:
+        """Lends a connection."""
+        ...
+
+
 class AsyncLease(BaseLease[C]):
     """The right to use one connection; `async with lease as conn` gives it back at the end."""
 
     __slots__ = ()
 
-    pool: AsyncPool[C]
+    pool: AsyncReleasingPool[C]
 
     async def release(self) -> None:
         """Gives the connection back: it is cleaned and kept, or thrown away when it cannot be cleaned.
@@ -68,16 +120,16 @@ class Acquiring(Generic[C]):
 
     __slots__ = ("_lease", "_pool", "_timeout")
 
-    def __init__(self, pool: AsyncPool[C], timeout: Timeout) -> None:
+    def __init__(self, pool: LendingPool[C], timeout: Timeout) -> None:
         self._pool = pool
         self._timeout = timeout
         self._lease: AsyncLease[C] | None = None
 
     def __await__(self) -> Generator[Any, Any, AsyncLease[C]]:
-        return self._pool._acquire(self._timeout).__await__()
+        return self._pool.acquire_lease(self._timeout).__await__()
 
     async def __aenter__(self) -> C:
-        self._lease = lease = await self._pool._acquire(self._timeout)
+        self._lease = lease = await self._pool.acquire_lease(self._timeout)
         return lease.conn
 
     async def __aexit__(
@@ -286,11 +338,12 @@ class AsyncPool(Machine[C]):
                 self._core._refuse_unless_open()
             return None
         try:
-            return await self._acquire(0)
+            return await self.acquire_lease(0)
         except TimeoutError:
             return None
 
-    async def _acquire(self, timeout: Timeout) -> AsyncLease[C]:
+    async def acquire_lease(self, timeout: Timeout) -> AsyncLease[C]:
+        """What awaiting `acquire` does."""
         now = self._clock()
         owner = asyncio.current_task()
         core = self._core
@@ -314,9 +367,9 @@ class AsyncPool(Machine[C]):
             if connector.is_broken(conn):
                 drop = "broken"
             else:
-                async with asyncio.timeout(self.config.reset_timeout):
-                    await connector.reset(conn)
-                    if self._reset is not None:
+                await in_time(connector.reset(conn), self.config.reset_timeout)
+                if self._reset is not None:
+                    async with asyncio.timeout(self.config.reset_timeout):
                         await self._reset(conn)
         except Exception as error:
             drop = "reset_failed"
@@ -472,8 +525,7 @@ class AsyncPool(Machine[C]):
                 assert isinstance(waiter, _TaskWaiter)
                 await waiter.wait(timeout)
             case Ping(conn=conn, timeout=seconds):
-                async with asyncio.timeout(seconds):
-                    await self._ping(conn)
+                await in_time(self._ping(conn), seconds)
             case Connect():
                 async with asyncio.timeout(self.config.connect_timeout):
                     return await self._connector.connect()

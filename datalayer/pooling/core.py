@@ -55,7 +55,7 @@ class Entry(Generic[C]):
     """A connection of the pool, and what the pool knows about it."""
 
     __slots__ = (
-        "born", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "since", "state", "uses",
+        "born", "checked", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "since", "state", "uses",
     )  # fmt: skip
 
     def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:
@@ -459,16 +459,16 @@ class Core(Generic[C]):
             self.opened_count += 1
             self.closed["configure_failed"] += 1
         self._note_error(error, now)
-        self._failures += 1
         if self._failing_since is None:
             self._failing_since = now
         config = self.config
-        pause = min(config.backoff_initial * 2.0 ** min(self._failures - 1, 60), config.backoff_max)
-        pause *= 1.0 - config.backoff_jitter * self.rng.random()
-        self._retry_at = now + pause
+        if now >= self._retry_at:  # attempts that were begun together count as one
+            self._failures += 1
+            pause = min(config.backoff_initial * 2.0 ** min(self._failures - 1, 60), config.backoff_max)
+            self._retry_at = now + pause * (1.0 - config.backoff_jitter * self.rng.random())
         self._cap = 1
         if self.listening:
-            self.actions.append(Tell(ConnectFailed(error, self._failures, pause)))
+            self.actions.append(Tell(ConnectFailed(error, self._failures, self._retry_at - now)))
         after = config.unavailable_after
         if after is not None and not self.outage and now - self._failing_since >= after:
             self.outage = True

@@ -353,9 +353,7 @@ class Machine(Generic[C]):
     def orphan_entry(self, entry: Entry[C]) -> None:
         """Ends a lease that was garbage collected, perhaps while this very thread holds the lock: only noted here."""
         self._orphans.append(entry)
-        warnings.warn(
-            f"a lease of connection {entry.id} was dropped without being given back: use `with`", ResourceWarning, 2
-        )
+        warn_of_orphan(entry)
         self._poke()
 
     # -- flows ----------------------------------------------------------------------------------
@@ -425,7 +423,7 @@ class Machine(Generic[C]):
                 core.abandon(waiter, clock(), "timed_out")
         self._collect()
         if error is not None:
-            raise _again(error)
+            raise again(error)
         raise self._timed_out(reason, clock() - began)
 
     def _open_one(self) -> Flow[C, None]:
@@ -476,7 +474,7 @@ class Machine(Generic[C]):
             return True
         error = core.last_error
         if error is not None and (core.last_error_at or began) >= began and self._is_fatal(error):
-            raise _again(error)
+            raise again(error)
         return False
 
     def _collect(self) -> None:
@@ -553,7 +551,14 @@ class Machine(Generic[C]):
         raise NotImplementedError
 
 
-def _again(error: BaseException) -> BaseException:
+def warn_of_orphan(entry: Entry[Any]) -> None:
+    """Warns that a lease was garbage collected."""
+    warnings.warn(
+        f"a lease of connection {entry.id} was dropped without being given back: use `with`", ResourceWarning, 3
+    )
+
+
+def again(error: BaseException) -> BaseException:
     """The same error for each of several callers: a copy where that is possible, so that tracebacks do not pile up."""
     try:
         copied = type(error)(*error.args)

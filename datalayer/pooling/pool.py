@@ -11,7 +11,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from random import Random
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from datalayer.errors import ConnectionBroken
 from datalayer.pooling.config import PoolConfig
@@ -23,6 +23,7 @@ from datalayer.pooling.flows import (
     Configure,
     Connect,
     Flow,
+    LeasePool,
     Listener,
     Machine,
     Ping,
@@ -38,12 +39,20 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
+class ReleasingPool(LeasePool[C], Protocol[C]):
+    """What a blocking lease needs of the pool it came from."""
+
+    def release_entry(self, entry: Entry[C]) -> None:
+        """Ends a lease: cleans the connection, and keeps or closes it."""
+        ...
+
+
 class Lease(BaseLease[C]):
     """The right to use one connection; `with lease as conn` gives it back at the end."""
 
     __slots__ = ()
 
-    pool: Pool[C]
+    pool: ReleasingPool[C]
 
     def release(self) -> None:
         """Gives the connection back: it is cleaned and kept, or thrown away when it cannot be cleaned.
@@ -64,7 +73,7 @@ class Lease(BaseLease[C]):
             self.pool.release_entry(entry)
 
 
-class _ThreadWaiter(Generic[C]):
+class ThreadWaiter(Generic[C]):
     """A one-shot: born locked, woken by letting go."""
 
     __slots__ = ("_lock", "_woken", "entry", "error", "owner", "since")
@@ -79,12 +88,14 @@ class _ThreadWaiter(Generic[C]):
         self._lock.acquire()
 
     def wake(self) -> None:
+        """Lets the waiting thread go on; only the first call counts."""
         if not self._woken:
             self._woken = True
             self._lock.release()
 
     def wait(self, timeout: float | None) -> None:
-        self._lock.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+        """Blocks until woken, or for so many seconds."""
+        self._lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
 
 
 class Pool(Machine[C]):
@@ -164,7 +175,7 @@ class Pool(Machine[C]):
             self.acquire(limit).release()
             return
         while True:
-            watcher: _ThreadWaiter[C] = _ThreadWaiter(None)
+            watcher: ThreadWaiter[C] = ThreadWaiter(None)
             with self._mutex:
                 if self._is_ready(began):
                     return
@@ -193,7 +204,7 @@ class Pool(Machine[C]):
             self._core.stop(self._clock())
         self._collect()
         while True:
-            watcher: _ThreadWaiter[C] = _ThreadWaiter(None)
+            watcher: ThreadWaiter[C] = ThreadWaiter(None)
             with self._mutex:
                 if self._core.is_empty():
                     break
@@ -369,7 +380,7 @@ class Pool(Machine[C]):
     def _do(self, request: Request[C]) -> C | None:
         match request:
             case Wait(waiter=waiter, timeout=timeout):
-                assert isinstance(waiter, _ThreadWaiter)
+                assert isinstance(waiter, ThreadWaiter)
                 waiter.wait(timeout)
             case Ping(conn=conn):
                 self._ping(conn)
@@ -440,17 +451,10 @@ class Pool(Machine[C]):
         return len(conns)
 
     def _new_waiter(self, owner: object) -> Waiter[C]:
-        return _ThreadWaiter(owner)
+        return ThreadWaiter(owner)
 
     def _describe(self, owner: object) -> tuple[str, str]:
-        for thread in threading.enumerate():
-            if thread.ident == owner:
-                frame = sys._current_frames().get(thread.ident or 0)
-                while frame is not None and frame.f_globals.get("__name__", "").startswith(("datalayer.", "threading")):
-                    frame = frame.f_back
-                where = f", now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
-                return f"thread {thread.name!r}", where
-        return "a thread that has ended", ""
+        return describe_thread(owner)
 
     # -- the housekeeper ------------------------------------------------------------------------
 
@@ -519,6 +523,18 @@ def _keep_house(ref: weakref.ref[Pool[Any]], bell: SimpleQueue[None]) -> None:
             bell.get(timeout=min(wait, threading.TIMEOUT_MAX))
         except Empty:
             continue
+
+
+def describe_thread(owner: object) -> tuple[str, str]:
+    """The name of a thread, and where it is at this moment."""
+    for thread in threading.enumerate():
+        if thread.ident == owner:
+            frame = sys._current_frames().get(thread.ident or 0)
+            while frame is not None and frame.f_globals.get("__name__", "").startswith(("datalayer.", "threading")):
+                frame = frame.f_back
+            where = f", now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+            return f"thread {thread.name!r}", where
+    return "a thread that has ended", ""
 
 
 def _text(error: BaseException) -> str:

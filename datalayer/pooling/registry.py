@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import importlib
 import os
 import sqlite3
 import threading
@@ -49,20 +50,21 @@ class AsyncLinkPool(Protocol):
 class _Moded:
     """A pool without readers of its own: every mode gets the same kind of connection."""
 
-    def __init__(self, pool: Pool[Link]) -> None:
+    def __init__(self, pool: Any) -> None:
         self._pool = pool
         self.open = pool.open
         self.close = pool.close
         self.stats = pool.stats
 
     def acquire(self, mode: Mode = "write") -> Lease[Link]:
-        return self._pool.acquire()
+        lease: Lease[Link] = self._pool.acquire()
+        return lease
 
 
 class _AsyncModed:
     """The twin of `_Moded`."""
 
-    def __init__(self, pool: AsyncPool[AsyncLink]) -> None:
+    def __init__(self, pool: Any) -> None:
         self._pool = pool
         self.open = pool.open
         self.close = pool.close
@@ -70,7 +72,8 @@ class _AsyncModed:
         self.abandon = pool.abandon
 
     def acquire(self, mode: Mode = "write") -> Acquiring[AsyncLink]:
-        return self._pool.acquire()
+        lease: Acquiring[AsyncLink] = self._pool.acquire()
+        return lease
 
 
 Loops: TypeAlias = dict[asyncio.AbstractEventLoop, AsyncLinkPool]
@@ -213,34 +216,40 @@ class DatabasePool:
     def _new_pool(self) -> LinkPool:
         if self.backend == "sqlite":
             return SQLitePool(self._file(), alias=self.alias, config=self._config(), readers=self.settings.pool.readers)
-        connect, _ = _postgresql()
         text, options = self._target()
-        return _Moded(Pool(LinkConnector(lambda: connect(text, **options)), self._config(), name=self.alias))
+        if self.settings.pool.implementation == "generic":
+            connect = _driver("datalayer._links.postgresql").connect_postgresql
+            options["connect_timeout"] = self.settings.pool.connect_timeout
+            return _Moded(Pool(LinkConnector(lambda: connect(text, **options)), self._config(), name=self.alias))
+        return _Moded(_driver("datalayer.pooling.psycopg").PsycopgPool(text, config=self._config(), **options))
 
     def _new_async_pool(self) -> AsyncLinkPool:
         if self.backend == "sqlite":
             return AsyncSQLitePool(
                 self._file(), alias=self.alias, config=self._config(), readers=self.settings.pool.readers
             )
-        _, connect = _postgresql()
         text, options = self._target()
+        if self.settings.pool.implementation == "generic":
+            connect = _driver("datalayer._links.postgresql").aconnect_postgresql
+            options["connect_timeout"] = self.settings.pool.connect_timeout
+            connector = AsyncLinkConnector(lambda: connect(text, **options))
+            return _AsyncModed(AsyncPool(connector, self._config(), name=self.alias))
         return _AsyncModed(
-            AsyncPool(AsyncLinkConnector(lambda: connect(text, **options)), self._config(), name=self.alias)
+            _driver("datalayer.pooling.psycopg").AsyncPsycopgPool(text, config=self._config(), **options)
         )
 
     def _target(self) -> tuple[str, dict[str, Any]]:
         chosen = self.settings
         return chosen.url.render(), {
             "alias": self.alias,
-            "connect_timeout": chosen.pool.connect_timeout,
             "transaction_pooling": chosen.transaction_pooling,
         }
 
     def _config(self) -> PoolConfig:
         chosen = self.settings.pool
         options = {one.name: getattr(chosen, one.name) for one in fields(PoolConfig)}
-        if self.backend == "sqlite" and "test_bypass" not in chosen.model_fields_set:
-            options["test_bypass"] = PING_BYPASS
+        if "test_bypass" not in chosen.model_fields_set:
+            options["test_bypass"] = PING_BYPASS if self.backend == "sqlite" else 0.5
         return PoolConfig(**options)
 
     def _file(self) -> str:
@@ -351,15 +360,14 @@ class PoolRegistry:
             return [*self._pools.values(), *self._overrides.values(), *self._others]
 
 
-def _postgresql() -> tuple[Any, Any]:
-    """The two ways to connect, imported late: psycopg is an extra."""
+def _driver(module: str) -> Any:
+    """A module that needs psycopg, imported late: psycopg is an extra."""
     try:
-        from datalayer._links import postgresql  # noqa: PLC0415
+        return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtra(
-            "PostgreSQL needs psycopg, which is not installed: pip install 'datalayer[postgres]'"
+            "PostgreSQL needs psycopg and psycopg-pool, which are not installed: pip install 'datalayer[postgres]'"
         ) from error
-    return postgresql.connect_postgresql, postgresql.aconnect_postgresql
 
 
 pools = PoolRegistry()

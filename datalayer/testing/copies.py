@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def suffix(config: pytest.Config) -> str:
 
 
 @contextmanager
-def templates(folder: Path, suffix: str) -> Iterator[dict[str, DatabaseUrl]]:
+def templates(folder: Path, suffix: str) -> Generator[dict[str, DatabaseUrl], None, None]:
     """Makes and migrates a database for each alias; nobody is connected to it afterwards.
 
     Args:
@@ -52,7 +52,7 @@ def templates(folder: Path, suffix: str) -> Iterator[dict[str, DatabaseUrl]]:
 
 
 @contextmanager
-def copied(templates: Mapping[str, DatabaseUrl], folder: Path) -> Iterator[dict[str, DatabaseUrl]]:
+def copied(templates: Mapping[str, DatabaseUrl], folder: Path) -> Generator[dict[str, DatabaseUrl], None, None]:
     """Copies each database, and removes the copies afterwards."""
     number = next(_numbers)
     with ExitStack() as stack:
@@ -72,7 +72,7 @@ def copied(templates: Mapping[str, DatabaseUrl], folder: Path) -> Iterator[dict[
 
 
 @contextmanager
-def in_use(urls: Mapping[str, DatabaseUrl]) -> Iterator[None]:
+def in_use(urls: Mapping[str, DatabaseUrl]) -> Generator[None, None, None]:
     """The pools of each alias lead to these databases."""
     with ExitStack() as stack:
         for alias, url in urls.items():
@@ -81,7 +81,7 @@ def in_use(urls: Mapping[str, DatabaseUrl]) -> Iterator[None]:
 
 
 @contextmanager
-def undone(aliases: Mapping[str, object]) -> Iterator[None]:
+def undone(aliases: Mapping[str, object]) -> Generator[None, None, None]:
     """Runs the block in a transaction of each database and undoes all of them."""
     with ExitStack() as stack:
         for alias in aliases:
@@ -90,7 +90,7 @@ def undone(aliases: Mapping[str, object]) -> Iterator[None]:
 
 
 @contextmanager
-def _rolled_back(alias: str) -> Iterator[None]:
+def _rolled_back(alias: str) -> Generator[None, None, None]:
     block = Atomic(alias, _is_test=True)
     block.__enter__()
     undo = _Undo()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import overload
 
@@ -46,7 +46,7 @@ class Statements(Sequence[Statement]):
 
 
 @contextmanager
-def capture_queries(using: str | None = None) -> Iterator[Statements]:
+def capture_queries(using: str | None = None) -> Generator[Statements, None, None]:
     """Gives the statements sent inside the block, by every thread and task of the process, in either world.
 
     Args:
@@ -66,7 +66,7 @@ def capture_queries(using: str | None = None) -> Iterator[Statements]:
 
 
 @contextmanager
-def assert_num_queries(number: int, using: str | None = None) -> Iterator[Statements]:
+def assert_num_queries(number: int, using: str | None = None) -> Generator[Statements, None, None]:
     """Fails when the block does not send exactly so many statements, and lists what it sent.
 
     Those that only begin or end a transaction or savepoint do not count.

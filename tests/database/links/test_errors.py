@@ -90,6 +90,9 @@ def test_foreign_key_of_a_row_in_use(tables: Any) -> None:
     error = refused(tables, "DELETE FROM author")
     assert type(error) is errors.ForeignKeyViolation
     assert "still refer" in str(error)
+    if not tables.is_sqlite:
+        assert str(error).startswith("table 'author': rows of 'book' still refer")
+        assert error.table == "book"
 
 
 def test_undefined_table(link: Any) -> None:
@@ -185,3 +188,32 @@ def test_error_keeps_model_and_table_of_the_command(link: Any) -> None:
     with pytest.raises(errors.ProgrammingError) as caught:
         link.do("execute", Command("SELEKT 1", table=spec))
     assert (caught.value.model, caught.value.table) == ("Author", "author")
+
+
+def test_constraint_and_columns_are_found_in_the_metadata(link: Any) -> None:
+    from datalayer._plans.plan import Command
+    from datalayer._schema.field import FieldSpec
+    from datalayer._schema.table import CheckSpec, TableSpec, UniqueSpec
+
+    link.execute(
+        "CREATE TABLE author (id integer PRIMARY KEY, mail varchar(20), age integer, "
+        "CONSTRAINT author_mail_age UNIQUE (mail, age), CONSTRAINT author_age CHECK (age > 0))"
+    )
+    spec = TableSpec(
+        "author",
+        model="Author",
+        fields=(
+            FieldSpec("id", "id", "integer"),
+            FieldSpec("email", "mail", "text"),
+            FieldSpec("age", "age", "integer"),
+        ),
+        unique=(UniqueSpec("author_mail_age", ("email", "age")),),
+        checks=(CheckSpec("author_age", "age > 0", ("age",)),),
+    )
+    link.execute("INSERT INTO author VALUES (1, 'a', 1)")
+    with pytest.raises(errors.UniqueViolation) as unique:
+        link.do("execute", Command("INSERT INTO author VALUES (2, 'a', 1)", returns_rows=False, table=spec))
+    assert (unique.value.constraint, unique.value.columns) == ("author_mail_age", ("mail", "age"))
+    with pytest.raises(errors.CheckViolation) as check:
+        link.do("execute", Command("INSERT INTO author VALUES (2, 'b', 0)", returns_rows=False, table=spec))
+    assert (check.value.constraint, check.value.columns) == ("author_age", ("age",))

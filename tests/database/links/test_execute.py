@@ -38,6 +38,12 @@ def test_batch_counts_all_its_rows(link: Any) -> None:
     assert link.rows("SELECT count(*) FROM t") == [(50,)]
 
 
+def test_empty_batch(link: Any) -> None:
+    link.execute("CREATE TABLE t (id integer)")
+    assert link.batch("INSERT INTO t VALUES (?)", []).count == 0
+    assert not link.link.in_transaction
+
+
 def test_failed_batch_leaves_nothing_behind(link: Any) -> None:
     link.execute("CREATE TABLE t (id integer PRIMARY KEY)")
     with pytest.raises(errors.UniqueViolation):

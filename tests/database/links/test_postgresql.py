@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -226,6 +227,9 @@ def test_reset_brings_autocommit_back(link: Any) -> None:
     assert not link.link.in_transaction
 
 
+_SLEEPERS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+
 def test_cancelled_query_leaves_a_link_that_can_be_reset(database_url: str) -> None:
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)'"
 
@@ -246,6 +250,31 @@ def test_cancelled_query_leaves_a_link_that_can_be_reset(database_url: str) -> N
         await observer.close()
 
     asyncio.run(cancel())
+
+
+def test_interrupted_query_leaves_a_link_that_can_be_reset(database_url: str) -> None:
+    link, watcher = connect_postgresql(database_url), connect_postgresql(database_url)
+
+    def interrupt() -> None:
+        while watcher.execute(Command(_SLEEPERS)).rows == [(0,)]:
+            pass
+        signal.pthread_kill(main, signal.SIGINT)
+
+    main = threading.get_ident()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt)
+    try:
+        link.execute(Command("BEGIN", returns_rows=False))
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            link.execute(Command("SELECT pg_sleep(60)"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    thread.join()
+    link.reset()
+    assert link.execute(Command("SELECT 1")).rows == [(1,)]
+    link.close()
+    watcher.close()
 
 
 def test_terminate_without_a_loop(database_url: str) -> None:

@@ -7,6 +7,7 @@ import gc
 import os
 import sqlite3
 import threading
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,46 @@ def test_file_is_in_wal_mode_with_foreign_keys(link: Any) -> None:
 
 
 def test_timeout_is_in_seconds(connect: Any) -> None:
-    assert value(connect(timeout=1.5), "PRAGMA busy_timeout") == 1500
+    link = connect(timeout=1.5)
+    # An awaiting connection waits in short turns, so that it can be cancelled.
+    assert value(link, "PRAGMA busy_timeout") == (100 if link.world.is_async else 1500)
+
+
+def test_lock_is_waited_for(connect: Any) -> None:
+    holder, waiter = connect(), connect(timeout=60)
+    holder.execute("CREATE TABLE t (id integer)")
+    holder.execute("BEGIN IMMEDIATE")
+    holder.execute("INSERT INTO t VALUES (1)")
+    raw = holder.link.raw.raw if holder.world.is_async else holder.link.raw
+    release = threading.Timer(0.3, raw.execute, ["COMMIT"])
+    release.start()
+    waiter.execute("INSERT INTO t VALUES (2)")
+    release.join()
+    assert waiter.rows("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+
+
+def test_lock_is_waited_for_no_longer_than_the_timeout(connect: Any) -> None:
+    holder, waiter = connect(), connect(timeout=0.25)
+    holder.execute("CREATE TABLE t (id integer)")
+    holder.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    with pytest.raises(errors.LockTimeout):
+        waiter.execute("BEGIN IMMEDIATE")
+    assert 0.2 < time.monotonic() - started < 5
+
+
+def test_batch_waits_for_the_lock(connect: Any) -> None:
+    holder, waiter = connect(), connect(timeout=60)
+    holder.execute("CREATE TABLE t (id integer)")
+    holder.execute("BEGIN IMMEDIATE")
+    waiter.execute("BEGIN")
+    raw = holder.link.raw.raw if holder.world.is_async else holder.link.raw
+    release = threading.Timer(0.3, raw.execute, ["COMMIT"])
+    release.start()
+    assert waiter.batch("INSERT INTO t VALUES (?)", [(1,), (2,)]).count == 2
+    waiter.execute("COMMIT")
+    release.join()
+    assert waiter.rows("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
 
 
 def test_reader_may_not_write(connect: Any) -> None:
@@ -271,6 +311,26 @@ def test_timeout_ends_a_query(tmp_path: Path) -> None:
         await link.ping()
 
     run_awaiting(tmp_path / "db.sqlite3", wait)
+
+
+def test_cancelled_while_it_waits_for_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite3"
+    holder = connect_sqlite(path)
+    holder.execute(Command("CREATE TABLE t (id integer)", returns_rows=False))
+    holder.execute(Command("BEGIN IMMEDIATE", returns_rows=False))
+
+    async def cancel() -> None:
+        link = await aconnect_sqlite(path, timeout=3600)
+        task = asyncio.create_task(link.execute(Command("BEGIN IMMEDIATE", returns_rows=False)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not link.in_transaction
+        await link.close()
+
+    asyncio.run(cancel())
+    holder.close()
 
 
 def test_event_loop_runs_on_during_a_query(tmp_path: Path) -> None:

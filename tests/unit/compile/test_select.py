@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sqlite3
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -19,13 +16,7 @@ from datalayer._query.condition import Comparison
 from datalayer._query.expression import Aggregate, AnnotationRef, Ordering, Value
 from datalayer._query.path import comparison, reference
 from datalayer._query.query import Query
-
-_SPEC = importlib.util.spec_from_file_location("shop_tables", Path(__file__).with_name("shop.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-shop = importlib.util.module_from_spec(_SPEC)
-sys.modules["shop_tables"] = shop
-_SPEC.loader.exec_module(shop)
+from tests.unit.compile import shop
 
 SQLITE, POSTGRESQL = compiler_for("sqlite"), compiler_for("postgresql")
 BOOKS, AUTHORS = Query(shop.BOOK), Query(shop.AUTHOR)
@@ -247,6 +238,21 @@ def test_aggregate_over_the_whole(connection: sqlite3.Connection) -> None:
         "mean": Decimal("10.7"),
         "n": 4,
     }
+
+
+def test_an_annotation_is_no_field_of_the_instance() -> None:
+    prepared = SQLITE.select(BOOKS.replaced(annotations=(("name", reference(shop.BOOK, "author__name")),)))
+    assert prepared.columns[-1].name == "name"
+    assert prepared.columns[-1].field is None
+
+
+def test_aggregate_over_a_slice(connection: sqlite3.Connection) -> None:
+    cheapest = BOOKS.replaced(limit=2, order=(Ordering(reference(shop.BOOK, "price")),))
+    aggregates = (
+        ("total", Aggregate("sum", reference(shop.BOOK, "price"), shop.MONEY)),
+        ("ann", Aggregate("count", None, shop.INT, condition=where("author__name", "Ann"))),
+    )
+    assert answer(connection, read.aggregate(SQLITE, cheapest, aggregates)) == {"total": Decimal("12.50"), "ann": 0}
 
 
 def test_nothing_is_sent_for_nothing() -> None:

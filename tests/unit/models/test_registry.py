@@ -68,7 +68,7 @@ def test_a_relation_to_nothing_names_the_nearest_model() -> None:
         pass
 
     class Book(Model):
-        author: ForeignKey["Autor"] = ForeignKey()  # type: ignore[name-defined] # noqa: F821
+        author: ForeignKey[Autor] = ForeignKey()  # type: ignore[name-defined] # noqa: F821
 
     with pytest.raises(ModelError, match="did you mean 'Author'"):
         registry.tables()

@@ -1,0 +1,108 @@
+"""Values that meet a column: turned into the column's type, or refused before anything is sent."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import TypeAdapter, ValidationError
+
+from datalayer._query.lookup import TEXT_LOOKUPS
+from datalayer._schema.field import ColumnType, Kind
+from datalayer.errors import InvalidValue
+from datalayer.models._pydantic import own_fields
+from datalayer.models.fields import NAIVE
+from datalayer.models.types import JsonCodec
+
+_EXACT = frozenset(
+    {
+        Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER, Kind.FLOAT, Kind.DECIMAL, Kind.BOOLEAN, Kind.STRING,
+        Kind.TEXT, Kind.BYTES, Kind.DATE, Kind.TIME, Kind.DURATION, Kind.UUID,
+    }
+)  # fmt: skip
+_SIZES = {Kind.SMALL_INTEGER: 2**15, Kind.INTEGER: 2**31, Kind.BIG_INTEGER: 2**63}
+
+
+def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> object:
+    """The value to bind in a comparison.
+
+    Args:
+        type_: The type of the other side; None where it is not known.
+        lookup: How they are compared.
+        name: What the caller wrote, for the message.
+        value: What was given.
+
+    Raises:
+        InvalidValue: It is of no such type.
+    """
+    if lookup in TEXT_LOOKUPS:
+        if not isinstance(value, str):
+            raise InvalidValue(f"{name}: {lookup} needs text, not {value!r}")
+        return value
+    if type_ is None or (type(value) is type_.python and type_.kind in _EXACT):
+        return value
+    if getattr(type(value), "__datalayer_root__", False):
+        value = _key_of(value, name)
+    if type_.kind is Kind.DATETIME and isinstance(value, datetime.datetime) and value.tzinfo is None:
+        raise InvalidValue(f"{name}: {NAIVE}, not {value!r}")
+    try:
+        return _adapter(type_).validate_python(value)
+    except ValidationError as error:
+        raise InvalidValue(f"{name} is {type_.kind.value} and cannot be compared with {value!r}{_why(error)}") from None
+
+
+def _why(error: ValidationError) -> str:
+    message = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+    return f": {message[:1].lower()}{message[1:]}"
+
+
+def _key_of(value: Any, name: str) -> object:
+    key = type(value).table.primary_key
+    if len(key) != 1:
+        raise InvalidValue(f"{name}: {type(value).__name__} has a key of several columns; compare them one by one")
+    try:
+        return value.__dict__[key[0]]
+    except KeyError:
+        raise InvalidValue(f"{name}: this {type(value).__name__} is not saved yet and has no {key[0]}") from None
+
+
+@functools.cache
+def _adapter(type_: ColumnType) -> TypeAdapter[Any]:
+    annotation: Any = type_.python
+    if type_.kind is Kind.JSON:
+        owner = getattr(type_.to_json, "__self__", None)
+        annotation = owner.annotation if isinstance(owner, JsonCodec) else Any
+    elif type_.kind is Kind.ENUM and type_.python in (str, int):
+        annotation = Literal[type_.choices]
+    elif type_.kind is Kind.INET and type_.python is object:
+        annotation = pydantic.IPvAnyAddress
+    elif type_.kind is Kind.DATETIME:
+        annotation = pydantic.AwareDatetime
+    elif type_.kind is Kind.NAIVE_DATETIME:
+        annotation = pydantic.NaiveDatetime
+    return TypeAdapter(annotation)
+
+
+def assigned(model: Any, name: str, value: object) -> object:
+    """The value to write into a field, validated as on an instance.
+
+    Raises:
+        InvalidValue: The field does not take it.
+    """
+    if getattr(type(value), "__datalayer_root__", False):
+        value = _key_of(value, f"{model.__name__}.{name}")
+    try:
+        return field_adapter(model, name).validate_python(value)
+    except ValidationError as error:
+        raise InvalidValue(f"{model.__name__}.{name} cannot be {value!r}{_why(error)}") from None
+
+
+@functools.cache
+def field_adapter(model: Any, name: str) -> TypeAdapter[Any]:
+    """The adapter of a field with all its constraints."""
+    info = own_fields(model)[name]
+    metadata = tuple(info.metadata)
+    annotation: Any = info.annotation
+    return TypeAdapter(Annotated[(annotation, *metadata)] if metadata else annotation)

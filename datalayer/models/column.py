@@ -1,0 +1,365 @@
+"""Columns as queries see them: `Book.title`, `Book.price * 2`, `Book.author[Author.name]`.
+
+To a type checker every expression knows the model it belongs to and the type of its value; at run time it wraps a node
+of `_query`. Conditions are those nodes themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
+
+from datalayer._query import condition as nodes
+from datalayer._query.expression import Arithmetic, Expression, FieldRef, Function, Ordering, Value
+from datalayer._query.lookup import DATE_PARTS, TIME_PARTS, transformed
+from datalayer._query.path import compare, field_reference, names_of, relation_path
+from datalayer._query.query import Query
+from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.table import TableSpec
+from datalayer.errors import FieldError, QueryError, choices_text, nearest
+from datalayer.models import registry
+from datalayer.models.checks import checked
+
+M = TypeVar("M")
+R = TypeVar("R")
+T = TypeVar("T")
+T1 = TypeVar("T1")
+N = TypeVar("N")
+
+if TYPE_CHECKING:
+
+    class Condition(Generic[M]):
+        """What a row of a model must satisfy; combined with `&`, `|` and `~`."""
+
+        def __and__(self, other: Condition[M]) -> Condition[M]: ...
+        def __or__(self, other: Condition[M]) -> Condition[M]: ...
+        def __invert__(self) -> Condition[M]: ...
+
+    class OrderBy(Generic[M]):
+        """One item of `order_by`."""
+else:
+    Condition = nodes.Condition
+    OrderBy = Ordering
+
+
+class Asked(Protocol):
+    """Anything that holds a query: a queryset, rows as values."""
+
+    query: Query
+
+
+def operand(value: object) -> object:
+    """What a comparison works on: the node inside an expression, the query inside a queryset, or the value itself."""
+    if isinstance(value, Expr):
+        return value.node
+    query = getattr(value, "query", None)
+    return query if isinstance(query, Query) else value
+
+
+class Expr(Generic[M, T]):
+    """A typed SQL value over the rows of a model."""
+
+    __slots__ = ("name", "node", "table")
+
+    def __init__(self, node: Expression, table: TableSpec | None, name: str) -> None:
+        self.node = node
+        self.table = table
+        self.name = name
+
+    def _compared(self, lookup: str, value: object) -> Any:
+        if isinstance(value, Deferred):
+            value = value.resolved(self.table)
+        return compare(self.node, lookup, operand(value), name=self.name, check=checked)
+
+    def __eq__(self, other: T | Expr[M, T] | None) -> Condition[M]:  # type: ignore[override]
+        return cast("Condition[M]", self._compared("exact", other))
+
+    def __ne__(self, other: T | Expr[M, T] | None) -> Condition[M]:  # type: ignore[override]
+        return cast("Condition[M]", self._compared("ne", other))
+
+    @overload
+    def __lt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
+    @overload
+    def __lt__(self, other: T | Expr[M, T]) -> Condition[M]: ...
+    @overload
+    def __lt__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
+    @overload
+    def __lt__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
+    def __lt__(self, other: Any) -> Any:
+        return self._compared("lt", other)
+
+    @overload
+    def __le__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
+    @overload
+    def __le__(self, other: T | Expr[M, T]) -> Condition[M]: ...
+    @overload
+    def __le__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
+    @overload
+    def __le__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
+    def __le__(self, other: Any) -> Any:
+        return self._compared("lte", other)
+
+    @overload
+    def __gt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
+    @overload
+    def __gt__(self, other: T | Expr[M, T]) -> Condition[M]: ...
+    @overload
+    def __gt__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
+    @overload
+    def __gt__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
+    def __gt__(self, other: Any) -> Any:
+        return self._compared("gt", other)
+
+    @overload
+    def __ge__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
+    @overload
+    def __ge__(self, other: T | Expr[M, T]) -> Condition[M]: ...
+    @overload
+    def __ge__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
+    @overload
+    def __ge__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
+    def __ge__(self, other: Any) -> Any:
+        return self._compared("gte", other)
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise QueryError(f"{self.name} has no truth value of its own; compare it, and combine conditions with & | ~")
+
+    def in_(self, values: Collection[T] | Asked) -> Condition[M]:
+        """Whether it is one of some values, or in the one column of a query."""
+        return cast("Condition[M]", self._compared("in", values))
+
+    def between(self, low: T, high: T) -> Condition[M]:
+        """Whether it lies between two values, both included."""
+        return cast("Condition[M]", self._compared("range", (low, high)))
+
+    def is_null(self) -> Condition[M]:
+        """Whether it is NULL."""
+        return cast("Condition[M]", self._compared("isnull", True))
+
+    def is_not_null(self) -> Condition[M]:
+        """Whether it has a value."""
+        return cast("Condition[M]", self._compared("isnull", False))
+
+    def contains(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
+        """Whether text is part of it."""
+        return cast("Condition[M]", self._compared("contains", text))
+
+    def icontains(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
+        """As `contains`, whatever the case."""
+        return cast("Condition[M]", self._compared("icontains", text))
+
+    def startswith(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
+        """Whether it begins with text."""
+        return cast("Condition[M]", self._compared("startswith", text))
+
+    def istartswith(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
+        """As `startswith`, whatever the case."""
+        return cast("Condition[M]", self._compared("istartswith", text))
+
+    def endswith(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
+        """Whether it ends with text."""
+        return cast("Condition[M]", self._compared("endswith", text))
+
+    def iendswith(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
+        """As `endswith`, whatever the case."""
+        return cast("Condition[M]", self._compared("iendswith", text))
+
+    def iexact(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
+        """Whether it is the text, whatever the case."""
+        return cast("Condition[M]", self._compared("iexact", text))
+
+    def regex(self: Expr[M, str] | Expr[M, str | None], pattern: str) -> Condition[M]:
+        """Whether a regular expression is found in it."""
+        return cast("Condition[M]", self._compared("regex", pattern))
+
+    def iregex(self: Expr[M, str] | Expr[M, str | None], pattern: str) -> Condition[M]:
+        """As `regex`, whatever the case."""
+        return cast("Condition[M]", self._compared("iregex", pattern))
+
+    def part(self, name: str) -> Expr[M, int]:
+        """A part of a date or time: `year`, `month`, `day`, `hour`, ...
+
+        Raises:
+            FieldError: There is no such part.
+        """
+        known = DATE_PARTS | TIME_PARTS
+        if name not in known:
+            raise FieldError(
+                f"{self.name} has no part {name!r}; the choices are {choices_text(known)}{nearest(name, known)}"
+            )
+        node = Function(name, (self.node,), transformed(self.node.type, name))
+        return Expr(node, self.table, f"{self.name}.part({name!r})")
+
+    def asc(self, *, nulls: str | None = None) -> OrderBy[M]:
+        """Smallest first; `nulls` is `first` or `last`."""
+        return cast("OrderBy[M]", Ordering(self.node, nulls=nulls))
+
+    def desc(self, *, nulls: str | None = None) -> OrderBy[M]:
+        """Greatest first; `nulls` is `first` or `last`."""
+        return cast("OrderBy[M]", Ordering(self.node, descending=True, nulls=nulls))
+
+    def _computed(self, operator: str, other: object, *, swapped: bool = False) -> Expr[M, T]:
+        if isinstance(other, Deferred):
+            other = other.resolved(self.table)
+        other = operand(other)
+        node = (
+            other
+            if isinstance(other, Expression)
+            else Value(checked(self.node.type, "exact", self.name, other), self.node.type)
+        )
+        left, right = (node, self.node) if swapped else (self.node, node)
+        type_ = self.node.type
+        if operator == "+" and type_ is not None and type_.kind in (Kind.STRING, Kind.TEXT):
+            operator, type_ = "||", ColumnType(Kind.TEXT, python=str)
+        return Expr(Arithmetic(operator, left, right, type_), self.table, f"{self.name} {operator} ...")
+
+    def __add__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+        return self._computed("+", other)
+
+    def __radd__(self, other: Any) -> Expr[M, T]:
+        return self._computed("+", other, swapped=True)
+
+    def __sub__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+        return self._computed("-", other)
+
+    def __rsub__(self, other: Any) -> Expr[M, T]:
+        return self._computed("-", other, swapped=True)
+
+    def __mul__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+        return self._computed("*", other)
+
+    def __rmul__(self, other: Any) -> Expr[M, T]:
+        return self._computed("*", other, swapped=True)
+
+    def __truediv__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+        return self._computed("/", other)
+
+    def __mod__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+        return self._computed("%", other)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class Column(Expr[M, T]):
+    """A column of a model, as its class attribute gives it."""
+
+    __slots__ = ()
+
+
+class Related(Generic[M, R]):
+    """A relation on the class; `Book.author[Author.name]` walks over it."""
+
+    __slots__ = ("path", "table")
+
+    def __init__(self, table: TableSpec, path: tuple[str, ...]) -> None:
+        self.table = table
+        self.path = path
+
+    @property
+    def _name(self) -> str:
+        return f"{self.table.model}.{'.'.join(self.path)}"
+
+    @property
+    def _target(self) -> TableSpec:
+        here = self.table
+        for step in self.path:
+            here = here.relations[step].target
+        return here
+
+    @overload
+    def __getitem__(self, item: Expr[R, T]) -> Expr[M, T]: ...
+    @overload
+    def __getitem__(self: Related[M, N | None], item: Expr[N, T]) -> Expr[M, T | None]: ...
+    @overload
+    def __getitem__(self, item: Related[R, N]) -> Related[M, N]: ...
+    def __getitem__(self, item: Any) -> Any:
+        target = self._target
+        if isinstance(item, Related | Expr) and item.table is not target:
+            raise QueryError(f"{self._name} leads to {target.model}, so {item!r} cannot follow it")
+        if isinstance(item, Related):
+            return Related(self.table, self.path + item.path)
+        if not isinstance(item, Expr) or not isinstance(item.node, FieldRef):
+            raise QueryError(f"{self._name}[...] takes a column of {target.model}, not {item!r}")
+        node = field_reference(self.table, self.path + item.node.path, item.node.field)
+        node.table = self.table
+        return Expr(node, self.table, f"{self._name}[{item.name}]")
+
+    def _compared(self, lookup: str, value: object) -> Any:
+        from datalayer._query.path import comparison  # noqa: PLC0415 - only here
+
+        tail = "" if lookup == "exact" else f"__{lookup}"
+        return comparison(self.table, "__".join(self.path) + tail, operand(value), check=checked)
+
+    def __eq__(self, other: R | None) -> Condition[M]:  # type: ignore[override]
+        return cast("Condition[M]", self._compared("exact", other))
+
+    def __ne__(self, other: R | None) -> Condition[M]:  # type: ignore[override]
+        return cast("Condition[M]", self._compared("ne", other))
+
+    __hash__ = object.__hash__
+
+    def in_(self, values: Collection[R] | Asked) -> Condition[M]:
+        """Whether it leads to one of some objects, or into a query."""
+        return cast("Condition[M]", self._compared("in", values))
+
+    def is_null(self) -> Condition[M]:
+        """Whether there is nothing at its end."""
+        return cast("Condition[M]", self._compared("isnull", True))
+
+    def is_not_null(self) -> Condition[M]:
+        """Whether there is something at its end."""
+        return cast("Condition[M]", self._compared("isnull", False))
+
+    def __repr__(self) -> str:
+        return f"<Related {self._name}>"
+
+
+class Deferred:
+    """Parent of what names columns by text and waits for a table: `F`, aggregates."""
+
+    __slots__ = ()
+
+    def resolved(self, table: TableSpec | None, annotations: dict[str, ColumnType | None] | None = None) -> Expression:
+        """The node it means in a query over that table."""
+        raise NotImplementedError
+
+
+def make_column(model: Any, name: str) -> Column[Any, Any]:
+    """The column of a model; kept, since class attributes are read often."""
+    columns: dict[str, Column[Any, Any]] | None = model.__dict__.get("__datalayer_columns__")
+    if columns is None:
+        columns = {}
+        type.__setattr__(model, "__datalayer_columns__", columns)
+    found = columns.get(name)
+    if found is None:
+        table = registry.table_of(model)
+        field = name
+        if name == "pk":
+            if len(table.primary_key) != 1:
+                raise FieldError(
+                    f"{model.__name__} has a key of several columns: {', '.join(table.primary_key)}; name one of them"
+                )
+            field = table.primary_key[0]
+        spec = table.fields[field]
+        node = FieldRef((), field, spec.type, nullable=spec.nullable)
+        node.table = table
+        found = columns[name] = Column(node, table, f"{model.__name__}.{name}")
+    return found
+
+
+__all__ = [
+    "Column",
+    "Condition",
+    "Deferred",
+    "Expr",
+    "OrderBy",
+    "Related",
+    "make_column",
+    "names_of",
+    "operand",
+    "relation_path",
+]

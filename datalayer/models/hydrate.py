@@ -1,0 +1,147 @@
+"""From rows to instances, by code generated once for each shape of a query.
+
+A value of the database is trusted: nothing is validated, and the slots of pydantic's `BaseModel` are filled directly.
+`__pydantic_fields_set__` starts empty, so that it is the set of changed fields from then on. Only this file and
+`_pydantic.py` know pydantic's insides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from datalayer._compile.prepared import Output, Prepared
+from datalayer._plans.plan import Row
+from datalayer.models._pydantic import private_values, set_dict, set_extra, set_fields_set, set_private
+from datalayer.models.state import Origin, set_cache, set_content, set_origin
+
+Make: TypeAlias = Callable[[list[Row], Any], list[Any]]
+"""Rows and what they have in common -> instances."""
+
+
+def loader(model: Any, alias: str) -> Callable[[Prepared], Callable[[list[Row]], list[Any]]]:
+    """How the plans turn rows of a prepared query into instances of a model.
+
+    Args:
+        model: The class.
+        alias: The database the rows come from.
+    """
+
+    def load(prepared: Prepared) -> Callable[[list[Row]], list[Any]]:
+        memo: Any = prepared.memo
+        if memo is None or memo[0] is not model:
+            memo = prepared.memo = (model, maker(model, prepared.columns))
+        make: Make = memo[1]
+
+        def instances(rows: list[Row]) -> list[Any]:
+            found: list[Any] = []
+            origin = Origin(alias, found)
+            width = len(prepared.columns)
+            if rows and len(rows[0]) > width:
+                rows = [row[:width] for row in rows]
+            found.extend(make(rows, origin))
+            return found
+
+        return instances
+
+    return load
+
+
+def maker(model: Any, columns: tuple[Output, ...]) -> Make:
+    """Generates the function that makes instances of rows with these columns."""
+    names: dict[str, Any] = {
+        "new": object.__new__,
+        "set_dict": set_dict,
+        "set_fields_set": set_fields_set,
+        "set_extra": set_extra,
+        "set_private": set_private,
+        "set_origin": set_origin,
+        "set_cache": set_cache,
+        "set_content": set_content,
+        "private_values": private_values,
+        "Origin": Origin,
+    }
+    variables = [f"c{place}" for place in range(len(columns))]
+    by_path: dict[tuple[str, ...], list[int]] = {(): []}
+    for place, column in enumerate(columns):
+        by_path.setdefault(column.path, []).append(place)
+    paths = sorted(by_path, key=len)
+    lines = ["def make(rows, origin):", " out = []", " append = out.append"]
+    for number, path in enumerate(paths):
+        if path:
+            lines.append(f" peers{number} = []; origin{number} = Origin(origin.alias, peers{number})")
+    target = ", ".join(variables) + ("," if len(variables) == 1 else "")
+    lines.append(f" for {target} in rows:")
+    objects: dict[tuple[str, ...], str] = {}
+    for number, path in enumerate(paths):
+        _object(lines, names, model, number, path, columns, by_path[path], objects)
+    lines.append("  append(o0)")
+    lines.append(" return out")
+    source = "\n".join(lines)
+    exec(compile(source, f"<hydrate {model.__name__}>", "exec"), names)
+    make: Make = names["make"]
+    return make
+
+
+def _value(names: dict[str, Any], place: int, column: Output) -> str:
+    if column.convert is None:
+        return f"c{place}"
+    names[f"convert{place}"] = column.convert
+    return f"None if c{place} is None else convert{place}(c{place})"
+
+
+def _object(
+    lines: list[str],
+    names: dict[str, Any],
+    model: Any,
+    number: int,
+    path: tuple[str, ...],
+    columns: tuple[Output, ...],
+    places: list[int],
+    objects: dict[tuple[str, ...], str],
+) -> None:
+    """The lines that make one object of a row: the row's own, or one of a joined relation."""
+    table = model.table
+    for step in path:
+        table = table.relations[step].target
+    cls = table.python_model
+    var = f"o{number}"
+    objects[path] = var
+    names[f"M{number}"] = cls
+    fields = [place for place in places if columns[place].field is not None]
+    extras = [place for place in places if columns[place].field is None]
+    pad = "  "
+    if path:
+        keys = [p for p in fields if columns[p].name in table.primary_key]
+        lines.append(f"{pad}if {' or '.join(f'c{p} is None' for p in keys)}:")
+        lines.append(f"{pad} {var} = None")
+        lines.append(f"{pad}else:")
+        pad += " "
+    items = ", ".join(f"{columns[p].name!r}: {_value(names, p, columns[p])}" for p in fields)
+    lines.append(f"{pad}{var} = new(M{number})")
+    lines.append(f"{pad}set_dict({var}, {{{items}}})")
+    lines.append(f"{pad}set_fields_set({var}, set())")
+    lines.append(f"{pad}set_extra({var}, None)")
+    private = f"private_values(M{number})" if getattr(cls, "__private_attributes__", None) else "None"
+    lines.append(f"{pad}set_private({var}, {private})")
+    lines.append(f"{pad}set_origin({var}, {f'origin{number}' if path else 'origin'})")
+    tracked = [p for p in fields if (field := columns[p].field) is not None and field.tracks_content]
+    if tracked:
+        pairs = ", ".join(
+            f"({columns[p].name!r}, c{p}, {f'convert{p}' if columns[p].convert else 'None'})" for p in tracked
+        )
+        lines.append(f"{pad}set_content({var}, ({pairs},))")
+    if extras:
+        items = ", ".join(f"{columns[p].name!r}: {_value(names, p, columns[p])}" for p in extras)
+        lines.append(f"{pad}set_cache({var}, {{{items}}})")
+    if path:
+        lines.append(f"{pad}peers{number}.append({var})")
+        parent = objects.get(path[:-1], "o0")
+        names["remember"] = _remember
+        lines.append(f"  if {parent} is not None: remember({parent}, {path[-1]!r}, {var})")
+
+
+def _remember(parent: Any, name: str, child: Any) -> None:
+    from datalayer.models.related import remember  # noqa: PLC0415 - relations need querysets, which need this module
+
+    remember(parent, name, child)

@@ -1,0 +1,225 @@
+"""Plans of single instances: save, delete, refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from datalayer._compile.compiler import Compiler
+from datalayer._plans import read, write
+from datalayer._plans.plan import Plan
+from datalayer._plans.write import writing
+from datalayer._query.change import Delete, Update
+from datalayer._query.condition import Comparison, Condition, Junction
+from datalayer._query.expression import FieldRef, Value
+from datalayer._query.query import Query
+from datalayer._schema.table import TableSpec
+from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
+from datalayer.models._pydantic import set_dict, set_fields_set
+from datalayer.models.hydrate import loader
+from datalayer.models.relations import Forward
+from datalayer.models.state import Origin, content_of, forget, key_values, origin_of, peek, set_content, set_origin
+
+
+def by_key(table: TableSpec, key: Sequence[object]) -> Query:
+    """The query of one row by its primary key."""
+    conditions: list[Condition] = []
+    for name, value in zip(table.primary_key, key, strict=True):
+        kind = table.fields[name].type
+        conditions.append(Comparison(FieldRef((), name, kind), "exact", Value(value, kind)))
+    query = Query(table)
+    return query.filtered(conditions[0] if len(conditions) == 1 else Junction("and", tuple(conditions)))
+
+
+def changed_fields(instance: Any) -> list[str]:
+    """The fields that differ from the row, in order of declaration."""
+    table = type(instance).table
+    changed = set(instance.__pydantic_fields_set__)
+    for name, stored, convert in content_of(instance) or ():
+        if name not in changed and name in instance.__dict__:
+            before = stored if convert is None or stored is None else convert(stored)
+            if before != instance.__dict__[name]:
+                changed.add(name)
+    return [name for name in table.fields if name in changed and name in instance.__dict__]
+
+
+def take_keys(instance: Any) -> None:
+    """Takes over the keys of related objects that were saved after they were assigned.
+
+    Raises:
+        InvalidValue: One is still not saved.
+    """
+    relations: dict[str, Forward] = type(instance).__datalayer_relations__
+    for name, relation in relations.items():
+        other = peek(instance, name)
+        spec = relation.spec
+        if other is None or spec is None or key_values(instance, spec.local) is not None:
+            continue
+        key = key_values(other, spec.remote)
+        if key is None:
+            raise InvalidValue(f"{type(instance).__name__}.{name} is not saved yet; save it before this one")
+        for field, value in zip(spec.local, key, strict=True):
+            instance.__dict__[field] = value
+            instance.__pydantic_fields_set__.add(field)
+
+
+def fill(instance: Any, table: TableSpec, *, is_new: bool) -> list[str]:
+    """Sets auto_now and auto_now_add columns; gives the names set."""
+    filled = []
+    for name, field in table.fields.items():
+        function = field.on_update or (field.on_create if is_new and name not in instance.__dict__ else None)
+        if function is not None:
+            instance.__dict__[name] = function()
+            filled.append(name)
+    return filled
+
+
+def insert_parts(instance: Any) -> tuple[tuple[str, ...], tuple[object, ...], tuple[str, ...]]:
+    """What an INSERT of a new instance sets, with what values, and what is read back.
+
+    Raises:
+        InvalidValue: A column without a value that must have one.
+    """
+    table = type(instance).table
+    take_keys(instance)
+    fill(instance, table, is_new=True)
+    values = instance.__dict__
+    fields = tuple([name for name, field in table.fields.items() if name in values and field.generated is None])
+    absent = [name for name in table.fields if name not in fields]
+    for name in absent:
+        field = table.fields[name]
+        if not (field.nullable or field.is_identity or field.db_default is not None or field.generated is not None):
+            raise InvalidValue(f"{table.model}.{name} has no value and can never be NULL; set it before saving")
+    return fields, tuple([values[name] for name in fields]), tuple(absent)
+
+
+def saved(instance: Any, alias: str, returned: dict[str, object] | None = None) -> None:
+    """Marks an instance as being what the database has."""
+    if returned:
+        instance.__dict__.update(returned)
+    table = type(instance).table
+    origin = origin_of(instance)
+    if origin is None or origin.alias != alias:
+        set_origin(instance, Origin(alias, [instance]))
+    set_fields_set(instance, set())
+    tracked = []
+    for name, field in table.fields.items():
+        if field.tracks_content and name in instance.__dict__:
+            tracked.append((name, *_stored(field.type, instance.__dict__[name])))
+    if tracked:
+        set_content(instance, tuple(tracked))
+
+
+def _stored(kind: Any, value: object) -> tuple[object, Any]:
+    """A form of a JSON value that later changes do not reach, and the way back."""
+    import copy  # noqa: PLC0415 - only for rows with JSON columns
+
+    return copy.deepcopy(value), None
+
+
+@writing
+def save(
+    compiler: Compiler, instance: Any, alias: str, force_insert: bool, update_fields: Sequence[str] | None
+) -> Plan[None]:
+    """Writes a new instance, or what changed of an old one."""
+    origin = origin_of(instance)
+    if origin is None or force_insert:
+        yield from _insert(compiler, instance, alias)
+    else:
+        yield from _update(compiler, instance, alias, update_fields)
+
+
+def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
+    table = type(instance).table
+    fields, values, returning = insert_parts(instance)
+    row = yield from write.insert(compiler, table, fields, values, returning)
+    saved(instance, alias, dict(zip(returning, row, strict=True)))
+
+
+def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequence[str] | None) -> Plan[None]:
+    table = type(instance).table
+    take_keys(instance)
+    changed = changed_fields(instance)
+    if update_fields is not None:
+        for name in update_fields:
+            if name not in table.fields:
+                raise FieldError(
+                    f"{table.model} has no field {name!r} to save; the choices are {choices_text(table.fields)}"
+                    f"{nearest(name, table.fields)}",
+                    name=name,
+                    choices=table.fields,
+                )
+        changed = [name for name in update_fields if name in instance.__dict__]
+    if not changed:
+        return
+    for name in changed:
+        field = table.fields[name]
+        if field.is_primary_key:
+            raise QueryError(
+                f"the primary key {table.model}.{name} was changed; make a new {table.model}, or use "
+                f"{table.model}.objects.filter(...).update({name}=...)"
+            )
+        if field.generated is not None:
+            raise QueryError(f"{table.model}.{name} is computed by the database and cannot be written")
+    changed = list(dict.fromkeys([*changed, *fill(instance, table, is_new=False)]))
+    values = instance.__dict__
+    key = key_values(instance, table.primary_key)
+    assert key is not None
+    change = Update(
+        by_key(table, key), tuple([(name, Value(values[name], table.fields[name].type)) for name in changed])
+    )
+    if (yield from write.update(compiler, change)) == 0:
+        raise NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
+    still = set() if update_fields is None else set(instance.__pydantic_fields_set__) - set(changed)
+    saved(instance, alias)
+    set_fields_set(instance, still)
+
+
+def _shown(key: Sequence[object]) -> str:
+    return repr(key[0]) if len(key) == 1 else repr(tuple(key))
+
+
+def existing_key(instance: Any, verb: str) -> tuple[object, ...]:
+    """The primary key of a saved instance.
+
+    Raises:
+        QueryError: It is not saved.
+    """
+    key = key_values(instance, type(instance).table.primary_key)
+    if key is None or origin_of(instance) is None:
+        raise QueryError(f"this {type(instance).__name__} is not saved, so there is nothing to {verb}")
+    return key
+
+
+@writing
+def delete(compiler: Compiler, instance: Any) -> Plan[int]:
+    """Deletes the row of an instance."""
+    key = existing_key(instance, "delete")
+    count = yield from write.delete(compiler, Delete(by_key(type(instance).table, key)))
+    set_origin(instance, None)
+    set_fields_set(instance, set(instance.__dict__))
+    return count
+
+
+def refresh(compiler: Compiler, instance: Any, alias: str, fields: Sequence[str] | None) -> Plan[None]:
+    """Reads the row again; what was loaded of relations is dropped."""
+    model = type(instance)
+    query = by_key(model.table, existing_key(instance, "refresh"))
+    if fields is not None:
+        query = query.replaced(only=tuple(fields))
+    found = yield from read.fetch(compiler, query, loader(model, alias))
+    if not found:
+        raise model.DoesNotExist(
+            f"{model.__name__} {_shown(existing_key(instance, 'refresh'))} is gone from the database"
+        )
+    fresh = found[0].__dict__
+    if fields is None:
+        set_dict(instance, fresh)
+        set_fields_set(instance, set())
+    else:
+        instance.__dict__.update(fresh)
+        set_fields_set(instance, set(instance.__pydantic_fields_set__) - set(fields))
+    forget(instance)
+    content = content_of(found[0])
+    if content is not None:
+        set_content(instance, content)

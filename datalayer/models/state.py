@@ -1,0 +1,100 @@
+"""What an instance knows besides its values: where it came from, what relations it has loaded.
+
+It lives in slots beside pydantic's, never in `__dict__`: dumps, schemas and equality do not see it, and copies and
+pickles start without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from datalayer._schema.relation import RelationSpec
+
+
+class Origin:
+    """Where rows came from, shared by all rows of one result.
+
+    Attributes:
+        alias: The database.
+        peers: The rows that came together: a relation that is read on one is loaded for all.
+    """
+
+    __slots__ = ("alias", "peers")
+
+    def __init__(self, alias: str, peers: list[Any]) -> None:
+        self.alias = alias
+        self.peers = peers
+
+
+class StateSlots(BaseModel):
+    """The slots, declared apart so that their setters can be named before the model exists."""
+
+    __slots__ = ("__datalayer_cache__", "__datalayer_content__", "__datalayer_origin__")
+
+
+def origin_of(instance: Any) -> Origin | None:
+    """Where an instance came from; None for one that is not in a database."""
+    try:
+        found: Origin | None = _get_origin(instance)
+    except AttributeError:
+        return None
+    return found
+
+
+def cache_of(instance: Any) -> dict[str, Any]:
+    """The relations and annotations an instance has loaded; kept when written to."""
+    try:
+        cache: dict[str, Any] = _get_cache(instance)
+    except AttributeError:
+        cache = {}
+        set_cache(instance, cache)
+    return cache
+
+
+def peek(instance: Any, name: str, missing: Any = None) -> Any:
+    """One loaded relation or annotation."""
+    try:
+        return _get_cache(instance).get(name, missing)
+    except AttributeError:
+        return missing
+
+
+def forget(instance: Any) -> None:
+    """Drops everything loaded."""
+    set_cache(instance, {})
+
+
+def content_of(instance: Any) -> tuple[Any, ...] | None:
+    """The stored form of the columns that may change in place."""
+    try:
+        found: tuple[Any, ...] | None = _get_content(instance)
+    except AttributeError:
+        return None
+    return found
+
+
+def key_values(instance: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """Some values of an instance; None where one is missing."""
+    values = instance.__dict__
+    try:
+        found = tuple([values[name] for name in names])
+    except KeyError:
+        return None
+    return None if None in found else found
+
+
+def key_fields_changed(instance: Any, spec: RelationSpec) -> None:
+    """Drops a cached object that a newly written key no longer refers to."""
+    known = peek(instance, spec.name)
+    if known is not None and key_values(known, spec.remote) != key_values(instance, spec.local):
+        cache_of(instance).pop(spec.name, None)
+
+
+_origin: Any = StateSlots.__dict__["__datalayer_origin__"]
+_cache: Any = StateSlots.__dict__["__datalayer_cache__"]
+_content: Any = StateSlots.__dict__["__datalayer_content__"]
+set_origin, _get_origin = _origin.__set__, _origin.__get__
+set_cache, _get_cache = _cache.__set__, _cache.__get__
+set_content, _get_content = _content.__set__, _content.__get__

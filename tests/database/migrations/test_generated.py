@@ -1,0 +1,153 @@
+"""Schemas nobody thought of: from any one to any other, there and back, what is live is what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from datalayer import conf
+from datalayer._compile.tables import create_all_statements, drop_all_statements
+from datalayer._schema.field import ColumnType, DatabaseDefault, FieldSpec, Kind
+from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
+from datalayer.migrations import commands, config
+from tests.database.migrations.live import live_schema
+
+BIG = ColumnType(Kind.BIG_INTEGER, int)
+Choices = list[tuple[ColumnType, list[object]]]
+NUMBERS: Choices = [
+    (BIG, [0, -7]),
+    (ColumnType(Kind.INTEGER, int), [1]),
+    (ColumnType(Kind.DECIMAL, Decimal, precision=8, scale=2), [Decimal("1.50")]),
+    (ColumnType(Kind.DECIMAL, Decimal, precision=30, scale=9), [Decimal("1.500000000")]),
+    (ColumnType(Kind.FLOAT, float), [0.5]),
+]
+TEXTS: Choices = [
+    (ColumnType(Kind.STRING, str, length=20), ["", "it's 5%"]),
+    (ColumnType(Kind.STRING, str, length=30), ["a\\b"]),
+    (ColumnType(Kind.TEXT, str), ["long: x"]),
+]
+# A column stays in its family: '' is no number, and no cast can help.
+FAMILIES: dict[str, Choices] = {
+    "a": NUMBERS,
+    "b": TEXTS,
+    "order": [*NUMBERS, (ColumnType(Kind.BOOLEAN, bool), [True, False])],
+}
+NAMES = list(FAMILIES)
+TABLES = ["one", "two", "group"]
+
+
+@st.composite
+def columns(draw: Any, name: str) -> FieldSpec:
+    type_, values = draw(st.sampled_from(FAMILIES[name]))
+    default = draw(st.sampled_from([None, *values]))
+    db_default = None if default is None else DatabaseDefault(literal=default)
+    return FieldSpec(name, name, type_, nullable=db_default is None or draw(st.booleans()), db_default=db_default)
+
+
+@st.composite
+def tables(draw: Any, name: str, all_names: list[str]) -> TableSpec:
+    fields = [FieldSpec("id", "id", BIG, is_primary_key=True, is_identity=True)]
+    fields += [draw(columns(column)) for column in draw(st.lists(st.sampled_from(NAMES), unique=True))]
+    keys = []
+    for target in draw(st.lists(st.sampled_from(all_names), unique=True)):
+        fields.append(FieldSpec(f"{target}_id", f"{target}_id", BIG, nullable=True))
+        on_delete = draw(st.sampled_from(["CASCADE", "SET NULL", "RESTRICT", "NO ACTION"]))
+        keys.append(ForeignKeySpec(f"fk_{name}_{target}", (f"{target}_id",), target, ("id",), on_delete))
+    own = [field.name for field in fields if field.name in NAMES]
+    parts = st.lists(st.sampled_from(own), unique=True, min_size=1) if own else st.just([])
+    unique, indexes, checks = [], [], []
+    if own and draw(st.booleans()):
+        condition = draw(st.sampled_from([None, '"id" > 3']))
+        unique.append(UniqueSpec(f"uq_{name}", (*draw(parts), "id"), condition))
+    if own and draw(st.booleans()):
+        sign = draw(st.sampled_from(["", "-"]))
+        indexes.append(IndexSpec(f"ix_{name}", tuple(sign + part for part in draw(parts))))
+    if draw(st.booleans()):
+        checks.append(CheckSpec(f"ck_{name}", draw(st.sampled_from(['"id" > 0', '"id" % 97 <> 1']))))
+    return TableSpec(
+        name,
+        model=name,
+        fields=tuple(fields),
+        primary_key=("id",),
+        unique=tuple(unique),
+        indexes=tuple(indexes),
+        checks=tuple(checks),
+        foreign_keys=tuple(keys),
+    )
+
+
+@st.composite
+def schemas(draw: Any) -> list[TableSpec]:
+    names = draw(st.lists(st.sampled_from(TABLES), unique=True, min_size=1))
+    return [draw(tables(name, names)) for name in names]
+
+
+@pytest.fixture
+def project(backend: str, database_url: str, tmp_path: Path) -> Iterator[Path]:
+    with conf.override(databases={"default": {"url": database_url}}, migrations=str(tmp_path / "migrations")):
+        yield tmp_path / "migrations"
+
+
+def meant(backend: str, schema: list[TableSpec]) -> dict[str, Any]:
+    """What the schema looks like when made at once in an empty database."""
+    send(create_all_statements(schema, backend))  # type: ignore[arg-type]
+    found = live_schema()
+    send(drop_all_statements(schema, backend))  # type: ignore[arg-type]
+    return found
+
+
+def send(statements: list[str]) -> None:
+    with config.environment("default").connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        connection.commit()
+
+
+def drops(everything: list[TableSpec], backend: str) -> list[tuple[str, str]]:
+    statements = drop_all_statements(everything, backend)  # type: ignore[arg-type]
+    return [(text, " CASCADE" if backend == "postgresql" else "") for text in statements]
+
+
+def flat(schema: dict[str, Any]) -> list[str]:
+    """One line a fact, so that a difference can be read."""
+    return [f"{table} {part}: {value}" for table in sorted(schema) for part, value in sorted(schema[table].items())]
+
+
+def fill(schema: list[TableSpec]) -> None:
+    with config.environment("default").connect() as connection:
+        for table in schema:
+            name = f'"{table.name}"'
+            connection.execute(sa.text(f"INSERT INTO {name} (id) VALUES (2), (5)"))
+        connection.commit()
+
+
+@settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(before=schemas(), after=schemas())
+def test_any_schema_to_any_other_and_back(
+    project: Path, backend: str, before: list[TableSpec], after: list[TableSpec]
+) -> None:
+    for file in project.glob("*.py"):
+        file.unlink()
+    everything = [TableSpec(name, model=name, fields=()) for name in [*TABLES, "alembic_version"]]
+    send([text + cascade for text, cascade in drops(everything, backend)])
+    first, second = meant(backend, before), meant(backend, after)
+    commands.makemigrations("one", tables=before)
+    commands.migrate()
+    assert flat(live_schema()) == flat(first)
+    fill(before)
+    changed = commands.makemigrations("two", tables=after).has_changes
+    assert not commands.makemigrations(tables=after).has_changes
+    for _ in range(1 + changed):
+        commands.migrate()
+        assert flat(live_schema()) == flat(second)
+        commands.migrate("0001")
+        assert flat(live_schema()) == flat(first)
+    commands.migrate("zero")
+    assert live_schema() == {}

@@ -1,0 +1,119 @@
+"""The pytest plugin, as a project uses it: a run of its own in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+MODELS = """
+from datalayer import Field, Mapped, Model
+
+class Author(Model):
+    name: Mapped[str] = Field(max_length=50, unique=True)
+"""
+
+TESTS = """
+import asyncio
+import threading
+
+import pytest
+
+from datalayer import atomic, on_commit, pools
+from datalayer.testing import assert_num_queries
+from shop.models import Author
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_what_a_test_does_is_undone(db, turn):
+    with assert_num_queries(2):
+        Author.objects.create(name="Ada")
+        assert Author.objects.count() == 1
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_blocks_inside_work(db, turn):
+    called = []
+    with atomic(durable=True, isolation="serializable"):
+        Author.objects.create(name="Ada")
+        on_commit(lambda: called.append(1))
+    with pytest.raises(ValueError):
+        with atomic():
+            Author.objects.create(name="Grace")
+            raise ValueError
+    assert [author.name for author in Author.objects.all()] == ["Ada"]
+    assert called == []
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_committed_in_a_thread(transactional_db, turn):
+    thread = threading.Thread(target=lambda: Author.objects.create(name="Ada"))
+    thread.start()
+    thread.join()
+    assert Author.objects.count() == 1
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_awaiting(db, turn):
+    await Author.objects.acreate(name="Ada")
+    results = await asyncio.gather(*(Author.objects.acount() for _ in range(5)))
+    assert results == [1] * 5
+    await pools.aclose_all()
+
+def test_the_fixture_gives_the_database(db):
+    assert db.alias == "default"
+    assert "test" in str(pools["default"].settings.url) or "datalayer" in str(pools["default"].settings.url)
+"""
+
+CONFTEST = """
+import asyncio
+import inspect
+
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    with asyncio.Runner() as runner:
+        runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+"""
+
+
+def project(folder: Path, url: str) -> None:
+    (folder / "shop").mkdir()
+    (folder / "shop" / "__init__.py").touch()
+    (folder / "shop" / "models.py").write_text(MODELS)
+    (folder / "datalayer.toml").write_text(f'models = ["shop.models"]\n[databases.default]\nurl = "{url}"\n')
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_shop.py").write_text(TESTS)
+
+
+def command(folder: Path, *words: str) -> str:
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("DATALAYER_", "PYTEST_", "DATABASE"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", *words],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("has_migrations", [True, False], ids=["migrations", "models"])
+def test_a_project_is_tested(database_url: str, has_migrations: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project(folder, database_url)
+    if has_migrations:
+        command(folder, "datalayer", "makemigrations")
+    output = command(folder, "pytest", "-q", "-p", "datalayer.testing.plugin", "-W", "error", "test_shop.py")
+    assert "9 passed" in output

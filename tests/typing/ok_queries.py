@@ -1,0 +1,49 @@
+"""Right lines: every one must be accepted by both checkers, with the types it says."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import assert_type
+
+from shop import Author, Book, BookManager
+
+from datalayer import Count, F, Q
+from datalayer.models.column import Column
+
+ann = Author(name="Ann", born=date(1970, 1, 1))
+book = Book(title="One", price=Decimal(1), author=ann)
+assert_type(Author.name, Column[Author, str])
+assert_type(ann.name, str)
+assert_type(ann.id, int)
+assert_type(ann.born, date | None)
+assert_type(book.author, Author)
+assert_type(book.author.name, str)
+assert_type(book.editor, Author | None)
+assert_type(Book.objects, BookManager)
+assert_type(Author.objects.get(Author.name == "Ann"), Author)
+assert_type(Book.objects.published().first(), Book | None)
+assert_type(Book.objects.published().order_by(Book.price.desc(), "title")[0], Book)
+assert_type(list(Book.objects.filter(Book.price < 10)), list[Book])
+assert_type(list(ann.books), list[Book])
+assert_type(
+    list(Book.objects.values_list(Book.title, Book.author[Author.name], Book.published_on)),
+    list[tuple[str, str, date | None]],
+)
+assert_type(list(Book.objects.values_flat(Book.pages)), list[int])
+Book.objects.filter((Book.price < Decimal(5)) | ~Book.title.startswith("The"), Book.author == ann)
+Book.objects.filter(Book.pages.in_([1, 2]), Book.published_on.is_null(), Book.published_on > date(2020, 1, 1))
+Book.objects.filter(Book.editor[Author.name] == "x", Q(title="x") | Q(pages__gt=2), author__name="x")
+Author.objects.filter(Author.books[Book.title] == "x", Author.born == None)  # noqa: E711
+Book.objects.all().update(price=F("price") * 2, pages=Book.pages + 1)
+Author.objects.annotate(total=Count("books"))
+book.author = ann
+book.editor = None
+book.title = "Two"
+
+
+async def awaited() -> None:
+    assert_type(await Book.objects.aget(id=1), Book)
+    assert_type(await Book.objects.published(), list[Book])
+    assert_type([row async for row in Book.objects.values_list(Book.title)], list[tuple[str]])
+    await book.asave()

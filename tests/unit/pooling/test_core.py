@@ -1,0 +1,452 @@
+"""The core alone: time is a number, opening is a call, and nothing waits."""
+
+from __future__ import annotations
+
+import contextlib
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from datalayer.errors import PoolClosed, PoolDeadlock, PoolFull, PoolUnavailable, TooManyWaiting
+from datalayer.pooling import PoolConfig
+from datalayer.pooling.core import IDLE, LENT, TESTING, Arm, Close, Core, Entry, Open, Tell
+
+
+class Waiter:
+    def __init__(self, owner: object = None) -> None:
+        self.entry: Entry[str] | None = None
+        self.error: BaseException | None = None
+        self.owner = owner
+        self.since = 0.0
+        self.woken = False
+
+    def wake(self) -> None:
+        self.woken = True
+
+
+class Bench:
+    """A core, and what it has asked for so far."""
+
+    def __init__(self, **options: Any) -> None:
+        self.core: Core[str] = Core(PoolConfig(**options), rng=Random(1), listening=True)
+        self.to_open = 0
+        self.closed: list[str] = []
+        self.armed: float | None = None
+        self.events: list[object] = []
+        self.made = 0
+        self.core.start(0.0)
+        self.collect()
+
+    def collect(self) -> None:
+        actions, self.core.actions = self.core.actions, []
+        for action in actions:
+            if isinstance(action, Open):
+                self.to_open += 1
+            elif isinstance(action, Close):
+                self.closed.append(action.conn)
+            elif isinstance(action, Arm):
+                self.armed = action.at
+            elif isinstance(action, Tell):
+                self.events.append(action.event)
+
+    def open(self, now: float) -> str:
+        self.to_open -= 1
+        self.made += 1
+        name = f"c{self.made}"
+        self.core.opened(name, now, 0.0)
+        self.collect()
+        return name
+
+    def lend(self, now: float, owner: object = None) -> Entry[str]:
+        """An acquire that goes well, whatever it takes."""
+        entry = self.core.take(now, owner)
+        self.collect()
+        if entry is None:
+            waiter = Waiter(owner)
+            self.core.queue(waiter, now)
+            self.collect()
+            while waiter.entry is None:
+                self.open(now)
+            entry = waiter.entry
+            self.core.confirm(entry, now, 0.0, queued=True)
+        elif entry.state == TESTING:
+            self.core.confirm(entry, now, 0.0, queued=False)
+        self.collect()
+        return entry
+
+    def give(self, entry: Entry[str], now: float, drop: str | None = None) -> None:
+        self.core.give_back(entry, now, drop)
+        self.collect()
+
+    def tick(self, now: float) -> None:
+        self.core.tick(now)
+        self.collect()
+
+
+def test_lifo_and_fifo() -> None:
+    for strategy, expected in (("lifo", 3), ("fifo", 1)):
+        bench = Bench(queue_strategy=strategy)
+        entries = [bench.lend(0.0) for _ in range(3)]
+        for entry in entries:
+            bench.give(entry, 1.0)
+        assert bench.lend(2.0).id == expected
+
+
+def test_idle_connections_go_down_to_min_idle_and_no_further() -> None:
+    bench = Bench(min_idle=1, idle_timeout=10.0, max_lifetime=None, reaper_rate=1.0)
+    bench.open(0.0)
+    entries = [bench.lend(0.0) for _ in range(3)]
+    while bench.to_open:
+        bench.open(0.0)
+    for entry in entries:
+        bench.give(entry, 0.0)
+    assert len(bench.core.idle) == 4
+    assert bench.armed is not None
+    bench.tick(10.0)
+    assert len(bench.core.idle) == 1
+    assert bench.core.closed["idle"] == 3
+
+
+def test_old_connection_is_replaced_but_never_while_lent() -> None:
+    bench = Bench(max_lifetime=100.0, lifetime_jitter=0.0, idle_timeout=None)
+    entry = bench.lend(0.0)
+    bench.tick(500.0)
+    assert entry.state == LENT
+    bench.give(entry, 500.0)
+    assert bench.core.closed["lifetime"] == 1
+    assert bench.closed == ["c1"]
+
+
+def test_old_idle_connection_is_not_lent() -> None:
+    bench = Bench(max_lifetime=100.0, lifetime_jitter=0.0)
+    bench.give(bench.lend(0.0), 1.0)
+    assert bench.lend(100.0).id == 2
+    assert bench.closed == ["c1"]
+
+
+def test_lifetimes_are_spread() -> None:
+    bench = Bench(max_lifetime=100.0, lifetime_jitter=0.1, max_size=50)
+    ends = [bench.lend(0.0).expires for _ in range(50)]
+    assert all(90.0 <= end <= 100.0 for end in ends)
+    assert max(ends) - min(ends) > 7.0
+
+
+def test_max_uses() -> None:
+    bench = Bench(max_uses=2)
+    bench.give(bench.lend(0.0), 0.0)
+    bench.give(bench.lend(0.0), 0.0)
+    assert bench.core.closed["max_uses"] == 1
+
+
+def test_new_generation_closes_idle_now_and_lent_at_return() -> None:
+    bench = Bench()
+    idle, lent = bench.lend(0.0), bench.lend(0.0)
+    bench.give(idle, 0.0)
+    bench.core.invalidate(1.0)
+    bench.collect()
+    assert bench.closed == ["c1"]
+    bench.give(lent, 2.0)
+    assert bench.closed == ["c1", "c2"]
+    assert bench.core.closed["stale"] == 2
+
+
+def test_failed_opens_pause_longer_each_time_and_probe_alone() -> None:
+    bench = Bench(backoff_initial=1.0, backoff_max=4.0, backoff_jitter=0.0, max_opening=4)
+    waiters = [Waiter() for _ in range(4)]
+    for waiter in waiters:
+        assert bench.core.take(0.0, None) is None
+        bench.core.queue(waiter, 0.0)
+    bench.collect()
+    assert bench.to_open == 4
+    now, pauses = 0.0, []
+    for _ in range(4):  # the four that were begun
+        bench.core.open_failed(OSError("down"), now, fatal=False)
+        bench.collect()
+    bench.to_open = 0
+    for _ in range(3):
+        assert bench.armed is not None
+        pauses.append(bench.armed - now)
+        now = bench.armed
+        bench.tick(now)
+        assert bench.to_open == 1  # one probe, however many wait
+        bench.to_open = 0
+        bench.core.open_failed(OSError("down"), now, fatal=False)
+        bench.collect()
+    assert pauses == [1.0, 2.0, 4.0]
+    assert bench.core.reason() == "unavailable"
+    now += 4.0
+    bench.tick(now)
+    bench.open(now)
+    assert waiters[0].entry is not None
+    assert bench.to_open == 2  # slow start: two at a time after the first success
+
+
+def test_fatal_error_fails_the_whole_queue() -> None:
+    bench = Bench(max_size=1)
+    waiters = [Waiter(n) for n in range(3)]
+    for waiter in waiters:
+        bench.core.take(0.0, None)
+        bench.core.queue(waiter, 0.0)
+    error = PermissionError("wrong password")
+    bench.core.open_failed(error, 0.0, fatal=True)
+    assert [waiter.error for waiter in waiters] == [error] * 3
+    assert bench.core.stats().acquires_failed == 3
+
+
+def test_outage_is_told_and_may_fail_fast() -> None:
+    bench = Bench(unavailable_after=5.0, fail_fast=True)
+    waiter = Waiter()
+    bench.core.take(0.0, None)
+    bench.core.queue(waiter, 0.0)
+    bench.core.open_failed(OSError("down"), 0.0, fatal=False)
+    bench.tick(20.0)
+    bench.core.open_failed(OSError("down"), 20.0, fatal=False)
+    bench.collect()
+    assert isinstance(waiter.error, PoolUnavailable)
+    with pytest.raises(PoolUnavailable):
+        bench.core.take(20.0, None)
+    assert "Unavailable" in [type(event).__name__ for event in bench.events]
+    bench.core.stats()
+
+
+def test_deadlock_needs_every_holder_in_the_queue() -> None:
+    bench = Bench(max_size=2)
+    bench.lend(0.0, "a")
+    bench.lend(0.0, "b")
+    assert bench.core.take(0.0, "a") is None
+    bench.core.queue(Waiter("a"), 0.0)  # b can still return
+    assert bench.core.take(0.0, "b") is None
+    with pytest.raises(PoolDeadlock):
+        bench.core.queue(Waiter("b"), 0.0)
+
+
+def test_queue_limit_does_not_count_those_an_open_will_serve() -> None:
+    bench = Bench(max_size=2, max_waiting=0, on_deadlock="ignore")
+    for _ in range(2):
+        assert bench.core.take(0.0, None) is None
+        bench.core.queue(Waiter(), 0.0)
+    assert bench.core.take(0.0, None) is None
+    with pytest.raises(TooManyWaiting):
+        bench.core.queue(Waiter(), 0.0)
+
+
+def test_pause_and_resume() -> None:
+    bench = Bench(max_size=1)
+    bench.give(bench.lend(0.0), 0.0)
+    bench.core.pause()
+    assert bench.core.take(1.0, None) is None
+    waiter = Waiter()
+    bench.core.queue(waiter, 1.0)
+    assert bench.core.reason() == "paused"
+    bench.core.resume(2.0)
+    assert waiter.woken
+
+
+def test_closed_core_refuses_and_adds_nothing() -> None:
+    bench = Bench()
+    bench.core.stop(0.0)
+    with pytest.raises(PoolClosed):
+        bench.core.take(0.0, None)
+    with pytest.raises(PoolClosed):
+        bench.core.add("x", 0.0)
+
+
+def test_add_respects_max_size() -> None:
+    bench = Bench(max_size=1)
+    bench.core.add("x", 0.0)
+    with pytest.raises(PoolFull):
+        bench.core.add("y", 0.0)
+
+
+class Machine(RuleBasedStateMachine):
+    """Any order of anything that can happen to a pool: the numbers add up and nothing is lost."""
+
+    @initialize(
+        max_size=st.integers(1, 4),
+        min_idle=st.integers(0, 1),
+        bypass=st.sampled_from([0.0, 5.0]),
+        uses=st.sampled_from([None, 2]),
+        strategy=st.sampled_from(["lifo", "fifo"]),
+    )
+    def start(self, max_size: int, min_idle: int, bypass: float, uses: int | None, strategy: str) -> None:
+        self.now = 0.0
+        self.bench = Bench(
+            max_size=max_size, min_idle=min_idle, test_bypass=bypass, max_uses=uses, queue_strategy=strategy,
+            max_lifetime=50.0, idle_timeout=20.0, reaper_rate=1.0, on_deadlock="ignore", max_waiting=6,
+        )  # fmt: skip
+        self.core = self.bench.core
+        self.lent: list[Entry[str]] = []
+        self.testing: list[tuple[Entry[str], bool]] = []
+        self.queue: list[Waiter] = []
+
+    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 10.0, 30.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now >= self.core.wake_at:
+            self.bench.tick(self.now)
+
+    @rule()
+    def acquire(self) -> None:
+        try:
+            entry = self.core.take(self.now, None)
+            if entry is None:
+                waiter = Waiter()
+                self.core.queue(waiter, self.now)
+                self.queue.append(waiter)
+            elif entry.state == LENT:
+                self.lent.append(entry)
+            else:
+                self.testing.append((entry, False))
+        except (PoolClosed, TooManyWaiting):
+            pass
+        self.bench.collect()
+
+    @rule(index=st.integers(0, 9))
+    def waiter_looks(self, index: int) -> None:
+        woken = [waiter for waiter in self.queue if waiter.woken]
+        if not woken:
+            return
+        waiter = woken[index % len(woken)]
+        self.queue.remove(waiter)
+        if waiter.entry is not None:
+            assert waiter.entry.state == TESTING
+            self.core.is_due(waiter.entry, self.now)
+            self.testing.append((waiter.entry, True))
+
+    @rule(index=st.integers(0, 9), outcome=st.sampled_from(["cancelled", "timed_out"]))
+    def waiter_leaves(self, index: int, outcome: Any) -> None:
+        if not self.queue:
+            return
+        waiter = self.queue.pop(index % len(self.queue))
+        if waiter.error is None:
+            self.core.abandon(waiter, self.now, outcome)
+        self.bench.collect()
+
+    @rule(index=st.integers(0, 9), how=st.sampled_from(["good", "bad", "lost", "cancelled"]))
+    def ping_ends(self, index: int, how: str) -> None:
+        if not self.testing:
+            return
+        entry, queued = self.testing.pop(index % len(self.testing))
+        if how == "good":
+            self.core.confirm(entry, self.now, 0.1, queued=queued)
+            self.lent.append(entry)
+        elif how == "cancelled":
+            self.core.abandon_tested(entry, self.now)
+        else:
+            waiter = Waiter()
+            try:
+                self.core.ping_failed(entry, waiter, self.now, OSError("no pong"), lost=how == "lost")
+                self.queue.append(waiter)
+            except PoolClosed:
+                pass
+        self.bench.collect()
+
+    @rule(index=st.integers(0, 9), drop=st.sampled_from([None, None, "broken", "discarded"]))
+    def release(self, index: int, drop: str | None) -> None:
+        if self.lent:
+            self.bench.give(self.lent.pop(index % len(self.lent)), self.now, drop)
+
+    @rule(index=st.integers(0, 9))
+    def detach(self, index: int) -> None:
+        if self.lent:
+            self.core.give_up(self.lent.pop(index % len(self.lent)), self.now)
+            self.bench.collect()
+
+    @rule(index=st.integers(0, 9))
+    def orphan(self, index: int) -> None:
+        if self.lent:
+            self.core.orphaned(self.lent.pop(index % len(self.lent)), self.now)
+            self.bench.collect()
+
+    @rule(good=st.sampled_from(["yes", "yes", "no", "fatal", "configure"]))
+    def opening_ends(self, good: str) -> None:
+        if not self.bench.to_open:
+            return
+        if good == "yes":
+            self.bench.open(self.now)
+            return
+        self.bench.to_open -= 1
+        self.core.open_failed(OSError("down"), self.now, fatal=good == "fatal", configured=good != "configure")
+        self.bench.collect()
+
+    @rule()
+    def invalidate(self) -> None:
+        self.core.invalidate(self.now)
+        self.bench.collect()
+
+    @rule()
+    def drain(self) -> None:
+        self.core.drain(self.now)
+        self.bench.collect()
+
+    @rule()
+    def pause(self) -> None:
+        self.core.pause()
+
+    @rule()
+    def resume(self) -> None:
+        self.core.resume(self.now)
+        self.bench.collect()
+
+    @rule()
+    def close(self) -> None:
+        self.core.stop(self.now)
+        self.bench.collect()
+
+    @precondition(lambda self: self.core.state == "closing")
+    @rule()
+    def finish_and_open_again(self) -> None:
+        self.core.finish()
+        self.core.start(self.now)
+        self.bench.collect()
+
+    @rule()
+    def add(self) -> None:
+        with contextlib.suppress(PoolFull, PoolClosed):
+            self.core.add("added", self.now)
+        self.bench.collect()
+
+    @invariant()
+    def numbers_add_up(self) -> None:
+        if not hasattr(self, "core"):
+            return
+        stats = self.core.stats()
+        assert stats.acquires_started == (
+            stats.acquires_immediate + stats.acquires_waited + stats.acquires_timed_out + stats.acquires_cancelled
+            + stats.acquires_rejected + stats.acquires_failed + stats.waiting + stats.testing
+        )  # fmt: skip
+        assert stats.connections_opened + stats.connections_added - stats.closed == stats.size
+        assert stats.size == stats.idle + stats.in_use + stats.testing
+        assert stats.size + stats.opening <= stats.max_size
+        assert stats.opening == self.bench.to_open
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        if not hasattr(self, "core"):
+            return
+        handed = [waiter.entry for waiter in self.queue if waiter.entry is not None]
+        known = [*self.lent, *(entry for entry, _ in self.testing), *handed]
+        assert sorted(one.id for one in known) == sorted(
+            one.id for one in self.core.entries.values() if one.state in (LENT, TESTING)
+        )
+        assert all(entry.state == IDLE for entry in self.core.idle)
+
+    @invariant()
+    def nobody_waits_beside_an_idle_connection(self) -> None:
+        if hasattr(self, "core") and self.core.state == "open":
+            assert not (self.core.waiters and self.core.idle)
+
+    @invariant()
+    def whoever_waits_will_be_served(self) -> None:
+        """Something is on its way: a connection that can return, one being opened, or an attempt that is due."""
+        if not hasattr(self, "core") or self.core.state != "open" or not self.core.waiters:
+            return
+        assert self.core.opening or self.core.entries or self.core.wake_at < float("inf")
+
+
+Machine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestMachine = Machine.TestCase
