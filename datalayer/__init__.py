@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datalayer import errors
     from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
-    from datalayer.databases import atomic, databases, on_commit
+    from datalayer.databases.atomic import atomic, on_commit
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
     from datalayer.models.expressions import Avg, Count, F, Max, Min, Q, Sum
     from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
@@ -67,11 +67,10 @@ _HOMES = {
     "Sum": "models.expressions",
     "UUIDModel": "models.model",
     "UniqueConstraint": "models.constraints",
-    "atomic": "databases",
+    "atomic": "databases.atomic",
     "configure": "conf",
-    "databases": "databases",
     "errors": "",
-    "on_commit": "databases",
+    "on_commit": "databases.atomic",
     "override": "conf",
     "pools": "pooling.registry",
     "settings": "conf",
@@ -114,7 +113,6 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "UniqueConstraint",
     "atomic",
     "configure",
-    "databases",
     "errors",
     "on_commit",
     "override",

@@ -38,8 +38,8 @@ class Expression:
 class FieldRef(Expression):
     """A column reached over a path of relations; `path` is empty for the query's own table.
 
-    `outer` counts how many queries further out the path starts (OuterRef: 1). `table` is where the path starts, when the
-    caller said so (`Book.title`): it lets a query refuse another model's column, and is no part of the shape.
+    `outer` counts how many queries further out the path starts (OuterRef: 1). `table` is where the path starts, when
+    the caller said so (`Book.title`): it lets a query refuse another model's column, and is no part of the shape.
     """
 
     __slots__ = ("field", "nullable", "outer", "path", "table")

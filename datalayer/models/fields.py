@@ -103,10 +103,10 @@ def guard_datetimes(fields: dict[str, FieldInfo]) -> bool:
     changed = False
     for info in fields.values():
         core, metadata = _core(info.annotation)
-        if core is datetime and not any(isinstance(item, ColumnKind) for item in (*metadata, *info.metadata)):
-            if not any(item is AWARE for item in info.metadata):
-                info.metadata.append(AWARE)
-                changed = True
+        naive = any(isinstance(item, ColumnKind) for item in (*metadata, *info.metadata))
+        if core is datetime and not naive and not any(item is AWARE for item in info.metadata):
+            info.metadata.append(AWARE)
+            changed = True
     return changed
 
 

@@ -55,7 +55,8 @@ class Entry(Generic[C]):
     """A connection of the pool, and what the pool knows about it."""
 
     __slots__ = (
-        "born", "checked", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "since", "state", "uses",
+        "born", "checked", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "since",
+        "state", "uses",
     )  # fmt: skip
 
     def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:

@@ -212,7 +212,9 @@ def test_order_and_extremes(ask: Callable[..., Any]) -> None:
         if name in {"key", "data", "address"}:
             continue  # PostgreSQL has no min() of these
         types = TYPES[name]
-        extremes = ask(read.aggregate, ROWS, (("a", Aggregate("min", column, types)), ("b", Aggregate("max", column, types))))
+        extremes = ask(
+            read.aggregate, ROWS, (("a", Aggregate("min", column, types)), ("b", Aggregate("max", column, types)))
+        )
         assert extremes == {"a": min(LOW[name], HIGH[name]), "b": max(LOW[name], HIGH[name])}, name
 
 
