@@ -65,7 +65,8 @@ def _sequence(backend: Backend, table: TableSpec, name: str) -> str:
 def insert_columns(backend_name: str, change: Insert) -> Prepared:
     """See `Compiler.insert_columns`."""
     backend, table = BACKENDS[backend_name], change.table
-    arrays, binds = [], []
+    arrays: list[str] = []
+    binds: list[tuple[int, Convert | None]] = []
     for place, name in enumerate(change.fields):
         type = table.fields[name].type
         arrays.append(f"%s::{type_name(type)}[]")

@@ -25,7 +25,7 @@ Path: TypeAlias = tuple[str, ...]
 class Statement:
     """What is shared by all parts of one statement: bound values and names of aliases."""
 
-    binds: dict[str, tuple[int, Convert | None]] = field(default_factory=dict)
+    binds: dict[str, tuple[int, Convert | None]] = field(default_factory=dict[str, tuple[int, Convert | None]])
     _aliases: int = 0
 
     def bind(self, offset: int, convert: Convert | None = None) -> Element:
@@ -43,9 +43,13 @@ class Statement:
         return light(table).alias(f"t{self._aliases}")
 
 
+def _plain_column(name: str) -> sa.ColumnClause[Any]:
+    return sa.column(name)
+
+
 def light(table: TableSpec) -> sa.TableClause:
     """The table with its columns, without types: values are converted by `values.py`."""
-    return sa.table(table.name, *[sa.column(spec.column) for spec in table.fields.values()])
+    return sa.table(table.name, *[_plain_column(spec.column) for spec in table.fields.values()])
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,11 @@ class Scope:
 
     def column(self, path: Path, name: str, filter: int | None = None) -> Element:
         """A column over a path; joins what is missing."""
-        here, steps = self.table, []
+        here, last = self.table, None
         for part in path:
-            steps.append(here.relations[part])
-            here = steps[-1].target
-        if steps and steps[-1].through is not None:
-            last = steps[-1]
+            last = here.relations[part]
+            here = last.target
+        if last is not None and last.through is not None:
             remote = remote_fields(last)
             if name in remote and self._find(path, filter) is None:
                 through = self._through(path, last, filter)

@@ -42,7 +42,7 @@ def layout(query: Query, at: int = 0) -> Layout:
 
     def places(nodes: list[Any]) -> list[int]:
         nonlocal at
-        found = []
+        found: list[int] = []
         for node in nodes:
             found.append(at)
             at += len(node.values)
@@ -192,7 +192,7 @@ class Selection:
 
     def ordering(self) -> list[tuple[Element, Any, Ordering]]:
         """For each item of ORDER BY: the element, the finished clause and the item."""
-        found = []
+        found: list[tuple[Element, Any, Ordering]] = []
         for item, place in zip(self.query.order, self.places.order, strict=True):
             element = self._ordered(item.expression, place)
             clause = element.desc() if item.descending else element.asc()
@@ -289,7 +289,7 @@ def conjuncts(condition: Condition, at: int) -> list[tuple[Condition, int]]:
     """The parts that must all hold, each with the offset of its values."""
     if not isinstance(condition, Junction) or condition.connector != "and" or not condition.children:
         return [(condition, at)]
-    found = []
+    found: list[tuple[Condition, int]] = []
     for child in condition.children:
         found += conjuncts(child, at)
         at += len(child.values)

@@ -8,12 +8,12 @@ import enum
 import json
 import uuid
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, DropConstraint, DropTable
-from sqlalchemy.sql.ddl import sort_tables_and_constraints
+from sqlalchemy.sql import ddl
 
 from datalayer._compile import types
 from datalayer._schema.field import UNSET, ColumnType, DatabaseDefault, FieldSpec, Kind
@@ -205,7 +205,7 @@ def _text(element: sa.schema.ExecutableDDLElement, backend: Backend) -> str:
 
 def in_order(metadata: sa.MetaData) -> list[tuple[sa.Table | None, list[sa.ForeignKeyConstraint]]]:
     """The tables, those that are referred to first, with the foreign keys that fit in them; the rest comes last."""
-    found = sort_tables_and_constraints(list(metadata.tables.values()))  # type: ignore[no-untyped-call]
+    found: list[tuple[Any, Any]] = cast("Any", ddl).sort_tables_and_constraints(list(metadata.tables.values()))
     return [(table, list(keys)) for table, keys in found]
 
 

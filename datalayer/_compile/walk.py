@@ -107,7 +107,7 @@ class Walk:
         if isinstance(condition, Junction) and condition.children:
             children = [self.required(child) for child in condition.children]
             if condition.connector == "and":
-                return set().union(*children)
+                return children[0].union(*children[1:])
             if condition.connector == "or":
                 return children[0].intersection(*children[1:])
         return set()
@@ -121,7 +121,7 @@ class Walk:
         if isinstance(expression, Arithmetic):
             return self._strict(expression.left) | self._strict(expression.right)
         if isinstance(expression, Function) and expression.name not in _NULL_SAFE:
-            return set().union(*[self._strict(argument) for argument in expression.arguments])
+            return {path for argument in expression.arguments for path in self._strict(argument)}
         return set()
 
     def may_be_null(self, node: Condition | Expression) -> bool:

@@ -96,7 +96,8 @@ class Writer:
                 return self._aggregate(node, at)
             case Subquery():
                 return self.subquery(node.query, at).scalar_subquery()
-        raise QueryError(f"{type(node).__name__} has no SQL")  # pragma: no cover
+            case _:
+                raise QueryError(f"{type(node).__name__} has no SQL")  # pragma: no cover
 
     def _column(self, node: FieldRef) -> Element:
         writer: Writer = self
@@ -124,7 +125,7 @@ class Writer:
         return Grouping(left.op(node.operator)(right))
 
     def _function(self, node: Function, at: int) -> Element:
-        arguments = []
+        arguments: list[Element] = []
         for argument in node.arguments:
             arguments.append(self.expression(argument, at))
             at += len(argument.values)
@@ -225,7 +226,8 @@ class Writer:
                 return sa.exists(self.subquery(node.query, at, is_exists=True))
             case Nothing():
                 return sa.literal_column("1").op("=", is_comparison=True)(sa.literal_column("0"))
-        raise QueryError(f"{type(node).__name__} has no SQL")  # pragma: no cover
+            case _:
+                raise QueryError(f"{type(node).__name__} has no SQL")  # pragma: no cover
 
     def _junction(self, node: Junction, at: int) -> Element:
         found: list[Element] = []
@@ -246,7 +248,7 @@ class Writer:
             return sa.not_(self.on_one_row(node.child, at))
         inner = self.condition(node.child, at)
         if self.walk.may_be_null(node.child):
-            return UnaryExpression(Grouping(inner), modifier=custom_op("IS NOT TRUE"))
+            return _suffixed(inner, "IS NOT TRUE")
         return sa.not_(Grouping(inner)) if isinstance(node.child, Negation | Junction) else sa.not_(inner)
 
     def on_one_row(self, node: Condition, at: int) -> Element:
@@ -337,7 +339,8 @@ class Writer:
                 return cast("Element", before(edge(1)))
             case "range":
                 return sa.and_(begin(edge(0, 0)), before(edge(1, 1)))
-        return None
+            case _:
+                return None
 
     # -- nested queries ---------------------------------------------------------------------
 
@@ -347,7 +350,12 @@ class Writer:
 
 
 def _is_true(condition: Element) -> Element:
-    return Grouping(UnaryExpression(Grouping(condition), modifier=custom_op("IS TRUE")))
+    return Grouping(_suffixed(condition, "IS TRUE"))
+
+
+def _suffixed(condition: Element, words: str) -> Element:
+    modifier: custom_op[Any] = custom_op(words)
+    return UnaryExpression(Grouping(condition), modifier=modifier)
 
 
 def _is_dated(type: ColumnType | None) -> bool:
