@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
 
 import typer
 
@@ -26,9 +25,8 @@ def makemigrations(
     enter_project()
     from datalayer.migrations import commands
 
-    return show(
-        commands.makemigrations(name, check=check, dry_run=dry_run, empty=empty, default=default, rename=rename)
-    )
+    made = commands.makemigrations(name, check=check, dry_run=dry_run, empty=empty, default=default, rename=rename)
+    return show(made.lines, made.exit_code)
 
 
 def migrate(
@@ -43,7 +41,8 @@ def migrate(
     enter_project()
     from datalayer.migrations import commands
 
-    return show(commands.migrate(target, plan=plan, fake=fake, sql=sql, check=check, alias=database))
+    done = commands.migrate(target, plan=plan, fake=fake, sql=sql, check=check, alias=database)
+    return show(done.lines, done.exit_code)
 
 
 def showmigrations(database: str = DATABASE) -> int:
@@ -63,7 +62,7 @@ def sqlmigrate(
     enter_project()
     from datalayer.migrations import commands
 
-    return show(commands.sqlmigrate(target, backwards, database))
+    return show([commands.sqlmigrate(target, backwards, database).rstrip("\n")])
 
 
 def check(database: str = DATABASE) -> int:
@@ -71,23 +70,16 @@ def check(database: str = DATABASE) -> int:
     enter_project()
     from datalayer.migrations import commands
 
-    return show(commands.check(database))
+    found = commands.check(database)
+    return show(found.lines, found.exit_code)
 
 
-def show(result: Any) -> int:
-    """Print what a migration command returned.
-
-    Returns:
-        The exit code: that of the result where it has one.
-    """
-    lines = getattr(result, "lines", result)
-    if isinstance(lines, str):
-        output.say(lines.rstrip("\n"))
-    elif isinstance(lines, Iterable):
-        for line in lines:
-            output.say(str(line))
+def show(lines: Iterable[object], exit_code: int = 0) -> int:
+    """Print what a migration command returned, and give the exit code on."""
+    for line in lines:
+        output.say(str(line))
     sys.stdout.flush()
-    return int(getattr(result, "exit_code", 0))
+    return exit_code
 
 
 COMMANDS = (makemigrations, migrate, showmigrations, sqlmigrate, check)

@@ -43,11 +43,11 @@ class Changes:
         drops: Columns and tables whose values go, `table` or `table.column`.
     """
 
-    lines: list[str] = field(default_factory=list)
-    summaries: list[str] = field(default_factory=list)
-    topics: list[str] = field(default_factory=list)
-    small_topics: list[str] = field(default_factory=list)
-    drops: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list[str])
+    summaries: list[str] = field(default_factory=list[str])
+    topics: list[str] = field(default_factory=list[str])
+    small_topics: list[str] = field(default_factory=list[str])
+    drops: list[str] = field(default_factory=list[str])
 
     def add(self, line: str | Iterable[str], summary: str | None = None, topic: str | None = None) -> None:
         """Takes lines, and what they do in words."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from datalayer._compile import tables as compiled
 from datalayer._schema.table import TableSpec
@@ -138,7 +139,10 @@ class Checked:
         return [str(finding) for finding in self.findings] or ["no problems found"]
 
 
-def _pairs(given: Mapping[str, str] | Iterable[str], sign: str, example: str) -> dict[str, str]:
+Pairs: TypeAlias = Mapping[str, str] | Sequence[str]
+
+
+def _pairs(given: Pairs, sign: str, example: str) -> dict[str, str]:
     if isinstance(given, Mapping):
         return dict(given)
     pairs: dict[str, str] = {}
@@ -181,8 +185,8 @@ def makemigrations(
     check: bool = False,
     dry_run: bool = False,
     empty: bool = False,
-    default: Mapping[str, str] | Iterable[str] = (),
-    rename: Mapping[str, str] | Iterable[str] = (),
+    default: Pairs = (),
+    rename: Pairs = (),
     tables: Iterable[TableSpec] | None = None,
 ) -> MadeMigration:
     """Writes what changed in the models as a new migration. No database is needed.

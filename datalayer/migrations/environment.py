@@ -10,20 +10,24 @@ import contextlib
 import io
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 
 from datalayer._compile.tables import DIALECTS
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConnectionFailed, MigrationError, MissingExtra, choices_text, nearest
+from datalayer.migrations._alembic import as_op, widened
 from datalayer.migrations.operations import Live, Recording, recording_context
 from datalayer.migrations.state import State
 
@@ -113,7 +117,7 @@ class History:
         for script in self.revisions:
             if script.revision not in self._states:
                 recording = Recording(recording_context("sqlite"), state)
-                with _as_op(recording), _errors(script.revision, "read"):
+                with as_op(recording), _errors(script.revision, "read"):
                     script.module.upgrade()
                 self._states[script.revision] = recording.state
             state = self._states[script.revision]
@@ -127,10 +131,15 @@ class History:
         """The migrations between two points of the history, in the order they run."""
         if self.script is None or current == target:
             return []
-        names: list[str | None] = [None, *self.names]
-        if names.index(target) > names.index(current):
-            return self.script._upgrade_revs(target or "base", current or "base")
-        return self.script._downgrade_revs(target or "base", current)
+        known = self.script.revision_map
+        start, end = self._count(current), self._count(target)
+        if end > start:
+            return [MigrationStep.upgrade_from_script(known, script) for script in self.revisions[start:end]]
+        return [MigrationStep.downgrade_from_script(known, script) for script in reversed(self.revisions[end:start])]
+
+    def _count(self, name: str | None) -> int:
+        """How many migrations are applied when the database is at `name`."""
+        return 0 if name is None else self.names.index(name) + 1
 
     def summary(self, name: str) -> str:
         """The first line of a migration's docstring."""
@@ -139,25 +148,14 @@ class History:
 
 
 @contextlib.contextmanager
-def _as_op(operations: Recording) -> Iterator[None]:
-    """Makes `from alembic import op` mean these operations."""
-    operations._setups[type(operations)] = operations._setups[Operations]
-    operations._install_proxy()
-    try:
-        yield
-    finally:
-        operations._remove_proxy()
-
-
-@contextlib.contextmanager
-def _errors(name: str, what: str, alias: str | None = None) -> Iterator[None]:
+def _errors(name: str, what: str, alias: str | None = None) -> Generator[None]:
     where = "" if alias is None else f" on database {alias!r}"
     after = "" if alias is None else "; nothing of it was applied"
     try:
         yield
     except MigrationError as error:
         raise type(error)(f"migration {name!r} cannot be {what}{where}: {error}{after}") from error
-    except sa.exc.DBAPIError as error:
+    except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
         raise MigrationError(f"migration {name!r} cannot be {what}{where}: {reason}{after}") from error
     except Exception as error:
@@ -204,8 +202,8 @@ class Environment:
                 "use a file, or datalayer.testing.create_tables()"
             )
         if self.url.backend == "sqlite":
-            engine = sa.create_engine("sqlite+pysqlite://", creator=self._open_sqlite, poolclass=sa.pool.NullPool)
-            sa.event.listen(engine, "begin", _begin_immediate)
+            engine = sa.create_engine("sqlite+pysqlite://", creator=self._open_sqlite, poolclass=NullPool)
+            event.listen(engine, "begin", _begin_immediate)
             return engine
         url, secret = self.url, self.url.password
         is_socket = (url.host or "").startswith("/")
@@ -222,7 +220,7 @@ class Environment:
             query=options,
         )
         try:
-            return sa.create_engine(made, poolclass=sa.pool.NullPool)
+            return sa.create_engine(made, poolclass=NullPool)
         except ModuleNotFoundError as error:
             raise MissingExtra("PostgreSQL needs the extra: pip install 'datalayer[postgres]'") from error
 
@@ -234,7 +232,7 @@ class Environment:
         return connection
 
     @contextlib.contextmanager
-    def connect(self) -> Iterator[sa.Connection]:
+    def connect(self) -> Generator[sa.Connection]:
         """A connection for migrations, closed at the end.
 
         Raises:
@@ -243,7 +241,7 @@ class Environment:
         engine = self._engine()
         try:
             connection = engine.connect()
-        except sa.exc.DBAPIError as error:
+        except DBAPIError as error:
             reason = " ".join(str(error.orig).split())
             raise ConnectionFailed(
                 f"cannot connect to database {self.alias!r} at {self.url}: {reason}", alias=self.alias
@@ -283,7 +281,7 @@ class Environment:
 
     def _context(self, connection: sa.Connection, **options: Any) -> MigrationContext:
         options = {"transaction_per_migration": True, "transactional_ddl": True, **options}
-        return _widened(MigrationContext.configure(connection=connection, opts=options))
+        return widened(MigrationContext.configure(connection=connection, opts=options))
 
     # -- running ------------------------------------------------------------------------------------
 
@@ -341,7 +339,7 @@ class Environment:
         context = self._context(connection, fn=first, on_version_apply=(check,))
         live = Live(context, {})
         try:
-            with _as_op(live):
+            with as_op(live):
                 context.run_migrations()
         except Exception as error:
             connection.rollback()
@@ -354,7 +352,7 @@ class Environment:
         return found[0] if found else None
 
     @contextlib.contextmanager
-    def _locked(self, connection: sa.Connection) -> Iterator[None]:
+    def _locked(self, connection: sa.Connection) -> Generator[None]:
         """Keeps other deployers out; on SQLite the write transaction of each migration does."""
         if self.url.backend == "sqlite":
             yield
@@ -376,25 +374,25 @@ def offline_sql(history: History, backend: str, current: str | None, target: str
     for step in history.steps(current, target):
         one = _step(step)
         before = _before(history, one)
-        context = _widened(
-            MigrationContext.configure(
-                dialect=DIALECTS[backend],
-                opts={
-                    "as_sql": True,
-                    "output_buffer": buffer,
-                    "starting_rev": before,
-                    "transactional_ddl": True,
-                    "transaction_per_migration": True,
-                    "fn": lambda heads, context, step=step: [step],
-                },
-            )
-        )
-        with _as_op(Live(context, states[before])), _errors(one.name, "written as SQL"):
+        options: dict[str, Any] = {
+            "as_sql": True,
+            "output_buffer": buffer,
+            "starting_rev": before,
+            "transactional_ddl": True,
+            "transaction_per_migration": True,
+            "fn": partial(_only, step),
+        }
+        context = widened(MigrationContext.configure(dialect=DIALECTS[backend], opts=options))
+        with as_op(Live(context, states[before])), _errors(one.name, "written as SQL"):
             context.run_migrations()
     text = buffer.getvalue()
     if backend == "sqlite" and text:
         return f"PRAGMA foreign_keys=OFF;\n\n{text.rstrip()}\n\nPRAGMA foreign_keys=ON;\n"
     return text
+
+
+def _only(step: RevisionStep, heads: tuple[str, ...], context: MigrationContext) -> list[RevisionStep]:
+    return [step]
 
 
 def _before(history: History, step: Step) -> str | None:
@@ -407,12 +405,6 @@ def _before(history: History, step: Step) -> str | None:
 
 def _step(step: RevisionStep) -> Step:
     return Step(str(step.revision.revision), bool(step.is_upgrade))
-
-
-def _widened(context: MigrationContext) -> MigrationContext:
-    """Makes room for names: Alembic's own version column has 32 characters."""
-    context._version.c.version_num.type = sa.String(255)
-    return context
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

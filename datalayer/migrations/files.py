@@ -44,7 +44,7 @@ def file_text(name: str, after: str | None, up: Changes, down: Changes) -> str:
     body = f"def upgrade() -> None:\n{_body(up.lines)}\n\n\ndef downgrade() -> None:\n{_body(down.lines)}\n"
     done = "".join(f"\n- {summary}" for summary in up.summaries)
     docstring = f'"""{words.capitalize()}.' + (f"\n{done}\n" if done else "") + '"""'
-    imports = []
+    imports: list[str] = []
     if "sa." in body:
         imports.append("import sqlalchemy as sa")
     if "op." in body:

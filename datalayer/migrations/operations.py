@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -54,7 +54,7 @@ class Recording(Operations):
         self.state = changed_by(self.state, operation, self.migration_context)
 
     @contextmanager
-    def batch_alter_table(self, table_name: str, *args: Any, **options: Any) -> Iterator[BatchOperations]:
+    def batch_alter_table(self, table_name: str, *args: Any, **options: Any) -> Generator[BatchOperations]:
         """The operations of one table; for the state they are like any other."""
         yield _Batch(self.migration_context, table_name, self.invoke)
 
@@ -94,7 +94,7 @@ class Live(Recording):
         return self._postgresql(operation)
 
     @contextmanager
-    def batch_alter_table(self, table_name: str, *args: Any, **options: Any) -> Iterator[BatchOperations]:
+    def batch_alter_table(self, table_name: str, *args: Any, **options: Any) -> Generator[BatchOperations]:
         """The operations of one table, run together at the end of the block: SQLite copies the rows once."""
         found: list[MigrateOperation] = []
         yield _Batch(self.migration_context, table_name, found.append)

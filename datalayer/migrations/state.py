@@ -75,10 +75,10 @@ class Table:
     columns: dict[str, Column]
     primary_key: tuple[str, ...] = ()
     primary_key_name: str = ""
-    uniques: dict[str, Unique] = field(default_factory=dict)
-    checks: dict[str, Text2] = field(default_factory=dict)
-    foreign_keys: dict[str, ForeignKey] = field(default_factory=dict)
-    indexes: dict[str, Index] = field(default_factory=dict)
+    uniques: dict[str, Unique] = field(default_factory=dict[str, Unique])
+    checks: dict[str, Text2] = field(default_factory=dict[str, Text2])
+    foreign_keys: dict[str, ForeignKey] = field(default_factory=dict[str, ForeignKey])
+    indexes: dict[str, Index] = field(default_factory=dict[str, Index])
     comment: str | None = field(default=None)
 
     @property
@@ -97,7 +97,7 @@ def _text(clause: Any) -> Text2:
     if isinstance(clause, str):
         quoted = "'" + clause.replace("'", "''") + "'"
         return quoted, quoted
-    found = []
+    found: list[str] = []
     for dialect in DIALECTS.values():
         compiler = dialect.statement_compiler(dialect, None)
         found.append(compiler.process(clause, literal_binds=True))
@@ -345,10 +345,14 @@ def _add_column(state: State, operation: ops.AddColumnOp, context: MigrationCont
         raise MigrationError(f"column {operation.column.name!r} is added to {table.name!r}, but it is there already")
     column = describe_column(operation.column)
     table = replace(table, columns={**table.columns, column.name: column})
-    with_keys = sa.Table(table.name, sa.MetaData(), operation.column._copy())
-    for constraint in with_keys.constraints:
+    # A column knows its foreign keys only in a table; one that is in a table already is copied by Alembic itself.
+    holder: sa.Table | None = getattr(operation.column, "table", None)  # SQLAlchemy types it as never None
+    if holder is None:
+        holder = sa.Table(table.name, sa.MetaData(), operation.column)
+    for constraint in holder.constraints:
         table = _with_constraint(table, constraint)
-    return {**state, table.name: table}
+    indexes = {str(index.name): describe_index(index) for index in holder.indexes}
+    return {**state, table.name: replace(table, indexes={**table.indexes, **indexes})}
 
 
 def _drop_column(state: State, operation: ops.DropColumnOp, context: MigrationContext) -> State:
