@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sqlite3
+import tempfile
 import threading
 import time
 from decimal import Decimal
@@ -17,6 +17,7 @@ import pytest
 from datalayer import errors
 from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
 from datalayer._plans.plan import Command
+from tests import processes
 from tests.worlds import World
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
@@ -130,12 +131,25 @@ def test_file_that_is_no_database(world: World, tmp_path: Path) -> None:
     assert path.read_text().startswith("not a database")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_file_that_is_not_readable(world: World, tmp_path: Path) -> None:
-    path = tmp_path / "db.sqlite3"
-    path.touch(mode=0)
-    with pytest.raises(errors.ConnectionFailed, match="not readable"):
-        opened(world, path)
+OPEN_THE_UNREADABLE = """
+import asyncio, sys
+from datalayer import errors
+from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
+{unprivileged}
+try:
+    asyncio.run(aconnect_sqlite("db.sqlite3")) if sys.argv[1] == "awaiting" else connect_sqlite("db.sqlite3")
+except errors.ConnectionFailed as error:
+    print(error)
+"""
+
+
+def test_file_that_is_not_readable(world: World) -> None:
+    with tempfile.TemporaryDirectory() as name:  # the folders of tmp_path are closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "db.sqlite3").touch(mode=0)
+        code = OPEN_THE_UNREADABLE.format(unprivileged=processes.UNPRIVILEGED)
+        assert "not readable" in processes.output_of(code, world.name, folder=folder)
 
 
 def test_failed_open_leaves_no_thread(tmp_path: Path) -> None:
