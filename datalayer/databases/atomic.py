@@ -69,6 +69,7 @@ def _end(transaction: Transaction, error: BaseException | None) -> Plan[None]:
     try:
         if error is None and transaction.failure is None:
             yield from texts.commit()
+            transaction.is_committed = True
         elif transaction.link.in_transaction:
             yield from texts.rollback()
     except DatabaseError:
@@ -92,7 +93,7 @@ def _enter(transaction: Transaction, *, savepoint: bool) -> Plan[None]:
     name = f"datalayer_{len(transaction.frames) + 1}" if savepoint else None
     if name is not None:
         yield from texts.savepoint(name)
-    transaction.frames.append(Frame(name, len(transaction.callbacks)))
+    transaction.frames.append(Frame(name, len(transaction.callbacks), len(transaction.undos)))
 
 
 def _leave(transaction: Transaction, error: BaseException | None) -> Plan[None]:
@@ -109,6 +110,7 @@ def _leave(transaction: Transaction, error: BaseException | None) -> Plan[None]:
         transaction.failure = failure or error
     else:
         del transaction.callbacks[frame.callbacks :]
+        transaction.undo(frame.undos)
         try:
             yield from texts.rollback_to(name)
             yield from texts.release(name)
@@ -304,6 +306,8 @@ class Atomic:
 
     def _close(self, transaction: Transaction) -> None:
         transaction.is_open = False
+        if not transaction.is_committed:
+            transaction.undo()
         # Not reset(token): the end of an asynchronous fixture may run in another context than its start.
         current.variable(self.using).set(None)
 

@@ -167,10 +167,11 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One `atomic()` around another: the savepoint to return to, and the callbacks that were there before it."""
+    """One `atomic()` around another: the savepoint to return to, and how many callbacks and undos came before it."""
 
     savepoint: str | None
     callbacks: int
+    undos: int
 
 
 class Transaction:
@@ -185,6 +186,9 @@ class Transaction:
         isolation, read_only: What was asked for.
         frames: One for each `atomic()` inside the outermost.
         callbacks: What to call after the commit.
+        undos: What to call, the newest first, when what was done is rolled back: objects that believe to be in the
+            database learn that they are not.
+        is_committed: Whether its commit has succeeded.
         failure: Why nothing but a rollback is possible any more; None while all is well.
         is_async: Whether its link awaits.
         is_open: Whether it still goes on: tasks may inherit one that has ended.
@@ -199,6 +203,7 @@ class Transaction:
         "failure",
         "frames",
         "is_async",
+        "is_committed",
         "is_open",
         "is_test",
         "isolation",
@@ -207,6 +212,7 @@ class Transaction:
         "owner",
         "read_only",
         "restores_writing",
+        "undos",
     )
 
     def __init__(
@@ -230,6 +236,8 @@ class Transaction:
         self.read_only = read_only
         self.frames: list[Frame] = []
         self.callbacks: list[Callback] = []
+        self.undos: list[Callable[[], None]] = []
+        self.is_committed = False
         self.failure: BaseException | None = None
         self.is_open = True
         self.is_test = is_test
@@ -286,6 +294,15 @@ class Transaction:
             f"the transaction on {self.alias!r} is broken and can only be rolled back, because an error was caught "
             f"inside it ({said}); put what may fail into an atomic() of its own, inside the try"
         )
+
+    def undo(self, kept: int = 0) -> None:
+        """Tells whoever was written since that it is undone.
+
+        Args:
+            kept: How many of the oldest are not.
+        """
+        while len(self.undos) > kept:
+            self.undos.pop()()
 
     def note(self, error: BaseException) -> None:
         """Looks, after an error, whether the transaction can go on.

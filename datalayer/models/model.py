@@ -157,11 +157,13 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
     def delete(self, *, using: str | None = None) -> int:
         """Deletes the row; gives 1, or 0 where it was gone already."""
-        return databases[using or related.alias_of(self)].run(saving.delete, self)
+        return databases[using or related.alias_of(self)].run(saving.delete, self, using or related.alias_of(self))
 
     async def adelete(self, *, using: str | None = None) -> int:
         """The awaiting twin of `delete`."""
-        return await databases[using or related.alias_of(self)].arun(saving.delete, self)
+        return await databases[using or related.alias_of(self)].arun(
+            saving.delete, self, using or related.alias_of(self)
+        )
 
     def refresh(self, *, fields: Sequence[str] | None = None, using: str | None = None) -> None:
         """Reads the row again, whole or some fields of it, and drops loaded relations.

@@ -234,6 +234,8 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[list[Any]]:
     if names:
         _check_target(table, names)
 
+    written: list[tuple[list[Any], tuple[str, ...], list[Row]]] = []
+
     def steps() -> Plan[None]:
         for (fields, returning), members in groups.items():
             # Rows that a conflict left alone come back as nothing, so nobody could tell which row is whose.
@@ -249,13 +251,7 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[list[Any]]:
                 batch_size=bulk.batch_size,
                 depth=depth if len(groups) == 1 else depth + 1,
             )
-            origin = Origin(bulk.alias, [instance for instance, _ in members])
-            for place, (instance, _) in enumerate(members):
-                if names is None:
-                    saving.saved(
-                        instance, bulk.alias, dict(zip(read_back, rows[place], strict=True)) if read_back else None
-                    )
-                    related.set_origin(instance, origin)
+            written.append(([instance for instance, _ in members], read_back, rows))
 
     if len(groups) > 1:
         from datalayer._plans import transaction  # noqa: PLC0415 - only for mixed batches
@@ -263,7 +259,19 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[list[Any]]:
         yield from transaction.nested(compiler.backend, steps, depth=depth)
     else:
         yield from steps()
+    if names is None:
+        # Only now: a group that failed takes back those before it.
+        for instances, read_back, rows in written:
+            _saved(bulk.alias, instances, read_back, rows)
     return bulk.objects
+
+
+def _saved(alias: str, instances: list[Any], read_back: tuple[str, ...], rows: list[Row]) -> None:
+    saving.remember(alias, instances, absent=read_back)
+    origin = Origin(alias, instances)
+    for place, instance in enumerate(instances):
+        saving.saved(instance, alias, dict(zip(read_back, rows[place], strict=True)) if read_back else None)
+        related.set_origin(instance, origin)
 
 
 def _check_target(table: Any, names: tuple[str, ...]) -> None:
@@ -319,6 +327,7 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
             raise QueryError(f"bulk_update() was given a {table.model} without a value of {missing[0]}")
         rows.append((*key, *[instance.__dict__[name] for name in fields]))
     count = yield from bulk_plans.update(compiler, table, fields, rows, batch_size=bulk.batch_size, depth=depth)
+    saving.remember(bulk.alias, bulk.objects, fields)
     for instance in bulk.objects:
         instance.__pydantic_fields_set__.difference_update(fields)
     return count

@@ -8,6 +8,8 @@ from datalayer._plans.plan import Batch, Command, Plan
 from datalayer.databases import databases
 from tests.worlds import World
 
+from .accounts import Accounts
+
 
 def sql(compiler: Any, text: str, *values: object, rows: bool = False) -> Plan[Any]:
     """A plan of one statement; `?` stands for a value on both backends."""
@@ -47,3 +49,8 @@ def table(configured: str, world: World) -> Table:
     table = Table(world)
     table.send("create table t (id integer primary key)")
     return table
+
+
+@pytest.fixture
+def accounts(configured: str, world: World) -> Accounts:
+    return Accounts(world)
