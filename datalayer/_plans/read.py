@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeAlias, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._plans.plan import Command, Plan, Row
-from datalayer._query.condition import Condition, Junction, Nothing
+from datalayer._query.condition import Comparison, Condition, Junction, Nothing
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
 
 T = TypeVar("T")
 
-Load: TypeAlias = Callable[[Prepared], Callable[[list[Row]], list[T]]]
+Load: TypeAlias = Callable[[Prepared, list[Row]], list[T]]
 """Given by the models: how rows of a prepared query become instances. It may keep what it made in `Prepared.memo`."""
 
 
 def is_nothing(query: Query) -> bool:
     """Whether a query cannot find any row, so that nothing need be sent."""
-    return query.limit == 0 or any(_is_nothing(condition) for condition in query.where)
+    if query.limit == 0:
+        return True
+    where = query.where
+    if len(where) == 1 and type(where[0]) is Comparison:
+        return False
+    return any(_is_nothing(condition) for condition in where)
 
 
 def _is_nothing(condition: Condition) -> bool:
@@ -43,17 +49,16 @@ def rows(compiler: Compiler, query: Query) -> Plan[tuple[Prepared | None, list[R
 
 def fetch(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:
     """Every row of a query, as instances."""
-    prepared, found = yield from rows(compiler, query)
-    if prepared is None or not found:
+    if is_nothing(query):
         return []
-    return load(prepared)(found)
+    prepared = compiler.select(query)
+    reply = yield prepared.command(query.values)
+    return load(prepared, reply.rows) if reply.rows else []
 
 
 def one(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:
     """At most two rows: enough to tell none, one and several apart."""
-    if query.limit is None or query.limit > 2:
-        query = query.replaced(limit=2)
-    return (yield from fetch(compiler, query, load))
+    return fetch(compiler, query if query.limit is not None and query.limit <= 2 else query.replaced(limit=2), load)
 
 
 def first(compiler: Compiler, query: Query, load: Load[T]) -> Plan[T | None]:
@@ -77,7 +82,7 @@ def ordered(query: Query) -> Query:
 def streamed(compiler: Compiler, query: Query, load: Load[T]) -> tuple[Command, Callable[[list[Row]], list[T]]]:
     """A query whose rows are fetched in chunks: the statement, and what makes instances of a chunk."""
     prepared = compiler.select(query)
-    return prepared.command(query.values), load(prepared)
+    return prepared.command(query.values), partial(load, prepared)
 
 
 def streamed_tuples(compiler: Compiler, query: Query) -> tuple[Command, Callable[[list[Row]], list[Row]]]:

@@ -46,6 +46,14 @@ class Kind(enum.StrEnum):
     INET = "inet"
 
 
+_EXACT: Final = frozenset(
+    {
+        Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER, Kind.FLOAT, Kind.DECIMAL, Kind.BOOLEAN, Kind.STRING,
+        Kind.TEXT, Kind.BYTES, Kind.DATE, Kind.TIME, Kind.DURATION, Kind.UUID,
+    }
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnType:
     """The type of a column.
@@ -59,6 +67,7 @@ class ColumnType:
         choices: The stored values of an enum or Literal, in order.
         to_json: Typed JSON only: turns a value into JSON text.
         from_json: Typed JSON only: turns JSON text into a value.
+        exact: The type whose values a comparison takes unchecked: `python`, where that says all; else None.
     """
 
     kind: Kind
@@ -69,9 +78,11 @@ class ColumnType:
     choices: tuple[str | int, ...] = ()
     to_json: Callable[[object], str] | None = None
     from_json: Callable[[str | bytes], object] | None = None
+    exact: type | None = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "exact", self.python if self.kind in _EXACT else None)
         # Shapes of queries hold types and are looked up for every query: hashing eight fields each time would show.
         found = hash((self.kind, self.python, self.length, self.precision, self.scale, self.choices, self.to_json))
         object.__setattr__(self, "_hash", found)

@@ -16,14 +16,6 @@ from datalayer.models._pydantic import own_fields
 from datalayer.models.fields import NAIVE
 from datalayer.models.types import JsonCodec
 
-_EXACT = frozenset(
-    {
-        Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER, Kind.FLOAT, Kind.DECIMAL, Kind.BOOLEAN, Kind.STRING,
-        Kind.TEXT, Kind.BYTES, Kind.DATE, Kind.TIME, Kind.DURATION, Kind.UUID,
-    }
-)  # fmt: skip
-_SIZES = {Kind.SMALL_INTEGER: 2**15, Kind.INTEGER: 2**31, Kind.BIG_INTEGER: 2**63}
-
 
 def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> object:
     """The value to bind in a comparison.
@@ -41,7 +33,7 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
         if not isinstance(value, str):
             raise InvalidValue(f"{name}: {lookup} needs text, not {value!r}")
         return value
-    if type_ is None or (type(value) is type_.python and type_.kind in _EXACT):
+    if type_ is None or type(value) is type_.exact:
         return value
     if getattr(type(value), "__datalayer_root__", False):
         value = _key_of(value, name)

@@ -72,11 +72,18 @@ class Expr(Generic[M, T]):
             value = value.resolved(self.table)
         return compare(self.node, lookup, operand(value), name=self.name, check=checked)
 
+    def _at_once(self, lookup: str, value: object) -> Any:
+        """`_compared` for = != < > <= >=, without a detour for a plain value of the right type."""
+        kind = self.node.type
+        if kind is not None and type(value) is kind.exact:
+            return nodes.Comparison(self.node, lookup, Value(value, kind))
+        return self._compared(lookup, value)
+
     def __eq__(self, other: T | Expr[M, T] | None) -> Condition[M]:  # type: ignore[override]
-        return cast("Condition[M]", self._compared("exact", other))
+        return cast("Condition[M]", self._at_once("exact", other))
 
     def __ne__(self, other: T | Expr[M, T] | None) -> Condition[M]:  # type: ignore[override]
-        return cast("Condition[M]", self._compared("ne", other))
+        return cast("Condition[M]", self._at_once("ne", other))
 
     @overload
     def __lt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
@@ -87,7 +94,7 @@ class Expr(Generic[M, T]):
     @overload
     def __lt__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
     def __lt__(self, other: Any) -> Any:
-        return self._compared("lt", other)
+        return self._at_once("lt", other)
 
     @overload
     def __le__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
@@ -98,7 +105,7 @@ class Expr(Generic[M, T]):
     @overload
     def __le__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
     def __le__(self, other: Any) -> Any:
-        return self._compared("lte", other)
+        return self._at_once("lte", other)
 
     @overload
     def __gt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
@@ -109,7 +116,7 @@ class Expr(Generic[M, T]):
     @overload
     def __gt__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
     def __gt__(self, other: Any) -> Any:
-        return self._compared("gt", other)
+        return self._at_once("gt", other)
 
     @overload
     def __ge__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
@@ -120,7 +127,7 @@ class Expr(Generic[M, T]):
     @overload
     def __ge__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
     def __ge__(self, other: Any) -> Any:
-        return self._compared("gte", other)
+        return self._at_once("gte", other)
 
     __hash__ = object.__hash__
 

@@ -15,11 +15,11 @@ from datalayer._plans.plan import Row
 from datalayer.models._pydantic import private_values, set_dict, set_extra, set_fields_set, set_private
 from datalayer.models.state import Origin, set_cache, set_content, set_origin
 
-Make: TypeAlias = Callable[[list[Row], Any], list[Any]]
-"""Rows and what they have in common -> instances."""
+Make: TypeAlias = Callable[[list[Row], str], list[Any]]
+"""Rows and the alias of the database they come from -> instances."""
 
 
-def loader(model: Any, alias: str) -> Callable[[Prepared], Callable[[list[Row]], list[Any]]]:
+def loader(model: Any, alias: str) -> Callable[[Prepared, list[Row]], list[Any]]:
     """How the plans turn rows of a prepared query into instances of a model.
 
     Args:
@@ -27,22 +27,12 @@ def loader(model: Any, alias: str) -> Callable[[Prepared], Callable[[list[Row]],
         alias: The database the rows come from.
     """
 
-    def load(prepared: Prepared) -> Callable[[list[Row]], list[Any]]:
+    def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
         memo: Any = prepared.memo
         if memo is None or memo[0] is not model:
             memo = prepared.memo = (model, maker(model, prepared.columns))
-        make: Make = memo[1]
-
-        def instances(rows: list[Row]) -> list[Any]:
-            found: list[Any] = []
-            origin = Origin(alias, found)
-            width = len(prepared.columns)
-            if rows and len(rows[0]) > width:
-                rows = [row[:width] for row in rows]
-            found.extend(make(rows, origin))
-            return found
-
-        return instances
+        found: list[Any] = memo[1](rows, alias)
+        return found
 
     return load
 
@@ -66,10 +56,17 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
     for place, column in enumerate(columns):
         by_path.setdefault(column.path, []).append(place)
     paths = sorted(by_path, key=len)
-    lines = ["def make(rows, origin):", " out = []", " append = out.append"]
+    lines = [
+        "def make(rows, alias):",
+        f" if rows and len(rows[0]) > {len(columns)}: rows = [row[:{len(columns)}] for row in rows]",
+        " out = []",
+        " append = out.append",
+        # A single row has no peers: without a circle it is freed at once, and not by the collector.
+        " origin0 = Origin(alias, out if len(rows) > 1 else [])",
+    ]
     for number, path in enumerate(paths):
         if path:
-            lines.append(f" peers{number} = []; origin{number} = Origin(origin.alias, peers{number})")
+            lines.append(f" peers{number} = []; origin{number} = Origin(alias, peers{number})")
     target = ", ".join(variables) + ("," if len(variables) == 1 else "")
     lines.append(f" for {target} in rows:")
     objects: dict[tuple[str, ...], str] = {}
@@ -124,7 +121,7 @@ def _object(
     lines.append(f"{pad}set_extra({var}, None)")
     private = f"private_values(M{number})" if getattr(cls, "__private_attributes__", None) else "None"
     lines.append(f"{pad}set_private({var}, {private})")
-    lines.append(f"{pad}set_origin({var}, {f'origin{number}' if path else 'origin'})")
+    lines.append(f"{pad}set_origin({var}, origin{number})")
     tracked = [p for p in fields if (field := columns[p].field) is not None and field.tracks_content]
     if tracked:
         pairs = ", ".join(

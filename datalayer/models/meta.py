@@ -165,6 +165,9 @@ class ModelMeta(PydanticMeta):
 
         def __getattr__(cls, item):
             if not _building.depth and not item.startswith("__"):
+                columns = cls.__dict__.get("__datalayer_columns__")
+                if columns is not None and item in columns:
+                    return columns[item]
                 fields = cls.__dict__.get("__pydantic_fields__")
                 if fields is not None and (item in fields or item == "pk"):
                     return registry.column_of(cls, item)

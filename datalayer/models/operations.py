@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from datalayer._compile.compiler import Compiler
@@ -89,7 +90,7 @@ def streamed(compiler: Compiler, rows: Fetched) -> tuple[Command, Callable[[list
             "iterator() cannot prefetch, since it never has all rows; use select_related, or iterate the query"
         )
     prepared = compiler.select(rows.query)
-    return prepared.command(rows.query.values), rows.load(prepared)
+    return prepared.command(rows.query.values), partial(rows.load, prepared)
 
 
 @writing
@@ -372,9 +373,7 @@ def raw(
     outputs = tuple(
         [Output(field.name, (), field, compiler.converter(field.type)[1]) for field in table.fields.values()]
     )
-    found: list[Any] = []
-    found.extend(hydrate.maker(model, outputs)(reply.rows, Origin(alias, found)))
-    return found
+    return hydrate.maker(model, outputs)(reply.rows, alias)
 
 
 __all__ = ["Bulk", "Fetched", "Upsert", "cache_of"]

@@ -226,8 +226,12 @@ class Rows(Generic[M, R]):
         )
 
     def _one(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> operations.Fetched:
-        found = self.filter(*conditions, **named) if conditions or named else self
-        return operations.Fetched(found.query, self._load, self._prefetched, self._alias, None, None)
+        query = self.query
+        if conditions or named:
+            self._unsliced("filter")
+            condition = self._condition(conditions, named)
+            query = query.replaced(where=query.where if condition is None else (*query.where, condition), limit=2)
+        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, None)
 
     def _end(self, *, is_last: bool) -> operations.Fetched:
         query = read_plans.ordered(self._ordered(self.query))
@@ -409,16 +413,14 @@ class Values(Rows[M, R]):
     def _load(self) -> Any:
         form = self._form
 
-        def load(prepared: Prepared) -> Any:
+        def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
+            found = read_plans.converted(prepared.columns, rows)
+            if form == "flat":
+                return [row[0] for row in found]
+            if form == "tuple":
+                return found
             names = [column.name for column in prepared.columns]
-
-            def shaped(rows: list[Row]) -> list[Any]:
-                found = read_plans.converted(prepared.columns, rows)
-                if form == "flat":
-                    return [row[0] for row in found]
-                return found if form == "tuple" else [dict(zip(names, row, strict=True)) for row in found]
-
-            return shaped
+            return [dict(zip(names, row, strict=True)) for row in found]
 
         return load
 

@@ -160,7 +160,7 @@ def _join_peers(found: list[Any]) -> None:
     origins = {id(origin): origin for child in found if (origin := origin_of(child)) is not None}
     if len(origins) > 1:
         for origin in origins.values():
-            origin.peers[:] = found
+            origin.peers = found
 
 
 def ordering_of(model: Any) -> Any:

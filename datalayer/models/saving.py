@@ -102,7 +102,7 @@ def saved(instance: Any, alias: str, returned: dict[str, object] | None = None) 
     table = type(instance).table
     origin = origin_of(instance)
     if origin is None or origin.alias != alias:
-        set_origin(instance, Origin(alias, [instance]))
+        set_origin(instance, Origin(alias, []))
     set_fields_set(instance, set())
     tracked = []
     for name, field in table.fields.items():
