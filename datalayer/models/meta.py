@@ -154,7 +154,8 @@ class ModelMeta(PydanticMeta):
             parts = _Parts(name, bases, namespace)
             _building.depth += 1
             try:
-                cls = super().__new__(mcls, name, bases, namespace, **options)
+                # Deferred: the types of keys are only known when the models they lead to are there.
+                cls = super().__new__(mcls, name, bases, namespace, **{"defer_build": True, **options})
             finally:
                 _building.depth -= 1
             parts.box[0] = cls
@@ -191,6 +192,8 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
         if not relation.options["fields"]:
             _type_key(cls, relation, parts.box)
     guard_datetimes(own_fields(cls))
+    # Only the class itself waits: an adapter of it, as FastAPI makes for a body, is built when it is made.
+    cls.model_config["defer_build"] = False
     for key, manager in parts.managers.items():
         type.__setattr__(cls, key, manager)
     if parts.meta is not None:

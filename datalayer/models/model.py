@@ -34,7 +34,7 @@ _MISSING: Any = object()
 class ModelBase(StateSlots, metaclass=ModelMeta):
     """A model without a primary key of its own: declare `PrimaryKey()` fields, or `Meta.primary_key`."""
 
-    model_config = ConfigDict(validate_assignment=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(validate_assignment=True, extra="forbid")
     __datalayer_root__: ClassVar[bool] = True
 
     objects: ClassVar[Manager[Self]] = Manager()
