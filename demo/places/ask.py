@@ -11,12 +11,12 @@ from places.models import City, Continent, Country
 def blocking() -> None:
     """The ten largest cities of each continent, and countries without a large one."""
     for continent in Continent.objects.all():
-        cities = City.objects.filter(country__continent=continent).largest_first().select_related("country")[:10]
-        shown = ", ".join(f"{city.name} ({city.country.code})" for city in cities)
-        print(f"{continent.name}: {shown or 'no city'}")
+        cities = City.objects.filter(City.country[Country.continent] == continent).largest_first()
+        shown = [f"{city.name} ({city.country.code})" for city in cities.select_related("country")[:10]]
+        print(f"{continent.name}: {', '.join(shown)}")
     small = Country.objects.exclude(cities__population__gte=100_000)
     print(f"{small.count()} countries without a city of 100 000, among them:", end=" ")
-    print(", ".join(country.name for country in small[:8]))
+    print(", ".join(small.values_flat(Country.name)[:8]))
 
 
 async def awaiting() -> None:
@@ -30,7 +30,7 @@ async def awaiting() -> None:
 
 
 if __name__ == "__main__":
-    print("-- blocking")
+    print(f"-- blocking, on {pools['default'].settings.url}")
     blocking()
     print("-- awaiting")
     asyncio.run(awaiting())

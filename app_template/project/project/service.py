@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Response
 
 from datalayer import Model, atomic, pools
 from datalayer.errors import IntegrityError
@@ -15,6 +16,10 @@ from {{ name }}.models import Category, Person, Product
 from {{ name }}.settings import AppSettings
 
 M = TypeVar("M", bound=Model)
+
+logger = logging.getLogger(__name__)
+HEALTH_TIMEOUT = 2.0  # seconds; whoever asks /healthz wants to know now
+HEALTH_NUMBERS = ("state", "size", "max_size", "idle", "in_use", "waiting", "acquires_timed_out", "wait_time_max")
 
 
 @asynccontextmanager
@@ -31,11 +36,18 @@ app = FastAPI(title="{{ title }}", lifespan=lifespan)
 
 
 @app.get("/healthz")
-async def health() -> dict[str, Any]:
-    """Whether the database answers, and how its pool is doing."""
-    async with pools["default"].aconnection() as connection:
-        await connection.execute("select 1")
-    return {"status": "ok", "pool": dataclasses.asdict(pools["default"].stats())}
+async def health(response: Response) -> dict[str, Any]:
+    """Whether the database answers (503 when not), and how its pool is doing."""
+    pool = pools["default"]
+    status = "ok"
+    try:
+        async with asyncio.timeout(HEALTH_TIMEOUT), pool.aconnection("read") as connection:
+            await connection.execute("select 1")
+    except Exception:  # whatever the reason, it goes to the log and not to the caller
+        logger.exception("the database does not answer")
+        status, response.status_code = "the database does not answer", 503
+    numbers = pool.stats().as_dict()
+    return {"status": status, "database": pool.backend, "pool": {name: numbers[name] for name in HEALTH_NUMBERS}}
 
 
 @app.get("/categories")

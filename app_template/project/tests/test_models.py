@@ -1,3 +1,5 @@
+"""The models, on a migrated test database; `db` comes with datalayer and undoes what each test did."""
+
 from __future__ import annotations
 
 from decimal import Decimal
@@ -7,6 +9,8 @@ import pytest
 from datalayer.errors import UniqueViolation
 from {{ name }}.models import Category, Person, Product, Review, Status
 from {{ name }}.report import lines
+
+pytestmark = pytest.mark.usefixtures("db")
 
 
 def lamp(**values: object) -> Product:

@@ -1,23 +1,36 @@
+"""The service as its callers see it; it commits, so each test gets a database of its own: `transactional_db`."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from datalayer import pools
+from datalayer.databases import Database
 from {{ name }}.service import app
 
 
 @pytest.fixture
-def client() -> Iterator[TestClient]:
+def client(transactional_db: Database) -> Iterator[TestClient]:
     with TestClient(app) as client:
         yield client
 
 
 def test_health_shows_the_pool(client: TestClient) -> None:
-    answer = client.get("/healthz").json()
-    assert answer["status"] == "ok"
-    assert "size" in answer["pool"]
+    answer = client.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ok"
+    assert answer.json()["pool"]["size"] >= 1
+
+
+def test_health_is_503_without_a_database(client: TestClient, tmp_path: Path) -> None:
+    with pools.override("default", url=f"sqlite:///{tmp_path}/no/such/folder/db.sqlite3"):
+        answer = client.get("/healthz")
+    assert answer.status_code == 503
+    assert str(tmp_path) not in answer.text
 
 
 def test_product_is_added_and_read_back(client: TestClient) -> None:
