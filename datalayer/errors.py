@@ -302,7 +302,13 @@ class StatementTimeout(OperationalError):
 
 
 class ReadOnlyTransaction(OperationalError):
-    """A write in a read-only transaction, on a standby server or to a read-only file."""
+    """A write in a read-only transaction, on a standby server or to a read-only file.
+
+    Attributes:
+        is_failover: True when the server itself takes no writes, whatever the transaction: it became a standby.
+    """
+
+    is_failover: bool = False
 
 
 class DiskFull(OperationalError):

@@ -10,8 +10,11 @@ is bound, and so its type is ignored where it is run.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import selectors
 import struct
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -20,7 +23,7 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Format, PipelineStatus, TransactionStatus
+from psycopg.pq import ExecStatus, Format, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from datalayer import errors
@@ -197,7 +200,7 @@ def _translated(
     error: Exception, raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], alias: str, command: Any = None
 ) -> errors.DatabaseError:
     if isinstance(error, psycopg.Error):
-        return translate.from_postgresql(
+        translated = translate.from_postgresql(
             error,
             alias=alias,
             command=command,
@@ -205,7 +208,35 @@ def _translated(
             diagnostic=error.diag if error.sqlstate else None,
             is_closed=raw.closed,
         )
+        if isinstance(translated, errors.ReadOnlyTransaction):
+            translated.is_failover = _takes_no_writes(raw)
+        return translated
     return translate.from_postgresql(error, alias=alias, command=command, is_closed=raw.closed)
+
+
+def _takes_no_writes(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    """Whether the server, and not just a transaction, is read-only; it reports these two by itself (since 14)."""
+    status = raw.info.parameter_status
+    return "on" in (status("in_hot_standby"), status("default_transaction_read_only"))
+
+
+def _await_answer(raw: psycopg.Connection[Any], timeout: float | None) -> None:
+    """Waits for the answer to a query that was sent; psycopg itself has no time limit for that."""
+    pgconn = raw.pgconn
+    until = None if timeout is None else time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        selector.register(pgconn.socket, selectors.EVENT_READ)
+        while pgconn.is_busy():
+            if not selector.select(None if until is None else max(until - time.monotonic(), 0.0)):
+                raise TimeoutError
+            pgconn.consume_input()
+    while (result := pgconn.get_result()) is not None:
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise psycopg.OperationalError(result.get_error_message())
+
+
+def _silent(alias: str, timeout: float | None) -> errors.ConnectionLost:
+    return errors.ConnectionLost(f"database {alias!r}: the server did not answer within {timeout} s", alias=alias)
 
 
 def _is_stale_plan(error: Exception, raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
@@ -341,12 +372,15 @@ class PostgresLink:
         except psycopg.Error as error:
             raise _translated(error, self.raw, self.alias) from error
 
-    def ping(self) -> None:
-        """Sends the server an empty query and waits for the answer."""
+    def ping(self, timeout: float | None = None) -> None:
+        """Sends the server an empty query and waits for the answer, for so many seconds at most."""
         try:
-            self.raw.execute("")
+            self.raw.pgconn.send_query(b"")
+            _await_answer(self.raw, timeout)
         except psycopg.Error as error:
             raise _translated(error, self.raw, self.alias) from error
+        except TimeoutError as error:
+            raise _silent(self.alias, timeout) from error
 
     def close(self) -> None:
         """Closes the connection; the server rolls back what is open in it."""
@@ -449,12 +483,15 @@ class AsyncPostgresLink:
         except psycopg.Error as error:
             raise _translated(error, self.raw, self.alias) from error
 
-    async def ping(self) -> None:
+    async def ping(self, timeout: float | None = None) -> None:
         """The awaiting twin of `PostgresLink.ping`."""
         try:
-            await self.raw.execute("")
+            async with asyncio.timeout(timeout):
+                await self.raw.execute("")
         except psycopg.Error as error:
             raise _translated(error, self.raw, self.alias) from error
+        except TimeoutError as error:
+            raise _silent(self.alias, timeout) from error
 
     async def close(self) -> None:
         """The awaiting twin of `PostgresLink.close`."""

@@ -266,8 +266,8 @@ class SQLiteLink:
         except sqlite3.Error as error:
             raise translate.from_sqlite(error, alias=self.alias) from error
 
-    def ping(self) -> None:
-        """Reads from the database, and makes sure that its file is still the one that was opened."""
+    def ping(self, timeout: float | None = None) -> None:
+        """Reads from the database, and makes sure that its file is still the one that was opened; waits for nobody."""
         try:
             self.raw.execute("SELECT 1").fetchone()
         except sqlite3.Error as error:
@@ -353,7 +353,7 @@ class AsyncSQLiteLink:
         except sqlite3.Error as error:
             raise translate.from_sqlite(error, alias=self.alias) from error
 
-    async def ping(self) -> None:
+    async def ping(self, timeout: float | None = None) -> None:
         """The awaiting twin of `SQLiteLink.ping`."""
         try:
             await self.raw.worker.call(lambda: self._raw.execute("SELECT 1").fetchone())

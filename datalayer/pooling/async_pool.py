@@ -14,6 +14,7 @@ from datalayer.errors import ConnectionBroken, WrongEventLoop
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
 from datalayer.pooling.core import LENT, NEVER, Action, Arm, Close, Entry, Open, Waiter
+from datalayer.pooling.explain import call_site, describe_task, error_text
 from datalayer.pooling.flows import (
     DEFAULT,
     BaseLease,
@@ -335,7 +336,7 @@ class AsyncPool(Machine[C]):
             self._open_here()
         if not self._core.idle:
             with self._mutex:
-                self._core._refuse_unless_open()
+                self._core.refuse_unless_open()
             return None
         try:
             return await self.acquire_lease(0)
@@ -356,6 +357,7 @@ class AsyncPool(Machine[C]):
             entry = await self._drive(self._finish_acquire(entry, timeout, now, owner))
         if core.actions or self._orphans:
             self._collect()
+        entry.site = call_site()
         return AsyncLease(self, entry)
 
     async def release_entry(self, entry: Entry[C]) -> None:
@@ -373,7 +375,9 @@ class AsyncPool(Machine[C]):
                         await self._reset(conn)
         except Exception as error:
             drop = "reset_failed"
-            log.warning("connection %s of %s could not be reset and was thrown away: %s", entry.id, self, _text(error))
+            log.warning(
+                "connection %s of %s could not be reset and was thrown away: %s", entry.id, self, error_text(error)
+            )
         except BaseException:
             self.discard_entry(entry, "reset_failed")
             raise
@@ -588,7 +592,7 @@ class AsyncPool(Machine[C]):
             async with asyncio.timeout(self.config.close_timeout):
                 await self._connector.close(conn)
         except Exception as error:
-            log.warning("a connection of %s could not be closed properly: %s", self, _text(error))
+            log.warning("a connection of %s could not be closed properly: %s", self, error_text(error))
             self._drop_now(conn)
         except BaseException:
             self._drop_now(conn)
@@ -598,7 +602,7 @@ class AsyncPool(Machine[C]):
         try:
             self._connector.terminate(conn)
         except Exception as error:
-            log.warning("a connection of %s could not be terminated: %s", self, _text(error))
+            log.warning("a connection of %s could not be terminated: %s", self, error_text(error))
 
     def _terminate_all(self) -> int:
         with self._mutex:
@@ -611,11 +615,7 @@ class AsyncPool(Machine[C]):
         return _TaskWaiter(owner)
 
     def _describe(self, owner: object) -> tuple[str, str]:
-        if not isinstance(owner, asyncio.Task):
-            return "nobody known", ""
-        stack = owner.get_stack(limit=1)
-        where = f", now at {stack[0].f_code.co_filename}:{stack[0].f_lineno}" if stack else ""
-        return f"task {owner.get_name()!r}", where
+        return describe_task(owner)
 
     def _arm(self, at: float) -> None:
         loop = self._loop
@@ -648,8 +648,9 @@ class AsyncPool(Machine[C]):
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._collect)
 
-    def _forget_after_fork(self) -> None:
-        super()._forget_after_fork()
+    def forget_after_fork(self) -> None:
+        """In a child process: starts with nothing, in whatever loop asks first."""
+        super().forget_after_fork()
         self._inherited.append((self._loop, self._tasks, self._timer))
         self._loop = None
         self._tasks = set()
@@ -667,11 +668,3 @@ class AsyncNullPool(AsyncPool[C]):
     def __init__(self, connector: AsyncConnector[C], config: PoolConfig | None = None, **options: Any) -> None:
         chosen = replace(config if config is not None else PoolConfig(), min_idle=0, max_uses=1)
         super().__init__(connector, chosen, **options)
-
-
-def _text(error: BaseException) -> str:
-    """The text of an error whose own text may fail."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__

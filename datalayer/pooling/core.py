@@ -41,6 +41,7 @@ from datalayer.pooling.events import (
     StateChanged,
     Unavailable,
 )
+from datalayer.pooling.explain import Site, borrowed_at
 from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
 
 C = TypeVar("C")
@@ -55,8 +56,8 @@ class Entry(Generic[C]):
     """A connection of the pool, and what the pool knows about it."""
 
     __slots__ = (
-        "born", "checked", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "since",
-        "state", "uses",
+        "born", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "since", "site", "state",
+        "uses",
     )  # fmt: skip
 
     def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:
@@ -70,6 +71,7 @@ class Entry(Generic[C]):
         self.fresh = True  # never been idle: a ping would ask what connecting has just answered
         self.state = IDLE
         self.owner: object = None
+        self.site: Site | None = None  # where it was borrowed
         self.reported = False
         self.info: dict[str, object] | None = None
 
@@ -246,7 +248,7 @@ class Core(Generic[C]):
         An entry whose state is TESTING is to be pinged, then `confirm`ed or reported by `ping_failed`.
         """
         if self.state != "open":
-            self._refuse_unless_open()
+            self.refuse_unless_open()
         self.started += 1
         idle = self.idle
         while idle and self.state == "open":
@@ -490,7 +492,7 @@ class Core(Generic[C]):
     def add(self, conn: C, now: float) -> None:
         """Takes in a connection that was opened elsewhere."""
         if self.state not in ("open", "paused"):
-            self._refuse_unless_open()
+            self.refuse_unless_open()
         if len(self.entries) + self.opening >= self.max_size:
             raise PoolFull(
                 f"the pool has no room for one more connection: max_size is {self.max_size}; "
@@ -585,7 +587,8 @@ class Core(Generic[C]):
         if self.listening:
             self.actions.append(Tell(StateChanged(state)))
 
-    def _refuse_unless_open(self) -> None:
+    def refuse_unless_open(self) -> None:
+        """Raises `PoolClosed` in the words of the state."""
         if self.state == "new":
             raise PoolClosed("the pool is not open yet: call open(), or use it as a context manager")
         if self.state == "closing":
@@ -612,14 +615,14 @@ class Core(Generic[C]):
                 if entry.owner not in queued:
                     return
         self.deadlocks += 1
-        holders = tuple(f"connection {entry.id}" for entry in self.entries.values())
+        holders = tuple(f"connection {entry.id}{borrowed_at(entry.site)}" for entry in self.entries.values())
         if self.listening:
             self.actions.append(Tell(DeadlockDetected(holders)))
         if self.config.on_deadlock == "raise":
             self._reject("deadlock")
             raise PoolDeadlock(
                 f"all {len(self.entries)} connections are held by callers who wait for another one of the same pool, "
-                "this one included: use the connection you hold, or raise max_size"
+                f"this one included: use the connection you hold, or raise max_size. Held: {'; '.join(holders)}"
             )
 
     def _could_open(self, now: float) -> bool:

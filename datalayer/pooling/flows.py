@@ -21,6 +21,7 @@ from datalayer.errors import DoubleRelease, ForeignLease, LeaseReleased, PoolTim
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.core import LENT, Action, Core, Entry, State, Waiter
 from datalayer.pooling.events import Event
+from datalayer.pooling.explain import explain_timeout, site_text
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 C = TypeVar("C")
@@ -288,8 +289,8 @@ class Machine(Generic[C]):
         """Who holds a connection at this moment."""
         now = self._clock()
         with self._mutex:
-            found = [(entry.id, now - entry.since, entry.owner) for entry in self._core.lent()]
-        return [LeaseInfo(id, held, *self._describe(owner)) for id, held, owner in found]
+            found = [(one.id, now - one.since, one.owner, one.site) for one in self._core.lent()]
+        return [LeaseInfo(id, held, *self._describe(owner), site=site_text(site)) for id, held, owner, site in found]
 
     def pause(self) -> None:
         """Lets callers queue from now on, whatever is idle; their timeouts go on counting."""
@@ -429,29 +430,33 @@ class Machine(Generic[C]):
     def _open_one(self) -> Flow[C, None]:
         """Opens one connection that the core asked for."""
         began = self._clock()
-        conn: C | None = None
         try:
-            conn = yield Connect()
-            if self._has_configure:
-                yield Configure(conn)
-        except Exception as error:
-            fatal = conn is None and self._is_fatal(error)
-            with self._mutex:
-                self._core.open_failed(error, self._clock(), fatal=fatal, configured=conn is None)
-            if conn is not None:
-                yield Shut(conn)
-            self._collect()
-            return
+            conn: C = yield Connect()
         except BaseException as error:
-            with self._mutex:
-                self._core.open_failed(error, self._clock(), fatal=False, configured=conn is None)
-            if conn is not None:
-                self._drop_now(conn)
-            self._collect()
+            self._open_failed(error)
+            if isinstance(error, Exception):
+                return
             raise
+        if self._has_configure:
+            try:
+                yield Configure(conn)
+            except Exception as error:
+                self._open_failed(error, configured=False)
+                yield Shut(conn)
+                return
+            except BaseException as error:
+                self._open_failed(error, configured=False)
+                self._drop_now(conn)
+                raise
         now = self._clock()
         with self._mutex:
             self._core.opened(conn, now, now - began)
+        self._collect()
+
+    def _open_failed(self, error: BaseException, *, configured: bool = True) -> None:
+        fatal = configured and self._is_fatal(error)
+        with self._mutex:
+            self._core.open_failed(error, self._clock(), fatal=fatal, configured=configured)
         self._collect()
 
     # -- helpers --------------------------------------------------------------------------------
@@ -504,26 +509,9 @@ class Machine(Generic[C]):
             return False
 
     def _timed_out(self, reason: str, waited: float) -> PoolTimeout:
-        stats = self.stats()
-        holders = tuple(str(one) for one in self.leases())
-        cause = stats.last_error if reason in ("unavailable", "connecting") else None
-        hints = {
-            "exhausted": f"all {stats.in_use} of max_size={stats.max_size} are lent out; raise max_size, or hold "
-            "connections for a shorter time",
-            "connecting": "the database is slow to accept a connection; look at connect_timeout and its server",
-            "unavailable": f"the last attempt to connect failed with {type(cause).__name__}: {cause}",
-            "paused": "the pool is paused; resume() serves the queue",
-            "validating": "connections are being pinged; the database is slow to answer",
-        }
-        label = f" of pool {self.name!r}" if self.name else ""
-        error = PoolTimeout(
-            f"no connection{label} was to be had in {waited:.3f} s ({reason}): {hints[reason]}",
-            reason=reason, waited=waited, stats=stats, holders=holders,
-        )  # fmt: skip
-        error.__cause__ = cause
-        return error
+        return explain_timeout(self.name, reason, waited, self.stats(), self.leases())
 
-    def _forget_after_fork(self) -> None:
+    def forget_after_fork(self) -> None:
         """In a child process: starts with a fresh lock and nothing in it; the parent's sockets are never touched."""
         old = self._core
         self._mutex = Lock()
@@ -571,7 +559,7 @@ def again(error: BaseException) -> BaseException:
 
 def _after_fork_in_child() -> None:
     for pool in list(_living):
-        pool._forget_after_fork()
+        pool.forget_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from datalayer._links.link import AsyncLink, Link
-from datalayer.errors import ConnectionFailed, ConnectionLost
+from datalayer.errors import ConnectionFailed, ConnectionLost, ReadOnlyTransaction
 
 
-class _Judge:
+class LinkJudge:
     """Reads our own errors; drivers' errors never come this far."""
 
     def is_disconnect(self, exc: BaseException) -> bool:
-        """Whether the server is gone."""
+        """Whether the server is gone, or became a standby that takes no writes."""
+        if isinstance(exc, ReadOnlyTransaction):
+            return exc.is_failover
         return isinstance(exc, ConnectionLost | ConnectionFailed)
 
     def is_fatal(self, exc: BaseException) -> bool:
@@ -20,17 +22,21 @@ class _Judge:
         return isinstance(exc, ConnectionFailed) and exc.is_fatal
 
 
-class LinkConnector(_Judge):
+class LinkConnector(LinkJudge):
     """Connector over blocking links.
 
     Args:
         connect: Makes one.
         fast_open: Whether it is made in the thread of the caller.
+        ping_timeout: How long a ping may take, in seconds; None leaves it to the network.
     """
 
-    def __init__(self, connect: Callable[[], Link], *, fast_open: bool = False) -> None:
+    def __init__(
+        self, connect: Callable[[], Link], *, fast_open: bool = False, ping_timeout: float | None = None
+    ) -> None:
         self.connect = connect
         self.fast_open = fast_open
+        self.ping_timeout = ping_timeout
 
     def close(self, conn: Link) -> None:
         """Closes the link."""
@@ -38,7 +44,7 @@ class LinkConnector(_Judge):
 
     def ping(self, conn: Link) -> None:
         """Asks the database for a sign of life."""
-        conn.ping()
+        conn.ping(self.ping_timeout)
 
     def is_broken(self, conn: Link) -> bool:
         """Whether the link is known to be unusable."""
@@ -48,8 +54,12 @@ class LinkConnector(_Judge):
         """Rolls back what is open."""
         conn.reset()
 
+    def terminate(self, conn: Link) -> None:
+        """Ends what runs on the link in another thread."""
+        conn.terminate()
 
-class AsyncLinkConnector(_Judge):
+
+class AsyncLinkConnector(LinkJudge):
     """Connector over awaiting links; the twin of `LinkConnector`."""
 
     fast_open = False

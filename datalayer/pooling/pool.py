@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import weakref
@@ -17,6 +16,7 @@ from datalayer.errors import ConnectionBroken
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
 from datalayer.pooling.core import LENT, NEVER, Action, Arm, Close, Entry, Open, Waiter
+from datalayer.pooling.explain import call_site, describe_thread, error_text
 from datalayer.pooling.flows import (
     DEFAULT,
     BaseLease,
@@ -256,6 +256,7 @@ class Pool(Machine[C]):
             entry = self._drive(self._finish_acquire(entry, timeout, now, owner))
         if core.actions or self._orphans:
             self._collect()
+        entry.site = call_site()
         return Lease(self, entry)
 
     def try_acquire(self) -> Lease[C] | None:
@@ -264,7 +265,7 @@ class Pool(Machine[C]):
             self.open()
         if not self._core.idle:
             with self._mutex:
-                self._core._refuse_unless_open()
+                self._core.refuse_unless_open()
             return None
         try:
             return self.acquire(0)
@@ -285,7 +286,9 @@ class Pool(Machine[C]):
                     self._reset(conn)
         except Exception as error:
             drop = "reset_failed"
-            log.warning("connection %s of %s could not be reset and was thrown away: %s", entry.id, self, _text(error))
+            log.warning(
+                "connection %s of %s could not be reset and was thrown away: %s", entry.id, self, error_text(error)
+            )
         except BaseException:
             self.discard_entry(entry, "reset_failed")
             raise
@@ -435,7 +438,7 @@ class Pool(Machine[C]):
         try:
             self._connector.close(conn)
         except Exception as error:
-            log.warning("a connection of %s could not be closed properly: %s", self, _text(error))
+            log.warning("a connection of %s could not be closed properly: %s", self, error_text(error))
 
     def _terminate_all(self) -> int:
         terminate: Callable[[C], object] | None = getattr(self._connector, "terminate", None)
@@ -477,7 +480,7 @@ class Pool(Machine[C]):
         else:
             self._bell.put(None)
 
-    def _upkeep(self) -> float | None:
+    def upkeep(self) -> float | None:
         """Does what is due; gives the seconds until the next time, or None when nothing is to be expected."""
         with self._mutex:
             now = self._clock()
@@ -490,8 +493,9 @@ class Pool(Machine[C]):
                 return None
             return max(self._core.wake_at - self._clock(), 0.0)
 
-    def _forget_after_fork(self) -> None:
-        super()._forget_after_fork()
+    def forget_after_fork(self) -> None:
+        """In a child process: starts with nothing, and no thread."""
+        super().forget_after_fork()
         self._bell = SimpleQueue()
         self._keeper = None
         self._openers = set()
@@ -515,7 +519,7 @@ def _keep_house(ref: weakref.ref[Pool[Any]], bell: SimpleQueue[None]) -> None:
         pool = ref()
         if pool is None:
             return
-        wait = pool._upkeep()
+        wait = pool.upkeep()
         del pool  # a pool nobody else holds must be free to go
         if wait is None:
             return
@@ -523,23 +527,3 @@ def _keep_house(ref: weakref.ref[Pool[Any]], bell: SimpleQueue[None]) -> None:
             bell.get(timeout=min(wait, threading.TIMEOUT_MAX))
         except Empty:
             continue
-
-
-def describe_thread(owner: object) -> tuple[str, str]:
-    """The name of a thread, and where it is at this moment."""
-    for thread in threading.enumerate():
-        if thread.ident == owner:
-            frame = sys._current_frames().get(thread.ident or 0)
-            while frame is not None and frame.f_globals.get("__name__", "").startswith(("datalayer.", "threading")):
-                frame = frame.f_back
-            where = f", now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
-            return f"thread {thread.name!r}", where
-    return "a thread that has ended", ""
-
-
-def _text(error: BaseException) -> str:
-    """The text of an error whose own text may fail."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__

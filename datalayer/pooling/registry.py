@@ -12,9 +12,10 @@ import importlib
 import os
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import fields
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from datalayer._links.link import AsyncLink, BackendName, Link
@@ -25,7 +26,7 @@ from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Lease, Pool
 from datalayer.pooling.sqlite import PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool, memory_name
-from datalayer.pooling.stats import CloseReport, PoolStats, total
+from datalayer.pooling.stats import CloseReport, LeaseInfo, PoolStats, total
 
 
 class LinkPool(Protocol):
@@ -35,6 +36,7 @@ class LinkPool(Protocol):
     def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
     def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
     def stats(self) -> PoolStats: ...  # noqa: D102
+    def leases(self) -> list[LeaseInfo]: ...  # noqa: D102
 
 
 class AsyncLinkPool(Protocol):
@@ -44,6 +46,7 @@ class AsyncLinkPool(Protocol):
     async def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
     async def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
     def stats(self) -> PoolStats: ...  # noqa: D102
+    def leases(self) -> list[LeaseInfo]: ...  # noqa: D102
     def abandon(self) -> None: ...  # noqa: D102
 
 
@@ -55,6 +58,7 @@ class _Moded:
         self.open = pool.open
         self.close = pool.close
         self.stats = pool.stats
+        self.leases = pool.leases
 
     def acquire(self, mode: Mode = "write") -> Lease[Link]:
         lease: Lease[Link] = self._pool.acquire()
@@ -69,6 +73,7 @@ class _AsyncModed:
         self.open = pool.open
         self.close = pool.close
         self.stats = pool.stats
+        self.leases = pool.leases
         self.abandon = pool.abandon
 
     def acquire(self, mode: Mode = "write") -> Acquiring[AsyncLink]:
@@ -121,19 +126,19 @@ class DatabasePool:
         return await pool.acquire(mode)
 
     @contextmanager
-    def link(self, mode: Mode = "write") -> Iterator[Link]:
+    def link(self, mode: Mode = "write") -> Generator[Link, None, None]:
         """Lends a link for the block, given back clean or thrown away."""
         with self.borrow(mode) as link:
             yield link
 
     @asynccontextmanager
-    async def alink(self, mode: Mode = "write") -> AsyncIterator[AsyncLink]:
+    async def alink(self, mode: Mode = "write") -> AsyncGenerator[AsyncLink, None]:
         """The awaiting twin of `link`."""
         async with await self.aborrow(mode) as link:
             yield link
 
     @contextmanager
-    def connection(self, mode: Mode = "write") -> Iterator[Any]:
+    def connection(self, mode: Mode = "write") -> Generator[Any, None, None]:
         """Lends the driver's own connection (sqlite3, psycopg) for the block; given back clean or thrown away.
 
         Args:
@@ -143,7 +148,7 @@ class DatabasePool:
             yield link.raw
 
     @asynccontextmanager
-    async def aconnection(self, mode: Mode = "write") -> AsyncIterator[Any]:
+    async def aconnection(self, mode: Mode = "write") -> AsyncGenerator[Any, None]:
         """The awaiting twin of `connection`."""
         async with await self.aborrow(mode) as link:
             yield link.raw
@@ -190,6 +195,15 @@ class DatabasePool:
         found = [pool for pool in (self._pool, *self._loops.values()) if pool is not None]
         return total([pool.stats() for pool in found]) if found else PoolStats(state="new")
 
+    def leases(self) -> list[LeaseInfo]:
+        """Who holds a connection at this moment, in both worlds."""
+        return [lease for pool in (self._pool, *self._loops.values()) if pool is not None for lease in pool.leases()]
+
+    def forget_after_fork(self) -> None:
+        """In a child process: a fresh lock, and no pool of an event loop, which has stayed with the parent."""
+        self._lock = threading.Lock()
+        self._loops = {}
+
     # -- building -------------------------------------------------------------------------------
 
     def _build(self) -> LinkPool:
@@ -214,36 +228,33 @@ class DatabasePool:
             pool.abandon()
 
     def _new_pool(self) -> LinkPool:
+        config, chosen = self._config(), self.settings
         if self.backend == "sqlite":
-            return SQLitePool(self._file(), alias=self.alias, config=self._config(), readers=self.settings.pool.readers)
-        text, options = self._target()
-        if self.settings.pool.implementation == "generic":
-            connect = _driver("datalayer._links.postgresql").connect_postgresql
-            options["connect_timeout"] = self.settings.pool.connect_timeout
-            return _Moded(Pool(LinkConnector(lambda: connect(text, **options)), self._config(), name=self.alias))
-        return _Moded(_driver("datalayer.pooling.psycopg").PsycopgPool(text, config=self._config(), **options))
+            return SQLitePool(self._file(), alias=self.alias, config=config, readers=chosen.pool.readers)
+        url, behind = chosen.url.render(), chosen.transaction_pooling
+        if chosen.pool.implementation == "generic":
+            connect = partial(
+                _driver("datalayer._links.postgresql").connect_postgresql,
+                url, alias=self.alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
+            )  # fmt: skip
+            connector = LinkConnector(connect, ping_timeout=config.validation_timeout)
+            return _Moded(Pool(connector, config, name=self.alias))
+        driver = _driver("datalayer.pooling.psycopg")
+        return _Moded(driver.PsycopgPool(url, config, name=self.alias, transaction_pooling=behind))
 
     def _new_async_pool(self) -> AsyncLinkPool:
+        config, chosen = self._config(), self.settings
         if self.backend == "sqlite":
-            return AsyncSQLitePool(
-                self._file(), alias=self.alias, config=self._config(), readers=self.settings.pool.readers
-            )
-        text, options = self._target()
-        if self.settings.pool.implementation == "generic":
-            connect = _driver("datalayer._links.postgresql").aconnect_postgresql
-            options["connect_timeout"] = self.settings.pool.connect_timeout
-            connector = AsyncLinkConnector(lambda: connect(text, **options))
-            return _AsyncModed(AsyncPool(connector, self._config(), name=self.alias))
-        return _AsyncModed(
-            _driver("datalayer.pooling.psycopg").AsyncPsycopgPool(text, config=self._config(), **options)
-        )
-
-    def _target(self) -> tuple[str, dict[str, Any]]:
-        chosen = self.settings
-        return chosen.url.render(), {
-            "alias": self.alias,
-            "transaction_pooling": chosen.transaction_pooling,
-        }
+            return AsyncSQLitePool(self._file(), alias=self.alias, config=config, readers=chosen.pool.readers)
+        url, behind = chosen.url.render(), chosen.transaction_pooling
+        if chosen.pool.implementation == "generic":
+            connect = partial(
+                _driver("datalayer._links.postgresql").aconnect_postgresql,
+                url, alias=self.alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
+            )  # fmt: skip
+            return _AsyncModed(AsyncPool(AsyncLinkConnector(connect), config, name=self.alias))
+        driver = _driver("datalayer.pooling.psycopg")
+        return _AsyncModed(driver.AsyncPsycopgPool(url, config, name=self.alias, transaction_pooling=behind))
 
     def _config(self) -> PoolConfig:
         chosen = self.settings.pool
@@ -311,7 +322,7 @@ class PoolRegistry:
         return {alias: pool.stats() for alias, pool in {**self._pools, **self._overrides}.items()}
 
     @contextmanager
-    def override(self, alias: str, *, url: str | DatabaseUrl) -> Iterator[DatabasePool]:
+    def override(self, alias: str, *, url: str | DatabaseUrl) -> Generator[DatabasePool, None, None]:
         """Another database under an alias inside the block, for all threads and tasks; for tests.
 
         Args:
@@ -339,6 +350,12 @@ class PoolRegistry:
             self._pools.clear()
             self._others.clear()
             self._overrides.clear()
+
+    def forget_after_fork(self) -> None:
+        """In a child process: the pools start afresh by their own hooks; the locks may be held by a lost thread."""
+        self._lock = threading.Lock()
+        for pool in self._known():
+            pool.forget_after_fork()
 
     def _find(self, alias: str, chosen: DatabaseSettings) -> DatabasePool:
         with self._lock:
@@ -374,13 +391,5 @@ pools = PoolRegistry()
 """The pools of this process, by the alias of their database."""
 
 
-def _after_fork_in_child() -> None:
-    # The pools themselves start afresh by their own hook; the registry's locks may have been held by another thread.
-    pools._lock = threading.Lock()
-    for pool in [*pools._pools.values(), *pools._overrides.values(), *pools._others]:
-        pool._lock = threading.Lock()
-        pool._loops = {}
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_child=pools.forget_after_fork)

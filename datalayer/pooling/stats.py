@@ -90,15 +90,25 @@ class PoolStats:
 
 @dataclass(frozen=True, slots=True)
 class LeaseInfo:
-    """Who holds a connection: its number, since when, and where the holder is at this moment."""
+    """Who holds a connection.
+
+    Attributes:
+        id: The number of the connection.
+        held: For how long, in seconds.
+        owner: The thread or task.
+        where: Where that is at this moment, as the end of a sentence.
+        site: The file and line where it was borrowed.
+    """
 
     id: int
     held: float
     owner: str
     where: str
+    site: str = ""
 
     def __str__(self) -> str:
-        return f"connection {self.id} held for {self.held:.3f} s by {self.owner}{self.where}"
+        borrowed = f", borrowed at {self.site}" if self.site else ""
+        return f"connection {self.id} held for {self.held:.3f} s by {self.owner}{borrowed}{self.where}"
 
 
 @dataclass(frozen=True, slots=True)

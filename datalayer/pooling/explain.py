@@ -1,0 +1,97 @@
+"""Where a connection was borrowed, where its holder is now, and what a timeout means: the words of a pool."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Sequence
+from types import CodeType
+from typing import TypeAlias
+
+from datalayer.errors import PoolTimeout
+from datalayer.pooling.stats import LeaseInfo, PoolStats
+
+Site: TypeAlias = tuple[CodeType, int]
+"""A line of code. Not its frame: that would keep every variable in it alive for as long as the lease."""
+
+_OURS = ("datalayer.", "contextlib", "threading", "asyncio.")
+
+
+def call_site() -> Site | None:
+    """The line outside of this package that is being run."""
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # the one way to a frame that costs nothing
+    while frame.f_globals.get("__name__", "").startswith(_OURS):
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return frame.f_code, frame.f_lineno
+
+
+def site_text(site: Site | None) -> str:
+    """The file and line of a site; nothing for none."""
+    return f"{site[0].co_filename}:{site[1]}" if site is not None else ""
+
+
+def borrowed_at(site: Site | None) -> str:
+    """The same as the end of a sentence about a connection."""
+    return f", borrowed at {site_text(site)}" if site is not None else ""
+
+
+def describe_thread(owner: object) -> tuple[str, str]:
+    """The name of a thread, and where it is at this moment."""
+    for thread in threading.enumerate():
+        if thread.ident == owner:
+            frame = sys._current_frames().get(thread.ident or 0)  # pyright: ignore[reportPrivateUsage]  # debugging aid
+            while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
+                frame = frame.f_back
+            where = f", now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+            return f"thread {thread.name!r}", where
+    return "a thread that has ended", ""
+
+
+def describe_task(owner: object) -> tuple[str, str]:
+    """The name of a task, and where it is at this moment."""
+    if not isinstance(owner, asyncio.Task):
+        return "nobody known", ""
+    stack = owner.get_stack(limit=1)
+    where = f", now at {stack[0].f_code.co_filename}:{stack[0].f_lineno}" if stack else ""
+    return f"task {owner.get_name()!r}", where
+
+
+def explain_timeout(
+    name: str | None, reason: str, waited: float, stats: PoolStats, leases: Sequence[LeaseInfo]
+) -> PoolTimeout:
+    """The error of a caller who waited in vain: why, who holds the connections, and what to do.
+
+    Args:
+        name: The name of the pool.
+        reason: One of `PoolTimeout.reason`.
+        waited: How long, in seconds.
+        stats: The numbers of the pool now.
+        leases: Who holds a connection now.
+    """
+    cause = stats.last_error if reason in ("unavailable", "connecting") else None
+    hints = {
+        "exhausted": f"all {stats.in_use} of max_size={stats.max_size} are lent out; raise max_size, or hold "
+        "connections for a shorter time",
+        "connecting": "the database is slow to accept a connection; look at connect_timeout and its server",
+        "unavailable": f"the last attempt to connect failed with {error_text(cause)}",
+        "paused": "the pool is paused; resume() serves the queue",
+        "validating": "connections are being pinged; the database is slow to answer",
+    }
+    label = f" of pool {name!r}" if name else ""
+    error = PoolTimeout(
+        f"no connection{label} was to be had in {waited:.3f} s ({reason}): {hints[reason]}",
+        reason=reason, waited=waited, stats=stats, holders=tuple(str(one) for one in leases),
+    )  # fmt: skip
+    error.__cause__ = cause
+    return error
+
+
+def error_text(error: BaseException | None) -> str:
+    """The class and text of an error, whose own text may fail."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

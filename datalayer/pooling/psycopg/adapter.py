@@ -1,0 +1,533 @@
+"""What the two shells over psycopg-pool share: its options, its errors in our words, and what becomes of a connection.
+
+psycopg-pool keeps, opens and replaces the connections; the ledger counts what it cannot tell. Testing a connection
+before it is lent is done here, not by its `check` callback: a connection that fails is closed and the next one asked
+for at once, where psycopg-pool would pause for a second after each.
+
+When a connect can never succeed (a wrong password) its pool is retired on the spot, which lets everybody in its queue
+fail at once; the next acquire starts a new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from random import Random
+from typing import Any, Generic, TypeVar
+
+import psycopg_pool
+
+from datalayer._links.link import AsyncLink, Link
+from datalayer._links.postgresql import connect_arguments
+from datalayer.errors import (
+    ForeignLease,
+    PoolClosed,
+    PoolConfigError,
+    PoolDeadlock,
+    PoolError,
+    PoolTimeout,
+    TooManyWaiting,
+)
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.core import GONE, LENT, NEVER, Entry, State, Wakeable
+from datalayer.pooling.events import (
+    AcquireRejected,
+    AcquireTimeout,
+    Available,
+    CheckedIn,
+    CheckedOut,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionOpened,
+    DeadlockDetected,
+    Event,
+    GenerationChanged,
+    LeakSuspected,
+    Resized,
+    StateChanged,
+    Unavailable,
+)
+from datalayer.pooling.explain import Site, borrowed_at, explain_timeout, site_text
+from datalayer.pooling.flows import Listener, Timeout, again, log
+from datalayer.pooling.links import LinkJudge
+from datalayer.pooling.psycopg.ledger import Ledger, RawEntry
+from datalayer.pooling.stats import LeaseInfo, PoolStats
+
+GIVE_UP_AFTER = 15.0
+"""psycopg-pool doubles its pauses without end: after so long it is stopped, and asked again while somebody waits."""
+
+L = TypeVar("L", bound="Link | AsyncLink")
+
+# psycopg-pool logs each failed connect; without a handler Python would print that on stderr, beside our own error.
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
+
+NOT_HONOURED = ("queue_strategy", "keepalive", "max_opening", "queue_target", "queue_interval", "fail_fast")
+"""Options psycopg-pool has no place for; anything but their default is refused."""
+
+FOR_EVER = 10 * 365 * 86400.0
+"""What psycopg-pool is told where our configuration says None."""
+
+INSTEAD = 'or choose our own pool with pool = { implementation = "generic" }'
+
+
+def refuse_what_cannot_be_honoured(config: PoolConfig) -> None:
+    """Raises when an option is set that psycopg-pool would silently ignore.
+
+    Raises:
+        PoolConfigError: There is one.
+    """
+    default = {one.name: one.default for one in fields(PoolConfig)}
+    for name in NOT_HONOURED:
+        if getattr(config, name) != default[name]:
+            raise PoolConfigError(
+                f"{name}={getattr(config, name)!r} is not possible with psycopg-pool: leave it out, {INSTEAD}"
+            )
+    if config.max_waiting == 0:
+        raise PoolConfigError(
+            f"max_waiting=0 is not possible with psycopg-pool, where it means no limit: use 1 or more, {INSTEAD}"
+        )
+    if config.max_size < 1:
+        raise PoolConfigError(f"max_size={config.max_size} is out of range: use 1 or more")
+
+
+class Adapter(LinkJudge, Generic[L]):
+    """What both shells share: counting, judging, and the errors."""
+
+    def __init__(
+        self,
+        conninfo: str | Callable[[], str],
+        *,
+        name: str,
+        config: PoolConfig | None,
+        transaction_pooling: bool,
+        listeners: Sequence[Listener],
+        clock: Callable[[], float],
+        rng: Random | None,
+    ) -> None:
+        self.config = config if config is not None else PoolConfig()
+        refuse_what_cannot_be_honoured(self.config)
+        self.name = name
+        self._conninfo = conninfo
+        self._transaction_pooling = transaction_pooling
+        self._listeners = tuple(listeners)
+        self._clock = clock
+        self._rng = rng if rng is not None else Random()
+        self._bypass = self.config.test_bypass if self.config.test_on_check_out else NEVER
+        self._inherited: list[object] = []  # of the parent process: kept alive so that nothing closes its sockets
+        self._state: State = "new"
+        self._start_afresh(generation=0)
+        _living.add(self)
+
+    def _start_afresh(self, *, generation: int) -> None:
+        self._mutex = threading.Lock()
+        self._ledger: Ledger[L] = Ledger(self.config, generation=generation, rng=self._rng)
+        self._watchers: list[Wakeable] = []
+        self._home: Any = None
+        self._is_watching = False
+
+    # -- what a user asks -----------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """`new`, `open`, `closing` or `closed`."""
+        return self._state
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pool is closed, or being closed."""
+        return self._state in ("closing", "closed")
+
+    def stats(self, *, reset: bool = False) -> PoolStats:
+        """All numbers of the pool at one moment.
+
+        Args:
+            reset: Start the counters again afterwards.
+        """
+        home = self._home
+        expected = int(home.get_stats().get("pool_size", 0)) if home is not None and not home.closed else 0
+        with self._mutex:
+            found = self._ledger.stats(self._state, expected)
+            if reset:
+                self._ledger.clear_counters()
+        return found
+
+    def leases(self) -> list[LeaseInfo]:
+        """Who holds a connection at this moment."""
+        now = self._clock()
+        with self._mutex:
+            lent = [(one.id, now - one.since, one.owner, one.site) for one in self._ledger.lent()]
+        return [LeaseInfo(id, held, *self._describe(owner), site=site_text(site)) for id, held, owner, site in lent]
+
+    def now(self) -> float:
+        """The pool's clock."""
+        return self._clock()
+
+    def is_lost(self, exc: BaseException) -> bool:
+        """Whether an error says that the server is gone."""
+        return self.is_disconnect(exc)
+
+    def invalidate(self, exc: BaseException | None = None) -> None:
+        """Makes every connection stale: idle ones are replaced now, lent ones at their return."""
+        with self._mutex:
+            if exc is not None:
+                self._ledger.note_error(exc, self._clock())
+            self._ledger.generation += 1
+            generation = self._ledger.generation
+        self._tell(GenerationChanged(generation))
+        self._start_draining()
+
+    def pause(self) -> None:
+        """Not possible here: psycopg-pool serves whoever asks."""
+        raise PoolError(f"psycopg-pool cannot be paused: close() it, {INSTEAD}")
+
+    def resume(self) -> None:
+        """Not possible here, as `pause` is not."""
+        raise PoolError(f"psycopg-pool cannot be paused, and so not be resumed: open() opens it, {INSTEAD}")
+
+    def detach_entry(self, entry: Entry[L]) -> L:
+        """Not possible here: psycopg-pool counts a connection as its own until it is closed."""
+        self.discard_entry(entry, "discarded")
+        raise PoolError(
+            f"a connection of psycopg-pool cannot be detached: take one with dedicated(), {INSTEAD}; it was closed"
+        )
+
+    def __repr__(self) -> str:
+        size = f"{len(self._ledger.entries)} of {self._ledger.max_size} connections"
+        return f"<{type(self).__name__} {self.name!r} {self._state}: {size}>"
+
+    # -- what happens to connections, reported by the connection classes ------------------------
+
+    def connected(self, link: L, raw: Any, took: float) -> None:
+        """A connection was made."""
+        with self._mutex:
+            entry, down_for = self._ledger.connected(link, raw, self._clock(), took)
+        self._tell(ConnectionOpened(entry.id, took))
+        if down_for is not None:
+            self._tell(Available(down_for))
+        self._settle()
+
+    def connect_failed(self, error: BaseException, *, configured: bool = True) -> None:
+        """A connection could not be made; one that never can be ends the wait of everybody at once.
+
+        Args:
+            error: Why.
+            configured: False when connecting went well and `configure` failed.
+        """
+        retired = None
+        with self._mutex:
+            now, ledger = self._clock(), self._ledger
+            pause, outage_begins = ledger.connect_failed(error, now, configured=configured)
+            attempt = ledger.failures
+            hopeless = self.is_fatal(error) or not self.config.retry_connection
+            if hopeless and not ledger.entries and self._state == "open":
+                ledger.refusal, ledger.retry_at = error, now + pause
+                retired, self._home = self._home, None
+        self._tell(ConnectFailed(error, attempt, pause))
+        if outage_begins:
+            self._tell(Unavailable(error))
+        if retired is not None:
+            self._retire(retired)
+        self._settle()
+
+    def gave_up(self, home: Any) -> None:
+        """psycopg-pool has stopped trying to connect: those who still wait are moved to a new pool of its kind."""
+        with self._mutex:
+            if self._home is not home or self._ledger.entries or not self._ledger.queued or self._state != "open":
+                return
+            self._home = None
+        self._retire(home)
+
+    def closed_one(self, raw: Any) -> None:
+        """A connection is being closed, by whomever."""
+        with self._mutex:
+            found = self._ledger.closed_one(raw, is_open=self._state == "open")
+            now = self._clock()
+        if found is not None:
+            entry, reason = found
+            self._tell(ConnectionClosed(entry.id, reason, now - entry.born, entry.uses))
+            self._settle()
+
+    # -- steps of acquire and release -----------------------------------------------------------
+
+    def _begin(self, owner: object) -> bool:
+        """Begins an acquire; gives whether something is idle."""
+        with self._mutex:
+            if self._state == "new":
+                self._state = "open"
+            if self._state != "open":
+                raise PoolClosed(
+                    "the pool is being closed"
+                    if self.closed and self._state == "closing"
+                    else "the pool is closed: open() opens it again"
+                )
+            ledger = self._ledger
+            ledger.begin(owner)
+            refused = self._refuse_deadlock(owner)
+            immediate = ledger.idle > 0
+        if refused is not None:
+            self._tell(DeadlockDetected(refused))
+            if self.config.on_deadlock == "raise":
+                self._tell(AcquireRejected("deadlock"))
+                raise PoolDeadlock(
+                    f"all {len(refused)} connections are held by callers who wait for another one of the same pool, "
+                    f"this one included: use the connection you hold, or raise max_size. Held: {'; '.join(refused)}"
+                )
+        return immediate
+
+    def _refuse_deadlock(self, owner: object) -> tuple[str, ...] | None:
+        ledger = self._ledger
+        if self.config.on_deadlock == "ignore" or not ledger.is_deadlocked():
+            return None
+        ledger.deadlocks += 1
+        if self.config.on_deadlock == "raise":
+            ledger.end(owner, "rejected")
+        return tuple(f"connection {one.id}{borrowed_at(one.site)}" for one in ledger.lent())
+
+    def _ask(self, owner: object) -> Any:
+        """The pool of psycopg-pool to ask now; raises what must be raised without asking."""
+        with self._mutex:
+            ledger = self._ledger
+            if self._state != "open":
+                ledger.end(owner, "failed")
+                raise PoolClosed("the pool was closed while this caller waited for a connection")
+            if ledger.refusal is not None and self._clock() < ledger.retry_at:
+                ledger.end(owner, "failed")
+                raise again(ledger.refusal)
+            if self._home is None:
+                self._home = self._new_home()
+            return self._home
+
+    def _refused(self, error: BaseException, owner: object, began: float) -> BaseException | None:
+        """psycopg-pool refused: gives the error to raise, None to try again."""
+        waited = self._clock() - began
+        if isinstance(error, psycopg_pool.PoolTimeout):
+            return self._timed_out(owner, waited)
+        with self._mutex:
+            ledger = self._ledger
+            if isinstance(error, psycopg_pool.PoolClosed):
+                return None  # closed, or its pool was retired: `_ask` knows which
+            if isinstance(error, psycopg_pool.TooManyRequests):
+                ledger.end(owner, "rejected")
+            else:
+                ledger.end(owner, "failed" if isinstance(error, Exception) else "cancelled")
+                return error
+        self._tell(AcquireRejected("max_waiting"))
+        return TooManyWaiting(
+            f"too many callers wait for a connection already, max_waiting is {self.config.max_waiting}: "
+            "raise max_size or max_waiting, or hold connections for a shorter time"
+        )
+
+    def _timed_out(self, owner: object, waited: float) -> PoolTimeout:
+        with self._mutex:
+            ledger = self._ledger
+            if ledger.failing_since is not None:
+                reason = "unavailable"
+            elif ledger.lent_count >= ledger.max_size:
+                reason = "exhausted"
+            else:
+                reason = "validating" if ledger.testing else "connecting"
+            ledger.end(owner, "timed_out")
+            ledger.waits.add(waited)
+        self._tell(AcquireTimeout(waited, reason))
+        return explain_timeout(self.name, reason, waited, self.stats(), self.leases())
+
+    def _take(self, raw: Any, home: Any, owner: object) -> tuple[RawEntry[L] | None, str | None, bool]:
+        """A connection was handed out: gives its entry, why it cannot be used, and whether to ping it."""
+        now = self._clock()
+        with self._mutex:
+            ledger = self._ledger
+            entry = ledger.take(raw, home, owner)
+            if entry is None:
+                return None, None, False  # the server closed it while it was idle, and psycopg-pool did not see
+            if entry.generation != ledger.generation:
+                entry.reason = "stale"
+            elif entry.expires <= now:
+                entry.reason = "lifetime"
+            due = entry.reason is None and not entry.fresh and now - entry.since >= self._bypass
+            if due:
+                ledger.pings += 1
+            return entry, entry.reason, due
+
+    def _ping_failed(self, entry: RawEntry[L], error: BaseException) -> bool:
+        """Notes a failed ping; gives whether all connections are stale now."""
+        with self._mutex:
+            ledger = self._ledger
+            ledger.ping_failures += 1
+            ledger.note_error(error, self._clock())
+            entry.reason = "invalid"
+            return self.is_lost(error) and entry.generation == ledger.generation
+
+    def _put_back(self, owner: object) -> None:
+        with self._mutex:
+            self._ledger.put_back(owner)
+
+    def _cancelled(self, entry: RawEntry[L], owner: object) -> None:
+        """An acquire was cancelled in the middle of its ping."""
+        with self._mutex:
+            self._ledger.end(owner, "cancelled", tested=True)
+            entry.reason = "invalid"
+
+    def _lend(self, entry: RawEntry[L], owner: object, site: Site | None, began: float, *, immediate: bool) -> None:
+        """Ends an acquire: the connection is lent."""
+        now = self._clock()
+        with self._mutex:
+            self._ledger.lend(entry, owner, now, now - began, immediate=immediate)
+            entry.site = site
+            watch = self.config.leak_threshold is not None and not self._is_watching
+            self._is_watching = self._is_watching or watch
+        self._tell(CheckedOut(entry.id, now - began))
+        if watch and self.config.leak_threshold is not None:
+            self._watch_in(self.config.leak_threshold)
+
+    def _look_for_leaks(self) -> None:
+        """Reports the leases that are out for too long, and comes back while any is out."""
+        threshold = self.config.leak_threshold
+        if threshold is None:
+            return
+        now = self._clock()
+        with self._mutex:
+            found = self._ledger.suspects(now, threshold)
+            next_at = min((one.since + threshold for one in self._ledger.lent() if not one.reported), default=NEVER)
+            self._is_watching = next_at != NEVER
+        for entry in found:
+            who, where = self._describe(entry.owner)
+            self._tell(LeakSuspected(entry.id, now - entry.since, f"{who}{where}"))
+        if next_at != NEVER:
+            self._watch_in(max(next_at - now, 0.0))
+
+    def _take_back(self, entry: Entry[L], drop: str | None) -> tuple[RawEntry[L], bool] | None:
+        """Ends a lease: gives the entry and whether to close it; None when it is not ours to touch."""
+        now = self._clock()
+        with self._mutex:
+            known = isinstance(entry, RawEntry) and self._ledger.entries.get(id(entry.raw)) is entry
+            if not isinstance(entry, RawEntry) or (not known and entry.state != GONE):
+                if isinstance(entry, RawEntry) and self._inherited:
+                    return None  # lent before a fork: it belongs to the parent process
+                raise ForeignLease(f"connection {entry.id} was not lent by {self!r}: give a lease back to its own pool")
+            if known and entry.state != LENT:
+                raise ForeignLease(f"connection {entry.id} is not lent at this moment: give a lease back once")
+            used = now - entry.since
+            drop = self._ledger.give_back(entry, now, drop)
+        self._tell(CheckedIn(entry.id, used))
+        return entry, drop is not None
+
+    def _is_ready(self, began: float) -> bool:
+        with self._mutex:
+            ledger = self._ledger
+            if len(ledger.entries) >= ledger.min_idle or self._state != "open":
+                return True
+            if ledger.refusal is not None and (ledger.last_error_at or began) >= began:
+                raise again(ledger.refusal)
+        return False
+
+    # -- for the shells -------------------------------------------------------------------------
+
+    def _set_state(self, state: State) -> None:
+        """Called without the lock held."""
+        if self._state != state:
+            self._state = state
+            self._tell(StateChanged(state))
+
+    def _resized(self, max_size: int | None, min_idle: int | None) -> tuple[int, int]:
+        """Notes new limits and gives them.
+
+        Raises:
+            PoolConfigError: A limit is out of its range.
+        """
+        config = replace(
+            self.config,
+            max_size=self.config.max_size if max_size is None else max_size,
+            min_idle=self.config.min_idle if min_idle is None else min_idle,
+        )
+        refuse_what_cannot_be_honoured(config)
+        with self._mutex:
+            self.config = config
+            self._ledger.max_size, self._ledger.min_idle = config.max_size, config.min_idle
+        self._tell(Resized(config.max_size, config.min_idle))
+        return config.min_idle, config.max_size
+
+    def _arguments(self) -> tuple[str, dict[str, Any]]:
+        return connect_arguments(
+            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(),
+            alias=self.name,
+            connect_timeout=self.config.connect_timeout,
+            transaction_pooling=self._transaction_pooling,
+        )
+
+    def _options(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "kwargs": lambda: self._arguments()[1],
+            "min_size": config.min_idle,
+            "max_size": config.max_size,
+            "open": False,
+            "name": self.name,
+            "timeout": FOR_EVER if config.connection_timeout is None else config.connection_timeout,
+            "max_waiting": config.max_waiting or 0,
+            "max_lifetime": FOR_EVER,  # looked at here, at checkout and at return
+            "max_idle": config.idle_timeout or FOR_EVER,
+            "reconnect_timeout": GIVE_UP_AFTER,
+        }
+
+    def _limit(self, timeout: Timeout) -> float:
+        chosen = timeout if isinstance(timeout, float | int | None) else self.config.connection_timeout
+        # psycopg-pool serves nothing at 0, not even what is idle.
+        return FOR_EVER if chosen is None else max(chosen, 0.001)
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener of %s failed on %s", self, event)
+
+    def _settle(self) -> None:
+        if self._watchers:
+            with self._mutex:
+                watchers, self._watchers = self._watchers, []
+            for watcher in watchers:
+                watcher.wake()
+
+    def forget_after_fork(self) -> None:
+        """In a child process: starts with nothing; the parent's sockets stay referenced and are never closed."""
+        self._inherited.append((self._home, self._ledger))
+        if self._state == "closing":
+            self._state = "closed"
+        self._start_afresh(generation=self._ledger.generation + 1)
+
+    # -- what a shell adds ----------------------------------------------------------------------
+
+    def _new_home(self) -> Any:
+        raise NotImplementedError
+
+    def _retire(self, home: Any) -> None:
+        raise NotImplementedError
+
+    def _start_draining(self) -> None:
+        raise NotImplementedError
+
+    def _watch_in(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def _describe(self, owner: object) -> tuple[str, str]:
+        raise NotImplementedError
+
+    def discard_entry(self, entry: Entry[L], reason: str) -> None:
+        """Ends a lease and closes its connection."""
+        raise NotImplementedError
+
+
+_living: weakref.WeakSet[Adapter[Any]] = weakref.WeakSet()
+
+
+def _forget_all_after_fork() -> None:
+    for adapter in list(_living):
+        adapter.forget_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all_after_fork)

@@ -1,0 +1,368 @@
+"""Threads and psycopg-pool: `psycopg_pool.ConnectionPool` with the surface of `Pool`."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg_pool
+
+from datalayer._links.postgresql import PostgresLink, connect_postgresql
+from datalayer.errors import PoolError
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.core import Entry
+from datalayer.pooling.events import LeaseAbandoned
+from datalayer.pooling.explain import call_site, describe_thread, error_text, explain_timeout
+from datalayer.pooling.flows import DEFAULT, Listener, Timeout, log, warn_of_orphan
+from datalayer.pooling.pool import Lease, ThreadWaiter
+from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter
+from datalayer.pooling.psycopg.connections import connection_class
+from datalayer.pooling.psycopg.ledger import RawEntry
+from datalayer.pooling.stats import CheckReport, CloseReport
+
+Hook = Callable[[PostgresLink], object]
+
+
+class PsycopgPool(Adapter[PostgresLink]):
+    """Blocking pool of one PostgreSQL database, on `psycopg_pool.ConnectionPool`.
+
+    Args:
+        conninfo: A URL or conninfo string, or a function that gives one for each new connection.
+        name: The alias of the database.
+        config: The limits; options psycopg-pool has no place for are refused.
+        transaction_pooling: Whether a pooler such as PgBouncer stands between.
+        configure: Run once on every new connection; when it raises, the connection is not used.
+        check: Run instead of a ping.
+        reset: Run after a connection was cleaned at its return.
+        on_close: Run before a connection is closed at its return, or by `close()`.
+        listeners: Called with every event.
+        clock: The source of time.
+        rng: The source of jitter.
+
+    Raises:
+        PoolConfigError: An option is set that cannot be honoured.
+    """
+
+    def __init__(
+        self,
+        conninfo: str | Callable[[], str],
+        config: PoolConfig | None = None,
+        *,
+        name: str = "default",
+        transaction_pooling: bool = False,
+        configure: Hook | None = None,
+        check: Hook | None = None,
+        reset: Hook | None = None,
+        on_close: Hook | None = None,
+        listeners: Sequence[Listener] = (),
+        clock: Callable[[], float] = time.monotonic,
+        rng: Random | None = None,
+    ) -> None:
+        self._retiring: list[threading.Thread] = []
+        self._configure, self._check, self._reset, self._on_close = configure, check, reset, on_close
+        self._watch: threading.Timer | None = None
+        super().__init__(
+            conninfo, name=name, config=config, transaction_pooling=transaction_pooling, listeners=listeners,
+            clock=clock, rng=rng,
+        )  # fmt: skip
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
+        """Opens the pool; with `wait`, returns only when `min_idle` connections, at least one, could be made.
+
+        Raises:
+            ConnectionFailed: The server refused, and trying again cannot help.
+            PoolTimeout: They were not there in time; the pool stays open and goes on trying.
+        """
+        if self._state in ("new", "closed"):
+            self._set_state("open")
+        with self._mutex:
+            if self._home is None:
+                self._home = self._new_home()
+        if wait:
+            self.wait_ready(DEFAULT if timeout is None else timeout)
+        return self
+
+    def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
+        """Waits until `min_idle` connections, at least one, are there."""
+        if not self.config.min_idle:
+            self.acquire(timeout).release()
+            return
+        began = self._clock()
+        until = began + self._limit(timeout)
+        while True:
+            watcher: ThreadWaiter[Any] = ThreadWaiter(None)
+            with self._mutex:
+                self._watchers.append(watcher)
+            if self._is_ready(began):
+                return
+            if until <= self._clock():
+                failing = self._ledger.failing_since is not None
+                reason = "unavailable" if failing else "connecting"
+                raise explain_timeout(self.name, reason, self._clock() - began, self.stats(), self.leases())
+            watcher.wait(until - self._clock())
+
+    def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
+        """Closes the pool: fails the queue, closes what is idle, waits for what is lent.
+
+        Args:
+            timeout: How long to wait for lent connections; `close_timeout` when not given.
+            force: Whether those still out then are closed under their holders.
+        """
+        until = self._clock() + (self.config.close_timeout if timeout is None else timeout)
+        if self._state == "closed":
+            return CloseReport()
+        self._set_state("closing")
+        with self._mutex:
+            home, self._home = self._home, None
+            retiring, self._retiring = self._retiring, []
+        if home is not None:
+            home.close(timeout=max(until - self._clock(), 0.5))
+        for thread in retiring:
+            thread.join(max(until - self._clock(), 0.5))
+        while True:
+            watcher: ThreadWaiter[Any] = ThreadWaiter(None)
+            with self._mutex:
+                if not self._ledger.entries or until <= self._clock():
+                    break
+                self._watchers.append(watcher)
+            watcher.wait(until - self._clock())
+        leftovers = tuple(self.leases())
+        if force and leftovers:
+            for entry in list(self._ledger.lent()):
+                entry.reason = "pool_closed"
+                entry.raw.close()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._set_state("closed")
+        return CloseReport(leftovers, len(leftovers) if force else 0)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    # -- lending --------------------------------------------------------------------------------
+
+    def acquire(self, timeout: Timeout = DEFAULT) -> Lease[PostgresLink]:
+        """Lends a connection, as `Pool.acquire` does.
+
+        Raises:
+            ConnectionFailed: The server refused, and trying again cannot help.
+            PoolTimeout: None was to be had in time.
+            PoolClosed: The pool is closed.
+            TooManyWaiting: The queue is full.
+            PoolDeadlock: Everybody who holds a connection waits for another one.
+        """
+        owner = threading.get_ident()
+        began = self._clock()
+        until = began + self._limit(timeout)
+        immediate = self._begin(owner)
+        while True:
+            home = self._ask(owner)
+            try:
+                raw = home.getconn(max(until - self._clock(), 0.001))
+            except BaseException as error:
+                refused = self._refused(error, owner, began)
+                if refused is error:
+                    raise
+                if refused is not None:
+                    raise refused from refused.__cause__ or error
+                immediate = False
+                continue
+            entry = self._tested(raw, home, owner)
+            if entry is not None:
+                self._lend(entry, owner, call_site(), began, immediate=immediate)
+                return Lease(self, entry)
+            immediate = False
+
+    def try_acquire(self) -> Lease[PostgresLink] | None:
+        """Lends an idle connection if there is one now; when another caller is faster, a new one may be opened."""
+        if self._state == "new" or (self._state == "open" and not self._ledger.idle):
+            return None
+        try:
+            return self.acquire(0)
+        except TimeoutError:
+            return None
+
+    def release_entry(self, entry: Entry[PostgresLink]) -> None:
+        """Ends a lease: cleans the connection, and keeps or closes it."""
+        link = entry.conn
+        drop: str | None = None
+        try:
+            if link.is_broken:
+                drop = "broken"
+            else:
+                link.reset()
+                if self._reset is not None:
+                    self._reset(link)
+        except Exception as error:
+            drop = "reset_failed"
+            log.warning("connection %s of %s could not be reset and is closed: %s", entry.id, self, error_text(error))
+        except BaseException:
+            self.discard_entry(entry, "reset_failed")
+            raise
+        self._give_back(entry, drop)
+
+    def discard_entry(self, entry: Entry[PostgresLink], reason: str) -> None:
+        """Ends a lease and closes its connection."""
+        self._give_back(entry, reason)
+
+    def orphan_entry(self, entry: Entry[PostgresLink]) -> None:
+        """Ends a lease that was garbage collected, perhaps while this thread holds a lock: another thread does it."""
+        warn_of_orphan(entry)
+        threading.Thread(target=self._bury, args=(entry,), name=f"datalayer-pool-{self.name}-leak", daemon=True).start()
+
+    def dedicated(self) -> PostgresLink:
+        """Opens a configured connection that is not the pool's: not counted, and yours to close."""
+        link = connect_postgresql(
+            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(), alias=self.name,
+            connect_timeout=self.config.connect_timeout, transaction_pooling=self._transaction_pooling,
+        )  # fmt: skip
+        try:
+            self.configure_link(link)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def add(self, conn: PostgresLink) -> None:
+        """Not possible here: psycopg-pool takes in nothing it has not opened."""
+        raise PoolError(f"psycopg-pool takes in no connection that it has not opened; it stays with you; {INSTEAD}")
+
+    # -- upkeep ---------------------------------------------------------------------------------
+
+    def check(self) -> CheckReport:
+        """Pings every idle connection and replaces those that do not answer."""
+        before = self.stats()
+        home = self._home
+        if home is not None and not home.closed:
+            home.check()
+        return CheckReport(before.idle, self.stats().closed - before.closed)
+
+    def drain(self) -> int:
+        """Replaces every idle connection; gives their number."""
+        idle = self.stats().idle
+        with self._mutex:
+            for entry in self._ledger.entries.values():
+                entry.reason = entry.reason or "stale"
+        self._start_draining()
+        return idle
+
+    def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
+        """Changes the limits while the pool works; lent connections are never interrupted.
+
+        Raises:
+            PoolConfigError: A limit is out of its range.
+        """
+        sizes = self._resized(max_size, min_idle)
+        home = self._home
+        if home is not None and not home.closed:
+            home.resize(*sizes)
+
+    # -- the shell ------------------------------------------------------------------------------
+
+    def configure_link(self, link: PostgresLink) -> None:
+        """Runs the `configure` hook on a new connection."""
+        if self._configure is not None:
+            self._configure(link)
+
+    def _tested(self, raw: Any, home: Any, owner: object) -> RawEntry[PostgresLink] | None:
+        """What was handed out, when it is good; else it is closed, and None says: ask again."""
+        entry, reason, due = self._take(raw, home, owner)
+        if entry is None:
+            raw.close()
+            home.putconn(raw)
+            return None
+        if due:
+            try:
+                if self._check is not None:
+                    self._check(entry.conn)
+                else:
+                    entry.conn.ping(self.config.validation_timeout)
+            except Exception as error:
+                reason = "invalid"
+                if self._ping_failed(entry, error):
+                    self.invalidate(error)
+            except BaseException:
+                self._cancelled(entry, owner)
+                raw.close()
+                home.putconn(raw)
+                raise
+        if reason is None:
+            return entry
+        self._put_back(owner)
+        self._close_raw(entry)
+        home.putconn(raw)
+        return None
+
+    def _bury(self, entry: Entry[PostgresLink]) -> None:
+        with self._mutex:
+            self._ledger.leaks += 1
+        self._tell(LeaseAbandoned(entry.id, self._clock() - entry.since))
+        with contextlib.suppress(PoolError):
+            self._give_back(entry, "abandoned")
+
+    def _give_back(self, entry: Entry[PostgresLink], drop: str | None) -> None:
+        found = self._take_back(entry, drop)
+        if found is None:
+            return
+        mine, is_unusable = found
+        if is_unusable:
+            self._close_raw(mine)
+        mine.home.putconn(mine.raw)
+        self._settle()
+
+    def _close_raw(self, entry: RawEntry[PostgresLink]) -> None:
+        if self._on_close is not None and not entry.conn.is_broken:
+            try:
+                self._on_close(entry.conn)
+            except Exception:
+                log.exception("the on_close hook of %s failed", self)
+        entry.raw.close()
+
+    def _new_home(self) -> Any:
+        home = psycopg_pool.ConnectionPool(
+            lambda: self._arguments()[0],
+            connection_class=connection_class(weakref.ref(self), self.name),
+            reconnect_failed=self.gave_up,
+            **self._options(),
+        )
+        home.open()
+        return home
+
+    def _retire(self, home: Any) -> None:
+        # Not by this thread: it is a worker of that pool, which waits for its workers when it is closed.
+        thread = threading.Thread(target=home.close, name=f"datalayer-pool-{self.name}-retire", daemon=True)
+        with self._mutex:
+            self._retiring = [one for one in self._retiring if one.is_alive()]
+            self._retiring.append(thread)
+        thread.start()
+
+    def _start_draining(self) -> None:
+        home = self._home
+        if home is not None and not home.closed:
+            home.drain()
+
+    def _watch_in(self, seconds: float) -> None:
+        self._watch = threading.Timer(seconds, self._look_for_leaks)
+        self._watch.daemon = True
+        self._watch.name = f"datalayer-pool-{self.name}-leaks"
+        self._watch.start()
+
+    def _describe(self, owner: object) -> tuple[str, str]:
+        return describe_thread(owner)
+
+    def forget_after_fork(self) -> None:
+        """In a child process: starts with nothing."""
+        super().forget_after_fork()
+        self._retiring = []
+        self._watch = None

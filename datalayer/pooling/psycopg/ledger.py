@@ -1,0 +1,273 @@
+"""What psycopg-pool cannot tell, written down: who holds which connection, why one was closed, how long things took.
+
+Pure bookkeeping, as the core of the generic pool is: no lock, no clock, no driver. The adapter calls it under its lock.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from random import Random
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.core import GONE, IDLE, LENT, NEVER, TESTING, Entry, State
+from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
+
+L = TypeVar("L")
+
+Outcome: TypeAlias = Literal["immediate", "waited", "timed_out", "cancelled", "rejected", "failed"]
+
+
+class RawEntry(Entry[L]):
+    """A connection, the driver's own object, and the pool of psycopg-pool it lives in."""
+
+    __slots__ = ("home", "raw", "reason")
+
+    def __init__(self, link: L, raw: Any, id: int, now: float, expires: float, generation: int) -> None:
+        super().__init__(link, id, now, expires, generation)
+        self.raw = raw
+        self.home: Any = None
+        self.reason: str | None = None  # why it is about to be closed
+
+
+class Spread:
+    """Durations: their sum, the longest, and how many fell into each bucket."""
+
+    __slots__ = ("buckets", "longest", "total")
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.longest = 0.0
+        self.buckets = [0] * (len(BUCKETS) + 1)
+
+    def add(self, seconds: float) -> None:
+        """Counts one more."""
+        self.total += seconds
+        self.longest = max(self.longest, seconds)
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
+
+
+class Ledger(Generic[L]):
+    """The connections of one adapter and everything counted about them.
+
+    Args:
+        config: The limits.
+        generation: The number of the first generation of connections.
+        rng: The source of jitter.
+    """
+
+    def __init__(self, config: PoolConfig, *, generation: int, rng: Random) -> None:
+        self.max_size = config.max_size
+        self.min_idle = config.min_idle
+        self.entries: dict[int, RawEntry[L]] = {}
+        self.waiting: dict[object, int] = {}
+        self.queued = 0
+        self.generation = generation
+        self.lent_count = 0
+        self.testing = 0
+        self._config = config
+        self._rng = rng
+        self._next_id = 0
+        # Outage: failures in a row, since when, and until when an error that cannot be cured is simply repeated.
+        self.failures = 0
+        self.failing_since: float | None = None
+        self.outage = False
+        self.refusal: BaseException | None = None
+        self.retry_at = -NEVER
+        self.last_error: BaseException | None = None
+        self.last_error_at: float | None = None
+        self.clear_counters()
+
+    def clear_counters(self) -> None:
+        """Starts all counters again; those of running acquires and present connections are kept consistent."""
+        self.started = self.queued + self.testing
+        self.outcomes: dict[Outcome, int] = dict.fromkeys(
+            ("immediate", "waited", "timed_out", "cancelled", "rejected", "failed"), 0
+        )
+        self.closed: dict[str, int] = dict.fromkeys(CLOSE_REASONS, 0)
+        self.opened_count = len(self.entries)
+        self.returns = self.connect_errors = self.pings = self.ping_failures = 0
+        self.leaks = self.deadlocks = self.outages = 0
+        self.waits, self.uses, self.opens = Spread(), Spread(), Spread()
+        self.peak_in_use, self.peak_waiting = self.lent_count, self.queued
+
+    # -- connections ----------------------------------------------------------------------------
+
+    def connected(self, link: L, raw: Any, now: float, took: float) -> tuple[RawEntry[L], float | None]:
+        """A connection was made; gives it, and how long an outage lasted that is over by this."""
+        self._next_id += 1
+        life = self._config.max_lifetime
+        expires = NEVER if life is None else now + life * (1.0 - self._config.lifetime_jitter * self._rng.random())
+        entry = self.entries[id(raw)] = RawEntry(link, raw, self._next_id, now, expires, self.generation)
+        self.opened_count += 1
+        self.opens.add(took)
+        down_for = now - self.failing_since if self.outage and self.failing_since is not None else None
+        self.refusal, self.failing_since, self.failures, self.outage = None, None, 0, False
+        return entry, down_for
+
+    def connect_failed(self, error: BaseException, now: float, *, configured: bool) -> tuple[float, bool]:
+        """A connection could not be made; gives the next pause, and whether an outage begins with it."""
+        self.connect_errors += 1
+        if not configured:
+            self.opened_count += 1
+            self.closed["configure_failed"] += 1
+        self.failures += 1
+        self.note_error(error, now)
+        if self.failing_since is None:
+            self.failing_since = now
+        config = self._config
+        pause = min(config.backoff_initial * 2.0 ** min(self.failures - 1, 60), config.backoff_max)
+        after = config.unavailable_after
+        begins = after is not None and not self.outage and now - self.failing_since >= after
+        if begins:
+            self.outage = True
+            self.outages += 1
+        return pause, begins
+
+    def closed_one(self, raw: Any, *, is_open: bool) -> tuple[RawEntry[L], str] | None:
+        """A connection is being closed, by whomever; gives it and the reason, or None for one that is not known."""
+        entry = self.entries.pop(id(raw), None)
+        if entry is None:
+            return None
+        if entry.state == LENT:
+            self.lent_count -= 1
+            reason = entry.reason or "broken"
+        elif not is_open:
+            reason = "pool_closed"
+        elif entry.generation != self.generation:
+            reason = "stale"
+        else:
+            reason = entry.reason or "idle"
+        self.closed[reason] += 1
+        entry.state = GONE
+        return entry, reason
+
+    def note_error(self, error: BaseException, now: float) -> None:
+        """Remembers the last error."""
+        self.last_error, self.last_error_at = error, now
+
+    # -- acquires -------------------------------------------------------------------------------
+
+    def begin(self, owner: object) -> None:
+        """An acquire begins."""
+        self.started += 1
+        self.queued += 1
+        self.waiting[owner] = self.waiting.get(owner, 0) + 1
+        self.peak_waiting = max(self.peak_waiting, self.queued)
+
+    def end(self, owner: object, outcome: Outcome, *, tested: bool = False) -> None:
+        """An acquire ends.
+
+        Args:
+            tested: Whether it had a connection in its hands already.
+        """
+        self.outcomes[outcome] += 1
+        if tested:
+            self.testing -= 1
+        else:
+            self._leave_queue(owner)
+
+    def take(self, raw: Any, home: Any, owner: object) -> RawEntry[L] | None:
+        """A caller has a connection in its hands, not tested yet."""
+        entry = self.entries.get(id(raw))
+        if entry is not None:
+            self._leave_queue(owner)
+            self.testing += 1
+            entry.home, entry.state = home, TESTING
+        return entry
+
+    def put_back(self, owner: object) -> None:
+        """What a caller had in its hands was no good: it queues again."""
+        self.testing -= 1
+        self.queued += 1
+        self.waiting[owner] = self.waiting.get(owner, 0) + 1
+
+    def lend(self, entry: RawEntry[L], owner: object, now: float, waited: float, *, immediate: bool) -> None:
+        """Ends an acquire: the connection is lent."""
+        self.end(owner, "immediate" if immediate else "waited", tested=True)
+        entry.owner, entry.since, entry.state, entry.fresh, entry.reported = owner, now, LENT, False, False
+        entry.uses += 1
+        self.lent_count += 1
+        self.peak_in_use = max(self.peak_in_use, self.lent_count)
+        if not immediate:
+            self.waits.add(waited)
+
+    def give_back(self, entry: RawEntry[L], now: float, drop: str | None) -> str | None:
+        """Ends a lease; gives the reason to close the connection, if there is one."""
+        used = now - entry.since
+        self.returns += 1
+        self.uses.add(used)
+        entry.owner = None
+        if drop is None and entry.uses >= (self._config.max_uses or NEVER):
+            drop = "max_uses"
+        if drop is None and entry.generation != self.generation:
+            drop = "stale"
+        if drop is None and entry.expires <= now:
+            drop = "lifetime"
+        if drop is None and len(self.entries) > self.max_size:
+            drop = "surplus"
+        entry.since = now
+        entry.reason = drop
+        if entry.state == LENT:
+            self.lent_count -= 1
+            entry.state = IDLE
+        return drop
+
+    def is_deadlocked(self) -> bool:
+        """Whether everybody who holds a connection waits for another one."""
+        if self.lent_count < self.max_size:
+            return False
+        return all(one.owner in self.waiting for one in self.lent())
+
+    def suspects(self, now: float, threshold: float) -> list[RawEntry[L]]:
+        """Leases that are out for longer than the threshold, each one once."""
+        found = [one for one in self.lent() if not one.reported and now - one.since >= threshold]
+        for entry in found:
+            entry.reported = True
+        return found
+
+    # -- what there is --------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> int:
+        """How many connections nobody has in his hands."""
+        return len(self.entries) - self.lent_count - self.testing
+
+    def lent(self) -> Iterator[RawEntry[L]]:
+        """The connections that are lent at this moment."""
+        return (entry for entry in self.entries.values() if entry.state == LENT)
+
+    def stats(self, state: State, expected: int) -> PoolStats:
+        """All numbers at one moment.
+
+        Args:
+            state: The state of the adapter.
+            expected: How many connections psycopg-pool counts, those it is opening included.
+        """
+        size, outcomes = len(self.entries), self.outcomes
+        return PoolStats(
+            state=state, size=size, idle=self.idle, in_use=self.lent_count, testing=self.testing,
+            opening=max(min(expected, self.max_size) - size, 0), waiting=self.queued,
+            max_size=self.max_size, min_idle=self.min_idle, generation=self.generation,
+            peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting, acquires_started=self.started,
+            acquires_immediate=outcomes["immediate"], acquires_waited=outcomes["waited"],
+            acquires_timed_out=outcomes["timed_out"], acquires_cancelled=outcomes["cancelled"],
+            acquires_rejected=outcomes["rejected"], acquires_failed=outcomes["failed"], returns=self.returns,
+            connections_opened=self.opened_count, connect_errors=self.connect_errors, pings=self.pings,
+            ping_failures=self.ping_failures, leaks=self.leaks, deadlocks=self.deadlocks, outages=self.outages,
+            wait_time_total=self.waits.total, wait_time_max=self.waits.longest,
+            usage_time_total=self.uses.total, usage_time_max=self.uses.longest,
+            open_time_total=self.opens.total, open_time_max=self.opens.longest,
+            wait_histogram=tuple(self.waits.buckets), usage_histogram=tuple(self.uses.buckets),
+            last_error=self.last_error, last_error_at=self.last_error_at,
+            **{f"closed_{reason}": count for reason, count in self.closed.items()},
+        )  # fmt: skip
+
+    def _leave_queue(self, owner: object) -> None:
+        self.queued -= 1
+        left = self.waiting[owner] - 1
+        if left:
+            self.waiting[owner] = left
+        else:
+            del self.waiting[owner]
