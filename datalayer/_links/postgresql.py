@@ -333,10 +333,17 @@ class PostgresLink:
         try:
             if owns:
                 self.raw.execute("BEGIN")
-            with self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row) as cursor:
+            cursor = self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row)
+            try:
                 cursor.execute(command.sql, command.params)  # pyright: ignore[reportArgumentType]
                 while rows := cursor.fetchmany(chunk_size):
                     yield rows
+            finally:
+                try:
+                    cursor.close()
+                finally:
+                    # Sends nothing: where Ctrl-C has interrupted the CLOSE, a rollback is what closes it.
+                    psycopg.Cursor.close(cursor)
             if owns:
                 self.raw.execute("COMMIT")
                 owns = False
@@ -444,10 +451,17 @@ class AsyncPostgresLink:
         try:
             if owns:
                 await self.raw.execute("BEGIN")
-            async with self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row) as cursor:
+            cursor = self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row)
+            try:
                 await cursor.execute(command.sql, command.params)  # pyright: ignore[reportArgumentType]
                 while rows := await cursor.fetchmany(chunk_size):
                     yield rows
+            finally:
+                try:
+                    await cursor.close()
+                finally:
+                    # Sends nothing: where a cancellation has interrupted the CLOSE, a rollback is what closes it.
+                    await psycopg.AsyncCursor.close(cursor)
             if owns:
                 await self.raw.execute("COMMIT")
                 owns = False
