@@ -88,6 +88,34 @@ class KeySchema:
         return "KeySchema()"
 
 
+class IntegerSize:
+    """Metadata of an integer field: its values fit in so many bits.
+
+    Not `annotated_types.Interval`, because that would become CHECK constraints of every integer column.
+
+    Args:
+        bits: 16, 32 or 64.
+    """
+
+    def __init__(self, bits: int) -> None:
+        self.least, self.greatest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """The schema of the field, with its own limits or these, whichever are narrower."""
+        found = inner = handler(source)
+        while inner["type"] != "int" and "schema" in inner:
+            inner = inner["schema"]
+        if inner["type"] == "int":
+            if "gt" not in inner:
+                inner["ge"] = max(inner.get("ge", self.least), self.least)
+            if "lt" not in inner:
+                inner["le"] = min(inner.get("le", self.greatest), self.greatest)
+        return found
+
+    def __repr__(self) -> str:
+        return f"IntegerSize(least={self.least})"
+
+
 def refused(title: str, place: str, message: str, value: object) -> ValidationError:
     """A validation error of one field, as pydantic itself would raise it."""
     details: InitErrorDetails = {

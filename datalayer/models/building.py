@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from datalayer._compile.values import is_numeric_decimal, to_driver
 from datalayer._schema.field import ColumnType, FieldSpec, Kind
 from datalayer._schema.names import constraint_name, shortened, table_name
 from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
@@ -302,11 +304,9 @@ def _checks(table: str, spec: FieldSpec, info: FieldInfo) -> list[CheckSpec]:
 
     for limit, operator in _OPERATORS.items():
         if limit in found:
-            literals = literal(found[limit], spec.type)
-            if literals is not None:
-                texts = {backend: f"{column} {operator} {text}" for backend, text in literals.items()}
-                same = len(set(texts.values())) == 1
-                add(limit, texts["sqlite"] if same else texts)
+            texts = _limit(column, limit, operator, found[limit], spec.type)
+            if texts is not None:
+                add(limit, texts["sqlite"] if len(set(texts.values())) == 1 else texts)
     if found.get("min_length") and spec.type.kind in (Kind.STRING, Kind.TEXT):
         add("min_length", f"length({column}) >= {int(found['min_length'])}")
     if spec.type.kind is Kind.ENUM:
@@ -319,27 +319,37 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def literal(value: object, kind: ColumnType) -> dict[str, str] | None:
-    """A limit as SQL of each backend; None where it cannot be written."""
+def _limit(column: str, limit: str, operator: str, value: object, kind: ColumnType) -> dict[str, str] | None:
+    """A limit as a condition of each backend; None where it cannot be written."""
     if isinstance(value, enum.Enum):
         value = value.value
-    if isinstance(value, bool):
+    text = None if isinstance(value, bool) else _literal(value)
+    if text is None:
         return None
-    if isinstance(value, int | float | decimal.Decimal):
-        text = format(value, "f") if isinstance(value, decimal.Decimal) else repr(value)
-        as_text = kind.kind is Kind.DECIMAL and (kind.precision is None or kind.precision > 15)
-        return {"sqlite": _quoted(text) if as_text else text, "postgresql": text}
+    postgresql = f"{column} {operator} {text}"
+    if kind.kind is Kind.DECIMAL and not is_numeric_decimal(kind):
+        # SQLite keeps these as text. Rounding to a float keeps the order, but two numbers may become one:
+        # then only "not less" and "not greater" refuse nothing that is right. Nothing rounds to zero but zero.
+        loose = operator if value == 0 or limit in ("ge", "le") else operator + "="
+        return {"sqlite": f"CAST({column} AS REAL) {loose} {text}", "postgresql": postgresql}
+    convert = to_driver(kind, "sqlite")
+    kept = _literal(value if convert is None else convert(value))
+    return {"sqlite": f"{column} {operator} {kept}", "postgresql": postgresql}
+
+
+def _literal(value: object) -> str | None:
+    if isinstance(value, int):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else None
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f") if value.is_finite() else None
     if isinstance(value, datetime.datetime):
         if value.tzinfo is None:
-            text = _quoted(value.strftime("%Y-%m-%d %H:%M:%S.%f"))
-            return {"sqlite": text, "postgresql": text}
-        text = value.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-        return {"sqlite": _quoted(text), "postgresql": _quoted(text + "+00")}
+            return _quoted(value.isoformat(" ", "microseconds"))
+        return _quoted(value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(" ", "microseconds") + "+00")
     if isinstance(value, datetime.date | datetime.time):
-        return {"sqlite": _quoted(value.isoformat()), "postgresql": _quoted(value.isoformat())}
+        return _quoted(value.isoformat())
     if isinstance(value, datetime.timedelta):
-        micros = value // datetime.timedelta(microseconds=1)
-        return {"sqlite": str(micros), "postgresql": f"'{micros} microseconds'"}
-    if isinstance(value, str):
-        return {"sqlite": _quoted(value), "postgresql": _quoted(value)}
-    return None
+        return _quoted(f"{value // datetime.timedelta(microseconds=1)} microseconds")
+    return _quoted(value) if isinstance(value, str) else None

@@ -7,9 +7,10 @@ word for travels in the field's metadata as `ColumnOptions`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, overload
 
 import pydantic
@@ -18,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from datalayer._schema.field import UNSET, DatabaseDefault, Kind, Unset
 from datalayer.errors import ModelError
+from datalayer.models._pydantic import IntegerSize
 from datalayer.models.unwrap import unwrapped
 
 if TYPE_CHECKING:
@@ -91,28 +93,53 @@ def _aware(value: Any) -> Any:
     return value
 
 
+def _without_zone(value: Any) -> Any:
+    if isinstance(value, time) and value.tzinfo is not None:
+        raise ValueError("a time of day has no time zone; give time.replace(tzinfo=None), or keep a whole datetime")
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("NaN is no number and not every database keeps it; use None for no value")
+    return value
+
+
 NAIVE = (
     "a datetime needs a time zone, such as datetime.now(UTC); "
     "annotate the field NaiveDatetime to keep datetimes without one"
 )
-AWARE = AfterValidator(_aware)
+_GUARDS: dict[Any, object] = {
+    datetime: AfterValidator(_aware),
+    time: AfterValidator(_without_zone),
+    float: AfterValidator(_number),
+    Kind.SMALL_INTEGER: IntegerSize(16),
+    Kind.INTEGER: IntegerSize(32),
+    Kind.BIG_INTEGER: IntegerSize(64),
+}
+"""What keeps out the values of a Python type that a column of its kind cannot hold."""
 
 
-def guard_datetimes(fields: dict[str, FieldInfo]) -> bool:
-    """Makes `datetime` fields refuse values without a time zone; says whether there was anything to do."""
+def guard_values(fields: dict[str, FieldInfo]) -> bool:
+    """Makes fields refuse what no column holds: datetimes without a time zone, times of day with one, integers of too
+    many bits; says whether there was anything to do.
+    """
     changed = False
     for info in fields.values():
-        core, metadata = _core(info.annotation)
-        naive = any(isinstance(item, ColumnKind) for item in (*metadata, *info.metadata))
-        if core is datetime and not naive and not any(item is AWARE for item in info.metadata):
-            info.metadata.append(AWARE)
+        core, _, inner = unwrapped(info.annotation)
+        guard = _guard(core, (*inner, *info.metadata))
+        if guard is not None and not any(item is guard for item in info.metadata):
+            info.metadata.append(guard)
             changed = True
     return changed
 
 
-def _core(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    core, _, metadata = unwrapped(annotation)
-    return core, metadata
+def _guard(core: Any, metadata: tuple[object, ...]) -> object | None:
+    kind = next((item.kind for item in metadata if isinstance(item, ColumnKind)), None)
+    if core is int:
+        is_identity = any(isinstance(item, ColumnOptions) and item.is_identity for item in metadata)
+        return None if is_identity else _GUARDS.get(kind or Kind.INTEGER)
+    return _GUARDS.get(core) if kind is None and core in (datetime, time, float) else None
 
 
 def unset() -> Unset:

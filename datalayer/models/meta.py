@@ -20,7 +20,7 @@ from datalayer.errors import ModelError, MultipleObjectsReturned, ObjectDoesNotE
 from datalayer.models import registry
 from datalayer.models._pydantic import KeySchema, PydanticMeta, own_fields
 from datalayer.models.building import Options, read_meta
-from datalayer.models.fields import Field, PrimaryKey, guard_datetimes
+from datalayer.models.fields import Field, PrimaryKey, guard_values
 from datalayer.models.relations import ForeignKey, Forward, OneToOne, relation_annotation
 
 
@@ -191,7 +191,7 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
         type.__setattr__(cls, key, relation)
         if not relation.options["fields"]:
             _type_key(cls, relation, parts.box)
-    guard_datetimes(own_fields(cls))
+    guard_values(own_fields(cls))
     # Only the class itself waits: an adapter of it, as FastAPI makes for a body, is built when it is made.
     cls.model_config["defer_build"] = False
     for key, manager in parts.managers.items():

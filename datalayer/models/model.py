@@ -13,7 +13,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import FieldNotLoaded, MultipleObjectsReturned, ObjectDoesNotExist, QueryError
 from datalayer.models import related, saving
-from datalayer.models._pydantic import has_model_validators, refused, set_dict
+from datalayer.models._pydantic import has_model_validators, refused, set_dict, set_fields_set
 from datalayer.models.fields import Mapped, PrimaryKey
 from datalayer.models.identifiers import uuid7
 from datalayer.models.manager import Manager
@@ -24,8 +24,10 @@ from datalayer.models.state import (
     key_fields_changed,
     key_values,
     origin_of,
+    packed,
     peek,
     set_origin,
+    unpack,
 )
 
 _MISSING: Any = object()
@@ -61,11 +63,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             if linked is not None:
                 _give_keys(cls, linked, data)
             super().__init__(**data)
-            values = self.__dict__
-            unset = [name for name, value in values.items() if value is UNSET]
-            for name in unset:
-                del values[name]
-                self.__pydantic_fields_set__.discard(name)
+            _drop_unset(self)
             set_origin(self, None)
             if linked is not None:
                 for name, value in linked.items():
@@ -83,11 +81,12 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 return
             if has_model_validators(cls):
                 # pydantic keeps the bad value when a validator of the whole model fails after the assignment.
-                before = dict(self.__dict__)
+                before, changed = dict(self.__dict__), set(self.__pydantic_fields_set__)
                 try:
                     super().__setattr__(name, value)
                 except Exception:
                     set_dict(self, before)
+                    set_fields_set(self, changed)
                     raise
             else:
                 super().__setattr__(name, value)
@@ -110,6 +109,40 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 if found is not _MISSING:
                     return found
             return super().__getattr__(name)
+
+        def __copy__(self):
+            new = super().__copy__()
+            unpack(new, packed(self))
+            return new
+
+        def __deepcopy__(self, memo=None):
+            new = super().__deepcopy__(memo)
+            unpack(new, packed(self))
+            return new
+
+        def __getstate__(self):
+            return {**super().__getstate__(), "__datalayer__": packed(self)}
+
+        def __setstate__(self, state):
+            unpack(self, state["__datalayer__"])
+            super().__setstate__(state)
+
+        def model_copy(self, *, update=None, deep=False):
+            given = dict(update or {})
+            linked = {name: given.pop(name) for name in list(given) if name in type(self).__datalayer_relations__}
+            new = super().model_copy(update=given, deep=deep)
+            for name, value in linked.items():
+                related.assign(new, name, value, new.__pydantic_fields_set__)
+            return new
+
+        @classmethod
+        def model_construct(cls, _fields_set=None, **values):
+            linked = {name: values.pop(name) for name in list(values) if name in cls.__datalayer_relations__}
+            new = super().model_construct(_fields_set, **values)
+            _drop_unset(new)
+            for name, value in linked.items():
+                related.assign(new, name, value, new.__pydantic_fields_set__)
+            return new
 
     if TYPE_CHECKING:
 
@@ -192,6 +225,14 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         return await databases[related.alias_of(self)].arun(
             related.prefetch, [self], related.paths_of(type(self), relations), related.alias_of(self)
         )
+
+
+def _drop_unset(instance: Any) -> None:
+    """Makes the fields absent that nobody gave a value and that have no default."""
+    values: dict[str, Any] = instance.__dict__
+    for name in [name for name, value in values.items() if value is UNSET]:
+        del values[name]
+        instance.__pydantic_fields_set__.discard(name)
 
 
 def _give_keys(cls: Any, linked: dict[str, Any], data: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models import building
 from datalayer.models._pydantic import is_complete, own_fields
-from datalayer.models.fields import guard_datetimes
+from datalayer.models.fields import guard_values
 from datalayer.models.relations import Forward, Reverse
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
@@ -240,7 +240,7 @@ def _complete(model: Any) -> None:
         model.model_rebuild(force=True, _types_namespace=namespace)
     except NameError as error:
         raise ModelError(f"{model.__name__} has an annotation that cannot be read: {error}") from error
-    if guard_datetimes(own_fields(model)):
+    if guard_values(own_fields(model)):
         model.model_rebuild(force=True, _types_namespace=namespace)
 
 

@@ -1,7 +1,7 @@
 """What an instance knows besides its values: where it came from, what relations it has loaded.
 
-It lives in slots beside pydantic's, never in `__dict__`: dumps, schemas and equality do not see it, and copies and
-pickles start without it.
+It lives in slots beside pydantic's, never in `__dict__`: dumps, schemas and equality do not see it. A copy or a pickle
+is the same row again: it keeps what the original knew, but loads relations alone, without the rows that came together.
 """
 
 from __future__ import annotations
@@ -90,6 +90,30 @@ def key_fields_changed(instance: Any, spec: RelationSpec) -> None:
     known = peek(instance, spec.name)
     if known is not None and key_values(known, spec.remote) != key_values(instance, spec.local):
         cache_of(instance).pop(spec.name, None)
+
+
+def packed(instance: Any) -> tuple[str | None, tuple[Any, ...] | None, dict[str, Any]]:
+    """What an instance knows, in a form that can be pickled."""
+    origin = origin_of(instance)
+    content = content_of(instance)
+    if content is not None:
+        content = tuple(
+            [
+                (name, kept if convert is None or kept is None else convert(kept), None)
+                for name, kept, convert in content
+            ]
+        )
+    loaded = {name: list(value) if isinstance(value, list) else value for name, value in cache_of(instance).items()}
+    return None if origin is None else origin.alias, content, loaded
+
+
+def unpack(instance: Any, state: tuple[str | None, tuple[Any, ...] | None, dict[str, Any]]) -> None:
+    """Gives an instance what `packed` took of another."""
+    alias, content, loaded = state
+    set_origin(instance, None if alias is None else Origin(alias, [instance]))
+    set_cache(instance, loaded)
+    if content is not None:
+        set_content(instance, content)
 
 
 _origin: Any = StateSlots.__dict__["__datalayer_origin__"]
