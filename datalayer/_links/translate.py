@@ -107,6 +107,8 @@ def _sqlite_kind(error: Exception, facts: Facts) -> type[errors.DatabaseError]:
     name: str = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith("SQLITE_CONSTRAINT"):
         _read_sqlite_constraint(facts)
+    if name == "SQLITE_CONSTRAINT_TRIGGER" and facts.text == "FOREIGN KEY constraint failed":
+        return errors.ForeignKeyViolation  # SQLite does ON DELETE RESTRICT by a trigger of its own
     kind = _SQLITE_BY_NAME.get(name) or _SQLITE_BY_CODE.get(name.removeprefix("SQLITE_").partition("_")[0])
     if kind is not None:
         return kind
