@@ -10,17 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from datalayer._compile.values import is_numeric_decimal, to_driver
-from datalayer._schema.field import ColumnType, FieldSpec, Kind
+from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
 from datalayer._schema.names import constraint_name, shortened, table_name
 from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models._pydantic import limits, own_fields
+from datalayer.models.checks import field_adapter, why
 from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
-from datalayer.models.fields import ColumnOptions
-from datalayer.models.relations import ON_DELETE, Forward
+from datalayer.models.fields import ColumnOptions, db_default_of
+from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
 
@@ -100,13 +103,12 @@ def build_table(
     checks: list[CheckSpec] = []
     indexes: list[IndexSpec] = []
     for field_name, info in own_fields(model).items():
-        where = f"{model.__name__}.{field_name}"
         relation = behind.get(field_name)
         is_implicit = relation is not None and not relation.options["fields"]
         if relation is not None and is_implicit:
             spec, extra = _key_field(field_name, relation, key_type(relation)[0])
         else:
-            spec, extra = _plain_field(field_name, info, where, relation)
+            spec, extra = _plain_field(model, field_name, info, relation)
             checks.extend(_checks(name, spec, info))
         fields.append(spec)
         if extra.unique and not spec.is_primary_key:
@@ -117,7 +119,7 @@ def build_table(
     _no_double_columns(model.__name__, fields)
     primary_key = options.primary_key or tuple(spec.name for spec in fields if spec.is_primary_key)
     resolve = _Resolver(model.__name__, by_name, relations)
-    primary_key = tuple(resolve.field(item, "primary_key") for item in primary_key)
+    primary_key = tuple(name for item in primary_key for name in resolve.fields(item, "primary_key"))
     if not primary_key:
         raise ModelError(
             f"{model.__name__} has no primary key; inherit from Model or UUIDModel, declare one field with "
@@ -154,7 +156,24 @@ def build_table(
 def foreign_key(
     table: TableSpec, relation: Forward, target: TableSpec, target_fields: tuple[str, ...]
 ) -> ForeignKeySpec:
-    """The constraint behind a relation."""
+    """The constraint behind a relation.
+
+    Raises:
+        ModelError: What it does on delete leaves a key that its columns do not allow.
+    """
+    for name in relation.key_fields:
+        field = table.fields[name]
+        if relation.on_delete == SET_NULL and not field.nullable:
+            raise ModelError(
+                f"{table.model}.{relation.name} has on_delete=SET_NULL but {table.model}.{name} is never null; "
+                "annotate it with | None or choose another on_delete"
+            )
+        if relation.on_delete == SET_DEFAULT and field.db_default is None:
+            place = f"{table.model}.{name}" if relation.options["fields"] else "the relation"
+            raise ModelError(
+                f"{table.model}.{relation.name} has on_delete=SET_DEFAULT but no default in the database; "
+                f"give {place} db_default=, the key of the row to fall back to"
+            )
     columns = tuple(table.fields[name].column for name in relation.key_fields)
     return ForeignKeySpec(
         constraint_name("fk", table.name, columns),
@@ -183,9 +202,11 @@ def today() -> datetime.date:
     return now().date()
 
 
-def _plain_field(name: str, info: FieldInfo, where: str, relation: Forward | None) -> tuple[FieldSpec, ColumnOptions]:
+def _plain_field(model: Any, name: str, info: FieldInfo, relation: Forward | None) -> tuple[FieldSpec, ColumnOptions]:
+    where = f"{model.__name__}.{name}"
     options = options_of(info)
     kind, nullable = column_type(info.annotation, tuple(info.metadata), where)
+    _check_default(model, name, info, options, kind, nullable)
     filler: Callable[[], object] | None = None
     if options.auto_now or options.auto_now_add:
         fillers: dict[Kind, Callable[[], object]] = {Kind.DATETIME: now, Kind.DATE: today}
@@ -221,6 +242,30 @@ def _plain_field(name: str, info: FieldInfo, where: str, relation: Forward | Non
     return spec, options
 
 
+def _check_default(
+    model: Any, name: str, info: FieldInfo, options: ColumnOptions, kind: ColumnType, nullable: bool
+) -> None:
+    """Refuses a default that the field itself would not take: pydantic never looks at one.
+
+    Raises:
+        ModelError: It is of another type, or out of the limits.
+    """
+    literal = UNSET if options.db_default is None else options.db_default.literal
+    for option, value in (("default", info.default), ("db_default", literal)):
+        if value is PydanticUndefined or value is UNSET or (value is None and nullable):
+            continue
+        where = f"{model.__name__}.{name} has {option}={value!r}"
+        if value is None:
+            raise ModelError(f"{where} but is never None; annotate it with | None, or leave the default away")
+        try:
+            taken = field_adapter(model, name).validate_python(value)
+        except ValidationError as error:
+            raise ModelError(f"{where}, which the field itself refuses{why(error)}") from None
+        is_number = type(value) is int and kind.kind in (Kind.FLOAT, Kind.DECIMAL)
+        if type(taken) is not type(value) and not is_number:
+            raise ModelError(f"{where}, a {type(value).__name__}; the field holds a {type(taken).__name__}: {taken!r}")
+
+
 def _key_field(name: str, relation: Forward, kind: ColumnType) -> tuple[FieldSpec, ColumnOptions]:
     is_one = relation.kind.name == "ONE_TO_ONE"
     options = ColumnOptions(
@@ -232,6 +277,7 @@ def _key_field(name: str, relation: Forward, kind: ColumnType) -> tuple[FieldSpe
         kind,
         nullable=relation.nullable,
         is_primary_key=relation.options["primary_key"],
+        db_default=db_default_of(relation.options["db_default"]),
         comment=relation.options["comment"],
         relation=relation.name,
     )
@@ -272,9 +318,6 @@ class _Resolver:
             )
         sign = "-" if name.startswith("-") else ""
         return tuple(sign + item for item in self.known[bare])
-
-    def field(self, name: str, option: str) -> str:
-        return self.fields(name, option)[0]
 
 
 def _unique(

@@ -16,6 +16,8 @@ from datalayer.models._pydantic import own_fields
 from datalayer.models.fields import NAIVE
 from datalayer.models.types import JsonCodec
 
+_LARGEST = 2**63
+
 
 def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> object:
     """The value to bind in a comparison.
@@ -34,6 +36,8 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
             raise InvalidValue(f"{name}: {lookup} needs text, not {value!r}")
         return value
     if type_ is None or type(value) is type_.exact:
+        if type(value) is int and not -_LARGEST <= value < _LARGEST and type_ is not None:
+            raise InvalidValue(f"{name} cannot be compared with {value}: no integer column holds more than 64 bits")
         return value
     if getattr(type(value), "__datalayer_root__", False):
         value = _key_of(value, name)
@@ -42,10 +46,11 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
     try:
         return _adapter(type_).validate_python(value)
     except ValidationError as error:
-        raise InvalidValue(f"{name} is {type_.kind.value} and cannot be compared with {value!r}{_why(error)}") from None
+        raise InvalidValue(f"{name} is {type_.kind.value} and cannot be compared with {value!r}{why(error)}") from None
 
 
-def _why(error: ValidationError) -> str:
+def why(error: ValidationError) -> str:
+    """What pydantic says is wrong, to end a message with."""
     message = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
     return f": {message[:1].lower()}{message[1:]}"
 
@@ -88,7 +93,7 @@ def assigned(model: Any, name: str, value: object) -> object:
     try:
         return field_adapter(model, name).validate_python(value)
     except ValidationError as error:
-        raise InvalidValue(f"{model.__name__}.{name} cannot be {value!r}{_why(error)}") from None
+        raise InvalidValue(f"{model.__name__}.{name} cannot be {value!r}{why(error)}") from None
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from datalayer.errors import ModelError, MultipleObjectsReturned, ObjectDoesNotE
 from datalayer.models import registry
 from datalayer.models._pydantic import KeySchema, PydanticMeta, own_fields
 from datalayer.models.building import Options, read_meta
-from datalayer.models.fields import Field, PrimaryKey, guard_values
+from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
 from datalayer.models.relations import ForeignKey, Forward, OneToOne, relation_annotation
 
 
@@ -141,6 +141,8 @@ class _Parts:
         field = relation.key_fields[0]
         annotations[field] = object
         optional: dict[str, Any] = {} if relation.options["default"] is UNSET else {"default": None}
+        if relation.options["db_default"] is not UNSET:
+            optional = {"default_factory": unset}
         namespace[field] = pydantic.Field(**optional)
 
 
@@ -202,6 +204,11 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     for base in reversed(cls.__mro__[1:]):
         known: Options | None = base.__dict__.get("__datalayer_options__")
         if known is not None:
+            if not base.__datalayer_abstract__:
+                raise ModelError(
+                    f"{cls.__name__} inherits from {base.__name__}, which has a table and rows of its own; move what "
+                    f"they share to a parent with `class Meta: abstract = True`"
+                )
             inherited.update(known.inherited)
     options = read_meta(parts.meta, inherited, cls.__name__)
     generic = cls.__pydantic_generic_metadata__

@@ -127,7 +127,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             unpack(self, state["__datalayer__"])
             super().__setstate__(state)
 
-        def model_copy(self, *, update=None, deep=False):
+        def model_copy(self, *, update=None, deep=False):  # noqa: D102 - pydantic's own
             given = dict(update or {})
             linked = {name: given.pop(name) for name in list(given) if name in type(self).__datalayer_relations__}
             new = super().model_copy(update=given, deep=deep)
@@ -136,7 +136,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             return new
 
         @classmethod
-        def model_construct(cls, _fields_set=None, **values):
+        def model_construct(cls, _fields_set=None, **values):  # noqa: D102 - pydantic's own
             linked = {name: values.pop(name) for name in list(values) if name in cls.__datalayer_relations__}
             new = super().model_construct(_fields_set, **values)
             _drop_unset(new)
@@ -169,7 +169,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
         Args:
             force_insert: Writes a new row even where the instance came from the database.
-            update_fields: Writes these fields only, changed or not.
+            update_fields: Writes these fields (or relations) only, changed or not.
             using: The alias of the database; the one it came from when not given.
 
         Raises:
@@ -243,13 +243,11 @@ def _give_keys(cls: Any, linked: dict[str, Any], data: dict[str, Any]) -> None:
     """
     for name, value in linked.items():
         spec = related.spec_of(cls, name)
-        target: Any = spec.target.python_model
-        if value is not None and not isinstance(value, target):
-            raise refused(cls.__name__, name, f"needs a {target.__name__}; for a key give {spec.local[0]}", value)
-        if value is None and not spec.nullable:
-            raise refused(cls.__name__, name, f"needs a {target.__name__} and can never be None", value)
+        related.check_target(spec, value)
         key = None if value is None else key_values(value, spec.remote)
         for place, field in enumerate(spec.local):
+            if field in data and data[field] != (None if key is None else key[place]):
+                raise refused(cls.__name__, name, f"was given together with {field}={data[field]!r}; keep one", value)
             data[field] = (UNSET if value is not None else None) if key is None else key[place]
 
 

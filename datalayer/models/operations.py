@@ -224,8 +224,8 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[list[Any]]:
     for instance in bulk.objects:
         if type(instance) is not bulk.model:
             raise QueryError(f"bulk_create() of {table.model} was given {instance!r}")
-    names = None if bulk.conflict is None else _field_names(bulk.model, bulk.conflict, "on_conflict")
-    update = _field_names(bulk.model, bulk.update, "update")
+    names = None if bulk.conflict is None else saving.field_names(table, bulk.conflict, "on_conflict")
+    update = saving.field_names(table, bulk.update, "update")
     if names is None and update:
         raise QueryError("update= says what to overwrite on a conflict, so it needs on_conflict=(...)")
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[Any, tuple[object, ...]]]] = {}
@@ -282,27 +282,6 @@ def _check_target(table: Any, names: tuple[str, ...]) -> None:
         raise QueryError(
             f"on_conflict={names!r} is covered by no unique constraint of {table.model}; there are: {shown}"
         )
-
-
-def _field_names(model: Any, names: Sequence[str], option: str) -> tuple[str, ...]:
-    table = model.table
-    found: list[str] = []
-    for name in names:
-        relation = table.relations.get(name)
-        if name == "pk":
-            found.extend(table.primary_key)
-        elif relation is not None and relation.kind.is_forward:
-            found.extend(relation.local)
-        elif name in table.fields:
-            found.append(name)
-        else:
-            raise FieldError(
-                f"{option} names {name!r}, which {table.model} does not have; the choices are "
-                f"{choices_text(table.fields)}{nearest(name, table.fields)}",
-                name=name,
-                choices=table.fields,
-            )
-    return tuple(found)
 
 
 @writing

@@ -15,6 +15,7 @@ from datalayer._query.query import Query
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer.databases import databases
 from datalayer.errors import QueryError, RelationNotLoaded
+from datalayer.models._pydantic import refused
 from datalayer.models.column import Related
 from datalayer.models.hydrate import loader
 from datalayer.models.relations import Access
@@ -71,19 +72,33 @@ def write(descriptor: Any, instance: Any, value: Any) -> None:
     assign(instance, descriptor.name, value, instance.__pydantic_fields_set__)
 
 
+def check_target(spec: RelationSpec, value: object) -> None:
+    """Refuses what cannot stand at the end of a forward relation.
+
+    Raises:
+        ValidationError: An object of another model, or None where it is never None.
+    """
+    target = spec.target.model
+    if value is None and not spec.nullable:
+        raise refused(
+            spec.source.model,
+            spec.name,
+            f"needs a {target} and can never be None; annotate it {target} | None to allow it",
+            value,
+        )
+    expected = spec.target.python_model
+    if value is not None and expected is not None and not isinstance(value, expected):
+        raise refused(spec.source.model, spec.name, f"needs a {target}; for a key give {spec.local[0]}", value)
+
+
 def assign(instance: Any, name: str, value: Any, changed: set[str]) -> None:
     """Sets a forward relation.
 
     Raises:
-        ValueError: The object is of another model.
+        ValidationError: The object is of another model.
     """
     spec = spec_of(type(instance), name)
-    target: Any = spec.target.python_model
-    where = f"{spec.source.model}.{name}"
-    if value is None and not spec.nullable:
-        raise ValueError(f"{where} can never be None; annotate it {target.__name__} | None to allow it")
-    if value is not None and not isinstance(value, target):
-        raise ValueError(f"{where} takes a {target.__name__}, not {value!r}; for a key set {spec.local[0]}")
+    check_target(spec, value)
     key = None if value is None else key_values(value, spec.remote)
     for place, field in enumerate(spec.local):
         if value is not None and key is None:

@@ -115,15 +115,14 @@ class Forward:
         db_constraint: bool = True,
         primary_key: bool = False,
         comment: str | None = None,
+        db_default: Any = UNSET,
     ) -> None:
         if on_delete not in ON_DELETE:
             raise ModelError(
                 f"on_delete is {on_delete!r}; the choices are {choices_text(ON_DELETE)}{nearest(on_delete, ON_DELETE)}"
             )
         if default is not UNSET and default is not None:
-            raise ModelError(
-                "the default of a relation can only be None; set the key's default in the database instead"
-            )
+            raise ModelError("the default of a relation can only be None; for another row give its key as db_default=")
         self.options: dict[str, Any] = {
             "on_delete": on_delete,
             "related_name": related_name,
@@ -135,6 +134,7 @@ class Forward:
             "db_constraint": db_constraint,
             "primary_key": primary_key,
             "comment": comment,
+            "db_default": db_default,
         }
         self.name = ""
         self.target_name: Any = None
@@ -201,6 +201,7 @@ if TYPE_CHECKING:
             db_constraint: Whether the database enforces it.
             primary_key: Whether the key is this model's primary key as well.
             comment: Kept in the database where it can.
+            db_default: The key the database fills in where none is given, and on_delete=SET_DEFAULT goes back to.
         """
 
         @overload

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 from weakref import ref
 
 from datalayer._compile.compiler import Compiler
@@ -65,6 +66,40 @@ def take_keys(instance: Any) -> None:
             instance.__pydantic_fields_set__.add(field)
 
 
+def field_names(table: TableSpec, names: Iterable[str], option: str) -> tuple[str, ...]:
+    """Names of fields and forward relations, and `pk`, as names of fields.
+
+    Args:
+        table: The table that has them.
+        names: What the caller named.
+        option: Where the caller named it, for the message.
+
+    Raises:
+        FieldError: An unknown name.
+    """
+    found: list[str] = []
+    for name in names:
+        relation = table.relations.get(name)
+        if name == "pk":
+            found.extend(table.primary_key)
+        elif relation is not None and relation.kind.is_forward:
+            found.extend(relation.local)
+        elif name in table.fields:
+            found.append(name)
+        else:
+            raise FieldError(
+                f"{option} names {name!r}, which {table.model} does not have; the choices are "
+                f"{choices_text(table.fields)}{nearest(name, table.fields)}",
+                name=name,
+                choices=table.fields,
+            )
+    return tuple(found)
+
+
+def _written_by_database(table: TableSpec, name: str) -> NoReturn:
+    raise QueryError(f"{table.model}.{name} is computed by the database and cannot be written")
+
+
 def fill(instance: Any, table: TableSpec, *, is_new: bool) -> list[str]:
     """Sets auto_now and auto_now_add columns; gives the names set."""
     filled = []
@@ -87,6 +122,8 @@ def insert_parts(instance: Any) -> tuple[tuple[str, ...], tuple[object, ...], tu
     fill(instance, table, is_new=True)
     values = instance.__dict__
     fields = tuple([name for name, field in table.fields.items() if name in values and field.generated is None])
+    for name in instance.__pydantic_fields_set__.difference(fields):
+        _written_by_database(table, name)
     absent = [name for name in table.fields if name not in fields]
     for name in absent:
         field = table.fields[name]
@@ -95,21 +132,30 @@ def insert_parts(instance: Any) -> tuple[tuple[str, ...], tuple[object, ...], tu
     return fields, tuple([values[name] for name in fields]), tuple(absent)
 
 
-def saved(instance: Any, alias: str, returned: dict[str, object] | None = None) -> None:
-    """Marks an instance as being what the database has."""
+def saved(
+    instance: Any, alias: str, returned: Mapping[str, object] | None = None, written: Iterable[str] | None = None
+) -> None:
+    """Marks an instance as being what the database has.
+
+    Args:
+        instance: The one that was written.
+        alias: The database.
+        returned: What the database filled in.
+        written: The fields that were written, where that is not all of them.
+    """
     if returned:
         instance.__dict__.update(returned)
-    table = type(instance).table
+    table: TableSpec = type(instance).table
     origin = origin_of(instance)
     if origin is None or origin.alias != alias:
         set_origin(instance, Origin(alias, []))
     set_fields_set(instance, set())
-    tracked = []
-    for name, field in table.fields.items():
-        if field.tracks_content and name in instance.__dict__:
-            tracked.append((name, *_stored(field.type, instance.__dict__[name])))
+    tracked = [name for name, field in table.fields.items() if field.tracks_content and name in instance.__dict__]
     if tracked:
-        set_content(instance, tuple(tracked))
+        kept = {} if written is None else {item[0]: item for item in content_of(instance) or ()}
+        for name in tracked if written is None else set(tracked).intersection(written):
+            kept[name] = (name, copy.deepcopy(instance.__dict__[name]), None)
+        set_content(instance, tuple(kept.values()))
 
 
 def remember(alias: str, instances: Iterable[Any], fields: Iterable[str] = (), *, absent: Iterable[str] = ()) -> None:
@@ -149,13 +195,6 @@ def remember(alias: str, instances: Iterable[Any], fields: Iterable[str] = (), *
     transaction.undos.append(put_back)
 
 
-def _stored(kind: Any, value: object) -> tuple[object, Any]:
-    """A form of a JSON value that later changes do not reach, and the way back."""
-    import copy  # noqa: PLC0415 - only for rows with JSON columns
-
-    return copy.deepcopy(value), None
-
-
 @writing
 def save(
     compiler: Compiler, instance: Any, alias: str, force_insert: bool, update_fields: Sequence[str] | None
@@ -181,14 +220,7 @@ def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequen
     take_keys(instance)
     changed = changed_fields(instance)
     if update_fields is not None:
-        for name in update_fields:
-            if name not in table.fields:
-                raise FieldError(
-                    f"{table.model} has no field {name!r} to save; the choices are {choices_text(table.fields)}"
-                    f"{nearest(name, table.fields)}",
-                    name=name,
-                    choices=table.fields,
-                )
+        update_fields = field_names(table, update_fields, "update_fields")
         changed = [name for name in update_fields if name in instance.__dict__]
     if not changed:
         return
@@ -200,19 +232,24 @@ def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequen
                 f"{table.model}.objects.filter(...).update({name}=...)"
             )
         if field.generated is not None:
-            raise QueryError(f"{table.model}.{name} is computed by the database and cannot be written")
+            _written_by_database(table, name)
     changed = list(dict.fromkeys([*changed, *fill(instance, table, is_new=False)]))
     values = instance.__dict__
     key = key_values(instance, table.primary_key)
     assert key is not None
+    computed = tuple([name for name, field in table.fields.items() if field.generated is not None])
     change = Update(
-        by_key(table, key), tuple([(name, Value(values[name], table.fields[name].type)) for name in changed])
+        by_key(table, key), tuple([(name, Value(values[name], table.fields[name].type)) for name in changed]), computed
     )
-    if (yield from write.update(compiler, change)) == 0:
+    if computed:
+        rows = yield from write.update_returning(compiler, change)
+    else:
+        rows = [()] * (yield from write.update(compiler, change))
+    if not rows:
         raise NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
     remember(alias, [instance], changed)
     still = set() if update_fields is None else set(instance.__pydantic_fields_set__) - set(changed)
-    saved(instance, alias)
+    saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if update_fields is None else changed)
     set_fields_set(instance, still)
 
 
@@ -236,10 +273,14 @@ def existing_key(instance: Any, verb: str) -> tuple[object, ...]:
 def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     """Deletes the row of an instance."""
     key = existing_key(instance, "delete")
-    count = yield from write.delete(compiler, Delete(by_key(type(instance).table, key)))
+    table: TableSpec = type(instance).table
+    count = yield from write.delete(compiler, Delete(by_key(table, key)))
     remember(alias, [instance])
     set_origin(instance, None)
-    set_fields_set(instance, set(instance.__dict__))
+    set_fields_set(
+        instance,
+        {name for name, field in table.fields.items() if name in instance.__dict__ and field.generated is None},
+    )
     return count
 
 
@@ -248,20 +289,21 @@ def refresh(compiler: Compiler, instance: Any, alias: str, fields: Sequence[str]
     model = type(instance)
     query = by_key(model.table, existing_key(instance, "refresh"))
     if fields is not None:
-        query = query.replaced(only=tuple(fields))
+        fields = field_names(model.table, fields, "fields")
+        query = query.replaced(only=fields)
     found = yield from read.fetch(compiler, query, loader(model, alias))
     if not found:
         raise model.DoesNotExist(
             f"{model.__name__} {_shown(existing_key(instance, 'refresh'))} is gone from the database"
         )
     fresh = found[0].__dict__
+    content = content_of(found[0]) or ()
     if fields is None:
         set_dict(instance, fresh)
         set_fields_set(instance, set())
     else:
         instance.__dict__.update(fresh)
         set_fields_set(instance, set(instance.__pydantic_fields_set__) - set(fields))
+        content = tuple({item[0]: item for item in (*(content_of(instance) or ()), *content)}.values())
     forget(instance)
-    content = content_of(found[0])
-    if content is not None:
-        set_content(instance, content)
+    set_content(instance, content)

@@ -110,7 +110,7 @@ def packed(instance: Any) -> tuple[str | None, tuple[Any, ...] | None, dict[str,
 def unpack(instance: Any, state: tuple[str | None, tuple[Any, ...] | None, dict[str, Any]]) -> None:
     """Gives an instance what `packed` took of another."""
     alias, content, loaded = state
-    set_origin(instance, None if alias is None else Origin(alias, [instance]))
+    set_origin(instance, None if alias is None else Origin(alias, []))
     set_cache(instance, loaded)
     if content is not None:
         set_content(instance, content)

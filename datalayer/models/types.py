@@ -80,6 +80,7 @@ def column_type(annotation: Any, metadata: tuple[object, ...], where: str) -> tu
         ModelError: When no column can hold such values.
     """
     core, nullable, inner = unwrapped(annotation)
+    nullable = nullable or core in (Any, object)
     metadata = (*inner, *metadata)
     found = limits(metadata)
     for item in metadata:
@@ -114,6 +115,8 @@ def _decimal(found: dict[str, Any], where: str) -> ColumnType:
 def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
     """Enums, literals, addresses and JSON."""
     origin = get_origin(core)
+    if isinstance(core, type) and issubclass(core, enum.Flag):
+        raise ModelError(f"{where} is annotated {core.__name__}, whose members combine to other values; keep an int")
     if isinstance(core, type) and issubclass(core, enum.Enum):
         return _choices(core, tuple(member.value for member in core), where)
     if origin is Literal:
