@@ -46,8 +46,9 @@ def test_project_is_green_with_zero_edits(folder: Path, database_url: str) -> No
         assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
 
 
-def test_its_own_tests_are_green(folder: Path) -> None:
-    done = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+def test_its_own_tests_are_green_and_warn_of_nothing(folder: Path, database_url: str) -> None:
+    words = ("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "datalayer.testing.plugin")
+    done = run(folder, *words, DATABASE_URL=database_url, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
 
