@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function, Subquery, Value
@@ -33,6 +33,7 @@ class Resolved(NamedTuple):
         lookup: What followed, else None (which means `exact`).
         transform: A part of a date or time, else None.
         table: The table that `field` or `relation` belongs to.
+        key: The fields of a primary key of several columns, where the name ends in its `pk`.
     """
 
     path: tuple[str, ...]
@@ -43,6 +44,7 @@ class Resolved(NamedTuple):
     lookup: str | None
     transform: str | None
     table: TableSpec
+    key: tuple[str, ...] = ()
 
 
 def resolve(
@@ -81,12 +83,8 @@ def resolve(
             return Resolved(tuple(path), field, None, None, None, lookup, transform, here)
         relation = here.relations.get(part)
         if relation is None and part == "pk" and len(here.primary_key) > 1:
-            raise FieldError(
-                f"{name!r} asks for pk of {here.model}, whose primary key has several fields: "
-                f"{', '.join(here.primary_key)}; name one of them",
-                name=part,
-                choices=here.primary_key,
-            )
+            lookup, _ = _suffix(here, name, part, rest, None, allow_lookup)
+            return Resolved(tuple(path), None, None, None, None, lookup, None, here, here.primary_key)
         if relation is None:
             raise _unknown(here, part, name, annotations if here is table and not path else None)
         if not rest:
@@ -216,6 +214,8 @@ def references(table: TableSpec, found: Resolved, *, outer: int = 0) -> tuple[Ex
         return (AnnotationRef(found.annotation, found.annotation_type),)
     if found.field is not None:
         return (field_reference(table, found.path, found.field.name, outer=outer),)
+    if found.key:
+        return tuple([field_reference(table, found.path, name, outer=outer) for name in found.key])
     relation = found.relation
     assert relation is not None
     path = (*found.path, relation.name)
@@ -266,6 +266,8 @@ def comparison(
     found = resolve(table, name, annotations=annotations)
     lefts = references(table, found)
     lookup = found.lookup or "exact"
+    if found.relation is not None:
+        value = _keys(found.relation, value, name)
     if len(lefts) == 1:
         return compare(lefts[0], lookup, value, transform=found.transform, name=name, check=check)
     if lookup == "isnull":
@@ -276,6 +278,28 @@ def comparison(
         raise FieldError(f"{name!r}: a key of several columns knows exact, ne, in and isnull only", name=lookup)
     same = _several(lefts, value, name, check)
     return same if lookup == "exact" else Negation(same)
+
+
+def _keys(relation: RelationSpec, value: object, name: str) -> object:
+    """The key of an instance that a relation is compared with, or the keys of several.
+
+    Raises:
+        InvalidValue: An instance of another model, or one that is not saved.
+    """
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_keys(relation, item, name) for item in cast("Iterable[object]", value)]
+    table = getattr(type(value), "table", None)
+    if not isinstance(table, TableSpec):
+        return value
+    target = relation.target
+    if table is not target:
+        raise InvalidValue(f"{name!r} leads to {target.model}, and {value!r} is a {table.model}")
+    values = vars(value)
+    names = relation.remote if relation.kind.is_forward else target.primary_key
+    missing = [item for item in names if values.get(item) is None]
+    if missing:
+        raise InvalidValue(f"{name!r}: this {target.model} is not saved yet and has no {missing[0]}")
+    return values[names[0]] if len(names) == 1 else tuple([values[item] for item in names])
 
 
 def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Check | None) -> Condition:
