@@ -16,6 +16,7 @@ from datalayer._compile import types
 from datalayer._compile.tables import in_order, literal_sql
 from datalayer._compile.types import written
 from datalayer.errors import MigrationError, UnansweredQuestion, choices_text, nearest
+from datalayer.migrations.casts import is_known
 from datalayer.migrations.state import (
     Column,
     ForeignKey,
@@ -523,6 +524,11 @@ def _alter_column(table: Table, old: Column, new: Column, answers: Answers) -> t
     last: list[str] = []
     parts = [q(new.name), f"existing_type={_type(old)}"]
     if old.type_text != new.type_text:
+        if not is_known(old.type, new.type):
+            raise MigrationError(
+                f"the values of column {table.name}.{new.name} cannot become {_type(new)}: {_type(old)} has no obvious "
+                "way there; make a new column, move the values in a migration of your own, and drop the old one"
+            )
         parts.append(f"type_={_type(new)}")
     if old.nullable != new.nullable:
         if not new.nullable and new.name not in table.primary_key:

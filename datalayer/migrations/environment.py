@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from datalayer._compile.tables import DIALECTS
+from datalayer._links.functions import register
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConnectionFailed, MigrationError, MissingExtra, choices_text, nearest
 from datalayer.migrations._alembic import as_op, widened
@@ -229,6 +230,7 @@ class Environment:
         connection = sqlite3.connect(self.url.database, isolation_level=None, timeout=30)
         # Tables are rebuilt with their references in place; each migration ends with a check of all of them.
         connection.execute("PRAGMA foreign_keys=OFF")
+        register(connection)  # a CHECK or a generated column may call our functions
         return connection
 
     @contextlib.contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +21,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from datalayer._compile.tables import DIALECTS
+from datalayer._compile.types import written
 from datalayer.errors import MigrationError
-from datalayer.migrations.state import POSTGRESQL, SQLITE, State, Table, changed_by, table_changed, to_metadata
+from datalayer.migrations.casts import Cast, postgresql_cast, sqlite_cast
+from datalayer.migrations.state import POSTGRESQL, SQLITE, Column, State, Table, changed_by, table_changed, to_metadata
 
 TEMPORARY = "_datalayer_new_"
 _CONSTANT = re.compile(r"^(-?\d+(\.\d+)?|'([^']|'')*'|NULL|X'[0-9a-f]*')$", re.IGNORECASE)
@@ -131,9 +133,12 @@ class Live(Recording):
         # A default is not cast with its column, so it goes first and comes back last.
         if column.default is not None:
             self._run(f"{alter} DROP DEFAULT")
-        using = operation.kw.get("postgresql_using") or _cast(
-            quote(name), column.type_text[POSTGRESQL], made.type_text[POSTGRESQL]
-        )
+        cast = postgresql_cast(quote(name), column.type, made.type)
+        using = operation.kw.get("postgresql_using")
+        if using is None and cast.refused is not None:
+            self._run(f"LOCK TABLE {quote(table)} IN ACCESS EXCLUSIVE MODE")  # as ALTER TABLE does: nobody writes now
+            self._refuse_unfit(table, made, cast)
+        using = using or cast.expression
         self._run(f"{alter} TYPE {made.type_text[POSTGRESQL]} USING {using}")
         if made.default is not None:
             self._run(f"{alter} SET DEFAULT {made.default[POSTGRESQL]}")
@@ -177,10 +182,37 @@ class Live(Recording):
         for operation in operations:
             after = changed_by(after, operation, self.migration_context)
         name = table_changed(operations[0])
-        if _sqlite_text(self.state, name) == _sqlite_text(after, name):
+        casts = self._casts(self.state[name], after[name])
+        for column, cast in casts.items():
+            self._refuse_unfit(name, after[name].columns[column], cast)
+        quote = self.impl.dialect.identifier_preparer.quote
+        is_same = all(cast.expression == quote(column) for column, cast in casts.items())
+        if is_same and _sqlite_text(self.state, name) == _sqlite_text(after, name):
             self.state = after  # SQLite does not see the difference, as between two sizes of integers
         else:
-            self._rebuild(name, after)
+            self._rebuild(name, after, casts)
+
+    def _casts(self, before: Table, after: Table) -> dict[str, Cast]:
+        """How the values of the columns whose type changes become the new one, on SQLite."""
+        quote = self.impl.dialect.identifier_preparer.quote
+        return {
+            name: sqlite_cast(quote(name), before.columns[name].type, column.type)
+            for name, column in after.columns.items()
+            if name in before.columns and column.type_text != before.columns[name].type_text
+        }
+
+    def _refuse_unfit(self, table: str, column: Column, cast: Cast) -> None:
+        """Values that would lose something stop the migration."""
+        if cast.refused is None or self.migration_context.as_sql:
+            return
+        where = f"FROM {self.impl.dialect.identifier_preparer.quote(table)} WHERE {cast.refused}"
+        count = self._rows(f"SELECT count(*) {where}")[0][0]
+        if count:
+            raise MigrationError(
+                f"{count} {'value' if count == 1 else 'values'} of column '{table}.{column.name}' cannot become "
+                f"{written(column.type)} without loss; change them first, here or in a migration before; "
+                f"they are found by: SELECT * {where}"
+            )
 
     def _rename(self, operation: ops.AlterColumnOp) -> None:
         quote = self.impl.dialect.identifier_preparer.quote
@@ -200,7 +232,7 @@ class Live(Recording):
         if changed_by(after, rest, self.migration_context) != after:
             self._together([rest])
 
-    def _rebuild(self, name: str, after: State) -> None:
+    def _rebuild(self, name: str, after: State, casts: Mapping[str, Cast]) -> None:
         before, table = self.state[name], after[name]
         self._refuse_unknown_columns(before)
         quote = self.impl.dialect.identifier_preparer.quote
@@ -208,6 +240,7 @@ class Live(Recording):
         kept = [column for column in table.columns if column in before.columns]
         kept = [column for column in kept if table.columns[column].computed is None]
         columns = ", ".join(quote(column) for column in kept)
+        values = ", ".join(casts[column].expression if column in casts else quote(column) for column in kept)
         triggers = self._triggers(name)
         metadata = to_metadata(after)
         made = metadata.tables[name]
@@ -219,7 +252,7 @@ class Live(Recording):
         self._run("PRAGMA legacy_alter_table=ON")
         self._run(f"CREATE TABLE {quote(temporary)}{ddl[len(head) :]}")
         if columns:
-            self._run(f"INSERT INTO {quote(temporary)} ({columns}) SELECT {columns} FROM {quote(name)}")
+            self._run(f"INSERT INTO {quote(temporary)} ({columns}) SELECT {values} FROM {quote(name)}")
         if before.is_numbered and table.is_numbered:
             literal, new_literal = _literal(name), _literal(temporary)
             self._run(f"DELETE FROM sqlite_sequence WHERE name = {new_literal}")
@@ -256,7 +289,11 @@ class Live(Recording):
 
     def _rows(self, text: str) -> list[Any]:
         connection = self.migration_context.connection
-        return [] if connection is None else list(connection.exec_driver_sql(text))
+        return (
+            []
+            if connection is None
+            else list(connection.exec_driver_sql(text, execution_options={"no_parameters": True}))
+        )
 
     def _run(self, text: str) -> None:
         if self.migration_context.as_sql:
@@ -297,22 +334,6 @@ def _is_simple(operation: MigrateOperation) -> bool:
     dialect = DIALECTS["sqlite"]
     text = dialect.statement_compiler(dialect, None).process(default.arg, literal_binds=True)
     return bool(_CONSTANT.match(text))
-
-
-_NUMBERS = ("SMALLINT", "INTEGER", "BIGINT")
-
-
-def _cast(column: str, old: str, new: str) -> str:
-    """How the rows' values become the new type; `::` alone knows no way for some pairs."""
-    if old == "BOOLEAN" and (new in _NUMBERS[:1] + _NUMBERS[2:] or new.startswith(("NUMERIC", "DOUBLE"))):
-        return f"{column}::integer::{new}"
-    if new == "BOOLEAN" and (old in _NUMBERS or old.startswith(("NUMERIC", "DOUBLE"))):
-        return f"{column} <> 0"
-    if "JSONB" in (old, new) and old != new:
-        return f"to_jsonb({column})" if new == "JSONB" else f"({column} #>> '{{}}')::{new}"
-    if "TIMESTAMP" in old and "TIMESTAMP" in new:
-        return f"{column} AT TIME ZONE 'UTC'"
-    return f"{column}::{new}"
 
 
 __all__ = ["SQLITE", "Live", "Recording", "recording_context"]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from datalayer import conf
 from datalayer._compile.tables import create_all_statements, drop_all_statements
+from datalayer._compile.values import from_driver, to_driver
 from datalayer._schema.field import ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
 from datalayer.migrations import commands, config
@@ -24,9 +24,9 @@ Choices = list[tuple[ColumnType, list[object]]]
 NUMBERS: Choices = [
     (BIG, [0, -7]),
     (ColumnType(Kind.INTEGER, int), [1]),
-    (ColumnType(Kind.DECIMAL, Decimal, precision=8, scale=2), [Decimal("1.50")]),
-    (ColumnType(Kind.DECIMAL, Decimal, precision=30, scale=9), [Decimal("1.500000000")]),
-    (ColumnType(Kind.FLOAT, float), [0.5]),
+    (ColumnType(Kind.DECIMAL, Decimal, precision=8, scale=2), [Decimal("3.00")]),
+    (ColumnType(Kind.DECIMAL, Decimal, precision=30, scale=9), [Decimal("-4.000000000")]),
+    (ColumnType(Kind.FLOAT, float), [5.0]),
 ]
 TEXTS: Choices = [
     (ColumnType(Kind.STRING, str, length=20), ["", "it's 5%"]),
@@ -37,7 +37,7 @@ TEXTS: Choices = [
 FAMILIES: dict[str, Choices] = {
     "a": NUMBERS,
     "b": TEXTS,
-    "order": [*NUMBERS, (ColumnType(Kind.BOOLEAN, bool), [True, False])],
+    "order": [*((kind, [0, 1]) for kind, _ in NUMBERS), (ColumnType(Kind.BOOLEAN, bool), [True, False])],
 }
 NAMES = list(FAMILIES)
 TABLES = ["one", "two", "group"]
@@ -120,12 +120,65 @@ def flat(schema: dict[str, Any]) -> list[str]:
     return [f"{table} {part}: {value}" for table in sorted(schema) for part, value in sorted(schema[table].items())]
 
 
-def fill(schema: list[TableSpec]) -> None:
+VALUES = {"a": 12, "b": "it's 5%", "order": 1}
+Rows = dict[str, dict[int, dict[str, Any]]]
+
+
+def fill(schema: list[TableSpec], backend: str) -> Rows:
+    """A row full of values in each table, and one with NULL where that is allowed."""
+    rows: Rows = {}
     with config.environment("default").connect() as connection:
         for table in schema:
-            name = f'"{table.name}"'
-            connection.execute(sa.text(f"INSERT INTO {name} (id) VALUES (2), (5)"))
+            own = [field for field in table.fields.values() if field.name in VALUES]
+            full: dict[str, Any] = {field.name: VALUES[field.name] for field in own}
+            rows[table.name] = {2: full, 5: {f.name: None if f.nullable else VALUES[f.name] for f in own}}
+            for number, values in rows[table.name].items():
+                names = ", ".join(f'"{name}"' for name in ["id", *values])
+                given = [number, *(adapted(table, name, value, backend) for name, value in values.items())]
+                marks = ", ".join(["?" if backend == "sqlite" else "%s"] * len(given))
+                connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', tuple(given))
         connection.commit()
+    return rows
+
+
+def adapted(table: TableSpec, name: str, value: Any, backend: str) -> Any:
+    kind = table.fields[name].type
+    if value is not None and kind.kind is Kind.BOOLEAN:
+        value = bool(value)
+    if value is not None and kind.kind is Kind.DECIMAL:
+        value = Decimal(value)
+    convert = to_driver(kind, backend)
+    return value if convert is None or value is None else convert(value)
+
+
+def read(schema: list[TableSpec], backend: str) -> Rows:
+    rows: Rows = {}
+    with config.environment("default").connect() as connection:
+        for table in schema:
+            own = [field for field in table.fields.values() if field.name in VALUES]
+            names = ", ".join(f'"{name}"' for name in ["id", *(field.name for field in own)])
+            rows[table.name] = {}
+            for number, *values in connection.exec_driver_sql(f'SELECT {names} FROM "{table.name}"'):
+                found = zip(own, values, strict=True)
+                rows[table.name][number] = {f.name: loaded(f, value, backend) for f, value in found}
+    return rows
+
+
+def loaded(field: FieldSpec, value: Any, backend: str) -> Any:
+    convert = from_driver(field.type, backend)
+    return value if convert is None or value is None else convert(value)
+
+
+def lost(before: Rows, after: Rows) -> list[str]:
+    """The values that are not what they were, where both have the table and the column; NULL may be filled."""
+    return [
+        f"{table}.{column} of {number}: {value!r} became {after[table].get(number, {}).get(column)!r}"
+        for table in before
+        if table in after
+        for number, values in before[table].items()
+        for column, value in values.items()
+        if value is not None and (number not in after[table] or after[table][number].get(column, value) != value)
+    ]
 
 
 @settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
@@ -141,13 +194,16 @@ def test_any_schema_to_any_other_and_back(
     commands.makemigrations("one", tables=before)
     commands.migrate()
     assert flat(live_schema()) == flat(first)
-    fill(before)
+    rows = fill(before, backend)
     changed = commands.makemigrations("two", tables=after).has_changes
     assert not commands.makemigrations(tables=after).has_changes
     for _ in range(1 + changed):
         commands.migrate()
         assert flat(live_schema()) == flat(second)
+        there = read(after, backend)
+        assert lost(rows, there) == []
         commands.migrate("0001")
         assert flat(live_schema()) == flat(first)
+        assert lost(there, read(before, backend)) == []
     commands.migrate("zero")
     assert live_schema() == {}
