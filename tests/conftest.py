@@ -62,8 +62,8 @@ def _needs_postgresql(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function):
         return False
     call = getattr(item, "callspec", None)
-    backend = None if call is None else call.params.get("backend")
-    return backend == "postgresql" or (backend is None and "postgresql_server_url" in item.fixturenames)
+    backend = None if call is None else call.params.get("backend", call.params.get("make"))
+    return str(backend).startswith("postgresql") or (backend is None and "postgresql_server_url" in item.fixturenames)
 
 
 def _url_of_run(config: pytest.Config) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import replace
 from random import Random
@@ -13,7 +14,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from datalayer.errors import ConnectionBroken, WrongEventLoop
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
-from datalayer.pooling.core import LENT, NEVER, Action, Arm, Close, Entry, Open, Waiter
+from datalayer.pooling.core import LENT, NEVER, Action, Arm, Check, Close, Entry, Open, Suspect, Waiter
 from datalayer.pooling.explain import call_site, describe_task, error_text
 from datalayer.pooling.flows import (
     DEFAULT,
@@ -31,6 +32,7 @@ from datalayer.pooling.flows import (
     Wait,
     log,
 )
+from datalayer.pooling.pool import keeping_nothing
 from datalayer.pooling.stats import CheckReport, CloseReport
 
 C = TypeVar("C")
@@ -109,6 +111,8 @@ class AsyncLease(BaseLease[C]):
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        if exc is not None:
+            self.report(exc)
         entry = self._entry
         if entry is not None:  # not after a discard or detach in the block
             self._entry = None
@@ -215,7 +219,7 @@ class AsyncPool(Machine[C]):
         self._on_close = on_close
         self._connector = connector
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     # -- life -----------------------------------------------------------------------------------
@@ -418,23 +422,15 @@ class AsyncPool(Machine[C]):
         """Pings every idle connection and throws away those that do not answer."""
         with self._mutex:
             found = self._core.take_for_check()
+        todo = deque(found)
         failed = 0
-        todo = list(found)
         try:
             while todo:
-                good = True
-                try:
-                    async with asyncio.timeout(self.config.validation_timeout):
-                        await self._ping(todo[-1].conn)
-                except Exception:
-                    good = False
-                    failed += 1
-                with self._mutex:
-                    self._core.checked(todo.pop(), self._clock(), good=good)
+                failed += not await self._drive(self._check_one(todo.popleft()))
         finally:
-            for entry in todo:  # only after a cancellation: the first of them is in the middle of its ping
+            for entry in todo:  # only after a cancellation
                 with self._mutex:
-                    self._core.checked(entry, self._clock(), good=entry is not todo[-1])
+                    self._core.unchecked(entry, self._clock())
             self._collect()
         return CheckReport(len(found), failed)
 
@@ -555,10 +551,14 @@ class AsyncPool(Machine[C]):
                 self._spawn(self._drive(self._open_one()), None)
             elif isinstance(action, Arm):
                 self._arm(action.at)
+            elif isinstance(action, Check):
+                self._spawn(self._drive(self._check_one(action.entry)), None)
+            elif isinstance(action, Suspect):
+                self._suspect(action.entry, action.held)
             else:
                 self._tell(action.event)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], conn: C | None) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, object], conn: C | None) -> None:
         loop = self._loop
         try:
             running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
@@ -577,7 +577,7 @@ class AsyncPool(Machine[C]):
         if conn is not None:
             self._drop_now(conn)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a task of %s failed", self, exc_info=task.exception())
@@ -616,6 +616,10 @@ class AsyncPool(Machine[C]):
 
     def _describe(self, owner: object) -> tuple[str, str]:
         return describe_task(owner)
+
+    def current_owner(self) -> object:
+        """The running task."""
+        return asyncio.current_task()
 
     def _arm(self, at: float) -> None:
         loop = self._loop
@@ -662,9 +666,9 @@ class AsyncNullPool(AsyncPool[C]):
 
     Args:
         connector: As for `AsyncPool`.
-        config: As for `AsyncPool`; `max_size` limits how many exist at one time.
+        config: As for `AsyncPool`; `max_size` limits how many exist at one time, and 0, the default here, is no limit.
+        options: As for `AsyncPool`.
     """
 
     def __init__(self, connector: AsyncConnector[C], config: PoolConfig | None = None, **options: Any) -> None:
-        chosen = replace(config if config is not None else PoolConfig(), min_idle=0, max_uses=1)
-        super().__init__(connector, chosen, **options)
+        super().__init__(connector, keeping_nothing(config), **options)

@@ -19,6 +19,7 @@ from datalayer.errors import (
     PoolClosed,
     PoolDeadlock,
     PoolFull,
+    PoolOverloaded,
     PoolUnavailable,
     TooManyWaiting,
 )
@@ -35,7 +36,6 @@ from datalayer.pooling.events import (
     DeadlockDetected,
     Event,
     GenerationChanged,
-    LeakSuspected,
     LeaseAbandoned,
     Resized,
     StateChanged,
@@ -56,8 +56,8 @@ class Entry(Generic[C]):
     """A connection of the pool, and what the pool knows about it."""
 
     __slots__ = (
-        "born", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "since", "site", "state",
-        "uses",
+        "born", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "seen", "since", "site",
+        "state", "uses",
     )  # fmt: skip
 
     def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:
@@ -65,6 +65,7 @@ class Entry(Generic[C]):
         self.id = id
         self.born = now
         self.since = now  # when the present state began
+        self.seen = now  # when it was last known to be good
         self.expires = expires
         self.generation = generation
         self.uses = 0
@@ -112,6 +113,25 @@ class Close(Generic[C]):
         self.conn = conn
 
 
+class Check(Generic[C]):
+    """Action: ping a connection that was taken out of the idle ones, and report `checked`."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self, entry: Entry[C]) -> None:
+        self.entry = entry
+
+
+class Suspect(Generic[C]):
+    """Action: tell who holds this connection for so long."""
+
+    __slots__ = ("entry", "held")
+
+    def __init__(self, entry: Entry[C], held: float) -> None:
+        self.entry = entry
+        self.held = held
+
+
 class Arm:
     """Action: call `tick` at this time; replaces an earlier one that is still to come."""
 
@@ -130,7 +150,7 @@ class Tell:
         self.event = event
 
 
-Action: TypeAlias = Open | Close[C] | Arm | Tell
+Action: TypeAlias = Open | Close[C] | Check[C] | Suspect[C] | Arm | Tell
 _OPEN = Open()
 
 
@@ -162,9 +182,10 @@ class Core(Generic[C]):
         self._bypass = config.test_bypass if config.test_on_check_out else NEVER
         self._lifo = config.queue_strategy == "lifo"
         self._max_uses = NEVER if config.max_uses is None else config.max_uses
-        self._idle_timeout = NEVER if config.idle_timeout is None else config.idle_timeout
+        self._idle_limit = min(config.idle_timeout or NEVER, config.keepalive or NEVER)  # the first that is due
         self._next_id = 0
         self._last_reap = -NEVER
+        self._slow_since: float | None = None  # since when the oldest caller waits for longer than `queue_target`
         # Outage: `_failures` in a row since `_failing_since`, next try at `_retry_at`, `_cap` opens at a time.
         self._failures = 0
         self._failing_since: float | None = None
@@ -257,13 +278,14 @@ class Core(Generic[C]):
                 self._drop(entry, "stale" if entry.expires > now else "lifetime", now)
                 continue
             entry.owner = owner
-            if now - entry.since >= self._bypass:
+            if now - entry.seen >= self._bypass:
                 entry.state = TESTING
                 self.testing += 1
                 self.pings += 1
                 return entry
             entry.state = LENT
             entry.since = now
+            entry.reported = False
             entry.uses += 1
             self.immediate += 1
             in_use = len(self.entries) - len(idle) - self.testing
@@ -293,6 +315,8 @@ class Core(Generic[C]):
             )
         if self.config.on_deadlock != "ignore":
             self._look_for_deadlock(waiter)
+        if self.config.queue_target is not None:
+            self._shed_load(now, self.config.queue_target)
         waiter.since = now
         self.waiters[waiter] = None
         if len(self.waiters) > self.peak_waiting:
@@ -301,7 +325,7 @@ class Core(Generic[C]):
 
     def is_due(self, entry: Entry[C], now: float) -> bool:
         """Whether an entry that came through the queue must be pinged first; counts the ping."""
-        if entry.fresh or now - entry.since < self._bypass:
+        if entry.fresh or now - entry.seen < self._bypass:
             return False
         self.pings += 1
         return True
@@ -311,6 +335,7 @@ class Core(Generic[C]):
         self.testing -= 1
         entry.state = LENT
         entry.since = now
+        entry.reported = False
         entry.uses += 1
         if queued:
             self.waited += 1
@@ -548,12 +573,19 @@ class Core(Generic[C]):
     def checked(self, entry: Entry[C], now: float, *, good: bool) -> None:
         """Gives back a connection that was taken by `take_for_check`."""
         self.pings += 1
-        if good:
-            self._keep(entry, now)
+        if not good:
+            self.ping_failures += 1
+            self._drop(entry, "invalid", now)
+            self._grow(now)
             return
-        self.ping_failures += 1
-        self._drop(entry, "invalid", now)
-        self._grow(now)
+        idle_since = entry.since
+        self._keep(entry, now)
+        if entry.state == IDLE:
+            entry.since = idle_since  # a ping is no use: `idle_timeout` goes on counting
+
+    def unchecked(self, entry: Entry[C], now: float) -> None:
+        """Gives back a connection that was taken by `take_for_check`, and not looked at."""
+        self._keep(entry, now)
 
     # -- what there is --------------------------------------------------------------------------
 
@@ -625,6 +657,21 @@ class Core(Generic[C]):
                 f"this one included: use the connection you hold, or raise max_size. Held: {'; '.join(holders)}"
             )
 
+    def _shed_load(self, now: float, target: float) -> None:
+        """Turns the newest caller away when the oldest waits too long, for too long: the rest may yet be served."""
+        head = next(iter(self.waiters), None)
+        if head is None or now - head.since <= target:
+            self._slow_since = None
+            return
+        if self._slow_since is None:
+            self._slow_since = now
+        if now - self._slow_since >= self.config.queue_interval:
+            self._reject("overloaded")
+            raise PoolOverloaded(
+                f"callers have waited for more than queue_target={target} s for {now - self._slow_since:.3f} s, and "
+                f"{len(self.waiters)} wait now: raise max_size, hold connections for a shorter time, or try again later"
+            )
+
     def _could_open(self, now: float) -> bool:
         return len(self.waiters) < self.max_size - len(self.entries) and self._retry_at <= now
 
@@ -646,7 +693,7 @@ class Core(Generic[C]):
         elif len(self.entries) > self.max_size:
             self._drop(entry, "surplus", now)
         else:
-            entry.since = now
+            entry.since = entry.seen = now
             if self.waiters and self.state == "open":
                 self._serve(entry)
                 return
@@ -654,7 +701,7 @@ class Core(Generic[C]):
             entry.fresh = False
             entry.owner = None
             self.idle.append(entry)
-            at = now + self._idle_timeout
+            at = now + self._idle_limit
             if entry.expires < at:
                 at = entry.expires
             if at < self.wake_at:
@@ -722,7 +769,7 @@ class Core(Generic[C]):
 
     def _reap(self, now: float) -> None:
         kept: deque[Entry[C]] = deque()
-        idle_timeout = self.config.idle_timeout
+        idle_timeout, keepalive = self.config.idle_timeout, self.config.keepalive
         spare = len(self.idle) - self.min_idle
         for entry in self.idle:
             if entry.expires <= now:
@@ -731,15 +778,18 @@ class Core(Generic[C]):
             elif idle_timeout is not None and spare > 0 and now - entry.since >= idle_timeout:
                 self._drop(entry, "idle", now)
                 spare -= 1
+            elif keepalive is not None and now - entry.seen >= keepalive:
+                entry.state = LENT
+                self.actions.append(Check(entry))
             else:
                 kept.append(entry)
         self.idle = kept
         threshold = self.config.leak_threshold
         if threshold is not None:
             for entry in self.lent():
-                if not entry.reported and now - entry.since >= threshold:
+                if entry.owner is not None and not entry.reported and now - entry.since >= threshold:
                     entry.reported = True
-                    self.actions.append(Tell(LeakSuspected(entry.id, now - entry.since, "")))
+                    self.actions.append(Suspect(entry, now - entry.since))
 
     def _reap_at(self) -> float:
         """When the next idle connection is due, or the next lease becomes suspicious."""
@@ -747,12 +797,13 @@ class Core(Generic[C]):
         idle_timeout = self.config.idle_timeout
         if idle_timeout is not None and len(self.idle) > self.min_idle:
             at = min(entry.since for entry in self.idle) + idle_timeout
+        keepalive = self.config.keepalive
         for entry in self.idle:
-            at = min(at, entry.expires)
+            at = min(at, entry.expires if keepalive is None else min(entry.expires, entry.seen + keepalive))
         threshold = self.config.leak_threshold
         if threshold is not None:
             for entry in self.lent():
-                if not entry.reported:
+                if entry.owner is not None and not entry.reported:
                     at = min(at, entry.since + threshold)
         return at
 

@@ -19,9 +19,9 @@ from weakref import WeakSet
 
 from datalayer.errors import DoubleRelease, ForeignLease, LeaseReleased, PoolTimeout
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.core import LENT, Action, Core, Entry, State, Waiter
-from datalayer.pooling.events import Event
-from datalayer.pooling.explain import explain_timeout, site_text
+from datalayer.pooling.core import LENT, NEVER, Action, Core, Entry, State, Waiter
+from datalayer.pooling.events import Event, LeakSuspected
+from datalayer.pooling.explain import error_text, explain_timeout, site_text
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 C = TypeVar("C")
@@ -130,6 +130,10 @@ class LeasePool(Protocol[C]):
         """The pool's clock."""
         ...
 
+    def current_owner(self) -> object:
+        """Who runs at this moment: a thread or a task."""
+        ...
+
 
 class BaseLease(Generic[C]):
     """The right to use one connection until it is given back.
@@ -197,8 +201,15 @@ class BaseLease(Generic[C]):
         """Ends the lease and keeps the connection: it is yours to close, and the pool may open another one."""
         return self.pool.detach_entry(self._end("detached"))
 
+    def transfer(self) -> None:
+        """Makes the thread or task that runs now the holder: for leases that are passed on."""
+        self._held().owner = self.pool.current_owner()
+
     def report(self, exc: BaseException) -> None:
-        """Tells the pool about an error; one that says the server is gone ends the lease and makes all others stale."""
+        """Tells the pool about an error; one that says the server is gone ends the lease and makes all others stale.
+
+        A `with` block does so by itself with an error that leaves it.
+        """
         if self._entry is not None and self.pool.is_lost(exc):
             self.pool.discard_entry(self._end("discarded"), "broken")
             self.pool.invalidate(exc)
@@ -380,7 +391,8 @@ class Machine(Generic[C]):
                 due = waiter is None or core.is_due(entry, now)
             if not due:
                 break
-            left = self.config.validation_timeout if limit is None else max(began + limit - now, 0.001)
+            # A limit of 0 is for those who will not wait in the queue; a ping they must allow.
+            left = max(began + limit - now, 0.001) if limit else NEVER
             try:
                 yield Ping(entry.conn, min(self.config.validation_timeout, left))
                 break
@@ -453,6 +465,20 @@ class Machine(Generic[C]):
             self._core.opened(conn, now, now - began)
         self._collect()
 
+    def _check_one(self, entry: Entry[C]) -> Flow[C, bool]:
+        """Pings a connection that was taken out of the idle ones; gives whether it is good."""
+        good = False
+        try:
+            yield Ping(entry.conn, self.config.validation_timeout)
+            good = True
+        except Exception as error:
+            log.info("connection %s of %s did not answer and is closed: %s", entry.id, self, error_text(error))
+        finally:
+            with self._mutex:
+                self._core.checked(entry, self._clock(), good=good)
+            self._collect()
+        return good
+
     def _open_failed(self, error: BaseException, *, configured: bool = True) -> None:
         fatal = configured and self._is_fatal(error)
         with self._mutex:
@@ -493,6 +519,12 @@ class Machine(Generic[C]):
             with self._mutex:
                 actions, core.actions = core.actions, []
             self._perform(actions)
+
+    def _suspect(self, entry: Entry[C], held: float) -> None:
+        """Tells about a lease that is out for too long."""
+        info = LeaseInfo(entry.id, held, *self._describe(entry.owner), site=site_text(entry.site))
+        log.warning("%s may have a leak: %s", self, info)
+        self._tell(LeakSuspected(entry.id, held, str(info)))
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
@@ -536,6 +568,10 @@ class Machine(Generic[C]):
         raise NotImplementedError
 
     def _describe(self, owner: object) -> tuple[str, str]:
+        raise NotImplementedError
+
+    def current_owner(self) -> object:
+        """Who runs at this moment: a thread or a task."""
         raise NotImplementedError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
@@ -15,7 +16,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from datalayer.errors import ConnectionBroken
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
-from datalayer.pooling.core import LENT, NEVER, Action, Arm, Close, Entry, Open, Waiter
+from datalayer.pooling.core import LENT, NEVER, Action, Arm, Check, Close, Entry, Open, Suspect, Waiter
 from datalayer.pooling.explain import call_site, describe_thread, error_text
 from datalayer.pooling.flows import (
     DEFAULT,
@@ -66,6 +67,8 @@ class Lease(BaseLease[C]):
         return self.conn
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        if exc is not None:
+            self.report(exc)
         entry = self._entry
         if entry is not None:  # not after a discard or detach in the block
             self._entry = None
@@ -329,18 +332,7 @@ class Pool(Machine[C]):
         """Pings every idle connection and throws away those that do not answer."""
         with self._mutex:
             found = self._core.take_for_check()
-        failed = 0
-        for entry in found:
-            good = True
-            try:
-                self._ping(entry.conn)
-            except Exception:
-                good = False
-                failed += 1
-            with self._mutex:
-                self._core.checked(entry, self._clock(), good=good)
-        self._collect()
-        return CheckReport(len(found), failed)
+        return CheckReport(len(found), sum(not self._drive(self._check_one(entry)) for entry in found))
 
     def drain(self) -> int:
         """Closes every idle connection, to be replaced as needed; gives their number."""
@@ -407,23 +399,30 @@ class Pool(Machine[C]):
             if isinstance(action, Close):
                 self._drop_now(action.conn)
             elif isinstance(action, Open):
-                self._start_opening()
+                self._start(self._open_one())
             elif isinstance(action, Arm):
                 self._arm()
+            elif isinstance(action, Check):
+                self._start(self._check_one(action.entry))
+            elif isinstance(action, Suspect):
+                self._suspect(action.entry, action.held)
             else:
                 self._tell(action.event)
 
-    def _start_opening(self) -> None:
+    def _start(self, flow: Flow[C, object]) -> None:
+        """Runs a flow for nobody in particular: in a thread, or at once where that takes no time."""
         if self._connector.fast_open:
-            self._drive(self._open_one())
+            self._drive(flow)
             return
-        thread = threading.Thread(target=self._open_in_thread, name=f"datalayer-pool-{self.name}-open", daemon=True)
+        thread = threading.Thread(
+            target=self._run_in_thread, args=(flow,), name=f"datalayer-pool-{self.name}-open", daemon=True
+        )
         self._openers.add(thread)
         thread.start()
 
-    def _open_in_thread(self) -> None:
+    def _run_in_thread(self, flow: Flow[C, object]) -> None:
         try:
-            self._drive(self._open_one())
+            self._drive(flow)
         except BaseException:
             log.exception("opening a connection for %s was interrupted", self)
         finally:
@@ -458,6 +457,10 @@ class Pool(Machine[C]):
 
     def _describe(self, owner: object) -> tuple[str, str]:
         return describe_thread(owner)
+
+    def current_owner(self) -> object:
+        """The identifier of this thread."""
+        return threading.get_ident()
 
     # -- the housekeeper ------------------------------------------------------------------------
 
@@ -506,12 +509,18 @@ class NullPool(Pool[C]):
 
     Args:
         connector: As for `Pool`.
-        config: As for `Pool`; `max_size` limits how many exist at one time.
+        config: As for `Pool`; `max_size` limits how many exist at one time, and 0, the default here, is no limit.
+        options: As for `Pool`.
     """
 
     def __init__(self, connector: Connector[C], config: PoolConfig | None = None, **options: Any) -> None:
-        chosen = replace(config if config is not None else PoolConfig(), min_idle=0, max_uses=1)
-        super().__init__(connector, chosen, **options)
+        super().__init__(connector, keeping_nothing(config), **options)
+
+
+def keeping_nothing(config: PoolConfig | None) -> PoolConfig:
+    """The configuration of a pool that closes every connection at its return."""
+    chosen = config if config is not None else PoolConfig(max_size=0)
+    return replace(chosen, min_idle=0, max_uses=1, max_size=chosen.max_size or sys.maxsize)
 
 
 def _keep_house(ref: weakref.ref[Pool[Any]], bell: SimpleQueue[None]) -> None:

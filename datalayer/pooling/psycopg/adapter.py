@@ -395,7 +395,9 @@ class Adapter(LinkJudge, Generic[L]):
             self._is_watching = next_at != NEVER
         for entry in found:
             who, where = self._describe(entry.owner)
-            self._tell(LeakSuspected(entry.id, now - entry.since, f"{who}{where}"))
+            info = LeaseInfo(entry.id, now - entry.since, who, where, site=site_text(entry.site))
+            log.warning("%s may have a leak: %s", self, info)
+            self._tell(LeakSuspected(entry.id, now - entry.since, str(info)))
         if next_at != NEVER:
             self._watch_in(max(next_at - now, 0.0))
 
@@ -478,6 +480,11 @@ class Adapter(LinkJudge, Generic[L]):
         # psycopg-pool serves nothing at 0, not even what is idle.
         return FOR_EVER if chosen is None else max(chosen, 0.001)
 
+    def _ping_limit(self, until: float) -> float:
+        # As in the generic pool: one who will not wait in the queue must still allow a ping.
+        left = until - self._clock()
+        return self.config.validation_timeout if left < 0.002 else min(self.config.validation_timeout, left)
+
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             try:
@@ -514,6 +521,10 @@ class Adapter(LinkJudge, Generic[L]):
         raise NotImplementedError
 
     def _describe(self, owner: object) -> tuple[str, str]:
+        raise NotImplementedError
+
+    def current_owner(self) -> object:
+        """Who runs at this moment: a thread or a task."""
         raise NotImplementedError
 
     def discard_entry(self, entry: Entry[L], reason: str) -> None:

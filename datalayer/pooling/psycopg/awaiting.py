@@ -12,6 +12,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
+import psycopg
 import psycopg_pool
 
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql
@@ -165,7 +166,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
                     raise refused from refused.__cause__ or error
                 immediate = False
                 continue
-            entry = await self._tested(raw, home, owner)
+            entry = await self._tested(raw, home, owner, until)
             if entry is not None:
                 self._lend(entry, owner, call_site(), began, immediate=immediate)
                 return AsyncLease(self, entry)
@@ -236,8 +237,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         """The twin of `PsycopgPool.drain`."""
         idle = self.stats().idle
         with self._mutex:
-            for entry in self._ledger.entries.values():
-                entry.reason = entry.reason or "stale"
+            self._ledger.make_stale()
         home = self._home
         if home is not None and not home.closed:
             await home.drain()
@@ -287,7 +287,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             async with asyncio.timeout(self.config.connect_timeout):
                 await self._configure(link)
 
-    async def _tested(self, raw: Any, home: Any, owner: object) -> RawEntry[AsyncPostgresLink] | None:
+    async def _tested(self, raw: Any, home: Any, owner: object, until: float) -> RawEntry[AsyncPostgresLink] | None:
         """What was handed out, when it is good; else it is closed, and None says: ask again."""
         entry, reason, due = self._take(raw, home, owner)
         if entry is None:
@@ -299,7 +299,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
                     async with asyncio.timeout(self.config.validation_timeout):
                         await self._check(entry.conn)
                 else:
-                    await entry.conn.ping(self.config.validation_timeout)
+                    await entry.conn.ping(self._ping_limit(until))
             except Exception as error:
                 reason = "invalid"
                 if self._ping_failed(entry, error):
@@ -392,12 +392,27 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         async def gave_up(home: Any) -> None:
             self.gave_up(home)
 
-        return psycopg_pool.AsyncConnectionPool(
+        home: Any = psycopg_pool.AsyncConnectionPool(
             conninfo,
             connection_class=async_connection_class(weakref.ref(self), self.name),
             reconnect_failed=gave_up,
             **self._options(),
         )
+        home.check_connection = self._check_idle
+        return home
+
+    async def _check_idle(self, raw: Any) -> None:
+        """What psycopg-pool's `check()` calls; it forgets what fails, so that must be closed here."""
+        with self._mutex:
+            entry = self._ledger.checking(raw)
+        if entry is None:
+            raise psycopg.OperationalError("the connection was closed")
+        try:
+            await entry.conn.ping(self.config.validation_timeout)
+        except BaseException as error:
+            self._ping_failed(entry, error)
+            await raw.close()
+            raise
 
     def _retire(self, home: Any) -> None:
         self._later(home.close)
@@ -419,6 +434,10 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     def _describe(self, owner: object) -> tuple[str, str]:
         return describe_task(owner)
+
+    def current_owner(self) -> object:
+        """The running task."""
+        return asyncio.current_task()
 
     def forget_after_fork(self) -> None:
         """In a child process: starts with nothing, in whatever loop asks first."""

@@ -11,6 +11,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
+import psycopg
 import psycopg_pool
 
 from datalayer._links.postgresql import PostgresLink, connect_postgresql
@@ -178,7 +179,7 @@ class PsycopgPool(Adapter[PostgresLink]):
                     raise refused from refused.__cause__ or error
                 immediate = False
                 continue
-            entry = self._tested(raw, home, owner)
+            entry = self._tested(raw, home, owner, until)
             if entry is not None:
                 self._lend(entry, owner, call_site(), began, immediate=immediate)
                 return Lease(self, entry)
@@ -252,8 +253,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         """Replaces every idle connection; gives their number."""
         idle = self.stats().idle
         with self._mutex:
-            for entry in self._ledger.entries.values():
-                entry.reason = entry.reason or "stale"
+            self._ledger.make_stale()
         self._start_draining()
         return idle
 
@@ -275,7 +275,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         if self._configure is not None:
             self._configure(link)
 
-    def _tested(self, raw: Any, home: Any, owner: object) -> RawEntry[PostgresLink] | None:
+    def _tested(self, raw: Any, home: Any, owner: object, until: float) -> RawEntry[PostgresLink] | None:
         """What was handed out, when it is good; else it is closed, and None says: ask again."""
         entry, reason, due = self._take(raw, home, owner)
         if entry is None:
@@ -287,7 +287,7 @@ class PsycopgPool(Adapter[PostgresLink]):
                 if self._check is not None:
                     self._check(entry.conn)
                 else:
-                    entry.conn.ping(self.config.validation_timeout)
+                    entry.conn.ping(self._ping_limit(until))
             except Exception as error:
                 reason = "invalid"
                 if self._ping_failed(entry, error):
@@ -330,14 +330,28 @@ class PsycopgPool(Adapter[PostgresLink]):
         entry.raw.close()
 
     def _new_home(self) -> Any:
-        home = psycopg_pool.ConnectionPool(
+        home: Any = psycopg_pool.ConnectionPool(
             lambda: self._arguments()[0],
             connection_class=connection_class(weakref.ref(self), self.name),
             reconnect_failed=self.gave_up,
             **self._options(),
         )
+        home.check_connection = self._check_idle
         home.open()
         return home
+
+    def _check_idle(self, raw: Any) -> None:
+        """What psycopg-pool's `check()` calls; it forgets what fails, so that must be closed here."""
+        with self._mutex:
+            entry = self._ledger.checking(raw)
+        if entry is None:
+            raise psycopg.OperationalError("the connection was closed")
+        try:
+            entry.conn.ping(self.config.validation_timeout)
+        except Exception as error:
+            self._ping_failed(entry, error)
+            raw.close()
+            raise
 
     def _retire(self, home: Any) -> None:
         # Not by this thread: it is a worker of that pool, which waits for its workers when it is closed.
@@ -360,6 +374,10 @@ class PsycopgPool(Adapter[PostgresLink]):
 
     def _describe(self, owner: object) -> tuple[str, str]:
         return describe_thread(owner)
+
+    def current_owner(self) -> object:
+        """The identifier of this thread."""
+        return threading.get_ident()
 
     def forget_after_fork(self) -> None:
         """In a child process: starts with nothing."""

@@ -130,15 +130,13 @@ class Ledger(Generic[L]):
         entry = self.entries.pop(id(raw), None)
         if entry is None:
             return None
+        reason = entry.reason
         if entry.state == LENT:
             self.lent_count -= 1
-            reason = entry.reason or "broken"
-        elif not is_open:
-            reason = "pool_closed"
-        elif entry.generation != self.generation:
-            reason = "stale"
-        else:
-            reason = entry.reason or "idle"
+            reason = reason or "broken"
+        elif reason is None:
+            stale = "stale" if entry.generation != self.generation else "idle"
+            reason = stale if is_open else "pool_closed"
         self.closed[reason] += 1
         entry.state = GONE
         return entry, reason
@@ -176,6 +174,11 @@ class Ledger(Generic[L]):
             self.testing += 1
             entry.home, entry.state = home, TESTING
         return entry
+
+    def checking(self, raw: Any) -> RawEntry[L] | None:
+        """An idle connection is pinged by `check()`."""
+        self.pings += 1
+        return self.entries.get(id(raw))
 
     def put_back(self, owner: object) -> None:
         """What a caller had in its hands was no good: it queues again."""
@@ -219,6 +222,11 @@ class Ledger(Generic[L]):
         if self.lent_count < self.max_size:
             return False
         return all(one.owner in self.waiting for one in self.lent())
+
+    def make_stale(self) -> None:
+        """Every connection of now is to be closed: psycopg-pool drains lent ones too, at their return."""
+        for entry in self.entries.values():
+            entry.generation = -1
 
     def suspects(self, now: float, threshold: float) -> list[RawEntry[L]]:
         """Leases that are out for longer than the threshold, each one once."""

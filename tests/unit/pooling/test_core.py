@@ -11,9 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from datalayer.errors import PoolClosed, PoolDeadlock, PoolFull, PoolUnavailable, TooManyWaiting
+from datalayer.errors import PoolClosed, PoolDeadlock, PoolFull, PoolOverloaded, PoolUnavailable, TooManyWaiting
 from datalayer.pooling import PoolConfig
-from datalayer.pooling.core import IDLE, LENT, TESTING, Arm, Close, Core, Entry, Open, Tell
+from datalayer.pooling.core import IDLE, LENT, TESTING, Arm, Check, Close, Core, Entry, Open, Suspect, Tell
 
 
 class Waiter:
@@ -37,6 +37,8 @@ class Bench:
         self.closed: list[str] = []
         self.armed: float | None = None
         self.events: list[object] = []
+        self.to_check: list[Entry[str]] = []
+        self.suspects: list[tuple[int, float]] = []
         self.made = 0
         self.core.start(0.0)
         self.collect()
@@ -52,6 +54,10 @@ class Bench:
                 self.armed = action.at
             elif isinstance(action, Tell):
                 self.events.append(action.event)
+            elif isinstance(action, Check):
+                self.to_check.append(action.entry)
+            elif isinstance(action, Suspect):
+                self.suspects.append((action.entry.id, action.held))
 
     def open(self, now: float) -> str:
         self.to_open -= 1
@@ -260,6 +266,63 @@ def test_add_respects_max_size() -> None:
     bench.core.add("x", 0.0)
     with pytest.raises(PoolFull):
         bench.core.add("y", 0.0)
+
+
+def test_idle_connection_is_pinged_so_often_and_still_grows_idle() -> None:
+    bench = Bench(keepalive=10.0, idle_timeout=25.0, max_lifetime=None, reaper_rate=1.0)
+    bench.give(bench.lend(0.0), 0.0)
+    assert bench.armed == 10.0
+    bench.tick(10.0)
+    [entry] = bench.to_check
+    assert list(bench.core.idle) == []
+    bench.core.checked(entry, 10.0, good=True)
+    bench.collect()
+    assert list(bench.core.idle) == [entry]
+    bench.tick(20.0)
+    assert bench.to_check == [entry, entry]
+    bench.core.checked(entry, 20.0, good=True)
+    bench.tick(25.0)
+    assert bench.closed == ["c1"]
+    assert bench.core.closed["idle"] == 1
+
+
+def test_connection_that_fails_its_keepalive_is_closed() -> None:
+    bench = Bench(keepalive=10.0, reaper_rate=1.0)
+    bench.give(bench.lend(0.0), 0.0)
+    bench.tick(10.0)
+    bench.core.checked(bench.to_check[0], 10.0, good=False)
+    bench.collect()
+    assert bench.core.closed["invalid"] == 1
+
+
+def test_long_lease_is_suspected_once_for_each_use() -> None:
+    bench = Bench(leak_threshold=5.0, reaper_rate=1.0)
+    entry = bench.lend(0.0, owner="me")
+    bench.tick(4.0)
+    assert bench.suspects == []
+    bench.tick(5.0)
+    bench.tick(9.0)
+    assert bench.suspects == [(1, 5.0)]
+    bench.give(entry, 10.0)
+    bench.lend(10.0, owner="me")
+    bench.tick(15.0)
+    assert bench.suspects == [(1, 5.0), (1, 5.0)]
+
+
+def test_newest_caller_is_turned_away_when_the_oldest_waits_too_long_for_too_long() -> None:
+    bench = Bench(max_size=1, queue_target=1.0, queue_interval=2.0)
+    entry = bench.lend(0.0)
+    first = Waiter()
+    bench.core.queue(first, 0.0)
+    for now in (0.5, 1.5, 3.4):
+        bench.core.queue(Waiter(), now)  # too slow since 1.5
+    with pytest.raises(PoolOverloaded, match="queue_target"):
+        bench.core.queue(Waiter(), 3.5)
+    assert bench.core.rejected == 1
+    for waiter in list(bench.core.waiters):
+        bench.core.abandon(waiter, 3.6, "cancelled")
+    bench.core.queue(Waiter(), 3.7)
+    bench.give(entry, 3.8)
 
 
 class Machine(RuleBasedStateMachine):

@@ -347,6 +347,17 @@ def test_null_pool_keeps_nothing() -> None:
     assert len(connector.made) == connector.closed == 3
 
 
+def test_null_pool_has_no_limit_unless_told() -> None:
+    with NullPool(FakeConnector()) as pool:
+        leases = [pool.acquire() for _ in range(50)]
+        for lease in leases:
+            lease.release()
+        assert pool.stats().peak_in_use == 50
+    with NullPool(FakeConnector(), PoolConfig(max_size=1, on_deadlock="ignore")) as pool, pool.acquire():
+        with pytest.raises(PoolTimeout):
+            pool.acquire(0)
+
+
 def test_many_threads_leave_the_numbers_right(identities: Any) -> None:
     connector = FakeConnector()
     with Pool(connector, PoolConfig(max_size=3)) as pool:

@@ -1,0 +1,112 @@
+"""Pools of every kind over real databases, for tests that hold for all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from datalayer._links.postgresql import aconnect_postgresql, connect_postgresql
+from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
+from datalayer.pooling import AsyncPool, Pool, PoolConfig
+from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
+from datalayer.pooling.psycopg import AsyncPsycopgPool, PsycopgPool
+from tests.worlds import World
+
+KINDS = ("sqlite", "postgresql-generic", "postgresql-psycopg")
+
+
+class Clock:
+    """The clock of the machine, which a test may move on."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+class Maker:
+    """Makes pools of one kind for one world, and closes them all at the end."""
+
+    def __init__(self, kind: str, world: World, url: str, missing: str) -> None:
+        self.kind = kind
+        self.world = world
+        self.url = url
+        self.missing = missing
+        self.pools: list[Any] = []
+        self.clock = Clock()
+
+    @property
+    def is_psycopg(self) -> bool:
+        return self.kind.endswith("psycopg")
+
+    def hook(self, function: Any) -> Any:
+        """A hook for this world made of a plain function."""
+        if not self.world.is_async:
+            return function
+
+        async def hook(conn: Any) -> Any:
+            return function(conn)
+
+        return hook
+
+    def __call__(self, url: str | None = None, *, hooks: Any = None, listeners: Any = (), **config: Any) -> Any:
+        target = url or self.url
+        options: dict[str, Any] = {name: self.hook(one) for name, one in (hooks or {}).items()}
+        options |= {"listeners": listeners, "clock": self.clock, "name": "shop"}
+        limits = PoolConfig(**config)
+        pool: Any
+        if self.is_psycopg:
+            kind: Any = AsyncPsycopgPool if self.world.is_async else PsycopgPool
+            pool = kind(target, limits, **options)
+        elif self.world.is_async:
+            pool = AsyncPool(AsyncLinkConnector(lambda: self.aconnect(target)), limits, **options)
+        else:
+            connector = LinkConnector(lambda: self.connect(target), fast_open=self.kind == "sqlite", ping_timeout=5.0)
+            pool = Pool(connector, limits, **options)
+        self.pools.append(pool)
+        return pool
+
+    def connect(self, url: str) -> Any:
+        return connect_sqlite(url, alias="shop") if self.kind == "sqlite" else connect_postgresql(url, alias="shop")
+
+    async def aconnect(self, url: str) -> Any:
+        if self.kind == "sqlite":
+            return await aconnect_sqlite(url, alias="shop")
+        return await aconnect_postgresql(url, alias="shop")
+
+    def close(self) -> None:
+        for pool in self.pools:
+            self.world.run(lambda pool=pool: pool.close(1.0), lambda pool=pool: pool.close(1.0))
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest, world: World, tmp_path: Any) -> Iterator[Maker]:
+    """Makes pools of each kind."""
+    kind = str(request.param)
+    if kind == "sqlite":
+        url, missing = str(tmp_path / "db.sqlite3"), str(tmp_path / "no" / "folder" / "db.sqlite3")
+    else:
+        url = request.getfixturevalue("postgresql_url")
+        missing = url.replace("/datalayer", "/no_such_datalayer", 1)
+    maker = Maker(kind, world, url, missing)
+    yield maker
+    maker.close()
+    for pool in maker.pools:
+        stats = pool.stats()
+        adds_up(stats)
+        assert stats.size == 0, f"connections were left in {pool}"
+
+
+def adds_up(stats: Any) -> None:
+    """The identities of the statistics."""
+    assert stats.acquires_started == (
+        stats.acquires_immediate + stats.acquires_waited + stats.acquires_timed_out + stats.acquires_cancelled
+        + stats.acquires_rejected + stats.acquires_failed + stats.waiting + stats.testing
+    )  # fmt: skip
+    assert stats.connections_opened + stats.connections_added - stats.closed == stats.size
+    assert stats.size == stats.idle + stats.in_use + stats.testing
+    assert min(stats.size, stats.idle, stats.in_use, stats.testing, stats.opening, stats.waiting) >= 0
