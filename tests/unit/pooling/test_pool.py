@@ -353,9 +353,9 @@ def test_null_pool_has_no_limit_unless_told() -> None:
         for lease in leases:
             lease.release()
         assert pool.stats().peak_in_use == 50
-    with NullPool(FakeConnector(), PoolConfig(max_size=1, on_deadlock="ignore")) as pool, pool.acquire():
-        with pytest.raises(PoolTimeout):
-            pool.acquire(0)
+    limited = NullPool(FakeConnector(), PoolConfig(max_size=1, on_deadlock="ignore"))
+    with limited as pool, pool.acquire(), pytest.raises(PoolTimeout):
+        pool.acquire(0)
 
 
 def test_many_threads_leave_the_numbers_right(identities: Any) -> None:
