@@ -16,6 +16,7 @@ from datalayer._compile.prepared import Convert
 from datalayer._schema.field import ColumnType, Kind
 
 _FORMATS: Final = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
+_OF_DAY: Final = frozenset({"week_day", "iso_week_day", "iso_year", "week"})
 
 
 def _text(value: object) -> str:
@@ -94,6 +95,8 @@ class SQLite(Backend):
             return cast("Element", sa.func.date(value))
         if name == "time":
             return cast("Element", sa.func.substr(value, sa.literal_column("12")))
+        if name in _OF_DAY:  # the day alone: SQLite rounds the last microseconds of a day up to the next one
+            value = sa.func.substr(value, sa.literal_column("1"), sa.literal_column("10"))
         if name == "quarter":
             return self._number("%m", value).op("+")(sa.literal_column("2")).op("/")(sa.literal_column("3"))
         if name == "week_day":

@@ -13,7 +13,10 @@ from datalayer._compile.tables import create_all_statements
 from datalayer._plans import bulk
 from datalayer._plans.plan import Command
 from datalayer.databases import databases
+from datalayer.testing import acreate_tables, create_tables
+from tests.database.queries import library
 from tests.unit.compile import shop
+from tests.worlds import World
 
 AUTHORS = [("Ann", date(1950, 5, 1)), ("Bob", None), ("Çelik", date(1980, 1, 1))]
 BOOKS = [
@@ -45,3 +48,22 @@ def ask(configured: str, world: Any) -> Callable[..., Any]:
 
     run(_created)
     return run
+
+
+@pytest.fixture
+def shelves(configured: str, world: World) -> str:
+    """The tables of the library, empty."""
+    world.run(lambda: create_tables(*library.MODELS), lambda: acreate_tables(*library.MODELS))
+    return configured
+
+
+@pytest.fixture
+def books(shelves: str, world: World) -> library.Shelf:
+    """The library with its rows."""
+    authors = library.authors()
+    world.call(library.Author.objects, "bulk_create", authors)
+    library.mentored(authors)
+    world.call(library.Author.objects, "bulk_update", authors, ["mentor"])
+    books = library.books(authors)
+    world.call(library.Book.objects, "bulk_create", books)
+    return books
