@@ -318,6 +318,8 @@ class Writer:
             def run(value: object) -> object:
                 item = cast("tuple[object, ...]", value)[place] if place is not None else value
                 begin = _begin(item, step, is_date=is_date, is_aware=is_aware)
+                if isinstance(begin, bool):
+                    return self.backend.ends[begin]
                 return begin if convert is None else convert(begin)
 
             return self.statement.bind(at, run)
@@ -371,12 +373,17 @@ def _item(place: int, convert: Convert | None) -> Convert:
 
 
 def _begin(value: object, step: int, *, is_date: bool, is_aware: bool) -> object:
-    """The first moment of a year or day, or of the one after it."""
+    """The first moment of a year or day, or of the one after it; True or False for after or before all of Python's."""
     if isinstance(value, date):
-        value = value.toordinal()
-        day = date.fromordinal(value + step)
+        ordinal = value.toordinal() + step
+        if ordinal > date.max.toordinal():
+            return True
+        day = date.fromordinal(ordinal)
     else:
-        day = date(int(str(value)) + step, 1, 1)
+        year = int(str(value)) + step
+        if not date.min.year <= year <= date.max.year:
+            return year > date.max.year
+        day = date(year, 1, 1)
     if is_date:
         return day
     return datetime(day.year, day.month, day.day, tzinfo=UTC if is_aware else None)

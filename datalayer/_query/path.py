@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeAlias, cast
+from typing import Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function, Subquery, Value
 from datalayer._query.lookup import TRANSFORMS, lookups_of, transformed, transforms_of
 from datalayer._query.query import Query
-from datalayer._schema.field import ColumnType, FieldSpec
+from datalayer._schema.field import ColumnType, FieldSpec, Kind
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, choices_text, nearest
@@ -19,6 +19,10 @@ Check: TypeAlias = Callable[[ColumnType | None, str, str, object], object]
 
 It is called for each single value: for every item of `in` and both ends of `range`.
 """
+
+_INTEGERS: Final = frozenset({Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER})
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
+"""What a database can be given as a whole number."""
 
 
 class Resolved(NamedTuple):
@@ -273,7 +277,7 @@ def comparison(
     if lookup == "isnull":
         return compare(lefts[0], lookup, value, name=name, check=check)
     if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return _any([_several(lefts, item, name, check) for item in value])
+        return _any([_several(lefts, item, name, check) for item in cast("Iterable[object]", value)])
     if lookup not in {"exact", "ne"}:
         raise FieldError(f"{name!r}: a key of several columns knows exact, ne, in and isnull only", name=lookup)
     same = _several(lefts, value, name, check)
@@ -305,9 +309,10 @@ def _keys(relation: RelationSpec, value: object, name: str) -> object:
 def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Check | None) -> Condition:
     if value is None:
         return compare(lefts[0], "isnull", True, name=name, check=check)
-    if not isinstance(value, (tuple, list)) or len(value) != len(lefts):
+    values = cast("tuple[object, ...]", value) if isinstance(value, (tuple, list)) else ()
+    if len(values) != len(lefts):
         raise InvalidValue(f"{name!r} compares {len(lefts)} columns and needs a tuple of {len(lefts)} values")
-    pairs = zip(lefts, value, strict=True)
+    pairs = zip(lefts, values, strict=True)
     return Junction("and", tuple([compare(left, "exact", item, name=name, check=check) for left, item in pairs]))
 
 
@@ -355,13 +360,44 @@ def compare(
     if lookup == "in":
         return _in(left, value, type, name, transform, checked)
     if lookup == "range":
-        if isinstance(value, (str, bytes)) or not isinstance(value, (tuple, list)) or len(value) != 2:
-            raise InvalidValue(f"{name}: range needs a pair of values, not {value!r}")
-        if value[0] is None or value[1] is None:
-            raise InvalidValue(f"{name}: range needs two values, not None; use gte or lte for an open end")
-        pair = (checked(value[0]), checked(value[1]))
-        return Comparison(left, "range", Value(pair, type), transform=transform)
-    return Comparison(left, lookup, Value(checked(value), type), transform=transform)
+        return _range(left, value, type, name, transform, checked)
+    bound = checked(value)
+    if is_beyond(bound, type):
+        return _beyond(left, lookup, bound > 0, transform)
+    return Comparison(left, lookup, Value(bound, type), transform=transform)
+
+
+def is_beyond(value: object, type: ColumnType | None) -> TypeGuard[int]:
+    """Whether a whole number is greater or smaller than any that a database can have."""
+    if type is None or type.kind not in _INTEGERS or not isinstance(value, int):
+        return False
+    return not _LEAST <= value <= _GREATEST
+
+
+def _beyond(left: Expression, lookup: str, is_greater: bool, transform: str | None) -> Condition:
+    """A comparison with a number that no row can reach: true for every row that is not NULL, or for none."""
+    is_true = lookup == "ne" or lookup in ({"lt", "lte"} if is_greater else {"gt", "gte"})
+    return Comparison(left, "notnull", transform=transform) if is_true else Nothing()
+
+
+def _range(
+    left: Expression,
+    value: object,
+    type: ColumnType | None,
+    name: str,
+    transform: str | None,
+    checked: Callable[[object], object],
+) -> Condition:
+    pair = cast("tuple[object, ...]", value) if isinstance(value, (tuple, list)) else ()
+    if len(pair) != 2:
+        raise InvalidValue(f"{name}: range needs a pair of values, not {value!r}")
+    if pair[0] is None or pair[1] is None:
+        raise InvalidValue(f"{name}: range needs two values, not None; use gte or lte for an open end")
+    low, high = checked(pair[0]), checked(pair[1])
+    if is_beyond(low, type) or is_beyond(high, type):
+        ends = (compare(left, "gte", low, transform=transform), compare(left, "lte", high, transform=transform))
+        return Junction("and", ends)
+    return Comparison(left, "range", Value((low, high), type), transform=transform)
 
 
 def _null(left: Expression, lookup: str, value: object, name: str, transform: str | None) -> Condition:
@@ -384,9 +420,10 @@ def _in(
 ) -> Condition:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise InvalidValue(f"{name}: in needs a list, tuple, set or query, not {value!r}")
-    items = list(value)
+    items = list(cast("Iterable[object]", value))
     if any(isinstance(item, Expression) for item in items):
         return _any([compare(left, "exact", item, transform=transform, name=name) for item in items])
     # SQL never finds NULL by IN; leaving it out keeps `NOT IN` from finding nothing at all.
-    bound = tuple([checked(item) for item in items if item is not None])
+    checked_ones = [checked(item) for item in items if item is not None]
+    bound = tuple([item for item in checked_ones if not is_beyond(item, type)])
     return Comparison(left, "in", Value(bound, type), transform=transform) if bound else Nothing()

@@ -16,7 +16,7 @@ from datalayer.models._pydantic import own_fields
 from datalayer.models.fields import NAIVE
 from datalayer.models.types import JsonCodec
 
-_LARGEST = 2**63
+_TEXT = (Kind.STRING, Kind.TEXT)
 
 
 def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> object:
@@ -34,11 +34,9 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
     if lookup in TEXT_LOOKUPS:
         if not isinstance(value, str):
             raise InvalidValue(f"{name}: {lookup} needs text, not {value!r}")
-        return value
+        return _without_zero(value, name)
     if type_ is None or type(value) is type_.exact:
-        if type(value) is int and not -_LARGEST <= value < _LARGEST and type_ is not None:
-            raise InvalidValue(f"{name} cannot be compared with {value}: no integer column holds more than 64 bits")
-        return value
+        return _without_zero(value, name) if type(value) is str else value
     if getattr(type(value), "__datalayer_root__", False):
         value = _key_of(value, name)
     if type_.kind is Kind.DATETIME and isinstance(value, datetime.datetime) and value.tzinfo is None:
@@ -47,6 +45,13 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
         return _adapter(type_).validate_python(value)
     except ValidationError as error:
         raise InvalidValue(f"{name} is {type_.kind.value} and cannot be compared with {value!r}{why(error)}") from None
+
+
+def _without_zero(text: str, name: str) -> str:
+    # No text of PostgreSQL has one; what comes from outside must not end as an error of the driver.
+    if "\0" in text:
+        raise InvalidValue(f"{name} cannot be compared with {text!r}: text of a database has no zero byte")
+    return text
 
 
 def why(error: ValidationError) -> str:
@@ -73,6 +78,8 @@ def _adapter(type_: ColumnType) -> TypeAdapter[Any]:
         annotation = owner.annotation if isinstance(owner, JsonCodec) else Any
     elif type_.kind is Kind.ENUM and type_.python in (str, int):
         annotation = Literal[type_.choices]
+    elif type_.kind in _TEXT and annotation is str:
+        annotation = pydantic.StrictStr
     elif type_.kind is Kind.INET and type_.python is object:
         annotation = pydantic.IPvAnyAddress
     elif type_.kind is Kind.DATETIME:

@@ -21,12 +21,14 @@ class Backend(ABC):
         dialect: SQLAlchemy's.
         sorts_null_last: Whether ascending order puts NULL last by itself.
         has_lock: Whether `FOR UPDATE` exists.
+        ends: What dates are compared with that come before and after all dates.
     """
 
     name: ClassVar[str]
     dialect: ClassVar[sa.Dialect]
     sorts_null_last: ClassVar[bool]
     has_lock: ClassVar[bool]
+    ends: ClassVar[tuple[str, str]]
 
     @abstractmethod
     def typed(self, bound: Element, type: ColumnType | None) -> Element:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Iterable
 from typing import ClassVar, Final, cast
 
@@ -14,6 +15,7 @@ from datalayer._compile import values
 from datalayer._compile.backends.base import Backend, Element
 from datalayer._compile.prepared import Convert
 from datalayer._schema.field import ColumnType, Kind
+from datalayer.errors import InvalidValue
 
 _FORMATS: Final = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
 _OF_DAY: Final = frozenset({"week_day", "iso_week_day", "iso_year", "week"})
@@ -27,6 +29,14 @@ def _glob_prefix(value: object) -> object:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in _text(value)) + "*"
 
 
+def _pattern(value: object) -> object:
+    try:
+        re.compile(_text(value))
+    except re.error as error:
+        raise InvalidValue(f"{value!r} is no regular expression: {error}") from None
+    return _text(value)
+
+
 def _lower(value: object) -> object:
     return _text(value).lower()
 
@@ -38,6 +48,7 @@ class SQLite(Backend):
     dialect: ClassVar[sa.Dialect] = sqlite.dialect(paramstyle="qmark")
     sorts_null_last: ClassVar[bool] = False
     has_lock: ClassVar[bool] = False
+    ends: ClassVar[tuple[str, str]] = ("", ":")  # dates are text, and a colon comes after every digit
 
     def typed(self, bound: Element, type: ColumnType | None) -> Element:
         return bound
@@ -62,6 +73,8 @@ class SQLite(Backend):
     def text_converter(self, lookup: str) -> Convert | None:
         if lookup == "startswith":
             return _glob_prefix
+        if lookup in {"regex", "iregex"}:
+            return _pattern
         return _lower if lookup in {"iexact", "icontains", "istartswith", "iendswith"} else _text
 
     def text_value(self, lookup: str, left: Element, bound: Element) -> Element:

@@ -70,7 +70,28 @@ class Shelf(list[Book]):
 
 MODELS = (Author, Profile, Book)
 
-TEXTS = ["", "a", "A", "ab", "aB", "b%", "%", "_", "a_b", "\\", "a\\%b", "é", "É", "[a]", "*", "a?", "x'y", '"', "a b", "ab\nc"]
+TEXTS = [
+    "",
+    "a",
+    "A",
+    "ab",
+    "aB",
+    "b%",
+    "%",
+    "_",
+    "a_b",
+    "\\",
+    "a\\%b",
+    "é",
+    "É",
+    "[a]",
+    "*",
+    "a?",
+    "x'y",
+    '"',
+    "a b",
+    "ab\nc",
+]
 POOLS: dict[str, list[Any]] = {
     "title": TEXTS,
     "note": [None, None, *TEXTS],
@@ -78,7 +99,14 @@ POOLS: dict[str, list[Any]] = {
     "pages": [None, None, -2, -1, 0, 1, 2, 3, 100, 2_000_000_000],
     "rating": [None, None, -1.5, 0.0, 0.1, 0.2, 0.30000000000000004, 2.5, 1e10],
     "in_print": [None, True, False],
-    "published_on": [None, date(1969, 12, 29), date(2020, 1, 1), date(2020, 2, 29), date(2020, 12, 31), date(2021, 1, 3)],
+    "published_on": [
+        None,
+        date(1969, 12, 29),
+        date(2020, 1, 1),
+        date(2020, 2, 29),
+        date(2020, 12, 31),
+        date(2021, 1, 3),
+    ],
     "sold_at": [
         None,
         datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
@@ -88,7 +116,14 @@ POOLS: dict[str, list[Any]] = {
         datetime(2021, 6, 15, 0, 0, 1, tzinfo=UTC),
     ],
     "opens_at": [None, time(0), time(8, 30), time(23, 59, 59, 999999)],
-    "lent_for": [None, timedelta(0), timedelta(days=1), timedelta(days=-1), timedelta(microseconds=1), timedelta(days=400)],
+    "lent_for": [
+        None,
+        timedelta(0),
+        timedelta(days=1),
+        timedelta(days=-1),
+        timedelta(microseconds=1),
+        timedelta(days=400),
+    ],
     "isbn": [None, UUID(int=0), UUID(int=1), UUID("ffffffff-ffff-4fff-bfff-ffffffffffff")],
     "genre": [None, *Genre],
 }
