@@ -57,6 +57,14 @@ def operand(value: object) -> object:
     return query if isinstance(query, Query) else value
 
 
+_WITH_EXTREMES = (int, str)
+
+
+def _is_extreme(value: Any) -> bool:
+    """Whether no database can be given the value: a number of more than 64 bits, text with a zero byte."""
+    return "\0" in value if type(value) is str else not -(2**63) <= value < 2**63
+
+
 class Expr(Generic[M, T]):
     """A typed SQL value over the rows of a model."""
 
@@ -75,7 +83,8 @@ class Expr(Generic[M, T]):
     def _at_once(self, lookup: str, value: object) -> Any:
         """`_compared` for = != < > <= >=, without a detour for a plain value of the right type."""
         kind = self.node.type
-        if kind is not None and type(value) is kind.exact:
+        given = type(value)
+        if kind is not None and given is kind.exact and not (given in _WITH_EXTREMES and _is_extreme(value)):
             return nodes.Comparison(self.node, lookup, Value(value, kind))
         return self._compared(lookup, value)
 
