@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from datalayer import pools
-from {{ name }}.models import Category, Product
+from {{ name }}.models import Product
 from {{ name }}.settings import AppSettings
 
 
 def lines() -> list[str]:
     """The report: what is on sale in each category."""
     currency = AppSettings.current().currency
+    products = Product.objects.on_sale().select_related("category").order_by("category__name", "name")
     found = []
-    for category in Category.objects.all():
-        products = list(Product.objects.on_sale().filter(category=category))
-        total = sum(product.price for product in products)
-        found.append(f"{category.name}: {len(products)} on sale, {total} {currency} together")
+    for category, group in groupby(products, key=lambda product: product.category.name):
+        prices = [product.price for product in group]
+        found.append(f"{category}: {len(prices)} on sale, {sum(prices)} {currency} together")
     return found or ["nothing here yet"]
 
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
 
-from datalayer import Model, atomic, pools
-from datalayer.errors import IntegrityError
+from datalayer import Model, atomic, errors, pools
 from {{ name }}.models import Category, Person, Product
 from {{ name }}.settings import AppSettings
 
@@ -20,6 +20,15 @@ M = TypeVar("M", bound=Model)
 logger = logging.getLogger(__name__)
 HEALTH_TIMEOUT = 2.0  # seconds; whoever asks /healthz wants to know now
 HEALTH_NUMBERS = ("state", "size", "max_size", "idle", "in_use", "waiting", "acquires_timed_out", "wait_time_max")
+
+ANSWERS: dict[type[Exception], int] = {  # what an error of the data layer is to the caller
+    errors.ObjectDoesNotExist: 404,
+    errors.IntegrityError: 409,
+    errors.InvalidValue: 422,
+    errors.DataError: 422,
+    errors.OperationalError: 503,
+    errors.PoolError: 503,
+}
 
 
 @asynccontextmanager
@@ -33,6 +42,19 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="{{ title }}", lifespan=lifespan)
+
+
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """Tell the caller what was wrong; trouble on our side goes to the log instead."""
+    status = next(status for kind, status in ANSWERS.items() if isinstance(error, kind))
+    if status < 500:
+        return JSONResponse({"detail": str(error)}, status)
+    logger.error("%s %s", request.method, request.url.path, exc_info=error)
+    return JSONResponse({"detail": "the database is not available; try again later"}, status)
+
+
+for kind in ANSWERS:
+    app.add_exception_handler(kind, answer)
 
 
 @app.get("/healthz")
@@ -59,43 +81,50 @@ async def list_categories() -> list[Category]:
 @app.post("/categories", status_code=201)
 async def add_category(category: Category) -> Category:
     """Add a category."""
-    return await saved(category)
+    return await added(category)
 
 
 @app.post("/people", status_code=201)
 async def add_person(person: Person) -> Person:
     """Add a person."""
-    return await saved(person)
+    return await added(person)
 
 
 @app.get("/products")
-async def list_products(page: int = 1) -> list[Product]:
+async def list_products(page: int = Query(1, ge=1, le=1_000_000)) -> list[Product]:
     """The products on sale, a page at a time."""
     size = AppSettings.current().page_size
-    start = (max(page, 1) - 1) * size
-    return await Product.objects.on_sale()[start : start + size]
+    return await Product.objects.on_sale()[(page - 1) * size : page * size]
 
 
 @app.post("/products", status_code=201)
 async def add_product(product: Product) -> Product:
     """Add a product."""
-    return await saved(product)
+    return await added(product)
 
 
 @app.get("/products/{key}")
 async def get_product(key: int) -> Product:
     """One product."""
-    try:
-        return await Product.objects.aget(id=key)
-    except Product.DoesNotExist:
-        raise HTTPException(404, f"there is no product {key}") from None
+    return await Product.objects.aget(Product.id == key)
 
 
-async def saved(row: M) -> M:
-    """Save one row in a transaction; what the database refuses is the client's mistake."""
-    try:
-        async with atomic():
-            await row.asave()
-    except IntegrityError as error:
-        raise HTTPException(409, str(error)) from error
+@app.post("/products/{key}/sales", status_code=201)
+async def sell_product(key: int, count: int = Query(1, ge=1, le=1000)) -> Product:
+    """Take some of a product from the stock, however many callers want the last one."""
+    async with atomic():
+        # One statement looks and takes: between a look and a save somebody else could have been faster.
+        in_stock = Product.objects.filter(Product.id == key, Product.stock >= count)
+        taken = await in_stock.aupdate(stock=Product.stock - count)
+        product = await Product.objects.aget(Product.id == key)
+    if not taken:
+        raise HTTPException(409, f"only {product.stock} in stock")
+    return product
+
+
+async def added(row: M) -> M:
+    """Insert a row; its key is the database's to give."""
+    if "id" in row.model_fields_set:
+        raise HTTPException(422, "the database gives the id; leave it out")
+    await row.asave(force_insert=True)
     return row

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from datalayer.errors import UniqueViolation
+from datalayer.errors import CheckViolation, UniqueViolation
+from datalayer.testing import assert_num_queries
 from {{ name }}.models import Category, Person, Product, Review, Status
 from {{ name }}.report import lines
 
@@ -42,6 +43,14 @@ def test_one_review_per_person() -> None:
         Review.objects.create(product=product, author=product.seller, stars=1)
 
 
-def test_report_counts_what_is_on_sale() -> None:
+def test_stock_never_falls_below_nothing() -> None:
+    product = lamp(stock=1)
+    with pytest.raises(CheckViolation):
+        Product.objects.filter(id=product.id).update(stock=Product.stock - 2)
+
+
+def test_report_counts_what_is_on_sale_in_one_query() -> None:
     lamp()
-    assert lines() == ["light: 1 on sale, 19.90 EUR together"]
+    lamp(name="draft", status=Status.DRAFT)
+    with assert_num_queries(1):
+        assert lines() == ["light: 1 on sale, 19.90 EUR together"]

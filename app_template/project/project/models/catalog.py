@@ -46,6 +46,7 @@ class Product(Model):
 
     name: Mapped[str] = Field(max_length=200)
     price: Mapped[Decimal] = Field(max_digits=10, decimal_places=2, ge=0)
+    stock: Mapped[int] = Field(default=0, ge=0)
     status: Mapped[Status] = Field(default=Status.DRAFT)
     details: Mapped[dict[str, Any]] = Field(default_factory=dict)
     category: ForeignKey[Category] = ForeignKey(on_delete=PROTECT, related_name="products")
