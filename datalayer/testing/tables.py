@@ -69,15 +69,21 @@ def _tables(models: Iterable[type[ModelBase]]) -> list[TableSpec]:
 def _create(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:
     from datalayer._compile.tables import create_all_statements  # noqa: PLC0415  (imports SQLAlchemy)
 
-    return nested(compiler.backend, partial(_send, create_all_statements(tables, compiler.backend)), depth=depth)
+    return nested(
+        compiler.backend, partial(_send, compiler.backend, create_all_statements(tables, compiler.backend)), depth=depth
+    )
 
 
 def _drop(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:
     from datalayer._compile.tables import drop_all_statements  # noqa: PLC0415  (imports SQLAlchemy)
 
-    return nested(compiler.backend, partial(_send, drop_all_statements(tables, compiler.backend)), depth=depth)
+    return nested(
+        compiler.backend, partial(_send, compiler.backend, drop_all_statements(tables, compiler.backend)), depth=depth
+    )
 
 
-def _send(statements: list[str]) -> Plan[None]:
+def _send(backend: str, statements: list[str]) -> Plan[None]:
     for sql in statements:
+        if backend == "postgresql":
+            sql = sql.replace("%", "%%")  # a command has values, if only none, and its driver looks for their places
         yield Command(sql, returns_rows=False, writes=True)
