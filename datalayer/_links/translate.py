@@ -315,6 +315,8 @@ def _build(
     table = facts.table or (spec.name if spec is not None else None)
     subject = facts.subject or table
     where = f"table {subject!r}" if subject else f"database {alias!r}"
+    if kind is errors.UndefinedTable or (kind is errors.UndefinedColumn and spec is not None):
+        facts.text += f"; has 'datalayer migrate' been run on database {alias!r}?"
     return kind(
         f"{where}: {_sentence(kind, facts, _verb(command))}",
         alias=alias,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from datalayer._plans.plan import Command, Plan
+from datalayer.errors import DatabaseError
 
 T = TypeVar("T")
 
@@ -89,9 +90,13 @@ def nested(backend: str, plan: Callable[[], Plan[T]], *, depth: int, name: str =
     yield from enter
     try:
         result = yield from plan()
-    except Exception:
-        for step in undo:
-            yield from step
+    except Exception as error:
+        try:
+            for step in undo:
+                yield from step
+        except DatabaseError as refused:
+            # SQLite undoes everything by itself when the disk is full; why it did is what must be told.
+            error.add_note(f"the rollback failed as well: {refused}")
         raise
     yield from leave
     return result
