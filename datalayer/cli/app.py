@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import typer
 
 from datalayer.cli import database, inspect, output, project, shell
-from datalayer.errors import DatalayerError, UnansweredQuestion, nearest
+from datalayer.errors import DatalayerError, UnansweredQuestion, choices_text, nearest
 
 DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -99,7 +99,9 @@ def in_words(error: Exception, arguments: Sequence[str]) -> str:
         asked = next((word for word in arguments if not word.startswith("-")), "")
         if asked and asked not in names:
             return f"unknown command {asked!r}{nearest(asked, names)}; the commands are {', '.join(names)}"
-        return lowered(str(getattr(error, "message", "") or getattr(error, "format_message", lambda: error)()))
+        text = lowered(str(getattr(error, "message", "") or getattr(error, "format_message", lambda: error)()))
+        near = getattr(error, "possibilities", None)  # of an option that does not exist
+        return f"{text}; did you mean {choices_text(near)}?" if near else text
     if isinstance(error, (DatalayerError, OSError)):
         return str(error)
     return f"{type(error).__name__}: {error} (--traceback shows where it came from)"

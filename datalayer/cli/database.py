@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import typer
 
-from datalayer.cli import output
+from datalayer.cli import output, questions
 from datalayer.cli.here import enter_project
 
 DATABASE = typer.Option("default", help="The alias of the database.")
@@ -25,7 +25,15 @@ def makemigrations(
     enter_project()
     from datalayer.migrations import commands
 
-    made = commands.makemigrations(name, check=check, dry_run=dry_run, empty=empty, default=default, rename=rename)
+    made = commands.makemigrations(
+        name,
+        check=check,
+        dry_run=dry_run,
+        empty=empty,
+        default=default,
+        rename=rename,
+        questions=questions.somebody(),
+    )
     return show(made.lines, made.exit_code)
 
 

@@ -17,6 +17,7 @@ from datalayer._compile.tables import in_order, literal_sql
 from datalayer._compile.types import written
 from datalayer.errors import MigrationError, UnansweredQuestion, choices_text, nearest
 from datalayer.migrations.casts import is_known
+from datalayer.migrations.questions import Questions
 from datalayer.migrations.state import (
     Column,
     ForeignKey,
@@ -208,11 +209,22 @@ class Answers:
 
     Args:
         defaults: Answers by `table.column`.
+        own: What the models themselves give a new instance, by `table.column`, as SQL.
+        questions: Who is asked where nothing was said.
         takes_zero: Use an empty value of the type where nothing was said; for the way back, where nobody is asked.
     """
 
-    def __init__(self, defaults: Mapping[str, str], takes_zero: bool = False) -> None:
+    def __init__(
+        self,
+        defaults: Mapping[str, str],
+        *,
+        own: Mapping[str, Text2] | None = None,
+        questions: Questions | None = None,
+        takes_zero: bool = False,
+    ) -> None:
         self.defaults = dict(defaults)
+        self.own = own or {}
+        self.questions = questions
         self.takes_zero = takes_zero
         self.used: set[str] = set()
 
@@ -222,10 +234,15 @@ class Answers:
         if key in self.defaults:
             self.used.add(key)
             return answer_sql(column, self.defaults[key])
+        if key in self.own:
+            return self.own[key]
         if self.takes_zero:
             return _zero(column)
+        if self.questions is not None:
+            answer = self.questions.value(key, reason, lambda text: answer_sql(column, text))
+            return answer_sql(column, answer)
         raise UnansweredQuestion(
-            f"column {key!r} {reason} and has no database default, so rows that exist need a value; "
+            f"column {key!r} {reason} and has no default, so rows that exist need a value; "
             f"give one with --default {key}=VALUE, or make the column nullable"
         )
 

@@ -13,7 +13,8 @@ from datalayer.errors import DatalayerError, MigrationError, UnansweredQuestion,
 from datalayer.migrations import config, files
 from datalayer.migrations.autogenerate import Answers, Changes, difference
 from datalayer.migrations.environment import ZERO, History, Step, offline_sql
-from datalayer.migrations.state import describe
+from datalayer.migrations.questions import Questions, asked_renames
+from datalayer.migrations.state import State, describe
 
 
 @dataclass(frozen=True)
@@ -154,14 +155,10 @@ def _pairs(given: Pairs, sign: str, example: str) -> dict[str, str]:
     return pairs
 
 
-def _compare(
-    history: History, tables: Iterable[TableSpec], answers: Mapping[str, str], renames: Mapping[str, str]
-) -> tuple[Changes, Changes]:
+def _compare(old: State, new: State, answers: Answers, renames: Mapping[str, str]) -> tuple[Changes, Changes]:
     """The way there and the way back."""
-    old, new = history.state(), describe(compiled.to_metadata(tables))
-    given = Answers(answers)
-    up = difference(old, new, renames=renames, answers=given)
-    unused = sorted(set(given.defaults) - given.used)
+    up = difference(old, new, renames=renames, answers=answers)
+    unused = sorted(set(answers.defaults) - answers.used)
     if unused:
         known = [f"{table.name}.{column}" for table in new.values() for column in table.columns]
         raise MigrationError(f"the value for {unused[0]!r} is not needed{nearest(unused[0], known)}")
@@ -188,6 +185,7 @@ def makemigrations(
     default: Pairs = (),
     rename: Pairs = (),
     tables: Iterable[TableSpec] | None = None,
+    questions: Questions | None = None,
 ) -> MadeMigration:
     """Writes what changed in the models as a new migration. No database is needed.
 
@@ -199,6 +197,7 @@ def makemigrations(
         default: Values for rows that exist, `table.column` to value (or texts `table.column=value`).
         rename: What was renamed, `old` to `new` (or texts `old:new`); a column is `table.column`.
         tables: What to compare with; the models' tables when left out.
+        questions: Who is asked what was renamed, and for values; nobody when left out, and with `check`.
 
     Raises:
         UnansweredQuestion: A column must not be NULL and nothing says what existing rows get; nothing is written.
@@ -209,10 +208,14 @@ def makemigrations(
     if empty:
         up, down = Changes(), Changes()
     else:
-        answers = _pairs(default, "=", "table.column=value")
+        questions = None if check else questions
+        wanted = config.tables() if tables is None else list(tables)
+        answers = Answers(_pairs(default, "=", "table.column=value"), own=config.defaults(wanted), questions=questions)
+        old, new = history.state(), describe(compiled.to_metadata(wanted))
+        if questions is not None:
+            renames = asked_renames(old, new, renames, questions)
         try:
-            wanted = config.tables() if tables is None else tables
-            up, down = _compare(history, wanted, answers, renames)
+            up, down = _compare(old, new, answers, renames)
         except UnansweredQuestion:
             if check:
                 return MadeMigration(summaries=("changes that need an answer",), has_changes=True, exit_code=1)
@@ -221,7 +224,7 @@ def makemigrations(
         return MadeMigration()
     made = files.next_name(history, up, name)
     text = files.file_text(made, history.head, up, down)
-    summaries, hints = tuple(up.summaries), tuple(_hints(up, down))
+    summaries, hints = tuple(up.summaries), () if questions else tuple(_hints(up, down))
     if check or dry_run:
         return MadeMigration(made, None, text, summaries, hints, has_changes=True, exit_code=int(check))
     path = files.write(history.folder, made, text)

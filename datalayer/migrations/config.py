@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from datalayer._compile.tables import literal_sql
+from datalayer._schema.field import UNSET, FieldSpec, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.conf import settings
 from datalayer.conf.url import DatabaseUrl
@@ -38,6 +42,33 @@ def tables() -> list[TableSpec]:
                 f"the models {name!r} cannot be imported: there is no module {error.name!r}", key="models"
             ) from error
     return [table for table in registry.tables() if table.is_managed]
+
+
+def defaults(tables: Iterable[TableSpec]) -> dict[str, tuple[str, str]]:
+    """What the models give a new instance, by `table.column`, as SQL for SQLite and PostgreSQL.
+
+    A default that is made anew for each instance, such as a UUID, is none for a whole table; an empty list is.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for table in tables:
+        fields: Mapping[str, Any] = getattr(table.python_model, "model_fields", {})
+        for spec in table.fields.values():
+            value = _default(fields[spec.name], spec) if spec.name in fields else None
+            if value is not None:
+                found[f"{table.name}.{spec.column}"] = value
+    return found
+
+
+def _default(info: Any, spec: FieldSpec) -> tuple[str, str] | None:
+    makes_plain = spec.type.kind is Kind.JSON and not info.default_factory_takes_validated_data
+    value: object = info.get_default(call_default_factory=makes_plain)
+    if info.is_required() or value is None or value is UNSET:
+        return None
+    try:
+        text = literal_sql(spec.type.to_json(value) if spec.type.to_json else value, spec.type)
+    except TypeError:  # a type without a literal
+        return None
+    return text.sqlite, text.postgresql
 
 
 def history() -> History:

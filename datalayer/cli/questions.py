@@ -1,0 +1,36 @@
+"""Asks on the terminal what only a person can know."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from datalayer.errors import MigrationError
+
+
+class Terminal:
+    """The person at the terminal. Questions go to stderr, so that stdout holds results only."""
+
+    def was_renamed(self, kind: str, before: str, after: str) -> bool:
+        """Whether what is gone is what is new."""
+        return typer.confirm(f"{kind} {before} is gone and {after} is new: was it renamed?", default=False, err=True)
+
+    def value(self, column: str, reason: str, check: Callable[[str], object]) -> str:
+        """A value for the rows that exist, asked until it is one of the column's type."""
+
+        def checked(text: str) -> str:
+            try:
+                check(text)
+            except MigrationError as error:
+                raise typer.BadParameter(str(error)) from error
+            return text
+
+        text = f"column {column} {reason}: what do rows that exist get?"
+        return str(typer.prompt(text, err=True, value_proc=checked))
+
+
+def somebody() -> Terminal | None:
+    """Who can be asked; None in a script or a pipe."""
+    return Terminal() if sys.stdin.isatty() and sys.stderr.isatty() else None

@@ -1,0 +1,77 @@
+"""What only a person can know, asked while a migration is made: what was renamed, and what existing rows get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from datalayer.migrations.state import State, Table
+
+
+class Questions(Protocol):
+    """Somebody to ask; `datalayer.cli` asks on a terminal."""
+
+    def was_renamed(self, kind: str, before: str, after: str) -> bool:
+        """Whether a table or column that is gone is the one that is new.
+
+        Args:
+            kind: `table` or `column`.
+            before: Its name in the migrations, a column's as `table.column`.
+            after: Its name in the models.
+        """
+        ...
+
+    def value(self, column: str, reason: str, check: Callable[[str], object]) -> str:
+        """What the rows that exist get in a column.
+
+        Args:
+            column: `table.column`.
+            reason: Why they need a value.
+            check: Raises MigrationError for an answer that is no value of the column's type.
+        """
+        ...
+
+
+def asked_renames(old: State, new: State, said: Mapping[str, str], questions: Questions) -> dict[str, str]:
+    """The renames that were said, and those that were asked for; the keys are old names, as `--rename` takes them."""
+    renames = dict(said)
+    for before, after in _tables(old, new, renames):
+        if after not in renames.values() and before not in renames and questions.was_renamed("table", before, after):
+            renames[before] = after
+    for name, table in old.items():
+        made = new.get(renames.get(name, name))
+        if made is None:
+            continue
+        for gone, come in _columns(name, table, made, renames):
+            key, said_now = f"{name}.{gone}", _said(name, renames)
+            is_open = gone not in said_now and come not in said_now.values()
+            if is_open and questions.was_renamed("column", key, come):
+                renames[key] = come
+    return renames
+
+
+def _tables(old: State, new: State, renames: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """A table that is gone, and a new one with at least half of its columns."""
+    for before, table in old.items():
+        for after, made in new.items():
+            if before in new or after in old:
+                continue
+            shared = len(table.columns.keys() & made.columns.keys())
+            if shared * 2 >= max(len(table.columns), len(made.columns)):
+                yield before, after
+
+
+def _columns(name: str, old: Table, new: Table, renames: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """A column that is gone, and a new one of the same type."""
+    said = _said(name, renames)
+    for gone, column in old.columns.items():
+        for come, made in new.columns.items():
+            is_new = come not in old.columns and come not in said.values()
+            if gone not in new.columns and gone not in said and is_new and column.type_text == made.type_text:
+                yield gone, come
+
+
+def _said(table: str, renames: Mapping[str, str]) -> dict[str, str]:
+    """The renames of a table's columns, without the table."""
+    pairs = [(key.rpartition("."), value.rpartition(".")[2]) for key, value in renames.items()]
+    return {column: value for (before, dot, column), value in pairs if dot and before == table}
