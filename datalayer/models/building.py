@@ -136,7 +136,11 @@ def build_table(
             raise ModelError(
                 f"{model.__name__}.Meta.constraints holds {constraint!r}; use UniqueConstraint or CheckConstraint"
             )
-    indexes.extend(_index(name, item, resolve, by_name) for item in options.indexes)
+    for index in options.indexes:
+        if not isinstance(index, Index):
+            raise ModelError(f"{model.__name__}.Meta.indexes holds {index!r}; use Index")
+        indexes.append(_index(name, index, resolve, by_name))
+    _no_double_names(model.__name__, [item.name for item in (*unique, *checks, *indexes)])
     return TableSpec(
         name,
         model=model.__name__,
@@ -261,9 +265,8 @@ def _check_default(
             taken = field_adapter(model, name).validate_python(value)
         except ValidationError as error:
             raise ModelError(f"{where}, which the field itself refuses{why(error)}") from None
-        is_number = type(value) is int and kind.kind in (Kind.FLOAT, Kind.DECIMAL)
-        if type(taken) is not type(value) and not is_number:
-            raise ModelError(f"{where}, a {type(value).__name__}; the field holds a {type(taken).__name__}: {taken!r}")
+        if type(taken) is not type(value) and not (type(value) is int and kind.kind is Kind.FLOAT):
+            raise ModelError(f"{where}, which is {type(value).__name__}; give {type(taken).__name__}: {taken!r}")
 
 
 def _key_field(name: str, relation: Forward, kind: ColumnType) -> tuple[FieldSpec, ColumnOptions]:
@@ -299,6 +302,12 @@ def _no_double_columns(model: str, fields: list[FieldSpec]) -> None:
             raise ModelError(
                 f"{model}.{spec.name} and {model}.{other} share the column {spec.column!r}; rename one with column="
             )
+
+
+def _no_double_names(model: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelError(f"{model} has two constraints or indexes called {name!r}; give one another name=")
 
 
 class _Resolver:

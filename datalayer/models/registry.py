@@ -55,6 +55,7 @@ def tables() -> list[TableSpec]:
     found: dict[str, TableSpec] = {}
     for model in models():
         table = table_of(model)
+        _check_reverses(model, table)
         other = found.setdefault(table.name, table)
         if other is not table:
             first, second = other.python_model, table.python_model
@@ -65,6 +66,16 @@ def tables() -> list[TableSpec]:
                 f"table {table.name!r}; give one another Meta.table"
             )
     return list(found.values())
+
+
+def _check_reverses(model: Any, table: TableSpec) -> None:
+    known = {name for name, spec in table.relations.items() if not spec.kind.is_forward}
+    for name in model.__datalayer_reverses__:
+        if name not in known:
+            raise ModelError(
+                f"{table.model}.{name} is no way back of any relation; the ways back are {choices_text(known)}"
+                f"{nearest(name, known)}"
+            )
 
 
 def clear() -> None:
