@@ -37,10 +37,11 @@ class Prepared:
         columns: What comes back, in row order; rows may be longer where ORDER BY needed hidden columns.
         table: The table it is about.
         writes: Whether it changes anything.
+        returns_rows: Whether rows come back rather than a count.
         memo: A free place for the layer above (the generated hydration function).
     """
 
-    __slots__ = ("_binds", "_is_plain", "columns", "memo", "sql", "table", "writes")
+    __slots__ = ("_binds", "_is_plain", "columns", "memo", "returns_rows", "sql", "table", "writes")
 
     def __init__(
         self,
@@ -58,15 +59,11 @@ class Prepared:
         self.table = table
         self.writes = writes
         self.memo: object = None
+        self.returns_rows = bool(columns) or not writes
         self._binds = tuple(binds)
         self._is_plain = is_whole and all(
             offset == place and convert is None for place, (offset, convert) in enumerate(self._binds)
         )
-
-    @property
-    def returns_rows(self) -> bool:
-        """Whether rows come back rather than a count."""
-        return bool(self.columns) or not self.writes
 
     def params(self, values: Sequence[object]) -> Sequence[object]:
         """Driver-ready values, in the order of the placeholders."""

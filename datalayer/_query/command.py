@@ -6,7 +6,7 @@ Defined this low so that the compiler can make them; plans yield them (`_plans/p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from datalayer._schema.table import TableSpec
@@ -52,9 +52,11 @@ class Batch:
         sql: The text, as in `Command`.
         rows: Driver-ready values, one sequence for each run.
         table: As in `Command`.
+        writes: As in `Command`: always.
     """
 
     __slots__ = ("rows", "sql", "table")
+    writes: ClassVar[bool] = True
 
     def __init__(self, sql: str, rows: Sequence[Sequence[object]], *, table: TableSpec | None = None) -> None:
         self.sql = sql

@@ -26,6 +26,10 @@ class QueryParts(TypedDict, total=False):
     lock: str | None
 
 
+_OFTEN = frozenset({"where", "limit", "offset"})
+"""What most queries differ in, of all that were made from one."""
+
+
 class Query:
     """A SELECT over one table and what hangs on it.
 
@@ -45,6 +49,7 @@ class Query:
     """
 
     __slots__ = (
+        "_form",
         "_shape",
         "annotations",
         "columns",
@@ -73,6 +78,7 @@ class Query:
         self.only: tuple[str, ...] | None = None
         self.group_by: tuple[Expression, ...] | None = None
         self.lock: str | None = None
+        self._form: Hashable = None
         self._shape: Hashable = None
 
     def replaced(self, **parts: Unpack[QueryParts]) -> Query:
@@ -90,9 +96,12 @@ class Query:
         new.only = self.only
         new.group_by = self.group_by
         new.lock = self.lock
+        new._form = self._form or self._formed()
         new._shape = None
         for name, value in parts.items():
             setattr(new, name, value)
+            if name not in _OFTEN:
+                new._form = None
         return new
 
     def filtered(self, condition: Condition) -> Query:
@@ -104,35 +113,46 @@ class Query:
         """The query without its values: equal shapes compile to equal SQL."""
         if self._shape is None:
             self._shape = (
-                self.table.key,
+                self._form or self._formed(),
                 tuple([condition.shape for condition in self.where]),
-                tuple([item.shape for item in self.order]) if self.order else (),
                 self.limit is not None,
                 self.offset is not None,
-                self.distinct,
-                None if self.columns is None else tuple([(name, e.shape) for name, e in self.columns]),
-                tuple([(name, e.shape) for name, e in self.annotations]) if self.annotations else (),
-                self.joined,
-                self.only,
-                None if self.group_by is None else tuple([e.shape for e in self.group_by]),
-                self.lock,
             )
         return self._shape
+
+    def _formed(self) -> Hashable:
+        """The part of the shape that filter(), get() and slices leave as it is: worked out once for all of them."""
+        self._form = (
+            self.table.key,
+            tuple([item.shape for item in self.order]),
+            self.distinct,
+            None if self.columns is None else tuple([(name, e.shape) for name, e in self.columns]),
+            tuple([(name, e.shape) for name, e in self.annotations]),
+            self.joined,
+            self.only,
+            None if self.group_by is None else tuple([e.shape for e in self.group_by]),
+            self.lock,
+        )
+        return self._form
 
     @property
     def values(self) -> tuple[object, ...]:
         """Values in walking order: columns, annotations, where, group by, order, then limit and offset if present."""
         found: list[object] = []
-        for _, expression in self.columns or ():
-            found.extend(expression.values)
-        for _, expression in self.annotations:
-            found.extend(expression.values)
+        if self.columns:
+            for _, expression in self.columns:
+                found.extend(expression.values)
+        if self.annotations:
+            for _, expression in self.annotations:
+                found.extend(expression.values)
         for condition in self.where:
             found.extend(condition.values)
-        for expression in self.group_by or ():
-            found.extend(expression.values)
-        for item in self.order:
-            found.extend(item.values)
+        if self.group_by:
+            for expression in self.group_by:
+                found.extend(expression.values)
+        if self.order:
+            for item in self.order:
+                found.extend(item.values)
         if self.limit is not None:
             found.append(self.limit)
         if self.offset is not None:

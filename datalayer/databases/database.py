@@ -98,7 +98,11 @@ class Database:
             first = next(plan)
         except StopIteration as stop:
             return cast("T", stop.value)
-        lease = _or_close(plan, pool.borrow, _mode(first, operation))
+        try:
+            lease = pool.borrow(_mode(first, operation))
+        except BaseException:
+            plan.close()
+            raise
         try:
             return run(plan, Heard(lease.conn) if current.listeners else lease.conn, first)
         finally:
@@ -227,15 +231,7 @@ def _everything(compiler: Compiler, command: Command) -> Plan[list[Row]]:
 
 def _mode(first: Command | Batch, operation: Callable[..., Any]) -> Mode:
     """Whether an operation needs the writer; its first statement tells, unless it is known to write later."""
-    return "write" if type(first) is Batch or cast("Command", first).writes or is_writing(operation) else "read"
-
-
-def _or_close(plan: Plan[Any], borrow: Callable[[Mode], Any], mode: Mode) -> Any:
-    try:
-        return borrow(mode)
-    except BaseException:
-        plan.close()
-        raise
+    return "write" if first.writes or is_writing(operation) else "read"
 
 
 def _run_inside(transaction: Transaction, plan: Plan[T]) -> T:

@@ -66,16 +66,25 @@ def order_item(table: TableSpec, item: Any, annotations: Mapping[str, ColumnType
     return Ordering(expression_of(item, table, dict(annotations)))
 
 
-def _owners(condition: Any) -> Iterator[FieldRef]:
+def _check_owner(condition: ConditionNode, table: TableSpec) -> None:
+    """Refuses a column of another model.
+
+    Raises:
+        QueryError: There is one.
+    """
     if isinstance(condition, Comparison):
         for side in (condition.left, condition.right):
-            if isinstance(side, FieldRef):
-                yield side
+            if type(side) is FieldRef and side.table is not table and side.table is not None and not side.outer:
+                other = cast("TableSpec", side.table)
+                raise QueryError(
+                    f"{other.model}.{side.field} is a column of {other.model}, not of {table.model}; "
+                    f"walk over a relation, such as {table.model}.relation[{other.model}.{side.field}]"
+                )
     elif isinstance(condition, Junction):
         for child in condition.children:
-            yield from _owners(child)
+            _check_owner(child, table)
     elif isinstance(condition, Negation):
-        yield from _owners(condition.child)
+        _check_owner(condition.child, table)
 
 
 class Rows(Generic[M, R]):
@@ -122,16 +131,9 @@ class Rows(Generic[M, R]):
         found: list[ConditionNode] = []
         for item in (*conditions, *named.items()) if named else conditions:
             condition = condition_of(item, table, annotations)
-            if condition is None:
-                continue
-            for field in _owners(condition):
-                if field.table is not None and field.table is not table and not field.outer:
-                    other = cast("TableSpec", field.table)
-                    raise QueryError(
-                        f"{other.model}.{field.field} is a column of {other.model}, not of {table.model}; "
-                        f"walk over a relation, such as {table.model}.relation[{other.model}.{field.field}]"
-                    )
-            found.append(condition)
+            if condition is not None:
+                _check_owner(condition, table)
+                found.append(condition)
         if len(found) < 2:
             return found[0] if found else None
         return Junction("and", tuple(found))

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from datalayer._links.link import AsyncLink, BackendName, Link
-from datalayer.conf import DatabaseSettings, DatabaseUrl, settings
+from datalayer.conf import DatabaseSettings, DatabaseUrl, current, settings
 from datalayer.errors import MissingExtra
 from datalayer.pooling.async_pool import Acquiring, AsyncLease, AsyncPool
 from datalayer.pooling.config import PoolConfig
@@ -90,21 +90,18 @@ class DatabasePool:
     Attributes:
         alias: Its name in the settings.
         settings: Its part of the settings.
+        backend: `sqlite` or `postgresql`.
     """
 
     def __init__(self, alias: str, settings: DatabaseSettings) -> None:
         self.alias = alias
         self.settings = settings
+        self.backend: BackendName = settings.url.backend
         self._lock = threading.Lock()
         self._pool: LinkPool | None = None
         self._loops: Loops = {}
         self._memory: str | None = None
         self._anchor: sqlite3.Connection | None = None
-
-    @property
-    def backend(self) -> BackendName:
-        """`sqlite` or `postgresql`."""
-        return self.settings.url.backend
 
     def __repr__(self) -> str:
         return f"<DatabasePool {self.alias!r} of {self.settings.url}>"
@@ -291,7 +288,7 @@ class PoolRegistry:
         """
         if self._overrides and alias in self._overrides:
             return self._overrides[alias]
-        chosen = settings.databases[alias]
+        chosen = current.get().databases[alias]
         pool = self._pools.get(alias)
         if pool is not None and pool.settings is chosen:
             return pool
