@@ -72,8 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="datalayer", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        output.error("interrupted; nothing more was done")
-        return INTERRUPTED
+        result = INTERRUPTED
     except BrokenPipeError:  # `datalayer ... | head` went away: there is nobody left to tell
         sys.stderr.close()
         return FAILED
@@ -82,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             tracebacks.print_exception(error)
         output.error(in_words(error, arguments))
         return exit_code(error)
+    if result == INTERRUPTED:  # typer itself makes a result of Ctrl-C
+        output.error("interrupted; nothing more was done")
     return result if isinstance(result, int) else DONE
 
 

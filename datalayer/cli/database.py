@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import typer
 
 from datalayer.cli import output, questions
 from datalayer.cli.here import enter_project
+
+if TYPE_CHECKING:
+    from datalayer.migrations.environment import Step
 
 DATABASE = typer.Option("default", help="The alias of the database.")
 
@@ -49,8 +53,10 @@ def migrate(
     enter_project()
     from datalayer.migrations import commands
 
-    done = commands.migrate(target, plan=plan, fake=fake, sql=sql, check=check, alias=database)
-    return show(done.lines, done.exit_code)
+    told = Told()
+    done = commands.migrate(target, plan=plan, fake=fake, sql=sql, check=check, alias=database, on_progress=told)
+    told.tell()
+    return show([] if told.is_used else done.lines, done.exit_code)
 
 
 def showmigrations(database: str = DATABASE) -> int:
@@ -80,6 +86,25 @@ def check(database: str = DATABASE) -> int:
 
     found = commands.check(database)
     return show(found.lines, found.exit_code)
+
+
+class Told:
+    """Tells of each migration when it is done: one that fails or is interrupted later takes nothing of that back."""
+
+    def __init__(self) -> None:
+        self.is_used = False
+        self._running: Step | None = None
+
+    def __call__(self, step: Step) -> None:
+        """A migration begins, so the one before it is done."""
+        self.tell()
+        self.is_used, self._running = True, step
+
+    def tell(self) -> None:
+        """Print the migration that is done."""
+        if self._running is not None:
+            show([self._running.done])
+            self._running = None
 
 
 def show(lines: Iterable[object], exit_code: int = 0) -> int:

@@ -21,7 +21,7 @@ from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionS
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from datalayer._compile.tables import DIALECTS
@@ -34,6 +34,7 @@ from datalayer.migrations.state import State
 
 LOCK_KEY = 0x64617461_6C617965  # "datalaye": the advisory lock of PostgreSQL
 ZERO = "zero"
+_STEPS_BETWEEN_LOOKS = 100_000  # some milliseconds of SQLite's work
 
 
 class History:
@@ -179,6 +180,11 @@ class Step:
     def __str__(self) -> str:
         return f"{'apply' if self.is_upgrade else 'revert'} {self.name}"
 
+    @property
+    def done(self) -> str:
+        """The same, once it has run."""
+        return f"{'applied' if self.is_upgrade else 'reverted'} {self.name}"
+
 
 class Environment:
     """A history and one database.
@@ -231,6 +237,8 @@ class Environment:
         # Tables are rebuilt with their references in place; each migration ends with a check of all of them.
         connection.execute("PRAGMA foreign_keys=OFF")
         register(connection)  # a CHECK or a generated column may call our functions
+        # SQLite asks this while it works, which lets Python see Ctrl-C in the middle of a long statement.
+        connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_LOOKS)
         return connection
 
     @contextlib.contextmanager
@@ -345,6 +353,8 @@ class Environment:
                 context.run_migrations()
         except Exception as error:
             connection.rollback()
+            if _is_interrupt(error):
+                raise KeyboardInterrupt from error
             if not found:
                 raise
             what = "applied" if found[0].is_upgrade else "reverted"
@@ -412,6 +422,11 @@ def _step(step: RevisionStep) -> Step:
 def _begin_immediate(connection: sa.Connection) -> None:
     reads = connection.get_execution_options().get("datalayer_reads")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _is_interrupt(error: Exception) -> bool:
+    """Whether it is what Ctrl-C becomes where SQLite sees it: nothing else interrupts a migration's connection."""
+    return isinstance(error, OperationalError) and str(error.orig) == "interrupted"
 
 
 def _refuse_dangling(connection: sa.Connection) -> None:
