@@ -17,10 +17,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pytest
 
 from tests import postgres_server
 from tests.worlds import AwaitingWorld, BlockingWorld, World
+
+# A machine with other work to do is slow now and then, and no fact is about that.
+hypothesis.settings.register_profile("datalayer", deadline=None)
+hypothesis.settings.load_profile("datalayer")
 
 _URL_VARIABLE = "DATALAYER_TEST_POSTGRES_URL"
 _URL = pytest.StashKey[str]()
