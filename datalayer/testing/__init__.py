@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datalayer.testing.consequences import capture_on_commit
 from datalayer.testing.statements import Statements, assert_num_queries, capture_queries
 from datalayer.testing.tables import acreate_tables, adrop_tables, create_tables, drop_tables
 
@@ -10,6 +11,7 @@ __all__ = [
     "acreate_tables",
     "adrop_tables",
     "assert_num_queries",
+    "capture_on_commit",
     "capture_queries",
     "create_tables",
     "drop_tables",
