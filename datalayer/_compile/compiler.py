@@ -106,7 +106,7 @@ class Compiler:
         found = self._cache.get(key)
         return found if found is not None else self._keep(key, lambda: _change().numbering(self.backend, table, name))
 
-    def converter(self, type: ColumnType) -> tuple[Convert | None, Convert | None]:
+    def converter(self, type: ColumnType | None) -> tuple[Convert | None, Convert | None]:
         """How a value of a type goes to the driver, and how it comes back; None where nothing is to do."""
         return values.to_driver(type, self.backend), values.from_driver(type, self.backend)
 

@@ -12,6 +12,7 @@ from datalayer._plans.plan import Command, Plan, Row
 from datalayer._query.condition import Comparison, Condition, Junction, Nothing
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
+from datalayer.errors import NotSupported
 
 T = TypeVar("T")
 
@@ -133,6 +134,8 @@ def explain(compiler: Compiler, query: Query, analyze: bool = False) -> Plan[str
     """How the database would find the rows, in its own words."""
     prepared = compiler.select(query)
     if compiler.backend == "sqlite":
+        if analyze:
+            raise NotSupported("SQLite cannot measure a query: explain() without analyze shows its plan")
         reply = yield Command("EXPLAIN QUERY PLAN " + prepared.sql, prepared.params(query.values), table=query.table)
         return "\n".join(str(row[3]) for row in reply.rows)
     words = "EXPLAIN (ANALYZE) " if analyze else "EXPLAIN "

@@ -19,6 +19,7 @@ from datalayer._plans.plan import Batch, Command, Plan, Row
 from datalayer._plans.write import is_writing
 from datalayer.databases import current
 from datalayer.databases.current import AsyncHeard, Heard, Transaction
+from datalayer.errors import QueryError
 from datalayer.pooling.registry import pools
 
 if TYPE_CHECKING:
@@ -150,9 +151,22 @@ class Database:
             operation: Takes the compiler first and gives the statement and what makes results of a list of rows.
             args: What it takes besides.
             kwargs: What it takes besides.
+
+        Raises:
+            QueryError: A `chunk_size` below 1.
         """
         if asyncio._get_running_loop() is not None:
             current.refuse_in_event_loop()
+        _check_chunk(chunk_size)
+        return self._stream(chunk_size, operation, *args, **kwargs)
+
+    def _stream(
+        self,
+        chunk_size: int,
+        operation: Callable[Concatenate[Compiler, P], Streamed[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Iterator[T]:
         transaction = current.transaction(self.alias)
         if transaction is not None:
             transaction.check(is_async=False)
@@ -178,7 +192,7 @@ class Database:
         finally:
             lease.release()
 
-    async def astream(
+    def astream(
         self,
         chunk_size: int,
         operation: Callable[Concatenate[Compiler, P], Streamed[T]],
@@ -186,6 +200,16 @@ class Database:
         **kwargs: P.kwargs,
     ) -> AsyncIterator[T]:
         """The awaiting twin of `stream`."""
+        _check_chunk(chunk_size)
+        return self._astream(chunk_size, operation, *args, **kwargs)
+
+    async def _astream(
+        self,
+        chunk_size: int,
+        operation: Callable[Concatenate[Compiler, P], Streamed[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> AsyncIterator[T]:
         transaction = current.transaction(self.alias)
         if transaction is not None:
             transaction.check(is_async=True)
@@ -213,6 +237,11 @@ class Database:
                         yield each
         finally:
             await lease.release()
+
+
+def _check_chunk(size: int) -> None:
+    if size < 1:
+        raise QueryError(f"chunk_size is {size}; a stream fetches at least one row at a time")
 
 
 def _heard(link: Link) -> Link | Heard:

@@ -65,6 +65,17 @@ def _is_extreme(value: Any) -> bool:
     return "\0" in value if type(value) is str else not -(2**63) <= value < 2**63
 
 
+def nulls_of(nulls: str | None) -> str | None:
+    """Where NULLs go in an order.
+
+    Raises:
+        QueryError: Neither `first` nor `last`.
+    """
+    if nulls not in (None, "first", "last"):
+        raise QueryError(f"nulls is {nulls!r}; NULLs go 'first' or 'last'")
+    return nulls
+
+
 class Expr(Generic[M, T]):
     """A typed SQL value over the rows of a model."""
 
@@ -211,11 +222,11 @@ class Expr(Generic[M, T]):
 
     def asc(self, *, nulls: str | None = None) -> OrderBy[M]:
         """Smallest first; `nulls` is `first` or `last`."""
-        return cast("OrderBy[M]", Ordering(self.node, nulls=nulls))
+        return cast("OrderBy[M]", Ordering(self.node, nulls=nulls_of(nulls)))
 
     def desc(self, *, nulls: str | None = None) -> OrderBy[M]:
         """Greatest first; `nulls` is `first` or `last`."""
-        return cast("OrderBy[M]", Ordering(self.node, descending=True, nulls=nulls))
+        return cast("OrderBy[M]", Ordering(self.node, descending=True, nulls=nulls_of(nulls)))
 
     def _computed(self, operator: str, other: object, *, swapped: bool = False) -> Expr[M, T]:
         if isinstance(other, Deferred):

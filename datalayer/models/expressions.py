@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias, cast
 
-from datalayer._query.condition import Condition, Junction, Negation
+from datalayer._query.condition import Comparison, Condition, Junction, Negation
 from datalayer._query.expression import Aggregate as AggregateNode
-from datalayer._query.expression import Arithmetic, Expression, Ordering, Value
+from datalayer._query.expression import Arithmetic, Expression, FieldRef, Ordering, Value
 from datalayer._query.path import comparison, reference
+from datalayer._query.walk import parts
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError
+from datalayer.errors import QueryError, choices_text
 from datalayer.models.checks import checked
-from datalayer.models.column import Deferred, Expr, operand
+from datalayer.models.column import Deferred, Expr, Related, nulls_of, operand
 
 Annotations: TypeAlias = Mapping[str, ColumnType | None]
 
+_NUMBERS: Final = frozenset(
+    {Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER, Kind.FLOAT, Kind.DECIMAL, Kind.DURATION}
+)
+_ORDERED: Final = frozenset(Kind) - {Kind.JSON, Kind.BOOLEAN, Kind.BYTES, Kind.UUID}
 _COUNT = ColumnType(Kind.BIG_INTEGER, python=int)
 _FLOAT = ColumnType(Kind.FLOAT, python=float)
 
@@ -83,11 +88,13 @@ class Q:
 def condition_of(item: Any, table: TableSpec, annotations: Annotations | None = None) -> Condition | None:
     """What an argument of `filter` means."""
     if isinstance(item, Condition):
+        owned(item, table)
         return item
     if isinstance(item, Q):
         return item.resolved(table, annotations)
-    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
-        name, value = item
+    pair = cast("tuple[object, ...]", item) if isinstance(item, tuple) else ()
+    name, value = pair if len(pair) == 2 else (None, None)
+    if isinstance(name, str):
         if isinstance(value, Deferred):
             value = value.resolved(table, dict(annotations or {}))
         return comparison(table, name, operand(value), check=checked, annotations=annotations)
@@ -137,11 +144,11 @@ class F(Deferred):
 
     def asc(self, *, nulls: str | None = None) -> DeferredOrder:
         """Smallest first; `nulls` is `first` or `last`."""
-        return DeferredOrder(self, False, nulls)
+        return DeferredOrder(self, False, nulls_of(nulls))
 
     def desc(self, *, nulls: str | None = None) -> DeferredOrder:
         """Greatest first; `nulls` is `first` or `last`."""
-        return DeferredOrder(self, True, nulls)
+        return DeferredOrder(self, True, nulls_of(nulls))
 
     def resolved(self, table: TableSpec | None, annotations: dict[str, ColumnType | None] | None = None) -> Expression:
         """The node it means in a query over that table."""
@@ -190,10 +197,34 @@ def expression_of(item: Any, table: TableSpec, annotations: dict[str, ColumnType
     if isinstance(item, Deferred):
         return item.resolved(table, annotations)
     if isinstance(item, Expr):
+        owned(item.node, table)
         return item.node
     if isinstance(item, Expression):
         return item
-    raise QueryError(f"{item!r} is no column; give a name, a column such as {table.model}.name, or F()")
+    if isinstance(item, Related):
+        if item.table is not table:
+            raise QueryError(f"{item!r} starts at {item.table.model}, not at {table.model}")
+        return reference(table, "__".join(item.path), annotations=annotations)
+    raise QueryError(f"{item!r} is no column; give a name, a column such as {table.model}.pk, or F()")
+
+
+def owned(node: Condition | Expression, table: TableSpec) -> None:
+    """Makes sure that every typed column in a node belongs to a model.
+
+    Raises:
+        QueryError: One is another model's.
+    """
+    if isinstance(node, Comparison) and type(node.right) is Value and type(node.left) is FieldRef:
+        found: Iterable[Condition | Expression] = (node.left,)  # what most conditions look like
+    else:
+        found = parts(node)
+    for part in found:
+        if isinstance(part, FieldRef) and part.table is not None and part.table is not table and not part.outer:
+            other = cast("TableSpec", part.table)
+            raise QueryError(
+                f"{other.model}.{part.field} is a column of {other.model}, not of {table.model}; "
+                f"walk over a relation, such as {table.model}.relation[{other.model}.{part.field}]"
+            )
 
 
 class Aggregate(Deferred):
@@ -207,6 +238,7 @@ class Aggregate(Deferred):
 
     __slots__ = ("condition", "is_distinct", "source")
     word = ""
+    kinds: frozenset[Kind] | None = None
 
     def __init__(self, source: Any, *, filter: Any = None, distinct: bool = False) -> None:
         self.source = source
@@ -223,7 +255,7 @@ class Aggregate(Deferred):
                     f"{type(self).__name__}({self.source!r}) needs a name: name={type(self).__name__}(...)"
                 )
             return f"{name}__{self.word}"
-        return f"{self.source}__{self.word}"
+        return self.word if self.source == "*" else f"{self.source}__{self.word}"
 
     def result(self, argument: ColumnType | None) -> ColumnType | None:
         """The type of its value."""
@@ -233,10 +265,21 @@ class Aggregate(Deferred):
         """The node it means in a query over that table."""
         if table is None:
             raise QueryError(f"{type(self).__name__}() needs a query to belong to")
-        argument = None if self.source in (None, "*") else expression_of(self.source, table, annotations)
+        is_star = self.source is None or (isinstance(self.source, str) and self.source == "*")
+        argument = None if is_star else expression_of(self.source, table, annotations)
+        self._check(argument)
         condition = None if self.condition is None else condition_of(self.condition, table, annotations)
         kind = self.result(None if argument is None else argument.type)
         return AggregateNode(self.word, argument, kind, distinct=self.is_distinct, condition=condition)
+
+    def _check(self, argument: Expression | None) -> None:
+        name = type(self).__name__
+        if argument is None:
+            if self.kinds is not None:
+                raise QueryError(f"{name}({self.source!r}) needs a column; only Count() counts whole rows")
+        elif self.kinds is not None and argument.type is not None and argument.type.kind not in self.kinds:
+            shown = choices_text(kind.value for kind in self.kinds)
+            raise QueryError(f"{name}({self.source!r}) is over {argument.type.kind.value} values; it takes {shown}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
@@ -261,6 +304,7 @@ class Sum(Aggregate):
 
     __slots__ = ()
     word = "sum"
+    kinds = _NUMBERS
 
     def result(self, argument: ColumnType | None) -> ColumnType | None:
         """The type of what is added; wide for integers."""
@@ -274,6 +318,7 @@ class Avg(Aggregate):
 
     __slots__ = ()
     word = "avg"
+    kinds = _NUMBERS
 
     def result(self, argument: ColumnType | None) -> ColumnType | None:
         """A decimal for decimals, a duration for durations, a float for the rest."""
@@ -287,6 +332,7 @@ class Min(Aggregate):
 
     __slots__ = ()
     word = "min"
+    kinds = _ORDERED
 
 
 class Max(Aggregate):
@@ -294,3 +340,4 @@ class Max(Aggregate):
 
     __slots__ = ()
     word = "max"
+    kinds = _ORDERED

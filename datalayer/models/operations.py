@@ -77,6 +77,18 @@ def first(compiler: Compiler, rows: Fetched) -> Plan[Any]:
     return found[0] if found else None
 
 
+def earliest(compiler: Compiler, rows: Fetched, model: Any) -> Plan[Any]:
+    """The first row.
+
+    Raises:
+        DoesNotExist: There is none.
+    """
+    found = yield from first(compiler, rows)
+    if found is None:
+        raise model.DoesNotExist(f"no {model.__name__} matches the query")
+    return found
+
+
 def in_bulk(compiler: Compiler, rows: Fetched, field: str) -> Plan[dict[Any, Any]]:
     """Rows by key."""
     found = yield from fetch(compiler, rows)
@@ -276,7 +288,7 @@ def _saved(alias: str, instances: list[Any], read_back: tuple[str, ...], rows: l
 
 
 def _check_target(table: Any, names: tuple[str, ...]) -> None:
-    known = [table.primary_key, *[unique.fields for unique in table.unique]]
+    known = [table.primary_key, *[unique.fields for unique in table.unique if unique.condition is None]]
     if not any(set(item) == set(names) for item in known):
         shown = "; ".join(", ".join(item) for item in known)
         raise QueryError(
@@ -316,38 +328,55 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
 # -- SQL by hand ---------------------------------------------------------------------------------
 
 
-_NAMED = re.compile(r"%\((\w+)\)s|%%")
+_MARK = re.compile(r"%(?:(%)|(s)|\((\w+)\)s)?")
 
 
 def placeholders(sql: str, params: Mapping[str, object] | Sequence[object], backend: str) -> tuple[str, list[object]]:
-    """SQL with `%(name)s` or `%s` in the words of a backend.
+    """SQL with `%(name)s` or `%s` in the words of a backend; without params, a `%` is only a `%`.
 
     Raises:
-        QueryError: A name without a value.
+        QueryError: The placeholders and the params do not fit.
     """
-    if not isinstance(params, Mapping):
-        text = sql if backend == "postgresql" or not params else re.sub(r"%s", "?", sql).replace("%%", "%")
-        return text, list(params)
+    percent, mark = ("%", "?") if backend == "sqlite" else ("%%", "%s")
+    if not params:
+        return sql.replace("%", percent), []
+    named = params if isinstance(params, Mapping) else None
+    given = [] if isinstance(params, Mapping) else list(params)
     found: list[object] = []
 
     def one(match: re.Match[str]) -> str:
-        if match[0] == "%%":
-            return "%" if backend == "sqlite" else "%%"
-        if match[1] not in params:
-            raise QueryError(f"the SQL asks for %({match[1]})s, and params have {choices_text(params)}")
-        found.append(params[match[1]])
-        return "?" if backend == "sqlite" else "%s"
+        if match[1]:
+            return percent
+        if match[0] == "%":
+            raise QueryError("a % that is no placeholder is written %% in SQL with params")
+        if (named is None) == (match[3] is not None):
+            raise QueryError(f"the SQL asks for {match[0]}; give a {'list' if named is not None else 'dict'} of params")
+        if named is None:
+            if len(found) == len(given):
+                raise QueryError(f"the SQL asks for more than the {len(given)} params it was given")
+            found.append(given[len(found)])
+        elif match[3] not in named:
+            raise QueryError(f"the SQL asks for %({match[3]})s, and params have {choices_text(named)}")
+        else:
+            found.append(named[match[3]])
+        return mark
 
-    return _NAMED.sub(one, sql), found
+    text = _MARK.sub(one, sql)
+    if named is None and len(found) < len(given):
+        raise QueryError(f"the SQL asks for {len(found)} params and was given {len(given)}")
+    return text, found
 
 
 def raw(
     compiler: Compiler, model: Any, alias: str, sql: str, params: Mapping[str, object] | Sequence[object]
 ) -> Plan[list[Any]]:
     """Instances from SQL written by hand; the columns are told apart by asking for them by name around it."""
-    text, values = placeholders(sql.strip().rstrip(";"), params, compiler.backend)
+    text, given = placeholders(sql.strip().rstrip(";"), params, compiler.backend)
+    convert, _ = compiler.converter(None)
+    values = [value if value is None or convert is None else convert(value) for value in given]
     table = model.table
-    columns = ", ".join('"' + field.column.replace('"', '""') + '"' for field in table.fields.values())
+    # With the name in front: SQLite would take a quoted name that is no column for text.
+    columns = ", ".join('datalayer_raw."' + field.column.replace('"', '""') + '"' for field in table.fields.values())
     reply = yield Command(f"SELECT {columns} FROM ({text}) AS datalayer_raw", values, table=table)
     outputs = tuple(
         [Output(field.name, (), field, compiler.converter(field.type)[1]) for field in table.fields.values()]

@@ -6,17 +6,17 @@ Every operation is written once, as a plan; a method and its twin with an `a` in
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
 
 from datalayer._compile.prepared import Prepared
 from datalayer._plans import read as read_plans
 from datalayer._plans import write as write_plans
 from datalayer._plans.plan import Row
 from datalayer._query.change import Delete
-from datalayer._query.condition import Comparison, Junction, Negation, Nothing
 from datalayer._query.condition import Condition as ConditionNode
+from datalayer._query.condition import Junction, Negation, Nothing
 from datalayer._query.expression import FieldRef, Ordering
-from datalayer._query.path import reference, relation_path
+from datalayer._query.path import names_of, reference, relation_path
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationSpec
@@ -25,7 +25,7 @@ from datalayer.databases import databases
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
 from datalayer.models import operations
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy, Related
-from datalayer.models.expressions import Aggregate, DeferredOrder, F, Q, condition_of, expression_of
+from datalayer.models.expressions import Aggregate, DeferredOrder, F, Q, condition_of, expression_of, owned
 from datalayer.models.hydrate import loader
 
 if TYPE_CHECKING:
@@ -66,25 +66,10 @@ def order_item(table: TableSpec, item: Any, annotations: Mapping[str, ColumnType
     return Ordering(expression_of(item, table, dict(annotations)))
 
 
-def _check_owner(condition: ConditionNode, table: TableSpec) -> None:
-    """Refuses a column of another model.
-
-    Raises:
-        QueryError: There is one.
-    """
-    if isinstance(condition, Comparison):
-        for side in (condition.left, condition.right):
-            if type(side) is FieldRef and side.table is not table and side.table is not None and not side.outer:
-                other = cast("TableSpec", side.table)
-                raise QueryError(
-                    f"{other.model}.{side.field} is a column of {other.model}, not of {table.model}; "
-                    f"walk over a relation, such as {table.model}.relation[{other.model}.{side.field}]"
-                )
-    elif isinstance(condition, Junction):
-        for child in condition.children:
-            _check_owner(child, table)
-    elif isinstance(condition, Negation):
-        _check_owner(condition.child, table)
+def _own_name(item: Expr[Any, Any], table: TableSpec) -> str:
+    """The name of a column of the table itself; a text that is no name for everything else."""
+    owned(item.node, table)
+    return item.node.field if isinstance(item.node, FieldRef) and not item.node.path else repr(item)
 
 
 class Rows(Generic[M, R]):
@@ -132,7 +117,6 @@ class Rows(Generic[M, R]):
         for item in (*conditions, *named.items()) if named else conditions:
             condition = condition_of(item, table, annotations)
             if condition is not None:
-                _check_owner(condition, table)
                 found.append(condition)
         if len(found) < 2:
             return found[0] if found else None
@@ -140,7 +124,7 @@ class Rows(Generic[M, R]):
 
     def _unsliced(self, verb: str) -> None:
         if self.query.limit is not None or self.query.offset is not None:
-            raise QueryError(f"{verb} of a sliced query; {verb} first, then slice")
+            raise QueryError(f"{verb}() of a sliced query; call {verb}() first, then slice")
 
     def filter(self, *conditions: Condition[M] | Q, **named: Any) -> Self:
         """The rows that satisfy every condition.
@@ -237,8 +221,9 @@ class Rows(Generic[M, R]):
 
     def _end(self, *, is_last: bool) -> operations.Fetched:
         query = read_plans.ordered(self._ordered(self.query))
+        if is_last and (query.limit is not None or query.offset is not None):
+            raise QueryError("last() of a sliced query; order it the other way round, slice and take first()")
         if is_last:
-            self._unsliced("last")
             query = query.replaced(order=tuple([item.reversed() for item in query.order]))
         if query.limit != 0:
             query = query.replaced(limit=1)
@@ -272,6 +257,45 @@ class Rows(Generic[M, R]):
     async def alast(self) -> R | None:
         """The awaiting twin of `last`."""
         return cast("R | None", await self._database.arun(operations.first, self._end(is_last=True)))
+
+    def earliest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+        """The first row in the given order: `earliest("published_on")`. NULLs come last.
+
+        Raises:
+            DoesNotExist: There is none.
+        """
+        return cast("R", self._database.run(operations.earliest, self._extreme(items), self.model))
+
+    async def aearliest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+        """The awaiting twin of `earliest`."""
+        return cast("R", await self._database.arun(operations.earliest, self._extreme(items), self.model))
+
+    def latest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+        """The last row in the given order: `latest("published_on")`. NULLs never win.
+
+        Raises:
+            DoesNotExist: There is none.
+        """
+        return cast("R", self._database.run(operations.earliest, self._extreme(items, is_latest=True), self.model))
+
+    async def alatest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+        """The awaiting twin of `latest`."""
+        return cast(
+            "R", await self._database.arun(operations.earliest, self._extreme(items, is_latest=True), self.model)
+        )
+
+    def _extreme(self, items: tuple[Any, ...], *, is_latest: bool = False) -> operations.Fetched:
+        verb = "latest" if is_latest else "earliest"
+        self._unsliced(verb)
+        if not items:
+            raise QueryError(f"{verb}() needs to know by what: {verb}('published_on')")
+        known = self._annotations
+        order = [order_item(self.query.table, item, known) for item in items]
+        if is_latest:
+            order = [item.reversed() for item in order]
+        order = [Ordering(item.expression, descending=item.descending, nulls=item.nulls or "last") for item in order]
+        query = self.query.replaced(order=tuple(order), limit=1)
+        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, None)
 
     def count(self) -> int:
         """How many rows there are; counted here where they were fetched already."""
@@ -316,7 +340,14 @@ class Rows(Generic[M, R]):
         return cast("AsyncIterator[R]", self._database.astream(chunk_size, operations.streamed, self._rows))
 
     def explain(self, *, analyze: bool = False) -> str:
-        """How the database would find the rows, in its own words."""
+        """How the database would find the rows, in its own words.
+
+        Args:
+            analyze: Runs the query and says what it took; PostgreSQL only.
+
+        Raises:
+            NotSupported: `analyze` on SQLite.
+        """
         return self._database.run(read_plans.explain, self._ordered(self.query), analyze)
 
     async def aexplain(self, *, analyze: bool = False) -> str:
@@ -369,6 +400,8 @@ class Rows(Generic[M, R]):
             if item.step is not None:
                 raise QueryError("a slice of a query has no step; make a list of it first")
             return self._sliced(item.start, item.stop)
+        if not hasattr(item, "__index__"):
+            raise QueryError(f"a query is indexed by numbers and slices, not by {item!r}")
         if item < 0:
             raise QueryError("a query cannot be indexed from its end; order it the other way round, or use last()")
         if self._kept is not None:
@@ -379,6 +412,9 @@ class Rows(Generic[M, R]):
         return found[0]
 
     def _sliced(self, start: int | None, stop: int | None) -> Self:
+        wrong = [end for end in (start, stop) if end is not None and not hasattr(end, "__index__")]
+        if wrong:
+            raise QueryError(f"a query is indexed by numbers and slices, not by {wrong[0]!r}")
         if (start or 0) < 0 or (stop is not None and stop < 0):
             raise QueryError("a query cannot be sliced from its end; order it the other way round")
         low = (self.query.offset or 0) + (start or 0)
@@ -388,7 +424,10 @@ class Rows(Generic[M, R]):
         if stop is not None:
             wanted = max(0, stop - (start or 0))
             limit = wanted if limit is None else min(limit, wanted)
-        return self._with(self.query.replaced(limit=limit, offset=low or None))
+        new = self._with(self.query.replaced(limit=limit, offset=low or None))
+        if self._kept is not None:
+            new._kept = self._kept[start:stop]
+        return new
 
     def __repr__(self) -> str:
         if self._kept is None:
@@ -453,7 +492,7 @@ class QuerySet(Rows[M, M]):
         """
         joined = list(self.query.joined)
         for path in paths:
-            steps = path.path if isinstance(path, Related) else relation_path(self.query.table, path, to_one=True)
+            steps = relation_path(self.query.table, self._path(path), to_one=True)
             for length in range(1, len(steps) + 1):
                 if steps[:length] not in joined:
                     joined.append(steps[:length])
@@ -466,9 +505,18 @@ class QuerySet(Rows[M, M]):
             FieldError: An unknown relation.
         """
         new = self._with(self.query)
-        found = [p.path if isinstance(p, Related) else relation_path(self.query.table, p) for p in paths]
+        found = [relation_path(self.query.table, self._path(path)) for path in paths]
         new._prefetched = (*self._prefetched, *found)
         return new
+
+    def _path(self, path: object) -> str:
+        if isinstance(path, str):
+            return path
+        if not isinstance(path, Related):
+            raise QueryError(f"{path!r} is no relation; give a name or a relation such as {self.query.table.model}.x")
+        if path.table is not self.query.table:
+            raise QueryError(f"{path!r} starts at {path.table.model}, not at {self.query.table.model}")
+        return "__".join(path.path)
 
     def only(self, *fields: str | Expr[M, Any]) -> Self:
         """Loads these columns only; reading another one raises `FieldNotLoaded`."""
@@ -487,7 +535,7 @@ class QuerySet(Rows[M, M]):
         known = self.query.table.fields
         found: list[str] = []
         for item in fields:
-            name = item if isinstance(item, str) else item.node.field if isinstance(item.node, FieldRef) else repr(item)
+            name = item if isinstance(item, str) else _own_name(item, self.query.table)
             if name in self.query.table.relations and self.query.table.relations[name].kind.is_forward:
                 found.extend(self.query.table.relations[name].local)
                 continue
@@ -513,8 +561,6 @@ class QuerySet(Rows[M, M]):
             node = expression_of(item, table, known)
             if not isinstance(item, str) and isinstance(node, FieldRef):
                 name = "__".join((*node.path, node.field))
-            if not isinstance(item, Expr | str | Deferred):
-                raise QueryError(f"{item!r} is no column; give a name or a column such as {table.model}.name")
             wanted.append((name, node))
         wanted.extend((name, expression_of(item, table, known)) for name, item in named.items())
         new: Values[M, Any] = object.__new__(Values)
@@ -523,7 +569,7 @@ class QuerySet(Rows[M, M]):
         new._form = form
         return new
 
-    def values(self, *columns: str | Expr[M, Any], **named: Any) -> Values[M, dict[str, Any]]:
+    def values(self, *columns: str | Expr[M, Any] | Related[M, Any], **named: Any) -> Values[M, dict[str, Any]]:
         """The rows as dictionaries."""
         return self._values("dict", columns, named)
 
@@ -542,18 +588,21 @@ class QuerySet(Rows[M, M]):
         self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], d: Expr[M, T4], e: Expr[M, T5], /
     ) -> Values[M, tuple[T1, T2, T3, T4, T5]]: ...
     @overload
-    def values_list(self, *columns: str | Expr[M, Any]) -> Values[M, tuple[Any, ...]]: ...
-    def values_list(self, *columns: Any) -> Values[M, Any]:
-        """The rows as tuples; typed columns give typed tuples."""
-        return self._values("tuple", columns, {})
+    def values_list(self, column: Expr[M, T1], /, *, flat: Literal[True]) -> Values[M, T1]: ...
+    @overload
+    def values_list(self, column: str, /, *, flat: Literal[True]) -> Values[M, Any]: ...
+    @overload
+    def values_list(self, *columns: str | Expr[M, Any] | Deferred) -> Values[M, tuple[Any, ...]]: ...
+    def values_list(self, *columns: Any, flat: bool = False) -> Values[M, Any]:
+        """The rows as tuples; typed columns give typed tuples.
 
-    @overload
-    def values_flat(self, column: Expr[M, T1]) -> Values[M, T1]: ...
-    @overload
-    def values_flat(self, column: str) -> Values[M, Any]: ...
-    def values_flat(self, column: Any) -> Values[M, Any]:
-        """One column, as plain values."""
-        return self._values("flat", (column,), {})
+        Args:
+            columns: Columns, names or expressions; every field when none is named.
+            flat: One column, as plain values instead of tuples of one.
+        """
+        if flat and len(columns) != 1:
+            raise QueryError(f"values_list(flat=True) gives the values of one column, not of {len(columns)}")
+        return self._values("flat" if flat else "tuple", columns, {})
 
     # -- by key ----------------------------------------------------------------------------------
 
@@ -566,6 +615,15 @@ class QuerySet(Rows[M, M]):
         return cast("dict[Any, M]", await self._database.arun(operations.in_bulk, self._bulk(keys, field), field))
 
     def _bulk(self, keys: Collection[Any] | None, field: str) -> operations.Fetched:
+        table = self.query.table
+        if field != "pk" and (field,) not in [
+            table.primary_key,
+            *[u.fields for u in table.unique if u.condition is None],
+        ]:
+            raise QueryError(
+                f"in_bulk() by {field!r}, which no unique constraint of {table.model} covers: "
+                "several rows could have the same key"
+            )
         found = self if keys is None else self.filter(**{f"{field}__in": keys})
         return operations.Fetched(found.query, self._load, self._prefetched, self._alias, None, None)
 
@@ -617,6 +675,15 @@ class QuerySet(Rows[M, M]):
         )
 
     def _upsert(self, defaults: Mapping[str, Any] | None, named: dict[str, Any]) -> operations.Upsert:
+        known = names_of(self.query.table)
+        unknown = [name for name in defaults or () if name not in known]
+        if unknown:
+            raise FieldError(
+                f"defaults name {unknown[0]!r}, which {self.query.table.model} does not have; the choices are "
+                f"{choices_text(known)}{nearest(unknown[0], known)}",
+                name=unknown[0],
+                choices=known,
+            )
         plain = {name: value for name, value in self._defaults(named).items() if "__" not in name}
         return operations.Upsert(self._one((), named), self.model, self._alias, plain, dict(defaults or {}))
 

@@ -16,7 +16,7 @@ def blocking() -> None:
         print(f"{continent.name}: {', '.join(shown)}")
     small = Country.objects.exclude(cities__population__gte=100_000)
     print(f"{small.count()} countries without a city of 100 000, among them:", end=" ")
-    print(", ".join(small.values_flat(Country.name)[:8]))
+    print(", ".join(small.values_list(Country.name, flat=True)[:8]))
 
 
 async def awaiting() -> None:

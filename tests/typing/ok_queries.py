@@ -30,7 +30,7 @@ assert_type(
     list(Book.objects.values_list(Book.title, Book.author[Author.name], Book.published_on)),
     list[tuple[str, str, date | None]],
 )
-assert_type(list(Book.objects.values_flat(Book.pages)), list[int])
+assert_type(list(Book.objects.values_list(Book.pages, flat=True)), list[int])
 Book.objects.filter((Book.price < Decimal(5)) | ~Book.title.startswith("The"), Book.author == ann)
 Book.objects.filter(Book.pages.in_([1, 2]), Book.published_on.is_null(), Book.published_on > date(2020, 1, 1))
 Book.objects.filter(Book.editor[Author.name] == "x", Q(title="x") | Q(pages__gt=2), author__name="x")

@@ -190,7 +190,7 @@ def test_other_forms(world: World) -> None:
     assert world.iterate(pairs) == [("One", "Ann"), ("Three", "Ann"), ("Two", "Bob")]
     rows = Book.objects.filter(title="Two").values("title", "author__name", "labels")
     assert world.iterate(rows) == [{"title": "Two", "author__name": "Bob", "labels": ["a"]}]
-    assert world.iterate(Book.objects.order_by("title").values_flat(Book.title)) == ["One", "Three", "Two"]
+    assert world.iterate(Book.objects.order_by("title").values_list(Book.title, flat=True)) == ["One", "Three", "Two"]
     found = world.call(Book.objects, "aggregate", Avg("price"), cheapest=Min("price"), n=Count())
     assert (found["cheapest"], found["n"]) == (Decimal("3.50"), 3)
     assert round(found["price__avg"], 2) == Decimal("6.16")

@@ -131,7 +131,7 @@ def test_values_are_found_again(world: World, name: str) -> None:
     assert world.iterate(Everything.objects.filter(**{name: OTHERS[name]})) == [other]
     assert world.iterate(Everything.objects.filter(**{f"{name}__in": [OTHERS[name]]})) == [other]
     assert world.call(Everything.objects.filter(id=other.id), "update", **{name: OTHERS[name]}) == 1
-    assert world.iterate(Everything.objects.values_flat(name).filter(id=other.id)) == [OTHERS[name]]
+    assert world.iterate(Everything.objects.values_list(name, flat=True).filter(id=other.id)) == [OTHERS[name]]
 
 
 @pytest.mark.usefixtures("tables")

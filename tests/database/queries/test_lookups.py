@@ -24,7 +24,7 @@ def count(world: World, *conditions: Any, **named: Any) -> int:
 def test_in_takes_lists_of_any_length(world: World, books: Shelf, size: int) -> None:
     wanted = [book.id for book in books[:2]] if size else []
     values = [*wanted, *range(1_000_000, 1_000_000 + max(0, size - 2))]
-    found = sorted(world.iterate(Book.objects.filter(Book.id.in_(values)).values_flat("id")))
+    found = sorted(world.iterate(Book.objects.filter(Book.id.in_(values)).values_list("id", flat=True)))
     assert found == sorted(wanted)
     assert world.call(Book.objects.exclude(id__in=values), "count") == len(books) - len(wanted)
 
@@ -53,9 +53,9 @@ def test_an_empty_list_asks_the_database_nothing(world: World, shelves: str) -> 
 def test_in_a_query_may_be_sliced_and_ordered(world: World, books: Shelf) -> None:
     cheap = Book.objects.order_by("price", "id")[:3]
     expected = sorted(book.id for book in sorted(books, key=lambda book: (book.price, book.id))[:3])
-    assert sorted(world.iterate(Book.objects.filter(id__in=cheap).values_flat("id"))) == expected
-    assert sorted(world.iterate(Book.objects.filter(Book.id.in_(cheap)).values_flat("id"))) == expected
-    titles = Book.objects.filter(pk=books[0].pk).values_flat(Book.title)
+    assert sorted(world.iterate(Book.objects.filter(id__in=cheap).values_list("id", flat=True))) == expected
+    assert sorted(world.iterate(Book.objects.filter(Book.id.in_(cheap)).values_list("id", flat=True))) == expected
+    titles = Book.objects.filter(pk=books[0].pk).values_list(Book.title, flat=True)
     assert count(world, title__in=titles) == sum(book.title == books[0].title for book in books)
     writers = Author.objects.filter(name="Bob")
     assert count(world, Book.author.in_(writers)) == sum(book.author.name == "Bob" for book in books)
@@ -70,8 +70,10 @@ def test_in_takes_objects_of_a_relation(world: World, books: Shelf) -> None:
 
 def test_not_in_a_query_with_nulls_still_finds_the_rest(world: World, books: Shelf) -> None:
     editors = {book.editor_id for book in books if book.editor_id is not None}  # type: ignore[attr-defined]
-    found = world.iterate(Author.objects.exclude(id__in=Book.objects.values_flat("editor_id")).values_flat("id"))
-    everyone = world.iterate(Author.objects.values_flat("id"))
+    found = world.iterate(
+        Author.objects.exclude(id__in=Book.objects.values_list("editor_id", flat=True)).values_list("id", flat=True)
+    )
+    everyone = world.iterate(Author.objects.values_list("id", flat=True))
     assert sorted(found) == sorted(set(everyone) - editors)
 
 
@@ -205,11 +207,11 @@ def test_conditions_of_one_filter_are_about_the_same_related_row(world: World, b
     any_rows = {b.author.id for b in books if b.price < 1} & {b.author.id for b in books if b.genre is Genre.NOVEL}
     same = Author.objects.filter(books__price__lt=1, books__genre=Genre.NOVEL)
     apart = Author.objects.filter(books__price__lt=1).filter(books__genre=Genre.NOVEL)
-    assert set(world.iterate(same.values_flat("id"))) == one_row
-    assert set(world.iterate(apart.values_flat("id"))) == any_rows
+    assert set(world.iterate(same.values_list("id", flat=True))) == one_row
+    assert set(world.iterate(apart.values_list("id", flat=True))) == any_rows
     others = Author.objects.exclude(books__price__lt=1, books__genre=Genre.NOVEL)
-    everyone = set(world.iterate(Author.objects.values_flat("id")))
-    assert set(world.iterate(others.values_flat("id"))) == everyone - one_row
+    everyone = set(world.iterate(Author.objects.values_list("id", flat=True)))
+    assert set(world.iterate(others.values_list("id", flat=True))) == everyone - one_row
 
 
 def test_one_to_one_is_asked_from_both_sides(world: World, books: Shelf) -> None:

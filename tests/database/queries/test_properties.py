@@ -21,7 +21,7 @@ ask = settings(
 
 
 def keys(world: World, query: Any) -> list[int]:
-    return world.iterate(query.values_flat("id"))
+    return world.iterate(query.values_list("id", flat=True))
 
 
 @ask
