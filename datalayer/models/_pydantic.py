@@ -30,6 +30,10 @@ set_private: _Setter = BaseModel.__dict__["__pydantic_private__"].__set__
 _LIMITS = ("ge", "gt", "le", "lt", "max_length", "min_length", "max_digits", "decimal_places", "pattern")
 
 
+PARENT_NAMESPACE = "__pydantic_parent_namespace__"
+"""Where pydantic looks for names around a class; by itself it would find our metaclass there."""
+
+
 def own_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """The fields of a model, without the deprecation shims around `model_fields`."""
     fields: dict[str, FieldInfo] = model.__pydantic_fields__

@@ -120,18 +120,15 @@ _GUARDS: dict[Any, object] = {
 """What keeps out the values of a Python type that a column of its kind cannot hold."""
 
 
-def guard_values(fields: dict[str, FieldInfo]) -> bool:
+def guard_values(fields: dict[str, FieldInfo]) -> None:
     """Makes fields refuse what no column holds: datetimes without a time zone, times of day with one, integers of too
-    many bits; says whether there was anything to do.
+    many bits.
     """
-    changed = False
     for info in fields.values():
         core, _, inner = unwrapped(info.annotation)
         guard = _guard(core, (*inner, *info.metadata))
         if guard is not None and not any(item is guard for item in info.metadata):
             info.metadata.append(guard)
-            changed = True
-    return changed
 
 
 def _guard(core: Any, metadata: tuple[object, ...]) -> object | None:

@@ -18,7 +18,7 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.errors import ModelError, MultipleObjectsReturned, ObjectDoesNotExist
 from datalayer.models import registry
-from datalayer.models._pydantic import KeySchema, PydanticMeta, own_fields
+from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, own_fields
 from datalayer.models.building import Options, read_meta
 from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
 from datalayer.models.relations import ForeignKey, Forward, OneToOne, relation_annotation
@@ -217,6 +217,7 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     type.__setattr__(cls, "__datalayer_relations__", relations)
     type.__setattr__(cls, "__datalayer_reverses__", tuple(parts.reverses))
     type.__setattr__(cls, "__datalayer_scope__", scope)
+    type.__setattr__(cls, PARENT_NAMESPACE, scope)
     type.__setattr__(cls, "__datalayer_abstract__", is_abstract)
     for error, root in (("DoesNotExist", ObjectDoesNotExist), ("MultipleObjectsReturned", MultipleObjectsReturned)):
         parents = [base.__dict__[error] for base in cls.__mro__[1:] if error in base.__dict__]

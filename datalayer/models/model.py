@@ -12,9 +12,9 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import FieldNotLoaded, MultipleObjectsReturned, ObjectDoesNotExist, QueryError
-from datalayer.models import related, saving
-from datalayer.models._pydantic import has_model_validators, refused, set_dict, set_fields_set
-from datalayer.models.fields import Mapped, PrimaryKey
+from datalayer.models import registry, related, saving
+from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
+from datalayer.models.fields import Mapped, PrimaryKey, guard_values
 from datalayer.models.identifiers import uuid7
 from datalayer.models.manager import Manager
 from datalayer.models.meta import ModelMeta
@@ -68,6 +68,13 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             if linked is not None:
                 for name, value in linked.items():
                     related.remember(self, name, value)
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source, handler):
+            # Names that were unknown when the class was made are known now, and so is what their columns can hold.
+            registry.complete(cls)
+            guard_values(own_fields(cls))
+            return handler(source)
 
         def __setattr__(self, name, value):
             cls = type(self)

@@ -18,7 +18,6 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models import building
 from datalayer.models._pydantic import is_complete, own_fields
-from datalayer.models.fields import guard_values
 from datalayer.models.relations import Forward, Reverse
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
@@ -208,7 +207,7 @@ def primary_key(model: Any) -> tuple[str, ...]:
     if named:
         return tuple(key for name in named for key in (relations[name].key_fields if name in relations else (name,)))
     keys = {key for relation in relations.values() if relation.options["primary_key"] for key in relation.key_fields}
-    _complete(model)
+    complete(model)
     return tuple(
         name for name, info in own_fields(model).items() if name in keys or building.options_of(info).is_primary_key
     )
@@ -220,7 +219,7 @@ def key_annotation(relation: Forward, model: Any, depth: int = 0) -> Any:
     for behind in target.__datalayer_relations__.values():
         if name in behind.key_fields and not behind.options["fields"] and depth < 20:
             return key_annotation(behind, target, depth + 1)
-    _complete(target)
+    complete(target)
     info = own_fields(target)[name]
     return unwrapped(info.annotation)[0]
 
@@ -233,7 +232,7 @@ def key_type(relation: Forward, model: Any, depth: int = 0) -> tuple[ColumnType,
             if depth > 20:
                 raise ModelError(f"{model.__name__}.{relation.name} refers to a primary key that refers to itself")
             return key_type(behind, target, depth + 1)[0], name
-    _complete(target)
+    complete(target)
     info = own_fields(target)[name]
     kind, _ = column_type(info.annotation, tuple(info.metadata), f"{target.__name__}.{name}")
     if building.options_of(info).is_identity and kind.kind is Kind.INTEGER:
@@ -241,7 +240,7 @@ def key_type(relation: Forward, model: Any, depth: int = 0) -> tuple[ColumnType,
     return kind, name
 
 
-def _complete(model: Any) -> None:
+def complete(model: Any) -> None:
     """Resolves names in annotations that were not known when the class was made."""
     if all(is_complete(info) for info in own_fields(model).values()):
         return
@@ -251,8 +250,6 @@ def _complete(model: Any) -> None:
         model.model_rebuild(force=True, _types_namespace=namespace)
     except NameError as error:
         raise ModelError(f"{model.__name__} has an annotation that cannot be read: {error}") from error
-    if guard_values(own_fields(model)):
-        model.model_rebuild(force=True, _types_namespace=namespace)
 
 
 def _try_pending() -> None:
@@ -279,7 +276,7 @@ def _try_pending() -> None:
 def _build(model: Any) -> None:
     if "__datalayer_table__" in model.__dict__:
         return
-    _complete(model)
+    complete(model)
     table = building.build_table(
         model, model.__datalayer_options__, model.__datalayer_relations__, lambda relation: key_type(relation, model)
     )

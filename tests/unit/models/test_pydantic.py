@@ -1,0 +1,240 @@
+"""What `_pydantic.py` and `hydrate.py` know of pydantic's insides, and models as pydantic and FastAPI use them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+import pydantic
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, StringConstraints, ValidationError
+
+from datalayer import BigInt, Field, ForeignKey, Mapped, Model, SmallInt, UUIDModel
+from datalayer.models import _pydantic, registry
+from datalayer.models.fields import ColumnOptions
+from datalayer.models.hydrate import maker
+
+
+@pytest.fixture(autouse=True)
+def isolated() -> Iterator[None]:
+    with registry.isolated():
+        yield
+
+
+class Plain(BaseModel):
+    a: int = 1
+    _b: int = pydantic.PrivateAttr(default=2)
+    _c: int
+
+
+# -- each inside, by name --------------------------------------------------------------------------
+
+
+def test_the_metaclass_of_pydantic_is_a_class() -> None:
+    assert issubclass(_pydantic.PydanticMeta, type)
+    assert isinstance(BaseModel, _pydantic.PydanticMeta)
+
+
+@pytest.mark.parametrize(
+    ("setter", "slot", "value"),
+    [
+        (_pydantic.set_dict, "__dict__", {"a": 3}),
+        (_pydantic.set_fields_set, "__pydantic_fields_set__", {"a"}),
+        (_pydantic.set_extra, "__pydantic_extra__", None),
+        (_pydantic.set_private, "__pydantic_private__", {"_b": 1}),
+    ],
+    ids=lambda item: item if isinstance(item, str) else "",
+)
+def test_a_slot_is_set_without_asking_pydantic(setter: Any, slot: str, value: Any) -> None:
+    new = object.__new__(Plain)
+    setter(new, value)
+    assert object.__getattribute__(new, slot) == value
+
+
+def test_fields_are_found_without_a_warning() -> None:
+    assert list(_pydantic.own_fields(Plain)) == ["a"]
+
+
+def test_a_field_says_whether_its_annotation_is_complete() -> None:
+    class Incomplete(BaseModel):
+        a: Later  # type: ignore[name-defined]  # noqa: F821
+
+    assert _pydantic.is_complete(_pydantic.own_fields(Plain)["a"])
+    assert not _pydantic.is_complete(_pydantic.own_fields(Incomplete)["a"])
+
+
+def test_a_model_says_whether_it_has_validators_of_its_own() -> None:
+    class Checked(BaseModel):
+        @pydantic.model_validator(mode="after")
+        def _check(self) -> Checked:
+            return self
+
+    assert _pydantic.has_model_validators(Checked)
+    assert not _pydantic.has_model_validators(Plain)
+
+
+def test_private_attributes_without_default_are_left_out() -> None:
+    assert _pydantic.private_values(Plain) == {"_b": 2}
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Annotated[str, pydantic.Field(max_length=3)],
+        Annotated[str, StringConstraints(max_length=3)],
+        pydantic.constr(max_length=3),
+    ],
+    ids=["field", "constraints", "constr"],
+)
+def test_a_limit_is_found_whoever_wrote_it(annotation: Any) -> None:
+    made: Any = type(Model)("Made", (Model,), {"__module__": __name__, "__annotations__": {"a": annotation}})
+    assert made.table.fields["a"].type.length == 3
+
+
+def test_options_of_a_column_survive_pydantic() -> None:
+    class Thing(Model):
+        a: Mapped[str] = Field(unique=True, max_length=3)
+
+    found = _pydantic.own_fields(Thing)["a"].metadata
+    assert [item.unique for item in found if isinstance(item, ColumnOptions)] == [True]
+
+
+def test_a_hydrated_row_is_what_pydantic_would_have_made() -> None:
+    class Thing(Model):
+        a: Mapped[str]
+        b: Mapped[Decimal] = Field(default=Decimal(1))
+
+    made = Thing(id=1, a="x", b=Decimal(2))
+    columns = _outputs(Thing)
+    (row,) = maker(Thing, tuple(columns))([(1, "x", Decimal(2))], "default")
+    assert row.__dict__ == {name: made.__dict__[name] for name in row.__dict__}
+    assert (row.model_fields_set, row.__pydantic_extra__, row.__pydantic_private__) == (set(), None, None)
+    assert row.model_dump_json() == '{"id":1,"a":"x","b":"2"}'
+
+
+def _outputs(model: Any) -> Any:
+    from datalayer._compile.prepared import Output
+
+    return [Output(field.name, (), field, None) for field in model.table.fields.values()]
+
+
+def test_names_around_a_class_are_found() -> None:
+    class Local(BaseModel):
+        x: int
+
+    class Thing(Model):
+        a: Mapped[Local]
+
+    assert Thing(a={"x": 1}).a == Local(x=1)  # type: ignore[arg-type]
+
+
+# -- sizes of integers -----------------------------------------------------------------------------
+
+
+def test_an_integer_fits_in_its_column() -> None:
+    class Thing(Model):
+        small: Mapped[SmallInt] = Field(default=0)
+        plain: Mapped[int] = Field(default=0, ge=0)
+        maybe: Mapped[int | None] = Field(default=None)
+        big: Mapped[BigInt] = Field(default=0)
+
+    assert Thing(small=2**15 - 1, plain=2**31 - 1, maybe=-(2**31), big=-(2**63)).big == -(2**63)
+    for name, value in [("small", 2**15), ("plain", 2**31), ("maybe", -(2**31) - 1), ("big", 2**63), ("plain", -1)]:
+        with pytest.raises(ValidationError, match=f"{name}\n"):
+            Thing(**{name: value})
+    registry.tables()
+    assert [check.name for check in Thing.table.checks] == ["ck_thing_plain_ge"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), "nan"])
+def test_nan_is_no_value_of_a_float(value: Any) -> None:
+    class Thing(Model):
+        real: Mapped[float]
+
+    with pytest.raises(ValidationError, match="NaN is no number"):
+        Thing(real=value)
+    assert Thing(real=float("inf")).real == float("inf")
+
+
+def test_a_time_of_day_has_no_zone() -> None:
+    from datetime import UTC, time
+
+    class Thing(Model):
+        opens: Mapped[time]
+
+    with pytest.raises(ValidationError, match="a time of day has no time zone"):
+        Thing(opens=time(9, tzinfo=UTC))
+
+
+# -- schemas and services --------------------------------------------------------------------------
+
+
+def library() -> tuple[Any, Any]:
+    class Author(UUIDModel):
+        name: Mapped[str] = Field(max_length=20, description="as printed")
+
+    class Book(Model):
+        title: Mapped[str] = Field(max_length=20)
+        price: Mapped[Decimal] = Field(default=Decimal(1), max_digits=6, decimal_places=2, ge=0)
+        author: ForeignKey[Author | None] = ForeignKey(default=None)
+
+    return Author, Book
+
+
+def test_the_json_schema_of_a_model_says_what_its_columns_say() -> None:
+    Author, Book = library()
+    schema = Book.model_json_schema()
+    assert schema["required"] == ["title"]
+    assert schema["properties"]["title"] == {"maxLength": 20, "title": "Title", "type": "string"}
+    assert schema["properties"]["id"] == {"readOnly": True, "title": "Id", "type": "integer"}
+    assert schema["properties"]["author_id"]["anyOf"] == [{"format": "uuid", "type": "string"}, {"type": "null"}]
+    assert schema["additionalProperties"] is False
+    assert Author.model_json_schema()["properties"]["name"]["description"] == "as printed"
+
+
+def test_a_model_is_the_body_and_the_answer_of_a_service() -> None:
+    _, Book = library()
+    app = FastAPI()
+
+    def make(book: Any) -> Any:
+        book.id = 7
+        return book
+
+    make.__annotations__ = {"book": Book, "return": Book}
+    app.post("/books")(make)
+    with TestClient(app) as client:
+        author = UUID(int=1)
+        answer = client.post("/books", json={"title": "One", "author_id": str(author)})
+        assert answer.status_code == 200
+        assert answer.json() == {"id": 7, "title": "One", "price": "1", "author_id": str(author)}
+        assert client.post("/books", json={"title": "One", "price": -1}).status_code == 422
+        assert client.post("/books", json={"title": "One", "pirce": 1}).status_code == 422
+        schema = client.get("/openapi.json").json()
+    assert set(schema["components"]["schemas"]["Book-Input"]["properties"]) == {"id", "title", "price", "author_id"}
+
+
+def test_a_request_cannot_name_a_relation_or_anything_of_the_model() -> None:
+    _, Book = library()
+    for name in ("author", "objects", "pk", "table", "save", "__datalayer_origin__"):
+        with pytest.raises(ValidationError):
+            Book.model_validate_json(f'{{"title": "One", "{name}": {{"name": "x"}}}}')
+
+
+def test_a_model_is_a_field_of_another_pydantic_model() -> None:
+    _, Book = library()
+    Basket = pydantic.create_model("Basket", books=(list[Book], ...))
+    made: Any = Basket(books=[{"title": "One"}])
+    assert made.books[0].title == "One"
+    assert made.model_dump() == {"books": [{"title": "One", "price": Decimal(1), "author_id": None}]}
+
+
+def test_declaring_models_warns_nobody() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        library()
+        registry.tables()
