@@ -78,4 +78,4 @@ def history() -> History:
 
 def environment(alias: str) -> Environment:
     """The migrations and one database."""
-    return Environment(history(), url(alias), alias)
+    return Environment(history(), url(alias), alias, settings.databases[alias].pool.connection_timeout)

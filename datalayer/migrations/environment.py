@@ -10,6 +10,8 @@ import contextlib
 import io
 import re
 import sqlite3
+import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +36,13 @@ from datalayer.migrations.state import State
 
 LOCK_KEY = 0x64617461_6C617965  # "datalaye": the advisory lock of PostgreSQL
 ZERO = "zero"
+_CURES = {
+    "locked": "; another process is writing to it: run this again when it has finished",
+    "readonly": "; the file and its folder must be writable for whoever runs migrations",
+    "permission denied": "; migrations need a role that may create tables there",
+    "not a database": "; the url in the settings leads to another kind of file",
+}
+_FOR_EVER = 1_000_000.0  # seconds: some days, which SQLite can still count in milliseconds
 _STEPS_BETWEEN_LOOKS = 100_000  # some milliseconds of SQLite's work
 
 
@@ -54,7 +63,7 @@ class History:
 
     def _load(self, folder: Path) -> None:
         self.script = ScriptDirectory(str(folder), version_locations=[str(folder)])
-        try:
+        with _readable(folder):
             heads = self.script.get_heads()
             if len(heads) > 1:
                 raise MigrationError(
@@ -62,17 +71,6 @@ class History:
                     "added a migration: renumber one of them and set its down_revision to the other"
                 )
             self.revisions = list(reversed(list(self.script.walk_revisions("base", "heads"))))
-        except CommandError as error:
-            raise MigrationError(f"the history in {folder.name!r} cannot be read: {error}") from error
-        except KeyError as error:
-            raise MigrationError(
-                f"the history in {folder.name!r} is broken: no migration {error}, which another one builds on"
-            ) from error
-        except SyntaxError as error:
-            name = Path(error.filename or "").name
-            raise MigrationError(
-                f"migration file {name!r} is no valid Python: {error.msg}, line {error.lineno}"
-            ) from error
 
     @property
     def names(self) -> list[str]:
@@ -150,6 +148,33 @@ class History:
 
 
 @contextlib.contextmanager
+def _readable(folder: Path) -> Generator[None]:
+    """What is wrong with the files, in words; Alembic only warns of a file that is missing or there twice."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", module="alembic", category=UserWarning)
+            warnings.filterwarnings("error", message=r"Revision .* is (not present|present more than once)")
+            yield
+    except (CommandError, UserWarning) as error:
+        raise MigrationError(f"the history in {folder.name!r} cannot be read: {error}") from error
+    except SyntaxError as error:
+        name = Path(error.filename or "").name
+        raise MigrationError(f"migration file {name!r} is no valid Python: {error.msg}, line {error.lineno}") from error
+    except MigrationError:
+        raise
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == folder]
+        where = f"{Path(frames[-1].filename).name!r}, line {frames[-1].lineno}" if frames else f"in {folder.name!r}"
+        raise MigrationError(f"migration file {where} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _reason(error: DBAPIError) -> str:
+    """What the database said, and what helps."""
+    reason = " ".join(str(error.orig).split())
+    return reason + next((cure for word, cure in _CURES.items() if word in reason), "")
+
+
+@contextlib.contextmanager
 def _errors(name: str, what: str, alias: str | None = None) -> Generator[None]:
     where = "" if alias is None else f" on database {alias!r}"
     after = "" if alias is None else "; nothing of it was applied"
@@ -158,8 +183,7 @@ def _errors(name: str, what: str, alias: str | None = None) -> Generator[None]:
     except MigrationError as error:
         raise type(error)(f"migration {name!r} cannot be {what}{where}: {error}{after}") from error
     except DBAPIError as error:
-        reason = " ".join(str(error.orig).split())
-        raise MigrationError(f"migration {name!r} cannot be {what}{where}: {reason}{after}") from error
+        raise MigrationError(f"migration {name!r} cannot be {what}{where}: {_reason(error)}{after}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise MigrationError(f"migration {name!r} cannot be {what}{where}: {reason}{after}") from error
@@ -193,12 +217,16 @@ class Environment:
         history: The migrations.
         url: The database.
         alias: Its alias, for messages.
+        lock_timeout: How many seconds to wait for whoever else writes to an SQLite file; None for ever.
     """
 
-    def __init__(self, history: History, url: DatabaseUrl, alias: str = "default") -> None:
+    def __init__(
+        self, history: History, url: DatabaseUrl, alias: str = "default", lock_timeout: float | None = 30.0
+    ) -> None:
         self.history = history
         self.url = url
         self.alias = alias
+        self.lock_timeout = lock_timeout
 
     # -- the connection -----------------------------------------------------------------------------
 
@@ -233,7 +261,8 @@ class Environment:
 
     def _open_sqlite(self) -> sqlite3.Connection:
         # Without a transaction of its own, so that DDL is as transactional as everything else.
-        connection = sqlite3.connect(self.url.database, isolation_level=None, timeout=30)
+        timeout = _FOR_EVER if self.lock_timeout is None else self.lock_timeout
+        connection = sqlite3.connect(self.url.database, isolation_level=None, timeout=timeout)
         # Tables are rebuilt with their references in place; each migration ends with a check of all of them.
         connection.execute("PRAGMA foreign_keys=OFF")
         register(connection)  # a CHECK or a generated column may call our functions
@@ -270,9 +299,18 @@ class Environment:
         """
         if self.url.backend == "sqlite" and not self.url.is_memory and not Path(self.url.database).exists():
             return None  # asking would make an empty file
-        with self.connect() as connection:
+        with self.connect() as connection, self._in_words("asked for its migrations"):
             connection = connection.execution_options(datalayer_reads=True)
             return self._known(self._context(connection).get_current_heads())
+
+    @contextlib.contextmanager
+    def _in_words(self, what: str) -> Generator[None]:
+        """What the database itself has against it, outside any migration."""
+        try:
+            yield
+        except DBAPIError as error:
+            reason = _reason(error)
+            raise MigrationError(f"database {self.alias!r} at {self.url} cannot be {what}: {reason}") from error
 
     def _known(self, heads: Iterable[str]) -> str | None:
         found = tuple(heads)
@@ -314,7 +352,7 @@ class Environment:
         """
         done: list[Step] = []
         states = self.history.states()
-        with self.connect() as connection, self._locked(connection):
+        with self.connect() as connection, self._in_words("migrated"), self._locked(connection):
             while True:
                 step = self._run_one(connection, target, states, fake, on_progress)
                 if step is None:
@@ -374,9 +412,10 @@ class Environment:
         try:
             yield
         finally:
-            connection.rollback()
-            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
-            connection.commit()
+            if not connection.invalidated:  # a lost session has let go of the lock itself
+                connection.rollback()
+                connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
+                connection.commit()
 
 
 def offline_sql(history: History, backend: str, current: str | None, target: str | None) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import sqlalchemy as sa
 from datalayer import conf
 from datalayer.errors import ConnectionFailed, MigrationError
 from datalayer.migrations import commands, config
+from tests import processes
 
 FILE = '''"""{name}."""
 
@@ -35,6 +39,7 @@ def downgrade() -> None:
 {down}
 '''
 CREATE = '    op.create_table("thing", sa.Column("id", types.BigInteger(), primary_key=True))'
+OTHER = CREATE.replace("thing", "other")
 
 
 @pytest.fixture
@@ -176,6 +181,181 @@ def test_a_locked_file_can_be_asked(sqlite_url: str, tmp_path: Path) -> None:
         with contextlib.closing(sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             assert commands.migrate(plan=True).pending == ()
+
+
+def test_a_file_that_stays_locked_is_named_with_what_to_do(sqlite_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    write(folder, "0001_thing", None, CREATE)
+    database = {"url": sqlite_url, "pool": {"connection_timeout": 0.1}}
+    with (
+        conf.override(databases={"default": database}, migrations=str(folder)),
+        contextlib.closing(sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(MigrationError, match=r"'default' at .*db\.sqlite3 cannot be migrated: .*run this again"):
+            commands.migrate()
+        other.execute("ROLLBACK")
+        assert commands.migrate().applied == ("0001_thing",)
+
+
+def test_a_deployer_waits_for_the_one_before(sqlite_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    write(folder, "0001_thing", None, CREATE)
+    with (
+        conf.override(databases={"default": {"url": sqlite_url}}, migrations=str(folder)),
+        contextlib.closing(
+            sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None, check_same_thread=False)
+        ) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.2, other.execute, ["COMMIT"])
+        release.start()
+        assert commands.migrate().applied == ("0001_thing",)
+        release.join()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "db.sqlite3").write_text("a letter, and no database at all" * 40)
+    (tmp_path / "m").mkdir()
+    write(tmp_path / "m", "0001_thing", None, CREATE)
+    with conf.override(
+        databases={"default": {"url": f"sqlite:///{tmp_path}/db.sqlite3"}}, migrations=str(tmp_path / "m")
+    ):
+        for command in (commands.showmigrations, commands.migrate):
+            with pytest.raises(MigrationError, match=r"db\.sqlite3 cannot be .*: file is not a database"):
+                command()
+
+
+READ_ONLY = (
+    """
+import sys
+import datalayer, sqlalchemy.dialects.sqlite.pysqlite, alembic.ddl
+from datalayer.errors import MigrationError
+from datalayer.migrations import commands
+datalayer.configure(databases={"default": "sqlite:///db.sqlite3"}, migrations="m")
+print(len(commands.showmigrations()))
+"""
+    + processes.UNPRIVILEGED
+    + """
+try:
+    commands.migrate()
+except MigrationError as error:
+    print(error)
+print([shown.is_applied for shown in commands.showmigrations()])
+"""
+)
+
+
+def test_a_file_that_may_only_be_read_is_named() -> None:
+    with tempfile.TemporaryDirectory() as name:  # the folders of tmp_path are closed to others
+        folder = Path(name)
+        (folder / "m").mkdir()
+        write(folder / "m", "0001_thing", None, CREATE)
+        with conf.override(databases={"default": {"url": f"sqlite:///{name}/db.sqlite3"}}, migrations=f"{name}/m"):
+            commands.migrate()
+        write(folder / "m", "0002_more", "0001_thing", "    pass")
+        (folder / "db.sqlite3").chmod(0o444)
+        folder.chmod(0o555)
+        try:
+            first, said, last = processes.output_of(READ_ONLY, folder=folder).splitlines()
+        finally:
+            folder.chmod(0o755)
+    assert (first, last) == ("2", "[True, False]")
+    assert "readonly database; the file and its folder must be writable" in said
+
+
+def test_a_role_that_may_not_create_tables_is_told_so(postgresql_url: str, tmp_path: Path) -> None:
+    write_to = tmp_path / "m"
+    write_to.mkdir()
+    write(write_to, "0001_thing", None, CREATE)
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(write_to)):
+        with config.environment("default").connect() as connection:
+            connection.exec_driver_sql("CREATE ROLE datalayer_guest LOGIN PASSWORD 's3cret'")
+            connection.commit()
+        guest = re.sub(r"//[^@/]*@", "//datalayer_guest:s3cret@", postgresql_url)
+        try:
+            with (
+                conf.override(databases={"default": {"url": guest}}),
+                pytest.raises(MigrationError, match=r"permission denied .*migrations need a role") as caught,
+            ):
+                commands.migrate()
+        finally:
+            with config.environment("default").connect() as connection:
+                connection.exec_driver_sql("DROP ROLE datalayer_guest")
+                connection.commit()
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_session_lost_in_the_middle_leaves_nothing(postgresql_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    write(folder, "0001_thing", None, CREATE)
+    lose = '    op.execute("SELECT pg_terminate_backend(pg_backend_pid())")'
+    write(folder, "0002_lost", "0001_thing", f"{OTHER}\n{lose}")
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(folder)):
+        with pytest.raises(MigrationError, match=r"'0002_lost' cannot be applied on database 'default'.*terminating"):
+            commands.migrate()
+        assert tables() == ["thing"]
+        assert [shown.is_applied for shown in commands.showmigrations()] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("up", "reason"),
+    [
+        ('    op.execute("NONSENSE")', "syntax error"),
+        (
+            "    if not op.get_context().as_sql:\n        raise ValueError('a bug\\nof two lines')",
+            "ValueError: a bug of two lines",
+        ),
+    ],
+)
+def test_a_migration_that_fails_half_way_leaves_nothing(folder: Path, up: str, reason: str) -> None:
+    write(folder, "0001_thing", None, CREATE, '    op.drop_table("thing")')
+    half = f'{OTHER}\n    op.execute("INSERT INTO thing VALUES (1)")\n'
+    write(folder, "0002_bad", "0001_thing", half + up)
+    write(folder, "0003_never", "0002_bad", "    pass")
+    with pytest.raises(
+        MigrationError, match=f"'0002_bad' cannot be applied on database 'default': .*{reason}.*nothing of it"
+    ):
+        commands.migrate()
+    assert tables() == ["thing"]
+    assert [shown.is_applied for shown in commands.showmigrations()] == [True, False, False]
+    with config.environment("default").connect() as connection:
+        assert list(connection.exec_driver_sql("SELECT * FROM thing")) == []
+
+
+def test_a_way_back_that_fails_leaves_the_migration_applied(folder: Path) -> None:
+    write(folder, "0001_thing", None, CREATE, '    op.drop_table("thing")\n    op.execute("NONSENSE")')
+    commands.migrate()
+    with pytest.raises(MigrationError, match=r"'0001_thing' cannot be reverted"):
+        commands.migrate("zero")
+    assert tables() == ["thing"]
+    assert [shown.is_applied for shown in commands.showmigrations()] == [True]
+
+
+def test_a_missing_file_in_the_middle_is_named(folder: Path) -> None:
+    write(folder, "0001_thing", None, CREATE)
+    write(folder, "0003_more", "0002_gone", "    pass")
+    for command in (commands.migrate, commands.makemigrations, commands.showmigrations):
+        with pytest.raises(MigrationError, match="0002_gone"):
+            command()
+
+
+def test_a_file_that_is_there_twice_is_named(folder: Path) -> None:
+    write(folder, "0001_thing", None, CREATE)
+    (folder / "0001_thing_copy.py").write_text((folder / "0001_thing.py").read_text())
+    with pytest.raises(MigrationError, match="Revision 0001_thing is present more than once"):
+        commands.migrate()
+
+
+def test_a_file_that_imports_what_is_gone_is_named_with_its_line(folder: Path) -> None:
+    write(folder, "0001_thing", None, CREATE)
+    gone = (folder / "0001_thing.py").read_text().replace("0001_thing", "0002_gone").replace("None", '"0001_thing"')
+    (folder / "0002_gone.py").write_text(gone.replace("import sqlalchemy", "import nowhere\nimport sqlalchemy"))
+    with pytest.raises(MigrationError, match=r"file '0002_gone\.py', line 3 .*: No module named 'nowhere'"):
+        commands.migrate()
 
 
 def test_asking_makes_no_file(tmp_path: Path) -> None:
