@@ -271,7 +271,7 @@ def comparison(
     lefts = references(table, found)
     lookup = found.lookup or "exact"
     if found.relation is not None:
-        value = _keys(found.relation, value, name)
+        value = key_of(found.relation, value, name)
     if len(lefts) == 1:
         return compare(lefts[0], lookup, value, transform=found.transform, name=name, check=check)
     if lookup == "isnull":
@@ -284,14 +284,14 @@ def comparison(
     return same if lookup == "exact" else Negation(same)
 
 
-def _keys(relation: RelationSpec, value: object, name: str) -> object:
+def key_of(relation: RelationSpec, value: object, name: str) -> object:
     """The key of an instance that a relation is compared with, or the keys of several.
 
     Raises:
         InvalidValue: An instance of another model, or one that is not saved.
     """
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_keys(relation, item, name) for item in cast("Iterable[object]", value)]
+        return [key_of(relation, item, name) for item in cast("Iterable[object]", value)]
     table = getattr(type(value), "table", None)
     if not isinstance(table, TableSpec):
         return value

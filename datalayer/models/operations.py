@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Output
@@ -15,10 +15,12 @@ from datalayer._plans import read, upsert
 from datalayer._plans.plan import Command, Plan, Row
 from datalayer._plans.write import writing
 from datalayer._query.change import Update
-from datalayer._query.expression import Expression, Value
+from datalayer._query.expression import Aggregate, Expression, Value
+from datalayer._query.path import key_of, names_of
 from datalayer._query.query import Query
+from datalayer._query.walk import parts
 from datalayer._schema.relation import RelationSpec
-from datalayer.errors import FieldError, QueryError, choices_text, nearest
+from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
 from datalayer.models import hydrate, related, saving
 from datalayer.models.checks import assigned
 from datalayer.models.column import Deferred, Expr
@@ -145,23 +147,45 @@ def update_of(queryset: Any, values: Mapping[str, Any]) -> Update:
     assignments: list[tuple[str, Expression]] = []
     for name, value in values.items():
         relation = table.relations.get(name)
-        if relation is not None and relation.kind.is_forward and len(relation.local) == 1:
-            name = relation.local[0]
+        if relation is not None and relation.kind.is_forward:
+            key = key_of(relation, value, name)
+            if len(relation.local) > 1:
+                assignments.extend(_assigned_key(queryset.model, relation, key, name))
+                continue
+            name, value = relation.local[0], key
         field = table.fields.get(name)
         if field is None:
             raise FieldError(
-                f"{table.model} has no field {name!r} to update; the choices are {choices_text(table.fields)}"
-                f"{nearest(name, table.fields)}",
+                f"{table.model} has no field {name!r} to update; the choices are {choices_text(names_of(table))}"
+                f"{nearest(name, names_of(table))}",
                 name=name,
-                choices=table.fields,
+                choices=names_of(table),
             )
         if field.generated is not None:
             raise QueryError(f"{table.model}.{name} is computed by the database and cannot be written")
         if isinstance(value, Deferred | Expr | Expression):
-            assignments.append((name, expression_of(value, table)))
+            expression = expression_of(value, table)
+            if any(isinstance(part, Aggregate) for part in parts(expression)):
+                raise QueryError(f"update({name}={value!r}): an aggregate is over many rows; compute it first")
+            assignments.append((name, expression))
         else:
             assignments.append((name, Value(assigned(queryset.model, name, value), field.type)))
     return Update(query, tuple(assignments))
+
+
+def _assigned_key(model: Any, relation: RelationSpec, key: object, name: str) -> list[tuple[str, Expression]]:
+    """What is written for a relation of several columns."""
+    width = len(relation.local)
+    values = [None] * width if key is None else list(cast("tuple[object, ...]", key)) if type(key) is tuple else []
+    if len(values) != width:
+        raise InvalidValue(
+            f"{relation.source.model}.{name} is {width} columns and takes an object or a tuple of {width}"
+        )
+    fields = relation.source.fields
+    return [
+        (field, Value(assigned(model, field, value), fields[field].type))
+        for field, value in zip(relation.local, values, strict=True)
+    ]
 
 
 # -- upserts -------------------------------------------------------------------------------------
@@ -228,14 +252,24 @@ class Bulk:
     update: Sequence[str]
     batch_size: int | None
 
+    def check(self, verb: str) -> None:
+        """Makes sure that every object is of the model.
+
+        Raises:
+            QueryError: One is not, or a batch has no room for a row.
+        """
+        if self.batch_size is not None and self.batch_size < 1:
+            raise QueryError(f"batch_size is {self.batch_size}; a statement writes at least one row")
+        wrong = next((each for each in self.objects if type(each) is not self.model), None)
+        if wrong is not None:
+            raise QueryError(f"{verb}() of {self.model.__name__} was given {wrong!r}")
+
 
 @writing
 def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[list[Any]]:
     """Inserts instances, those that set the same fields together."""
     table = bulk.model.table
-    for instance in bulk.objects:
-        if type(instance) is not bulk.model:
-            raise QueryError(f"bulk_create() of {table.model} was given {instance!r}")
+    bulk.check("bulk_create")
     names = None if bulk.conflict is None else saving.field_names(table, bulk.conflict, "on_conflict")
     update = saving.field_names(table, bulk.update, "update")
     if names is None and update:
@@ -300,6 +334,7 @@ def _check_target(table: Any, names: tuple[str, ...]) -> None:
 def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     """Writes some fields of many instances."""
     table = bulk.model.table
+    bulk.check("bulk_update")
     fields = tuple(bulk.update)
     if not fields:
         raise QueryError("bulk_update() was given no fields to write")

@@ -518,24 +518,27 @@ class QuerySet(Rows[M, M]):
             raise QueryError(f"{path!r} starts at {path.table.model}, not at {self.query.table.model}")
         return "__".join(path.path)
 
-    def only(self, *fields: str | Expr[M, Any]) -> Self:
+    def only(self, *fields: str | Expr[M, Any] | Related[M, Any]) -> Self:
         """Loads these columns only; reading another one raises `FieldNotLoaded`."""
         names = self._names(fields, "only")
         key = [name for name in self.query.table.primary_key if name not in names]
         return self._with(self.query.replaced(only=(*key, *names)))
 
-    def defer(self, *fields: str | Expr[M, Any]) -> Self:
+    def defer(self, *fields: str | Expr[M, Any] | Related[M, Any]) -> Self:
         """Loads every column but these."""
         names = self._names(fields, "defer")
         table = self.query.table
         kept = tuple([n for n in table.fields if n not in names or n in table.primary_key])
         return self._with(self.query.replaced(only=kept))
 
-    def _names(self, fields: Iterable[str | Expr[M, Any]], verb: str) -> tuple[str, ...]:
+    def _names(self, fields: Iterable[str | Expr[M, Any] | Related[M, Any]], verb: str) -> tuple[str, ...]:
         known = self.query.table.fields
         found: list[str] = []
         for item in fields:
-            name = item if isinstance(item, str) else _own_name(item, self.query.table)
+            if isinstance(item, Related):
+                name = self._path(item)
+            else:
+                name = item if isinstance(item, str) else _own_name(item, self.query.table)
             if name in self.query.table.relations and self.query.table.relations[name].kind.is_forward:
                 found.extend(self.query.table.relations[name].local)
                 continue
@@ -755,7 +758,11 @@ class QuerySet(Rows[M, M]):
         )
 
     def bulk_update(
-        self, objects: Iterable[M], fields: Sequence[str | Expr[M, Any]], *, batch_size: int | None = None
+        self,
+        objects: Iterable[M],
+        fields: Sequence[str | Expr[M, Any] | Related[M, Any]],
+        *,
+        batch_size: int | None = None,
     ) -> int:
         """Writes some fields of many instances, one statement for each batch; gives the number of rows found."""
         return self._database.run(
@@ -767,7 +774,11 @@ class QuerySet(Rows[M, M]):
         )
 
     async def abulk_update(
-        self, objects: Iterable[M], fields: Sequence[str | Expr[M, Any]], *, batch_size: int | None = None
+        self,
+        objects: Iterable[M],
+        fields: Sequence[str | Expr[M, Any] | Related[M, Any]],
+        *,
+        batch_size: int | None = None,
     ) -> int:
         """The awaiting twin of `bulk_update`."""
         return await self._database.arun(
