@@ -85,8 +85,8 @@ class AsyncReleasingPool(LeasePool[C], Protocol[C]):
 class LendingPool(Protocol[C]):
     """What an `Acquiring` needs of its pool."""
 
-    async def acquire_lease(self, timeout: Timeout) -> AsyncLease[C]:
-        """Lends a connection."""
+    async def serve(self, acquiring: Acquiring[C]) -> C:
+        """Lends a connection: puts its lease into the asking object, and gives the connection."""
         ...
 
 
@@ -108,41 +108,54 @@ class AsyncLease(BaseLease[C]):
     async def __aenter__(self) -> C:
         return self.conn
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         if exc is not None:
             self.report(exc)
         entry = self._entry
-        if entry is not None:  # not after a discard or detach in the block
-            self._entry = None
-            self._gone = "given back"
-            await self.pool.release_entry(entry)
+        if entry is None:  # discarded or detached in the block
+            return _nothing()
+        self._entry = None
+        self._gone = "given back"
+        return self.pool.release_entry(entry)
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Acquiring(Generic[C]):
-    """An acquire that has not begun: `await` it for the lease, or `async with` it for the connection."""
+    """An acquire that has not begun: `await` it for the lease, or `async with` it for the connection.
 
-    __slots__ = ("_lease", "_pool", "_timeout")
+    Attributes:
+        timeout: What `acquire` was told.
+        lease: The lease, once it was served.
+    """
+
+    # `async with` awaits what these methods return: a coroutine of the pool, and none of our own around it.
+
+    __slots__ = ("_pool", "lease", "timeout")
 
     def __init__(self, pool: LendingPool[C], timeout: Timeout) -> None:
         self._pool = pool
-        self._timeout = timeout
-        self._lease: AsyncLease[C] | None = None
+        self.timeout = timeout
+        self.lease: AsyncLease[C] | None = None
 
     def __await__(self) -> Generator[Any, Any, AsyncLease[C]]:
-        return self._pool.acquire_lease(self._timeout).__await__()
+        yield from self._pool.serve(self).__await__()
+        lease, self.lease = self.lease, None
+        assert lease is not None
+        return lease
 
-    async def __aenter__(self) -> C:
-        self._lease = lease = await self._pool.acquire_lease(self._timeout)
-        return lease.conn
+    def __aenter__(self) -> Coroutine[Any, Any, C]:
+        return self._pool.serve(self)
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            await lease.__aexit__(kind, exc, tb)
+    ) -> Coroutine[Any, Any, None]:
+        lease, self.lease = self.lease, None
+        return _nothing() if lease is None else lease.__aexit__(kind, exc, tb)
 
 
 class _TaskWaiter(Generic[C]):
@@ -343,11 +356,11 @@ class AsyncPool(Machine[C]):
                 self._core.refuse_unless_open()
             return None
         try:
-            return await self.acquire_lease(0)
+            return await self.acquire(0)
         except TimeoutError:
             return None
 
-    async def acquire_lease(self, timeout: Timeout) -> AsyncLease[C]:
+    async def serve(self, acquiring: Acquiring[C]) -> C:
         """What awaiting `acquire` does."""
         now = self._clock()
         owner = asyncio.current_task()
@@ -358,11 +371,12 @@ class AsyncPool(Machine[C]):
         with self._mutex:
             entry = core.take(now, owner)
         if entry is None or entry.state != LENT:
-            entry = await self._drive(self._finish_acquire(entry, timeout, now, owner))
+            entry = await self._drive(self._finish_acquire(entry, acquiring.timeout, now, owner))
         if core.actions or self._orphans:
             self._collect()
         entry.site = call_site()
-        return AsyncLease(self, entry)
+        acquiring.lease = AsyncLease(self, entry)
+        return entry.conn
 
     async def release_entry(self, entry: Entry[C]) -> None:
         """Ends a lease: cleans the connection, and keeps or closes it."""
@@ -373,7 +387,14 @@ class AsyncPool(Machine[C]):
             if connector.is_broken(conn):
                 drop = "broken"
             else:
-                await in_time(connector.reset(conn), self.config.reset_timeout)
+                resetting = connector.reset(conn)
+                try:
+                    step = resetting.send(None)
+                except StopIteration:
+                    pass  # it had nothing to wait for, which is the usual case
+                else:
+                    async with asyncio.timeout(self.config.reset_timeout):
+                        await Rest(resetting, step)
                 if self._reset is not None:
                     async with asyncio.timeout(self.config.reset_timeout):
                         await self._reset(conn)

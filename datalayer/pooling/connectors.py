@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
 C = TypeVar("C")
 
@@ -54,7 +55,7 @@ class AsyncConnector(Protocol[C]):
     async def close(self, conn: C) -> None: ...  # noqa: D102
     async def ping(self, conn: C) -> None: ...  # noqa: D102
     def is_broken(self, conn: C) -> bool: ...  # noqa: D102
-    async def reset(self, conn: C) -> None: ...  # noqa: D102
+    def reset(self, conn: C) -> Coroutine[Any, Any, None]: ...  # noqa: D102
     def is_disconnect(self, exc: BaseException) -> bool: ...  # noqa: D102
     def is_fatal(self, exc: BaseException) -> bool: ...  # noqa: D102
     def terminate(self, conn: C) -> None:

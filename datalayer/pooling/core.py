@@ -50,6 +50,7 @@ State: TypeAlias = Literal["new", "open", "paused", "closing", "closed"]
 
 IDLE, TESTING, LENT, GONE = range(4)
 NEVER = float("inf")
+_SHORT = BUCKETS[0]
 
 
 class Entry(Generic[C]):
@@ -182,6 +183,8 @@ class Core(Generic[C]):
         self._bypass = config.test_bypass if config.test_on_check_out else NEVER
         self._lifo = config.queue_strategy == "lifo"
         self._max_uses = NEVER if config.max_uses is None else config.max_uses
+        self._set_plain()
+        self._is_oversized = False  # more connections than a `resize` down allows
         self._idle_limit = min(config.idle_timeout or NEVER, config.keepalive or NEVER)  # the first that is due
         self._next_id = 0
         self._last_reap = -NEVER
@@ -199,12 +202,13 @@ class Core(Generic[C]):
     def clear_counters(self) -> None:
         """Starts all counters again; those of running acquires and present connections are kept consistent."""
         self.started = len(self.waiters) + self.testing
-        self.immediate = self.waited = self.timed_out = self.cancelled = self.rejected = self.failed = 0
+        self.waited = self.timed_out = self.cancelled = self.rejected = self.failed = 0
         self.returns = 0
         self.opened_count, self.added_count = len(self.entries), 0
         self.connect_errors = self.pings = self.ping_failures = self.leaks = self.deadlocks = self.outages = 0
         self.closed: dict[str, int] = dict.fromkeys(CLOSE_REASONS, 0)
-        self.peak_in_use = len(self.entries) - len(self.idle) - self.testing
+        self.peak_in_use = 0
+        self._note_use()
         self.peak_waiting = len(self.waiters)
         self.wait_total = self.wait_max = self.use_total = self.use_max = self.open_total = self.open_max = 0.0
         self.wait_histogram = [0] * (len(BUCKETS) + 1)
@@ -287,16 +291,15 @@ class Core(Generic[C]):
             entry.since = now
             entry.reported = False
             entry.uses += 1
-            self.immediate += 1
-            in_use = len(self.entries) - len(idle) - self.testing
-            if in_use > self.peak_in_use:
-                self.peak_in_use = in_use
+            if len(idle) < self._fewest_idle:
+                self._note_use()
+            if self._is_plain:
+                return entry
             if self.listening:
                 self.actions.append(Tell(CheckedOut(entry.id, 0.0)))
+            self._arm_leak(now)
             if self.min_idle:
                 self._grow(now)
-            if self.config.leak_threshold is not None:
-                self._arm(now + self.config.leak_threshold)
             return entry
         if self.outage and self.config.fail_fast:
             self._reject("unavailable")
@@ -339,16 +342,11 @@ class Core(Generic[C]):
         entry.uses += 1
         if queued:
             self.waited += 1
-        else:
-            self.immediate += 1
         self._count_wait(waited)
-        in_use = len(self.entries) - len(self.idle) - self.testing
-        if in_use > self.peak_in_use:
-            self.peak_in_use = in_use
+        self._note_use()
         if self.listening:
             self.actions.append(Tell(CheckedOut(entry.id, waited)))
-        if self.config.leak_threshold is not None:
-            self._arm(now + self.config.leak_threshold)
+        self._arm_leak(now)
         self._grow(now)
 
     def ping_failed(self, entry: Entry[C], waiter: Waiter[C], now: float, error: BaseException, *, lost: bool) -> None:
@@ -426,12 +424,23 @@ class Core(Generic[C]):
         self.use_total += used
         if used > self.use_max:
             self.use_max = used
-        self.use_histogram[bisect_left(BUCKETS, used)] += 1
+        self.use_histogram[0 if used <= _SHORT else bisect_left(BUCKETS, used)] += 1
         entry.owner = None
         if self.listening:
             self.actions.append(Tell(CheckedIn(entry.id, used)))
         if drop is None and entry.uses < self._max_uses:
-            self._keep(entry, now)
+            if (
+                self.waiters or self.watchers or entry.generation != self.generation or entry.expires <= now
+                or self._is_oversized or now + self._idle_limit < self.wake_at or entry.expires < self.wake_at
+            ):  # fmt: skip
+                self._keep(entry, now)
+                return
+            # Nothing but keeping it is to be decided: the usual case, written out because a call costs as much. A pool
+            # that is being closed has begun a new generation.
+            entry.since = entry.seen = now
+            entry.state = IDLE
+            entry.fresh = False
+            self.idle.append(entry)
             return
         self._drop(entry, drop or "max_uses", now)
         self._grow(now)
@@ -556,8 +565,10 @@ class Core(Generic[C]):
     def resize(self, now: float, max_size: int, min_idle: int) -> None:
         """Changes the limits; a surplus is closed now where it is idle, and at its return where it is lent."""
         self.max_size, self.min_idle = max_size, min_idle
+        self._set_plain()
         while self.idle and len(self.entries) + self.opening > self.max_size:
             self._drop(self.idle.popleft(), "surplus", now)
+        self._is_oversized = len(self.entries) > self.max_size
         if self.listening:
             self.actions.append(Tell(Resized(max_size, min_idle)))
         self._grow(now)
@@ -596,11 +607,12 @@ class Core(Generic[C]):
     def stats(self) -> PoolStats:
         """All numbers at one moment."""
         size, idle = len(self.entries), len(self.idle)
+        ended_otherwise = self.waited + self.timed_out + self.cancelled + self.rejected + self.failed
         return PoolStats(
             state=self.state, size=size, idle=idle, in_use=size - idle - self.testing, testing=self.testing,
             opening=self.opening, waiting=len(self.waiters), max_size=self.max_size, min_idle=self.min_idle,
             generation=self.generation, peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting,
-            acquires_started=self.started, acquires_immediate=self.immediate, acquires_waited=self.waited,
+            acquires_started=self.started, acquires_immediate=self.started - ended_otherwise - len(self.waiters) - self.testing, acquires_waited=self.waited,
             acquires_timed_out=self.timed_out, acquires_cancelled=self.cancelled, acquires_rejected=self.rejected,
             acquires_failed=self.failed, returns=self.returns, connections_opened=self.opened_count,
             connections_added=self.added_count, connect_errors=self.connect_errors, pings=self.pings,
@@ -681,6 +693,7 @@ class Core(Generic[C]):
         expires = NEVER if life is None else now + life * (1.0 - self.config.lifetime_jitter * self.rng.random())
         entry = Entry(conn, self._next_id, now, expires, self.generation)
         self.entries[entry.id] = entry
+        self._fewest_idle = len(self.entries) - self.peak_in_use
         entry.state = TESTING  # belongs to nobody until `_keep` has decided; counted by no gauge but `size`
         return entry
 
@@ -736,6 +749,8 @@ class Core(Generic[C]):
 
     def _remove(self, entry: Entry[C], reason: str, now: float) -> None:
         del self.entries[entry.id]
+        self._fewest_idle = len(self.entries) - self.peak_in_use
+        self._is_oversized = len(self.entries) > self.max_size
         entry.state = GONE
         entry.owner = None
         self.closed[reason] += 1
@@ -806,6 +821,21 @@ class Core(Generic[C]):
                 if entry.owner is not None and not entry.reported:
                     at = min(at, entry.since + threshold)
         return at
+
+    def _note_use(self) -> None:
+        """Keeps the peak; `_fewest_idle` says when to look again, as long as no connection comes or goes."""
+        in_use = len(self.entries) - len(self.idle) - self.testing
+        if in_use > self.peak_in_use:
+            self.peak_in_use = in_use
+        self._fewest_idle = len(self.entries) - self.peak_in_use
+
+    def _set_plain(self) -> None:
+        """Whether lending from the idle ones asks for nothing more."""
+        self._is_plain = not (self.listening or self.min_idle or self.config.leak_threshold is not None)
+
+    def _arm_leak(self, now: float) -> None:
+        if self.config.leak_threshold is not None:
+            self._arm(now + self.config.leak_threshold)
 
     def _arm(self, at: float) -> None:
         if at < self.wake_at:

@@ -13,24 +13,38 @@ from datalayer.errors import PoolTimeout
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 Site: TypeAlias = tuple[CodeType, int]
-"""A line of code. Not its frame: that would keep every variable in it alive for as long as the lease."""
+"""A place in code: its function, and the offset of the instruction, whose line is looked up only when it is shown.
+
+Not its frame: that would keep every variable in it alive for as long as the lease.
+"""
 
 _OURS = ("datalayer.", "contextlib", "threading", "asyncio.")
 
 
-def call_site() -> Site | None:
-    """The line outside of this package that is being run."""
-    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # the one way to a frame that costs nothing
-    while frame.f_globals.get("__name__", "").startswith(_OURS):
+getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  # the one way to a frame that costs nothing
+
+
+def call_site(depth: int = 2) -> Site | None:
+    """The nearest place outside of this package that called, through whatever, the function that asks.
+
+    Args:
+        depth: How many frames are ours for certain, this one included.
+    """
+    frame = getframe(depth)
+    while frame.f_globals["__name__"].startswith(_OURS):
         if frame.f_back is None:
             return None
         frame = frame.f_back
-    return frame.f_code, frame.f_lineno
+    return frame.f_code, frame.f_lasti
 
 
 def site_text(site: Site | None) -> str:
     """The file and line of a site; nothing for none."""
-    return f"{site[0].co_filename}:{site[1]}" if site is not None else ""
+    if site is None:
+        return ""
+    code, offset = site
+    line = next((line for start, end, line in code.co_lines() if start <= offset < end), None)
+    return f"{code.co_filename}:{line or code.co_firstlineno}"
 
 
 def borrowed_at(site: Site | None) -> str:

@@ -21,7 +21,7 @@ from datalayer.errors import DoubleRelease, ForeignLease, LeaseReleased, PoolTim
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.core import LENT, NEVER, Action, Core, Entry, State, Waiter
 from datalayer.pooling.events import Event, LeakSuspected
-from datalayer.pooling.explain import error_text, explain_timeout, site_text
+from datalayer.pooling.explain import call_site, error_text, explain_timeout, site_text
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 C = TypeVar("C")
@@ -200,6 +200,10 @@ class BaseLease(Generic[C]):
     def detach(self) -> C:
         """Ends the lease and keeps the connection: it is yours to close, and the pool may open another one."""
         return self.pool.detach_entry(self._end("detached"))
+
+    def note_place(self) -> None:
+        """Notes the line outside of this package that runs now as the one that borrowed: for pools behind others."""
+        self._held().site = call_site()
 
     def transfer(self) -> None:
         """Makes the thread or task that runs now the holder: for leases that are passed on."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from random import Random
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -17,7 +18,7 @@ from datalayer.errors import ConnectionBroken
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
 from datalayer.pooling.core import LENT, NEVER, Action, Arm, Check, Close, Entry, Open, Suspect, Waiter
-from datalayer.pooling.explain import call_site, describe_thread, error_text
+from datalayer.pooling.explain import describe_thread, error_text, getframe
 from datalayer.pooling.flows import (
     DEFAULT,
     BaseLease,
@@ -64,7 +65,8 @@ class Lease(BaseLease[C]):
         self.pool.release_entry(self._end("given back"))
 
     def __enter__(self) -> C:
-        return self.conn
+        entry = self._entry
+        return self.conn if entry is None else entry.conn
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         if exc is not None:
@@ -249,7 +251,7 @@ class Pool(Machine[C]):
             PoolDeadlock: Everybody who holds a connection waits for another one.
         """
         now = self._clock()
-        owner = threading.get_ident()
+        owner = get_ident()
         core = self._core
         if core.state == "new" and self._auto_open:
             self.open()
@@ -259,7 +261,9 @@ class Pool(Machine[C]):
             entry = self._drive(self._finish_acquire(entry, timeout, now, owner))
         if core.actions or self._orphans:
             self._collect()
-        entry.site = call_site()
+        caller = getframe(1)
+        # Of `datalayer` itself only the registry and the SQLite pool ask: they say for whom.
+        entry.site = caller.f_code, caller.f_lasti
         return Lease(self, entry)
 
     def try_acquire(self) -> Lease[C] | None:

@@ -62,6 +62,7 @@ class _Moded:
 
     def acquire(self, mode: Mode = "write") -> Lease[Link]:
         lease: Lease[Link] = self._pool.acquire()
+        lease.note_place()
         return lease
 
 

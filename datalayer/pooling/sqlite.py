@@ -97,11 +97,11 @@ class SQLitePool:
             mode: `write` for everything, `read` for a connection that refuses to write and never waits for writers.
             timeout: As for `Pool.acquire`.
         """
-        if mode == "write":
-            return self.writer.acquire(timeout)
-        if mode == "read":
-            return self.readers.acquire(timeout)
-        raise _wrong_mode(mode)
+        if mode not in ("write", "read"):
+            raise _wrong_mode(mode)
+        lease = (self.writer if mode == "write" else self.readers).acquire(timeout)
+        lease.note_place()
+        return lease
 
     def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
         """Opens both pools; with `wait`, makes sure that the database can be opened."""

@@ -141,16 +141,16 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         if self._state == "new" or (self._state == "open" and not self._ledger.idle):
             return None
         try:
-            return await self.acquire_lease(0)
+            return await self.acquire(0)
         except TimeoutError:
             return None
 
-    async def acquire_lease(self, timeout: Timeout) -> AsyncLease[AsyncPostgresLink]:
+    async def serve(self, acquiring: Acquiring[AsyncPostgresLink]) -> AsyncPostgresLink:
         """What awaiting `acquire` does."""
         self._check_loop()
         owner = asyncio.current_task()
         began = self._clock()
-        until = began + self._limit(timeout)
+        until = began + self._limit(acquiring.timeout)
         immediate = self._begin(owner)
         while True:
             home = self._ask(owner)
@@ -169,7 +169,8 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             entry = await self._tested(raw, home, owner, until)
             if entry is not None:
                 self._lend(entry, owner, call_site(), began, immediate=immediate)
-                return AsyncLease(self, entry)
+                acquiring.lease = AsyncLease(self, entry)
+                return entry.conn
             immediate = False
 
     async def release_entry(self, entry: Entry[AsyncPostgresLink]) -> None:
