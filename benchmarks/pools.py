@@ -1,7 +1,7 @@
 """Our pool beside psycopg_pool and SQLAlchemy's QueuePool, on fake connections: `python benchmarks/pools.py`.
 
-What is measured is the pool alone: connecting, pinging and closing cost nothing, or exactly what a case says. Speeds are
-ratios within a round, and of these the median over the rounds; the pools take turns within a round. Losses are
+What is measured is the pool alone: connecting, pinging and closing cost nothing, or exactly what a case says. Speeds
+are ratios within a round, and of these the median over the rounds; the pools take turns within a round. Losses are
 printed like everything else. `--soak N` runs N random cancellations instead (the suite runs a few thousand).
 """
 
@@ -157,7 +157,8 @@ def ours_async(size: int, **options: Any) -> Any:
 
 def theirs(size: int, *, min_size: int = 0, check: Any = None) -> Any:
     return psycopg_pool.ConnectionPool(
-        "", connection_class=Raw, min_size=min_size, max_size=size, open=True, check=check, timeout=5.0 if check else 120.0,  # type: ignore[type-var]
+        "", connection_class=Raw, min_size=min_size, max_size=size, open=True, check=check,
+        timeout=5.0 if check else 120.0,
     )  # fmt: skip
 
 
@@ -282,7 +283,7 @@ def speed(rounds: int, times: int) -> None:
 
 
 def report(label: str, seconds: dict[str, list[float]]) -> None:
-    base = [value for value in seconds["psycopg_pool"][1:]]
+    base = seconds["psycopg_pool"][1:]
     words = []
     for name, values in seconds.items():
         ratio = statistics.median(one / two for one, two in zip(values[1:], base, strict=True))
@@ -390,8 +391,6 @@ async def cancel_storm(pool: Any, enter: Callable[[], Awaitable[Any]], count: in
     gc.collect()
     gc.disable()
     blocked = 0.0
-    loop = asyncio.get_running_loop()
-    original = loop.call_soon
     try:
         for start in range(0, count, 50):  # in portions: what is measured is the pool, not ten thousand tasks at once
             for task in tasks[start : start + 50]:
@@ -402,7 +401,6 @@ async def cancel_storm(pool: Any, enter: Callable[[], Awaitable[Any]], count: in
             blocked = max(blocked, time.perf_counter() - before)
     finally:
         gc.enable()
-    assert original
     await asyncio.gather(*tasks, return_exceptions=True)
     if hasattr(lease, "release"):
         await lease.release()
@@ -473,9 +471,8 @@ def soak(cancellations: int, seed: int) -> None:
         return done, time.perf_counter() - started
 
     done, took = asyncio.run(run())
-    print(
-        f"Python {platform.python_version()}: {done} cancellations in {took:.1f} s, none lost, none leaked (seed {seed})"
-    )
+    version = platform.python_version()
+    print(f"Python {version}: {done} cancellations in {took:.1f} s, none lost, none leaked (seed {seed})")
 
 
 def main() -> None:
@@ -501,10 +498,8 @@ def main() -> None:
     print("  20 opens of 0.1 s at once:", ", ".join(f"{n} {v:.3f} s" for n, v in found.items()))
     found = {"ours": stale_connections(ours(10, test_on_check_out=True, test_bypass=0.0, max_opening=10))}
     found["psycopg_pool"] = stale_connections(theirs(10, check=Raw.ping))
-    print(
-        "  good connection after 10 stale ones, connect 0.02 s (5 s and more: gave up):",
-        ", ".join(f"{n} {v:.3f} s" for n, v in found.items()),
-    )
+    words = ", ".join(f"{name} {value:.3f} s{' (gave up)' if value >= 5 else ''}" for name, value in found.items())
+    print("  a good connection after 10 stale ones, connect 0.02 s:", words)
 
     async def crowds() -> None:
         mine, other = ours_async(3), theirs_async(3)
@@ -515,9 +510,8 @@ def main() -> None:
         mine, other = ours_async(1, on_deadlock="ignore"), theirs_async(1)
         await other.open()
         for name, pool, enter in (("ours", mine, mine.acquire), ("psycopg_pool", other, other.getconn)):
-            print(
-                f"  10 000 waiters cancelled: {name} blocks the loop for {await cancel_storm(pool, enter) * 1000:.2f} ms"
-            )
+            blocked = await cancel_storm(pool, enter)
+            print(f"  10 000 waiters cancelled: {name} blocks the loop for {blocked * 1000:.2f} ms")
 
     asyncio.run(crowds())
     print(f"  an idle connection takes {memory():.0f} bytes")

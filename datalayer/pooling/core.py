@@ -607,12 +607,13 @@ class Core(Generic[C]):
     def stats(self) -> PoolStats:
         """All numbers at one moment."""
         size, idle = len(self.entries), len(self.idle)
-        ended_otherwise = self.waited + self.timed_out + self.cancelled + self.rejected + self.failed
+        otherwise = self.waited + self.timed_out + self.cancelled + self.rejected + self.failed
+        immediate = self.started - otherwise - len(self.waiters) - self.testing
         return PoolStats(
             state=self.state, size=size, idle=idle, in_use=size - idle - self.testing, testing=self.testing,
             opening=self.opening, waiting=len(self.waiters), max_size=self.max_size, min_idle=self.min_idle,
             generation=self.generation, peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting,
-            acquires_started=self.started, acquires_immediate=self.started - ended_otherwise - len(self.waiters) - self.testing, acquires_waited=self.waited,
+            acquires_started=self.started, acquires_immediate=immediate, acquires_waited=self.waited,
             acquires_timed_out=self.timed_out, acquires_cancelled=self.cancelled, acquires_rejected=self.rejected,
             acquires_failed=self.failed, returns=self.returns, connections_opened=self.opened_count,
             connections_added=self.added_count, connect_errors=self.connect_errors, pings=self.pings,
