@@ -46,10 +46,10 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         DoesNotExist: ClassVar[type[ObjectDoesNotExist]]
         MultipleObjectsReturned: ClassVar[type[MultipleObjectsReturned]]
 
-    class Meta:  # noqa: D106
-        abstract = True
-
     if not TYPE_CHECKING:
+        # Hidden from type checkers: to them a `Meta` that does not inherit from this one would be a wrong override.
+        class Meta:  # noqa: D106
+            abstract = True
 
         def __init__(self, /, **data):
             cls = type(self)
@@ -263,8 +263,10 @@ class Model(ModelBase):
 
     id: Mapped[int] = PrimaryKey(init=False)
 
-    class Meta:  # noqa: D106
-        abstract = True
+    if not TYPE_CHECKING:
+
+        class Meta:  # noqa: D106
+            abstract = True
 
 
 class UUIDModel(ModelBase):
@@ -272,8 +274,10 @@ class UUIDModel(ModelBase):
 
     id: Mapped[UUID] = PrimaryKey(default_factory=uuid7)
 
-    class Meta:  # noqa: D106
-        abstract = True
+    if not TYPE_CHECKING:
+
+        class Meta:  # noqa: D106
+            abstract = True
 
 
 __all__ = ["Model", "ModelBase", "UUIDModel", "forget"]
