@@ -35,6 +35,8 @@ from datalayer._plans.plan import Batch, Command, Reply, Row
 _RAISED_BY_PSYCOPG: Final[tuple[type[Exception], ...]] = (psycopg.Error, OverflowError, ValueError, TypeError)
 
 _PREPARED_STATEMENTS: Final = 512
+_KEPT_ROWS: Final = 100
+"""A cursor keeps its last result: one with more rows is not used again, so that an idle connection holds little."""
 _CURSOR_NAMES = itertools.count(1)
 
 
@@ -244,15 +246,15 @@ def _is_stale_plan(error: Exception, raw: psycopg.Connection[Any] | psycopg.Asyn
     return (
         isinstance(error, psycopg.errors.FeatureNotSupported)
         and "cached plan" in str(error)
-        and raw.info.transaction_status is TransactionStatus.IDLE
+        and raw.pgconn.transaction_status == TransactionStatus.IDLE
     )
 
 
 def _needs_rollback(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], alias: str) -> bool:
-    status = raw.info.transaction_status
-    if raw.closed or status is TransactionStatus.UNKNOWN:
+    status = raw.pgconn.transaction_status
+    if raw.closed or status == TransactionStatus.UNKNOWN:
         raise errors.ConnectionLost(f"database {alias!r}: the connection is closed and cannot be reset", alias=alias)
-    if status is TransactionStatus.ACTIVE:
+    if status == TransactionStatus.ACTIVE:
         raise errors.OperationalError(
             f"database {alias!r}: a statement or COPY still runs on the connection; end it before giving it back",
             alias=alias,
@@ -261,11 +263,11 @@ def _needs_rollback(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
         raise errors.OperationalError(
             f"database {alias!r}: the connection is in pipeline mode; leave it before giving it back", alias=alias
         )
-    return status is not TransactionStatus.IDLE
+    return status != TransactionStatus.IDLE
 
 
 def _in_transaction(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
-    return raw.info.transaction_status in (
+    return raw.pgconn.transaction_status in (
         TransactionStatus.INTRANS,
         TransactionStatus.INERROR,
         TransactionStatus.ACTIVE,
@@ -273,7 +275,7 @@ def _in_transaction(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any])
 
 
 def _is_broken(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
-    return raw.closed or raw.info.transaction_status is TransactionStatus.UNKNOWN
+    return raw.closed or raw.pgconn.transaction_status == TransactionStatus.UNKNOWN
 
 
 def _cursor_name() -> str:
@@ -289,12 +291,13 @@ class PostgresLink:
         raw: The connection of psycopg.
     """
 
-    __slots__ = ("_prepares", "alias", "backend", "raw")
+    __slots__ = ("_cursor", "_prepares", "alias", "backend", "raw")
 
     def __init__(self, raw: psycopg.Connection[Any], *, alias: str = "default") -> None:
         self.backend: BackendName = "postgresql"
         self.alias = alias
         self.raw = raw
+        self._cursor: psycopg.Cursor[Row] | None = None  # making one costs a quarter of a get by key
         self._prepares = raw.prepare_threshold is not None
         if self._prepares:
             raw.prepared_max = _PREPARED_STATEMENTS
@@ -312,13 +315,20 @@ class PostgresLink:
         return self._execute_again(command)
 
     def _execute(self, command: Command | Batch) -> Reply:
-        with self.raw.cursor(binary=True, row_factory=tuple_row) as cursor:
-            if isinstance(command, Batch):
-                cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
-                return Reply([], cursor.rowcount)
-            prepare = self._prepares and bool(command.params)
-            cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
-            return Reply(cursor.fetchall() if command.returns_rows else [], cursor.rowcount)
+        cursor = self._cursor
+        if cursor is None:
+            cursor = self._cursor = self.raw.cursor(binary=True, row_factory=tuple_row)
+        if isinstance(command, Batch):
+            cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
+            return Reply([], cursor.rowcount)
+        prepare = self._prepares and bool(command.params)
+        cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
+        if not command.returns_rows:
+            return Reply([], cursor.rowcount)
+        rows = cursor.fetchall()
+        if len(rows) > _KEPT_ROWS:
+            self._cursor = None
+        return Reply(rows, cursor.rowcount)
 
     def _execute_again(self, command: Command | Batch) -> Reply:
         try:
@@ -361,7 +371,7 @@ class PostgresLink:
     @property
     def is_failed(self) -> bool:
         """Whether a failed statement has left a transaction that can only be rolled back."""
-        return self.raw.info.transaction_status is TransactionStatus.INERROR
+        return self.raw.pgconn.transaction_status == TransactionStatus.INERROR
 
     @property
     def is_broken(self) -> bool:
@@ -407,12 +417,13 @@ class AsyncPostgresLink:
         raw: The connection of psycopg.
     """
 
-    __slots__ = ("_prepares", "alias", "backend", "raw")
+    __slots__ = ("_cursor", "_prepares", "alias", "backend", "raw")
 
     def __init__(self, raw: psycopg.AsyncConnection[Any], *, alias: str = "default") -> None:
         self.backend: BackendName = "postgresql"
         self.alias = alias
         self.raw = raw
+        self._cursor: psycopg.AsyncCursor[Row] | None = None  # making one costs a quarter of a get by key
         self._prepares = raw.prepare_threshold is not None
         if self._prepares:
             raw.prepared_max = _PREPARED_STATEMENTS
@@ -430,13 +441,20 @@ class AsyncPostgresLink:
         return await self._execute_again(command)
 
     async def _execute(self, command: Command | Batch) -> Reply:
-        async with self.raw.cursor(binary=True, row_factory=tuple_row) as cursor:
-            if isinstance(command, Batch):
-                await cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
-                return Reply([], cursor.rowcount)
-            prepare = self._prepares and bool(command.params)
-            await cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
-            return Reply(await cursor.fetchall() if command.returns_rows else [], cursor.rowcount)
+        cursor = self._cursor
+        if cursor is None:
+            cursor = self._cursor = self.raw.cursor(binary=True, row_factory=tuple_row)
+        if isinstance(command, Batch):
+            await cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
+            return Reply([], cursor.rowcount)
+        prepare = self._prepares and bool(command.params)
+        await cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
+        if not command.returns_rows:
+            return Reply([], cursor.rowcount)
+        rows = await cursor.fetchall()
+        if len(rows) > _KEPT_ROWS:
+            self._cursor = None
+        return Reply(rows, cursor.rowcount)
 
     async def _execute_again(self, command: Command | Batch) -> Reply:
         try:
@@ -479,7 +497,7 @@ class AsyncPostgresLink:
     @property
     def is_failed(self) -> bool:
         """Whether a failed statement has left a transaction that can only be rolled back."""
-        return self.raw.info.transaction_status is TransactionStatus.INERROR
+        return self.raw.pgconn.transaction_status == TransactionStatus.INERROR
 
     @property
     def is_broken(self) -> bool:
