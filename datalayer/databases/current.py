@@ -186,8 +186,8 @@ class Transaction:
         isolation, read_only: What was asked for.
         frames: One for each `atomic()` inside the outermost.
         callbacks: What to call after the commit.
-        undos: What to call, the newest first, when what was done is rolled back: objects that believe to be in the
-            database learn that they are not.
+        undos: Functions to call and with what, the newest first, when what was done is rolled back: objects that
+            believe to be in the database learn that they are not.
         is_committed: Whether its commit has succeeded.
         failure: Why nothing but a rollback is possible any more; None while all is well.
         is_async: Whether its link awaits.
@@ -236,7 +236,7 @@ class Transaction:
         self.read_only = read_only
         self.frames: list[Frame] = []
         self.callbacks: list[Callback] = []
-        self.undos: list[Callable[[], None]] = []
+        self.undos: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.is_committed = False
         self.failure: BaseException | None = None
         self.is_open = True
@@ -302,7 +302,8 @@ class Transaction:
             kept: How many of the oldest are not.
         """
         while len(self.undos) > kept:
-            self.undos.pop()()
+            function, arguments = self.undos.pop()
+            function(*arguments)
 
     def note(self, error: BaseException) -> None:
         """Looks, after an error, whether the transaction can go on.

@@ -21,7 +21,7 @@ from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.relation import RelationSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
-from datalayer.models import hydrate, related, saving
+from datalayer.models import hydrate, related, saving, undone
 from datalayer.models.checks import assigned
 from datalayer.models.column import Deferred, Expr
 from datalayer.models.expressions import expression_of
@@ -314,8 +314,8 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[list[Any]]:
 
 
 def _saved(alias: str, instances: list[Any], read_back: tuple[str, ...], rows: list[Row]) -> None:
-    saving.remember(alias, instances, absent=read_back)
     origin = Origin(alias, instances)
+    undone.note_inserts(alias, origin, read_back)
     for place, instance in enumerate(instances):
         saving.saved(instance, alias, dict(zip(read_back, rows[place], strict=True)) if read_back else None)
         related.set_origin(instance, origin)
@@ -354,8 +354,8 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
             raise QueryError(f"bulk_update() was given a {table.model} without a value of {missing[0]}")
         rows.append((*key, *[instance.__dict__[name] for name in fields]))
     count = yield from bulk_plans.update(compiler, table, fields, rows, batch_size=bulk.batch_size, depth=depth)
-    saving.remember(bulk.alias, bulk.objects, fields)
     for instance in bulk.objects:
+        undone.note_change(bulk.alias, instance, fields)
         instance.__pydantic_fields_set__.difference_update(fields)
     return count
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
-from weakref import ref
 
 from datalayer._compile.compiler import Compiler
 from datalayer._plans import read, write
@@ -16,8 +15,8 @@ from datalayer._query.condition import Comparison, Condition, Junction
 from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
-from datalayer.databases import current
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
+from datalayer.models import undone
 from datalayer.models._pydantic import set_dict, set_fields_set
 from datalayer.models.hydrate import loader
 from datalayer.models.relations import Forward
@@ -158,43 +157,6 @@ def saved(
         set_content(instance, tuple(kept.values()))
 
 
-def remember(alias: str, instances: Iterable[Any], fields: Iterable[str] = (), *, absent: Iterable[str] = ()) -> None:
-    """Notes how instances stand before they are written, so that a rollback of the open transaction puts them back.
-
-    Without it a `save()` after a rollback would find nothing to write. The notes keep no instance alive.
-
-    Args:
-        alias: The database.
-        instances: Those about to be written.
-        fields: What is about to be written of them.
-        absent: The fields that the database gives them.
-    """
-    transaction = current.transaction(alias)
-    if transaction is None:
-        return
-    fields, absent = set(fields), tuple(absent)
-    before = [
-        (ref(instance), origin_of(instance), fields | instance.__pydantic_fields_set__, content_of(instance))
-        for instance in instances
-    ]
-
-    def put_back() -> None:
-        for reference, origin, unsaved, content in before:
-            instance = reference()
-            if instance is None:
-                continue
-            for name in absent:
-                instance.__dict__.pop(name, None)
-            set_origin(instance, origin)
-            # A row that exists again keeps its key, also where its delete has made everything unsaved.
-            key = type(instance).table.primary_key if origin is not None else ()
-            set_fields_set(instance, (unsaved | instance.__pydantic_fields_set__).difference(absent, key))
-            if content is not None:
-                set_content(instance, content)
-
-    transaction.undos.append(put_back)
-
-
 @writing
 def save(
     compiler: Compiler, instance: Any, alias: str, force_insert: bool, update_fields: Sequence[str] | None
@@ -211,7 +173,7 @@ def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
     table = type(instance).table
     fields, values, returning = insert_parts(instance)
     row = yield from write.insert(compiler, table, fields, values, returning)
-    remember(alias, [instance], fields, absent=returning)
+    undone.note_insert(alias, instance, returning)
     saved(instance, alias, dict(zip(returning, row, strict=True)))
 
 
@@ -247,7 +209,7 @@ def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequen
         rows = [()] * (yield from write.update(compiler, change))
     if not rows:
         raise NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
-    remember(alias, [instance], changed)
+    undone.note_change(alias, instance, changed)
     still = set() if update_fields is None else set(instance.__pydantic_fields_set__) - set(changed)
     saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if update_fields is None else changed)
     set_fields_set(instance, still)
@@ -275,7 +237,7 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     key = existing_key(instance, "delete")
     table: TableSpec = type(instance).table
     count = yield from write.delete(compiler, Delete(by_key(table, key)))
-    remember(alias, [instance])
+    undone.note_change(alias, instance)
     set_origin(instance, None)
     set_fields_set(
         instance,

@@ -21,7 +21,7 @@ class Origin:
         peers: The rows that came together: a relation that is read on one is loaded for all.
     """
 
-    __slots__ = ("alias", "peers")
+    __slots__ = ("__weakref__", "alias", "peers")
 
     def __init__(self, alias: str, peers: list[Any]) -> None:
         self.alias = alias

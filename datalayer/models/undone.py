@@ -1,0 +1,87 @@
+"""What instances learn when the transaction that wrote them is rolled back.
+
+Without it a `save()` after a rollback would find nothing to write. Each write inside a transaction leaves a note there
+of how things stood before; the notes keep no instance alive, and are forgotten with the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+from weakref import ref
+
+from datalayer._schema.table import TableSpec
+from datalayer.databases import current
+from datalayer.models._pydantic import set_fields_set
+from datalayer.models.state import Origin, content_of, origin_of, set_content, set_origin
+
+
+def note_insert(alias: str, instance: Any, absent: Collection[str]) -> None:
+    """Notes that an instance is about to count as saved.
+
+    Args:
+        alias: The database.
+        instance: The one that was inserted.
+        absent: The fields that the database fills in; a rollback empties them again.
+    """
+    transaction = current.transaction(alias)
+    if transaction is not None:
+        transaction.undos.append((_new_again, (ref(instance), origin_of(instance), absent)))
+
+
+def note_inserts(alias: str, origin: Origin, absent: Collection[str]) -> None:
+    """Notes that all rows of an origin were inserted together: one note, however many they are.
+
+    Args:
+        alias: The database.
+        origin: The new origin of the rows.
+        absent: As for `note_insert`.
+    """
+    transaction = current.transaction(alias)
+    if transaction is not None:
+        transaction.undos.append((_all_new_again, (ref(origin), absent)))
+
+
+def note_change(alias: str, instance: Any, fields: Iterable[str] = ()) -> None:
+    """Notes how an instance stands before it is updated or deleted.
+
+    Args:
+        alias: The database.
+        instance: The one about to be written.
+        fields: What is about to be written of it.
+    """
+    transaction = current.transaction(alias)
+    if transaction is not None:
+        unsaved = instance.__pydantic_fields_set__.union(fields)
+        transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), unsaved, content_of(instance))))
+
+
+def _new_again(reference: ref[Any], origin: Origin | None, absent: Collection[str]) -> None:
+    instance = reference()
+    if instance is None:
+        return
+    for name in absent:
+        instance.__dict__.pop(name, None)
+    set_origin(instance, origin)
+    set_fields_set(instance, set(instance.__dict__))
+
+
+def _all_new_again(reference: ref[Origin], absent: Collection[str]) -> None:
+    origin = reference()
+    for instance in () if origin is None else origin.peers:
+        if origin_of(instance) is origin:
+            _new_again(ref(instance), None, absent)
+
+
+def _changed_again(
+    reference: ref[Any], origin: Origin | None, unsaved: set[str], content: tuple[Any, ...] | None
+) -> None:
+    instance = reference()
+    if instance is None:
+        return
+    set_origin(instance, origin)
+    # A row that exists again keeps its key, though its delete has made everything unsaved.
+    table: TableSpec = type(instance).table
+    set_fields_set(instance, (unsaved | instance.__pydantic_fields_set__).difference(table.primary_key))
+    if content is not None:
+        set_content(instance, content)
