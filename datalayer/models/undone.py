@@ -81,8 +81,7 @@ def _changed_again(
         return
     set_origin(instance, origin)
     # A row that exists again keeps its key, though its delete has made everything unsaved.
-    model: Any = type(instance)
-    table: TableSpec = model.table
+    table: TableSpec = instance.__class__.table
     set_fields_set(instance, (unsaved | instance.__pydantic_fields_set__).difference(table.primary_key))
     if content is not None:
         set_content(instance, content)
