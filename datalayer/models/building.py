@@ -140,7 +140,8 @@ def build_table(
         if not isinstance(index, Index):
             raise ModelError(f"{model.__name__}.Meta.indexes holds {index!r}; use Index")
         indexes.append(_index(name, index, resolve, by_name))
-    _no_double_names(model.__name__, [item.name for item in (*unique, *checks, *indexes)])
+    named: list[UniqueSpec | CheckSpec | IndexSpec] = [*unique, *checks, *indexes]
+    _no_double_names(model.__name__, [item.name for item in named])
     return TableSpec(
         name,
         model=model.__name__,
