@@ -18,10 +18,10 @@ class Condition:
     shape: Hashable
     values: tuple[object, ...]
 
-    def __and__(self, other: Condition) -> Condition:
+    def __and__(self, other: object) -> Condition:
         return Junction("and", (self, other)) if isinstance(other, Condition) else NotImplemented
 
-    def __or__(self, other: Condition) -> Condition:
+    def __or__(self, other: object) -> Condition:
         return Junction("or", (self, other)) if isinstance(other, Condition) else NotImplemented
 
     def __invert__(self) -> Condition:

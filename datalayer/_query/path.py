@@ -238,12 +238,12 @@ def reference(
     found = resolve(table, name, annotations=annotations)
     if found.lookup is not None:
         raise FieldError(f"{name!r}: the lookup {found.lookup!r} has no place here, only fields and relations do")
-    expressions = references(table, found, outer=outer)
-    if len(expressions) > 1:
+    expression, *others = references(table, found, outer=outer)
+    if others:
         raise FieldError(f"{name!r} of {table.model} has several columns; name one of them", name=name)
     if found.transform is not None:
-        return Function(found.transform, expressions, transformed(expressions[0].type, found.transform))
-    return expressions[0]
+        return Function(found.transform, (expression,), transformed(expression.type, found.transform))
+    return expression
 
 
 def comparison(

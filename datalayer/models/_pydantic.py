@@ -42,7 +42,7 @@ def own_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 def is_complete(field: FieldInfo) -> bool:
     """Whether every name in a field's annotation is known."""
-    return bool(field._complete)
+    return bool(field._complete)  # pyright: ignore[reportPrivateUsage]  # nothing public says so
 
 
 def has_model_validators(model: type[BaseModel]) -> bool:

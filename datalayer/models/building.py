@@ -6,9 +6,9 @@ import datetime
 import decimal
 import enum
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -38,11 +38,11 @@ class Options:
     abstract: bool = False
     managed: bool = True
     ordering: tuple[str, ...] = ()
-    constraints: tuple[UniqueConstraint | CheckConstraint, ...] = ()
-    indexes: tuple[Index, ...] = ()
+    constraints: tuple[object, ...] = ()
+    indexes: tuple[object, ...] = ()
     primary_key: tuple[str, ...] = ()
     comment: str | None = None
-    inherited: dict[str, Any] = field(default_factory=dict)
+    inherited: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 META_NAMES = ("table", "abstract", "managed", "ordering", "constraints", "indexes", "primary_key", "comment")
@@ -75,7 +75,7 @@ def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Op
         if name in ("ordering", "constraints", "indexes", "primary_key"):
             if isinstance(value, str) or not isinstance(value, list | tuple):
                 raise ModelError(f"{model}.Meta.{name} is {value!r}; it must be a tuple, such as ({value!r},)")
-            value = tuple(value)
+            value = tuple(cast("Iterable[object]", value))
         given[name] = value
     options = Options(**given)
     options.inherited = {name: given[name] for name in _INHERITED if name in given}
@@ -291,8 +291,9 @@ def _key_field(name: str, relation: Forward, kind: ColumnType) -> tuple[FieldSpe
 def _with_key(spec: FieldSpec, primary_key: tuple[str, ...]) -> FieldSpec:
     if (spec.name in primary_key) == spec.is_primary_key:
         return spec
-    values = {name: getattr(spec, name) for name in FieldSpec.__dataclass_fields__}
-    return FieldSpec(**{**values, "is_primary_key": spec.name in primary_key})
+    values: dict[str, Any] = {name: getattr(spec, name) for name in FieldSpec.__dataclass_fields__}
+    values["is_primary_key"] = spec.name in primary_key
+    return FieldSpec(**values)
 
 
 def _no_double_columns(model: str, fields: list[FieldSpec]) -> None:
@@ -350,7 +351,7 @@ def _checks(table: str, spec: FieldSpec, info: FieldInfo) -> list[CheckSpec]:
     """The CHECKs that pydantic's constraints amount to."""
     found = limits((*unwrapped(info.annotation)[2], *info.metadata))
     column = '"' + spec.column.replace('"', '""') + '"'
-    checks = []
+    checks: list[CheckSpec] = []
 
     def add(tail: str, sql: str | dict[str, str]) -> None:
         checks.append(CheckSpec(constraint_name("ck", table, (spec.column,), tail), sql, (spec.name,)))

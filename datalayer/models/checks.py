@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import functools
-from typing import Annotated, Any, Literal
+import operator
+from typing import Annotated, Any, Literal, cast
 
 import pydantic
 from pydantic import TypeAdapter, ValidationError
@@ -61,7 +62,7 @@ def why(error: ValidationError) -> str:
 
 
 def _key_of(value: Any, name: str) -> object:
-    key = type(value).table.primary_key
+    key: tuple[str, ...] = value.__class__.table.primary_key
     if len(key) != 1:
         raise InvalidValue(f"{name}: {type(value).__name__} has a key of several columns; compare them one by one")
     try:
@@ -108,5 +109,7 @@ def field_adapter(model: Any, name: str) -> TypeAdapter[Any]:
     """The adapter of a field with all its constraints."""
     info = own_fields(model)[name]
     metadata = tuple(info.metadata)
-    annotation: Any = info.annotation
-    return TypeAdapter(Annotated[(annotation, *metadata)] if metadata else annotation)
+    annotation: Any = (
+        operator.getitem(cast("Any", Annotated), (info.annotation, *metadata)) if metadata else info.annotation
+    )
+    return TypeAdapter(annotation)

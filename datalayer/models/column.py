@@ -308,12 +308,14 @@ class Related(Generic[M, R]):
         if isinstance(item, Related | Expr) and item.table is not target:
             raise QueryError(f"{self._name} leads to {target.model}, so {item!r} cannot follow it")
         if isinstance(item, Related):
-            return Related(self.table, self.path + item.path)
+            further: Related[Any, Any] = Related(self.table, self.path + item.path)
+            return further
         if not isinstance(item, Expr) or not isinstance(item.node, FieldRef):
             raise QueryError(f"{self._name}[...] takes a column of {target.model}, not {item!r}")
         node = field_reference(self.table, self.path + item.node.path, item.node.field)
         node.table = self.table
-        return Expr(node, self.table, f"{self._name}[{item.name}]")
+        found: Expr[Any, Any] = Expr(node, self.table, f"{self._name}[{item.name}]")
+        return found
 
     def _compared(self, lookup: str, value: object) -> Any:
         from datalayer._query.path import comparison  # noqa: PLC0415 - only here

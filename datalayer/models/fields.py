@@ -245,7 +245,7 @@ def Field(
         auto_now=auto_now,
         auto_now_add=auto_now_add,
     )
-    limits = {
+    limits: dict[str, Any] = {
         "ge": ge,
         "gt": gt,
         "le": le,

@@ -85,7 +85,7 @@ class _Parts:
     def __init__(self, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         self.meta: type | None = namespace.pop("Meta", None)
         self.box: list[Any] = [None]  # the class itself, once it exists
-        self.managers = {k: v for k, v in namespace.items() if getattr(type(v), "__datalayer_manager__", False)}
+        self.managers = {k: v for k, v in namespace.items() if getattr(v.__class__, "__datalayer_manager__", False)}
         self.relations: dict[str, Forward] = {}
         self.reverses: list[str] = []
         for key in self.managers:

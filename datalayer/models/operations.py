@@ -149,10 +149,11 @@ def update_of(queryset: Any, values: Mapping[str, Any]) -> Update:
         relation = table.relations.get(name)
         if relation is not None and relation.kind.is_forward:
             key = key_of(relation, value, name)
-            if len(relation.local) > 1:
+            first, *others = relation.local
+            if others:
                 assignments.extend(_assigned_key(queryset.model, relation, key, name))
                 continue
-            name, value = relation.local[0], key
+            name, value = first, key
         field = table.fields.get(name)
         if field is None:
             raise FieldError(
@@ -341,7 +342,7 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     for name in fields:
         if table.fields[name].is_primary_key or table.fields[name].generated is not None:
             raise QueryError(f"bulk_update() cannot write {table.model}.{name}: it is a key or a generated column")
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for instance in bulk.objects:
         saving.take_keys(instance)
         key = key_values(instance, table.primary_key)

@@ -441,18 +441,19 @@ class Rows(Generic[M, R]):
 class Values(Rows[M, R]):
     """Rows as tuples, dictionaries or single values instead of instances."""
 
-    __slots__ = ("_form",)
+    __slots__ = ("form",)
 
-    _form: str
+    form: str
+    """How each row is given: `dict`, `tuple`, or `flat` for one bare value."""
 
     def _with(self, query: Query) -> Self:
         new = super()._with(query)
-        new._form = self._form
+        new.form = self.form
         return new
 
     @property
     def _load(self) -> Any:
-        form = self._form
+        form = self.form
 
         def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
             found = read_plans.converted(prepared.columns, rows)
@@ -479,7 +480,7 @@ class QuerySet(Rows[M, M]):
         table, known = self.query.table, self._annotations
         made = list(self.query.annotations)
         for name, item in named.items():
-            if name in table.fields or name in table.relations or hasattr(type(self.model), name):
+            if name in table.fields or name in table.relations or hasattr(self.model.__class__, name):
                 raise QueryError(f"annotate({name}=...): {table.model} has {name!r} already; choose another name")
             made.append((name, expression_of(item, table, known)))
         return self._with(self.query.replaced(annotations=tuple(made)))
@@ -566,10 +567,10 @@ class QuerySet(Rows[M, M]):
                 name = "__".join((*node.path, node.field))
             wanted.append((name, node))
         wanted.extend((name, expression_of(item, table, known)) for name, item in named.items())
-        new: Values[M, Any] = object.__new__(Values)
+        new: Values[M, Any] = cast("Values[M, Any]", object.__new__(Values))
         new._start(self.model, self._alias)
         new.query = self.query.replaced(columns=tuple(wanted), joined=())
-        new._form = form
+        new.form = form
         return new
 
     def values(self, *columns: str | Expr[M, Any] | Related[M, Any], **named: Any) -> Values[M, dict[str, Any]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.relation import RelationKind, RelationSpec
-from datalayer._schema.table import TableSpec
+from datalayer._schema.table import ForeignKeySpec, TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models import building
 from datalayer.models._pydantic import is_complete, own_fields
@@ -86,7 +86,7 @@ def clear() -> None:
 
 
 @contextlib.contextmanager
-def isolated() -> Iterator[None]:
+def isolated() -> Generator[None]:
     """Inside, only models declared inside are known: for tests."""
     with _lock:
         kept = dict(_models), list(_pending)
@@ -286,7 +286,7 @@ def _build(model: Any) -> None:
 def _link(model: Any) -> None:
     """Makes both ends of each forward relation."""
     table: TableSpec = model.__dict__["__datalayer_table__"]
-    keys = []
+    keys: list[ForeignKeySpec] = []
     for relation in model.__datalayer_relations__.values():
         target, remote = target_fields(relation, model)
         other: TableSpec | None = target.__dict__.get("__datalayer_table__")
@@ -349,7 +349,7 @@ def _add_reverse(
                 f"{where} is called {name!r} on {other.model}, and so is {owner}; "
                 'give one of them another related_name, or related_name="+" for none'
             )
-    elif name in other.fields or hasattr(type(target), name) or any(name in c.__dict__ for c in target.__mro__):
+    elif name in other.fields or hasattr(target.__class__, name) or any(name in c.__dict__ for c in target.__mro__):
         raise ModelError(
             f"{where} is called {name!r} on {other.model}, which has that name already; choose another related_name"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._plans import related as plans
@@ -35,7 +35,8 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
     """What `Book.author` and `book.author` give."""
     name = descriptor.name
     if instance is None:
-        return Related(owner.table, (name,))
+        found: Related[Any, Any] = Related(owner.table, (name,))
+        return found
     known = peek(instance, name, _MISSING)
     spec = spec_of(type(instance), name)
     if spec.kind.is_to_many:
@@ -204,7 +205,8 @@ def prefetch(compiler: Compiler, instances: Sequence[Any], paths: Sequence[tuple
             reached: dict[int, Any] = {}
             for parent in parents:
                 value = peek(parent, spec.name)
-                for child in value if isinstance(value, list) else () if value is None else (value,):
+                single = () if value is None else (value,)
+                for child in cast("Sequence[Any]", value) if isinstance(value, list) else single:
                     reached[id(child)] = child
             done[step] = list(reached.values())
 

@@ -35,7 +35,7 @@ def by_key(table: TableSpec, key: Sequence[object]) -> Query:
 
 def changed_fields(instance: Any) -> list[str]:
     """The fields that differ from the row, in order of declaration."""
-    table = type(instance).table
+    table: TableSpec = instance.__class__.table
     changed = set(instance.__pydantic_fields_set__)
     for name, stored, convert in content_of(instance) or ():
         if name not in changed and name in instance.__dict__:
@@ -51,7 +51,7 @@ def take_keys(instance: Any) -> None:
     Raises:
         InvalidValue: One is still not saved.
     """
-    relations: dict[str, Forward] = type(instance).__datalayer_relations__
+    relations: dict[str, Forward] = instance.__class__.__datalayer_relations__
     for name, relation in relations.items():
         other = peek(instance, name)
         spec = relation.spec
@@ -101,7 +101,7 @@ def _written_by_database(table: TableSpec, name: str) -> NoReturn:
 
 def fill(instance: Any, table: TableSpec, *, is_new: bool) -> list[str]:
     """Sets auto_now and auto_now_add columns; gives the names set."""
-    filled = []
+    filled: list[str] = []
     for name, field in table.fields.items():
         function = field.on_update or (field.on_create if is_new and name not in instance.__dict__ else None)
         if function is not None:
@@ -116,7 +116,7 @@ def insert_parts(instance: Any) -> tuple[tuple[str, ...], tuple[object, ...], tu
     Raises:
         InvalidValue: A column without a value that must have one.
     """
-    table = type(instance).table
+    table: TableSpec = instance.__class__.table
     take_keys(instance)
     fill(instance, table, is_new=True)
     values = instance.__dict__
@@ -144,7 +144,7 @@ def saved(
     """
     if returned:
         instance.__dict__.update(returned)
-    table: TableSpec = type(instance).table
+    table: TableSpec = instance.__class__.table
     origin = origin_of(instance)
     if origin is None or origin.alias != alias:
         set_origin(instance, Origin(alias, []))
@@ -170,7 +170,7 @@ def save(
 
 
 def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
-    table = type(instance).table
+    table: TableSpec = instance.__class__.table
     fields, values, returning = insert_parts(instance)
     row = yield from write.insert(compiler, table, fields, values, returning)
     undone.note_insert(alias, instance, returning)
@@ -178,7 +178,7 @@ def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
 
 
 def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequence[str] | None) -> Plan[None]:
-    table = type(instance).table
+    table: TableSpec = instance.__class__.table
     take_keys(instance)
     changed = changed_fields(instance)
     if update_fields is not None:
@@ -210,7 +210,7 @@ def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequen
     if not rows:
         raise NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
     undone.note_change(alias, instance, changed)
-    still = set() if update_fields is None else set(instance.__pydantic_fields_set__) - set(changed)
+    still: set[str] = set() if update_fields is None else set(instance.__pydantic_fields_set__) - set(changed)
     saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if update_fields is None else changed)
     set_fields_set(instance, still)
 
@@ -225,7 +225,7 @@ def existing_key(instance: Any, verb: str) -> tuple[object, ...]:
     Raises:
         QueryError: It is not saved.
     """
-    key = key_values(instance, type(instance).table.primary_key)
+    key = key_values(instance, instance.__class__.table.primary_key)
     if key is None or origin_of(instance) is None:
         raise QueryError(f"this {type(instance).__name__} is not saved, so there is nothing to {verb}")
     return key
@@ -235,7 +235,7 @@ def existing_key(instance: Any, verb: str) -> tuple[object, ...]:
 def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     """Deletes the row of an instance."""
     key = existing_key(instance, "delete")
-    table: TableSpec = type(instance).table
+    table: TableSpec = instance.__class__.table
     count = yield from write.delete(compiler, Delete(by_key(table, key)))
     undone.note_change(alias, instance)
     set_origin(instance, None)
@@ -248,7 +248,7 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
 
 def refresh(compiler: Compiler, instance: Any, alias: str, fields: Sequence[str] | None) -> Plan[None]:
     """Reads the row again; what was loaded of relations is dropped."""
-    model = type(instance)
+    model = instance.__class__
     query = by_key(model.table, existing_key(instance, "refresh"))
     if fields is not None:
         fields = field_names(model.table, fields, "fields")

@@ -6,7 +6,8 @@ is the same row again: it keeps what the original knew, but loads relations alon
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -103,7 +104,10 @@ def packed(instance: Any) -> tuple[str | None, tuple[Any, ...] | None, dict[str,
                 for name, kept, convert in content
             ]
         )
-    loaded = {name: list(value) if isinstance(value, list) else value for name, value in cache_of(instance).items()}
+    loaded: dict[str, Any] = {
+        name: list(cast("Iterable[Any]", value)) if isinstance(value, list) else value
+        for name, value in cache_of(instance).items()
+    }
     return None if origin is None else origin.alias, content, loaded
 
 

@@ -45,7 +45,9 @@ _PLAIN: dict[object, tuple[Kind, type]] = {
 }
 _TEXTS: tuple[object, ...] = (str, pydantic.EmailStr)
 _ADDRESSES = tuple(item for item, (kind, _) in _PLAIN.items() if kind is Kind.INET)
-_JSON_ORIGINS = (dict, list, tuple, set, frozenset)
+_JSON_PLAIN: tuple[object, ...] = (dict, list, Any, object)
+_JSON_ORIGINS: tuple[object, ...] = (dict, list, tuple, set, frozenset)
+_UNIONS: tuple[object, ...] = (typing.Union, types.UnionType)
 
 
 class JsonCodec:
@@ -99,6 +101,11 @@ def column_type(annotation: Any, metadata: tuple[object, ...], where: str) -> tu
     return _composed(core, found, where), nullable
 
 
+def _class(core: object) -> type[object] | None:
+    """The core where it is a class, not a form of typing."""
+    return core if isinstance(core, type) else None
+
+
 def _hashable(core: object) -> bool:
     return getattr(core, "__hash__", None) is not None
 
@@ -114,31 +121,32 @@ def _decimal(found: dict[str, Any], where: str) -> ColumnType:
 
 def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
     """Enums, literals, addresses and JSON."""
-    origin = get_origin(core)
-    if isinstance(core, type) and issubclass(core, enum.Flag):
-        raise ModelError(f"{where} is annotated {core.__name__}, whose members combine to other values; keep an int")
-    if isinstance(core, type) and issubclass(core, enum.Enum):
-        return _choices(core, tuple(member.value for member in core), where)
+    origin: object = get_origin(core)
+    plain = _class(core)
+    if plain is not None and issubclass(plain, enum.Flag):
+        raise ModelError(f"{where} is annotated {plain.__name__}, whose members combine to other values; keep an int")
+    if plain is not None and issubclass(plain, enum.Enum):
+        return _choices(plain, tuple(member.value for member in plain), where)
     if origin is Literal:
         values = get_args(core)
-        return _choices(type(values[0]), values, where)
-    if origin in (typing.Union, types.UnionType) and all(item in _ADDRESSES for item in get_args(core)):
+        return _choices(values[0].__class__, values, where)
+    if origin in _UNIONS and all(item in _ADDRESSES for item in get_args(core)):
         return ColumnType(Kind.INET, python=object)
-    if core in (dict, list, Any, object):
-        return ColumnType(Kind.JSON, python=core if isinstance(core, type) else object)
-    is_structure = isinstance(core, type) and (
-        issubclass(core, pydantic.BaseModel) or hasattr(core, "__dataclass_fields__") or typing.is_typeddict(core)
+    if core in _JSON_PLAIN:
+        return ColumnType(Kind.JSON, python=plain or object)
+    is_structure = plain is not None and (
+        issubclass(plain, pydantic.BaseModel) or hasattr(plain, "__dataclass_fields__") or typing.is_typeddict(plain)
     )
-    if origin in _JSON_ORIGINS or core in _JSON_ORIGINS or is_structure or origin in (typing.Union, types.UnionType):
+    if origin in _JSON_ORIGINS or core in _JSON_ORIGINS or is_structure or origin in _UNIONS:
         codec = JsonCodec(core)
-        python = core if isinstance(core, type) and origin is None else origin
+        python = plain if plain is not None and origin is None else _class(origin)
         return ColumnType(
             Kind.JSON,
-            python=python if isinstance(python, type) and not typing.is_typeddict(python) else object,
+            python=object if python is None or typing.is_typeddict(python) else python,
             to_json=codec.dump,
             from_json=codec.load,
         )
-    name = getattr(core, "__name__", repr(core))
+    name = repr(core) if plain is None else plain.__name__
     raise ModelError(
         f"{where} is annotated {name}, which no column can hold; use int, float, bool, str, bytes, Decimal, date, "
         "time, datetime, timedelta, UUID, an Enum, a Literal, an IP address, dict, list or a pydantic model"
