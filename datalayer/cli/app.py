@@ -26,13 +26,34 @@ DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED = 0, 1, 2, 3, 130
 # typer carries its own copy of click in newer releases: its usage errors are reached through a name typer exports.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
+HELP = """Settings, pools, models and migrations: a data layer for typed Python.
+
+\b
+A project's first day:
+  datalayer startproject shop    a folder with models, a service and tests
+  datalayer makemigrations       models -> a migration you can read
+  datalayer migrate              apply it
+"""
+EPILOG = """`datalayer COMMAND --help` explains one command. `--traceback`, anywhere on the line, shows where an error
+came from.
+
+\b
+Exit codes:
+  0    done
+  1    it failed, or --check found work to do; one line on stderr says what
+  2    the command line itself is wrong
+  3    a question only a person can answer, and no terminal to ask on
+  130  Ctrl-C
+"""
+
 app = typer.Typer(
     name="datalayer",
-    help="Settings, pools, models and migrations. `--traceback`, anywhere, shows where an error came from.",
+    help=HELP,
+    epilog=EPILOG,
     no_args_is_help=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # plain text: rich alone would cost half the time of `--help`
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for module in (project, database, inspect, shell):
     for command in module.COMMANDS:

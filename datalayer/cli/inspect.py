@@ -7,7 +7,10 @@ from datalayer.cli.here import enter_project
 
 
 def settings() -> None:
-    """Show every setting in force and where it came from; passwords stay hidden."""
+    """Show every setting in force and where it came from.
+
+    Passwords and secrets are shown as stars. In a pipe the columns are separated by tabs.
+    """
     enter_project()
     from datalayer.conf import effective
 

@@ -24,11 +24,23 @@ SERVICE_FILES = frozenset({"project/service.py", "tests/test_service.py"})  # le
 
 
 def startproject(
-    name: str = typer.Argument(help="The project's name: a Python identifier."),
-    folder: Path | None = typer.Argument(None, help="Where to put it; ./NAME by default.", show_default=False),
+    name: str = typer.Argument(metavar="NAME", help="The project's name, which Python can import."),
+    folder: Path | None = typer.Argument(
+        None, metavar="FOLDER", help="Where to put it; a new folder NAME by default.", show_default=False
+    ),
     minimal: bool = typer.Option(False, "--minimal", help="Leave the HTTP service out."),
 ) -> None:
-    """Start a project: models, migrations, a service and tests that are green as they stand."""
+    """Start a project with models, a service and green tests.
+
+    The folder must be new or empty. A project has typed settings, two modules of models, their first migration, an
+    HTTP service (FastAPI), a command-line report and tests: it runs as it stands.
+
+    \b
+    Examples:
+      datalayer startproject shop              into ./shop
+      datalayer startproject shop .            into this folder, which is empty
+      datalayer startproject shop --minimal    without the HTTP service
+    """
     target = (folder or Path(name)).absolute()
     check_name(name, target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -41,8 +53,17 @@ def startproject(
         output.say(f"  {line}")
 
 
-def startapp(name: str = typer.Argument(help="The app's name: a Python identifier.")) -> None:
-    """Add a package with models to the project in this folder."""
+def startapp(
+    name: str = typer.Argument(metavar="NAME", help="The app's name, which Python can import."),
+) -> None:
+    """Add a package with models to the project.
+
+    Writes NAME/models.py with a first model, and adds it to `models` in datalayer.toml.
+
+    \b
+    Example:
+      datalayer startapp blog && datalayer makemigrations
+    """
     here = Path.cwd()
     target = here / name
     check_name(name, target)

@@ -7,19 +7,31 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from datalayer.cli.here import enter_project, model_modules
-from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import DatalayerError
+
+if TYPE_CHECKING:
+    from datalayer.conf.url import DatabaseUrl
 
 
 def shell(
-    command: str | None = typer.Option(None, "--command", "-c", help="Run this instead of asking for lines."),
+    command: str | None = typer.Option(
+        None, "--command", "-c", metavar="CODE", help="Run this instead of asking for lines."
+    ),
 ) -> None:
-    """Open a Python shell with every model imported."""
+    """Open a Python shell with every model imported.
+
+    Without a terminal it runs what it reads from stdin.
+
+    \b
+    Examples:
+      datalayer shell
+      datalayer shell -c "print(Product.objects.count())"
+    """
     names = shell_names()
     if command is not None:
         exec(compile(command, "<command>", "exec"), names)
@@ -48,8 +60,13 @@ def is_of(value: object, module: str) -> bool:
     return isinstance(value, type) and f"{value.__module__}.".startswith(f"{module}.")
 
 
-def dbshell(database: str = typer.Argument("default", help="The alias of the database.")) -> None:
-    """Open the database's own client: psql or sqlite3."""
+def dbshell(
+    database: str = typer.Argument("default", metavar="ALIAS", help="Which database of the settings."),
+) -> None:
+    """Open the database's own client: psql or sqlite3.
+
+    psql gets the password in its environment, where other users cannot see it.
+    """
     words, environment = client(enter_project().databases[database].url)
     program = shutil.which(words[0])
     if program is None:
