@@ -8,7 +8,8 @@ from datalayer._query.query import Query
 from datalayer._schema.relation import RelationSpec
 from datalayer.errors import QueryError
 from datalayer.models import related
-from datalayer.models.queryset import M, QuerySet
+from datalayer.models.queryset import QuerySet
+from datalayer.models.question import M
 from datalayer.models.state import key_values, peek
 
 if TYPE_CHECKING:

@@ -1,0 +1,189 @@
+"""Chaining: every refinement of a question gives a new one, and nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from datalayer._query.condition import Condition as ConditionNode
+from datalayer._query.condition import Junction, Negation, Nothing
+from datalayer._query.expression import FieldRef
+from datalayer._query.query import Query
+from datalayer._schema.field import ColumnType
+from datalayer._schema.relation import RelationSpec
+from datalayer._schema.table import TableSpec
+from datalayer.errors import FieldError, QueryError, choices_text, nearest
+from datalayer.models.column import Condition, Expr, OrderBy, Related
+from datalayer.models.expressions import DeferredOrder, F, Q, condition_of, owned
+from datalayer.models.ordering import default_order, order_item
+
+if TYPE_CHECKING:
+    from datalayer.models.model import ModelBase
+
+M = TypeVar("M", bound="ModelBase")
+R = TypeVar("R")
+
+
+def own_name(item: Expr[Any, Any], table: TableSpec) -> str:
+    """The name of a column of the table itself; a text that is no name for everything else."""
+    owned(item.node, table)
+    return item.node.field if isinstance(item.node, FieldRef) and not item.node.path else repr(item)
+
+
+class Question(Generic[M, R]):
+    """What is asked about the rows of a model; `R` is what one row becomes.
+
+    Attributes:
+        model: The model.
+        query: The description that the compiler reads.
+    """
+
+    __slots__ = ("_alias", "_behind_of", "_is_all", "_kept", "_prefetched", "model", "query")
+    __datalayer_manager__ = False
+
+    model: type[M]
+    query: Query
+
+    def _start(self, model: Any, alias: str = "default") -> None:
+        self.model = model
+        self.query = Query(model.table)
+        self._alias = alias
+        self._kept: list[R] | None = None
+        self._prefetched: tuple[tuple[str, ...], ...] = ()
+        self._is_all = False
+        self._behind_of: tuple[Any, RelationSpec] | None = None
+
+    def _with(self, query: Query) -> Self:
+        new = object.__new__(type(self))
+        new.model = self.model
+        new.query = query
+        new._alias = self._alias
+        new._kept = None
+        new._prefetched = self._prefetched
+        new._is_all = self._is_all
+        new._behind_of = None
+        own = getattr(self, "__dict__", None)
+        if own:
+            new.__dict__.update(own)
+        return new
+
+    @property
+    def _annotations(self) -> dict[str, ColumnType | None]:
+        return {name: expression.type for name, expression in self.query.annotations}
+
+    def _condition(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> ConditionNode | None:
+        table = self.query.table
+        annotations = self._annotations if self.query.annotations else None
+        found: list[ConditionNode] = []
+        for item in (*conditions, *named.items()) if named else conditions:
+            condition = condition_of(item, table, annotations)
+            if condition is not None:
+                found.append(condition)
+        if len(found) < 2:
+            return found[0] if found else None
+        return Junction("and", tuple(found))
+
+    def _unsliced(self, verb: str) -> None:
+        if self.query.limit is not None or self.query.offset is not None:
+            raise QueryError(f"{verb}() of a sliced query; call {verb}() first, then slice")
+
+    def filter(self, *conditions: Condition[M] | Q, **named: Any) -> Self:
+        """The rows that satisfy every condition.
+
+        Args:
+            conditions: `Book.price < 10`, `Q(...)`.
+            named: Lookups by name, `author__name__icontains="guin"`.
+
+        Raises:
+            FieldError: An unknown name.
+            InvalidValue: A value of the wrong type.
+        """
+        self._unsliced("filter")
+        condition = self._condition(conditions, named)
+        return self._with(self.query if condition is None else self.query.filtered(condition))
+
+    def exclude(self, *conditions: Condition[M] | Q, **named: Any) -> Self:
+        """The rows that do not satisfy all the conditions; NULL counts as not satisfying."""
+        self._unsliced("exclude")
+        condition = self._condition(conditions, named)
+        return self._with(self.query if condition is None else self.query.filtered(Negation(condition)))
+
+    def all(self) -> Self:
+        """The same question again, with nothing kept; also says that update() and delete() may take the whole table."""
+        new = self._with(self.query)
+        new._is_all = True
+        new._behind_of = self._behind_of
+        return new
+
+    def none(self) -> Self:
+        """No row at all, without asking the database."""
+        return self._with(self.query.filtered(Nothing()))
+
+    def order_by(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> Self:
+        """The rows in an order: columns, `Book.price.desc()`, names, `-name`; without any, in no order.
+
+        Raises:
+            FieldError: An unknown name.
+        """
+        self._unsliced("order_by")
+        known = self._annotations
+        order = tuple([order_item(self.query.table, item, known) for item in items])
+        new = self._with(self.query.replaced(order=order))
+        new._is_all = self._is_all
+        return new
+
+    def reverse(self) -> Self:
+        """The rows in the opposite order."""
+        self._unsliced("reverse")
+        query = self._ordered(self.query)
+        return self._with(query.replaced(order=tuple([item.reversed() for item in query.order])))
+
+    def distinct(self) -> Self:
+        """Equal rows once."""
+        self._unsliced("distinct")
+        return self._with(self.query.replaced(distinct=True))
+
+    def using(self, alias: str) -> Self:
+        """The same question to another database."""
+        new = self._with(self.query)
+        new._alias = alias
+        new._is_all = self._is_all
+        return new
+
+    # -- what arguments mean ---------------------------------------------------------------------
+
+    def _ordered(self, query: Query) -> Query:
+        """With `Meta.ordering` where the caller asked for no order."""
+        if query.order or not query.table.ordering or query.group_by is not None or query.distinct:
+            return query
+        return query.replaced(order=default_order(query.table))
+
+    def _path(self, path: object) -> str:
+        if isinstance(path, str):
+            return path
+        if not isinstance(path, Related):
+            raise QueryError(f"{path!r} is no relation; give a name or a relation such as {self.query.table.model}.x")
+        if path.table is not self.query.table:
+            raise QueryError(f"{path!r} starts at {path.table.model}, not at {self.query.table.model}")
+        return "__".join(path.path)
+
+    def _names(self, fields: Iterable[str | Expr[M, Any] | Related[M, Any]], verb: str) -> tuple[str, ...]:
+        known = self.query.table.fields
+        found: list[str] = []
+        for item in fields:
+            if isinstance(item, Related):
+                name = self._path(item)
+            else:
+                name = item if isinstance(item, str) else own_name(item, self.query.table)
+            if name in self.query.table.relations and self.query.table.relations[name].kind.is_forward:
+                found.extend(self.query.table.relations[name].local)
+                continue
+            if name not in known:
+                raise FieldError(
+                    f"{verb}() got {name!r}, which is no field of {self.query.table.model}; the choices are "
+                    f"{choices_text(known)}{nearest(name, known)}",
+                    name=name,
+                    choices=known,
+                )
+            found.append(name)
+        return tuple(found)

@@ -1,0 +1,269 @@
+"""Asking: what sends a question and gives rows, numbers and plans.
+
+Every operation is written once, as a plan; a method and its twin with an `a` in front only say in which world it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Self, cast, overload
+
+from datalayer._plans import read as read_plans
+from datalayer._query.expression import Ordering
+from datalayer.databases import databases
+from datalayer.errors import QueryError
+from datalayer.models import operations
+from datalayer.models.column import Condition, Expr, OrderBy
+from datalayer.models.expressions import Aggregate, DeferredOrder, F, Q
+from datalayer.models.hydrate import loader
+from datalayer.models.ordering import order_item
+from datalayer.models.question import M, Question, R
+
+if TYPE_CHECKING:
+    from datalayer.databases import Database
+
+
+class Rows(Question[M, R]):
+    """What all lazy questions share: they are asked, and then a collection of rows."""
+
+    __slots__ = ()
+
+    @property
+    def _database(self) -> Database:
+        return databases[self._alias]
+
+    @property
+    def _load(self) -> Any:
+        return loader(self.model, self._alias)
+
+    @property
+    def _rows(self) -> operations.Fetched:
+        return operations.Fetched(
+            self._ordered(self.query), self._load, self._prefetched, self._alias, self._behind_of, self
+        )
+
+    def _one(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> operations.Fetched:
+        query = self.query
+        if conditions or named:
+            self._unsliced("filter")
+            condition = self._condition(conditions, named)
+            query = query.replaced(where=query.where if condition is None else (*query.where, condition), limit=2)
+        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, None)
+
+    def _end(self, *, is_last: bool) -> operations.Fetched:
+        query = read_plans.ordered(self._ordered(self.query))
+        if is_last and (query.limit is not None or query.offset is not None):
+            raise QueryError("last() of a sliced query; order it the other way round, slice and take first()")
+        if is_last:
+            query = query.replaced(order=tuple([item.reversed() for item in query.order]))
+        if query.limit != 0:
+            query = query.replaced(limit=1)
+        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, None)
+
+    def get(self, *conditions: Condition[M] | Q, **named: Any) -> R:
+        """The one row that satisfies the conditions.
+
+        Raises:
+            DoesNotExist: There is none.
+            MultipleObjectsReturned: There are several.
+        """
+        return cast("R", self._database.run(operations.get, self._one(conditions, named), self.model))
+
+    async def aget(self, *conditions: Condition[M] | Q, **named: Any) -> R:
+        """The awaiting twin of `get`."""
+        return cast("R", await self._database.arun(operations.get, self._one(conditions, named), self.model))
+
+    def first(self) -> R | None:
+        """The first row, by primary key where there is no order; None when there is none."""
+        return cast("R | None", self._database.run(operations.first, self._end(is_last=False)))
+
+    async def afirst(self) -> R | None:
+        """The awaiting twin of `first`."""
+        return cast("R | None", await self._database.arun(operations.first, self._end(is_last=False)))
+
+    def last(self) -> R | None:
+        """The last row, by primary key where there is no order; None when there is none."""
+        return cast("R | None", self._database.run(operations.first, self._end(is_last=True)))
+
+    async def alast(self) -> R | None:
+        """The awaiting twin of `last`."""
+        return cast("R | None", await self._database.arun(operations.first, self._end(is_last=True)))
+
+    def earliest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+        """The first row in the given order: `earliest("published_on")`. NULLs come last.
+
+        Raises:
+            DoesNotExist: There is none.
+        """
+        return cast("R", self._database.run(operations.earliest, self._extreme(items), self.model))
+
+    async def aearliest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+        """The awaiting twin of `earliest`."""
+        return cast("R", await self._database.arun(operations.earliest, self._extreme(items), self.model))
+
+    def latest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+        """The last row in the given order: `latest("published_on")`. NULLs never win.
+
+        Raises:
+            DoesNotExist: There is none.
+        """
+        return cast("R", self._database.run(operations.earliest, self._extreme(items, is_latest=True), self.model))
+
+    async def alatest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+        """The awaiting twin of `latest`."""
+        return cast(
+            "R", await self._database.arun(operations.earliest, self._extreme(items, is_latest=True), self.model)
+        )
+
+    def _extreme(self, items: tuple[Any, ...], *, is_latest: bool = False) -> operations.Fetched:
+        verb = "latest" if is_latest else "earliest"
+        self._unsliced(verb)
+        if not items:
+            raise QueryError(f"{verb}() needs to know by what: {verb}('published_on')")
+        known = self._annotations
+        order = [order_item(self.query.table, item, known) for item in items]
+        if is_latest:
+            order = [item.reversed() for item in order]
+        order = [Ordering(item.expression, descending=item.descending, nulls=item.nulls or "last") for item in order]
+        query = self.query.replaced(order=tuple(order), limit=1)
+        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, None)
+
+    def count(self) -> int:
+        """How many rows there are; counted here where they were fetched already."""
+        return len(self._kept) if self._kept is not None else self._database.run(read_plans.count, self.query)
+
+    async def acount(self) -> int:
+        """The awaiting twin of `count`."""
+        return len(self._kept) if self._kept is not None else await self._database.arun(read_plans.count, self.query)
+
+    def exists(self) -> bool:
+        """Whether there is any row."""
+        return bool(self._kept) if self._kept is not None else self._database.run(read_plans.exists, self.query)
+
+    async def aexists(self) -> bool:
+        """The awaiting twin of `exists`."""
+        return bool(self._kept) if self._kept is not None else await self._database.arun(read_plans.exists, self.query)
+
+    def aggregate(self, *aggregates: Aggregate, **named: Aggregate) -> dict[str, Any]:
+        """Values over all rows: `aggregate(Avg("price"), cheapest=Min("price"))`."""
+        return self._database.run(read_plans.aggregate, self.query, self._aggregates(aggregates, named))
+
+    async def aaggregate(self, *aggregates: Aggregate, **named: Aggregate) -> dict[str, Any]:
+        """The awaiting twin of `aggregate`."""
+        return await self._database.arun(read_plans.aggregate, self.query, self._aggregates(aggregates, named))
+
+    def _aggregates(self, aggregates: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+        every = {**{item.default_name: item for item in aggregates if isinstance(item, Aggregate)}, **named}
+        wrong = [item for item in (*aggregates, *named.values()) if not isinstance(item, Aggregate)]
+        if wrong or not every:
+            raise QueryError(
+                f"aggregate() takes Count, Sum, Avg, Min and Max, not {wrong[0] if wrong else 'nothing'!r}"
+            )
+        known = self._annotations
+        return tuple([(name, item.resolved(self.query.table, known)) for name, item in every.items()])
+
+    def iterator(self, chunk_size: int = 500) -> Iterator[R]:
+        """The rows one by one, never holding more than a chunk of them."""
+        return cast("Iterator[R]", self._database.stream(chunk_size, operations.streamed, self._rows))
+
+    def aiterator(self, chunk_size: int = 500) -> AsyncIterator[R]:
+        """The awaiting twin of `iterator`."""
+        return cast("AsyncIterator[R]", self._database.astream(chunk_size, operations.streamed, self._rows))
+
+    def explain(self, *, analyze: bool = False) -> str:
+        """How the database would find the rows, in its own words.
+
+        Args:
+            analyze: Runs the query and says what it took; PostgreSQL only.
+
+        Raises:
+            NotSupported: `analyze` on SQLite.
+        """
+        return self._database.run(read_plans.explain, self._ordered(self.query), analyze)
+
+    async def aexplain(self, *, analyze: bool = False) -> str:
+        """The awaiting twin of `explain`."""
+        return await self._database.arun(read_plans.explain, self._ordered(self.query), analyze)
+
+    def sql(self) -> tuple[str, tuple[object, ...]]:
+        """The SQL and its values; sends nothing."""
+        query = self._ordered(self.query)
+        command = self._database.compiler.select(query).command(query.values)
+        return command.sql, tuple(command.params)
+
+    # -- as a collection -------------------------------------------------------------------------
+
+    def _fetched(self) -> list[R]:
+        if self._kept is None:
+            self._kept = cast("list[R]", self._database.run(operations.fetch, self._rows))
+        return self._kept
+
+    async def _afetched(self) -> list[R]:
+        if self._kept is None:
+            self._kept = cast("list[R]", await self._database.arun(operations.fetch, self._rows))
+        return self._kept
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self._fetched())
+
+    async def __aiter__(self) -> AsyncIterator[R]:
+        for row in await self._afetched():
+            yield row
+
+    def __await__(self) -> Generator[Any, None, list[R]]:
+        return self._afetched().__await__()
+
+    def __len__(self) -> int:
+        return len(self._fetched())
+
+    def __bool__(self) -> bool:
+        return bool(self._fetched())
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._fetched()
+
+    @overload
+    def __getitem__(self, item: int) -> R: ...
+    @overload
+    def __getitem__(self, item: slice) -> Self: ...
+    def __getitem__(self, item: int | slice) -> Any:
+        if isinstance(item, slice):
+            if item.step is not None:
+                raise QueryError("a slice of a query has no step; make a list of it first")
+            return self._sliced(item.start, item.stop)
+        if not hasattr(item, "__index__"):
+            raise QueryError(f"a query is indexed by numbers and slices, not by {item!r}")
+        if item < 0:
+            raise QueryError("a query cannot be indexed from its end; order it the other way round, or use last()")
+        if self._kept is not None:
+            return self._kept[item]
+        found = self._sliced(item, item + 1)._fetched()
+        if not found:
+            raise IndexError(f"the query has no row {item}")
+        return found[0]
+
+    def _sliced(self, start: int | None, stop: int | None) -> Self:
+        wrong = [end for end in (start, stop) if end is not None and not hasattr(end, "__index__")]
+        if wrong:
+            raise QueryError(f"a query is indexed by numbers and slices, not by {wrong[0]!r}")
+        if (start or 0) < 0 or (stop is not None and stop < 0):
+            raise QueryError("a query cannot be sliced from its end; order it the other way round")
+        low = (self.query.offset or 0) + (start or 0)
+        limit = self.query.limit
+        if limit is not None:
+            limit = max(0, limit - (start or 0))
+        if stop is not None:
+            wanted = max(0, stop - (start or 0))
+            limit = wanted if limit is None else min(limit, wanted)
+        new = self._with(self.query.replaced(limit=limit, offset=low or None))
+        if self._kept is not None:
+            new._kept = self._kept[start:stop]
+        return new
+
+    def __repr__(self) -> str:
+        if self._kept is None:
+            return f"<{type(self).__name__} of {self.model.__name__}, not asked yet>"
+        shown = [repr(row) for row in self._kept[:20]]
+        if len(self._kept) > 20:
+            shown.append("...")
+        return f"<{type(self).__name__} [{', '.join(shown)}]>"
