@@ -107,10 +107,11 @@ def lint(session):
 
 @nox.session
 def types(session):
-    """mypy --strict and pyright, over the package."""
+    """mypy --strict and pyright strict: the package, lines users write rightly and wrongly, a rendered project."""
     session.install("-e", ".[dev]")
     session.run("mypy", "--strict", "datalayer")
     session.run("pyright")
+    session.run("python", "-m", "pytest", "-n", "0", "tests/typing")
 
 
 @nox.session

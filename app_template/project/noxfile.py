@@ -6,6 +6,6 @@ nox.options.default_venv_backend = "venv"
 
 
 @nox.session
-def tests(session):
+def tests(session: nox.Session) -> None:
     session.install("-e", ".[dev]")
     session.run("pytest", *session.posargs)

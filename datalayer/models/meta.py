@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from typing import TYPE_CHECKING, Any, dataclass_transform, overload
 
 import pydantic
 
@@ -22,6 +22,23 @@ from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta
 from datalayer.models.building import Options, read_meta
 from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
 from datalayer.models.relations import ForeignKey, Forward, OneToOne, relation_annotation
+
+if TYPE_CHECKING:
+    from datalayer.models.manager import Manager
+    from datalayer.models.question import M
+
+    class _DefaultManager:
+        """`Manager[Author]` to a type checker, whatever `Author` is, until a class declares a manager of its own.
+
+        On the metaclass, not on `ModelBase`: a checker takes an attribute of a base class to be a variable of that very
+        type and refuses `objects: ClassVar[BookManager]`. Mypy asks with the class as owner, pyright as instance.
+        """
+
+        @overload
+        def __get__(self, instance: None, owner: type[M]) -> Manager[M]: ...
+        @overload
+        def __get__(self, instance: type[M], owner: Any) -> Manager[M]: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
 
 
 class _Building(threading.local):
@@ -150,7 +167,9 @@ class _Parts:
 class ModelMeta(PydanticMeta):
     """The type of every model."""
 
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+        objects = _DefaultManager()
+    else:
 
         def __new__(mcls, name, bases, namespace, **options):  # noqa: D102
             parts = _Parts(name, bases, namespace)

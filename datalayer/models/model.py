@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from pydantic import ConfigDict
@@ -39,15 +39,15 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
     model_config = ConfigDict(validate_assignment=True, extra="forbid")
     __datalayer_root__: ClassVar[bool] = True
 
-    objects: ClassVar[Manager[Self]] = Manager()
-
     if TYPE_CHECKING:
         table: ClassVar[TableSpec]
         DoesNotExist: ClassVar[type[ObjectDoesNotExist]]
         MultipleObjectsReturned: ClassVar[type[MultipleObjectsReturned]]
 
     if not TYPE_CHECKING:
-        # Hidden from type checkers: to them a `Meta` that does not inherit from this one would be a wrong override.
+        # Hidden from type checkers: to them a `Meta` or a manager of one's own would be a wrong override; see meta.py.
+        objects = Manager()
+
         class Meta:  # noqa: D106
             abstract = True
 

@@ -13,7 +13,7 @@ def lines() -> list[str]:
     """The report: what is on sale in each category."""
     currency = AppSettings.current().currency
     products = Product.objects.on_sale().select_related("category").order_by("category__name", "name")
-    found = []
+    found: list[str] = []
     for category, group in groupby(products, key=lambda product: product.category.name):
         prices = [product.price for product in group]
         found.append(f"{category}: {len(prices)} on sale, {sum(prices)} {currency} together")

@@ -41,7 +41,8 @@ def lamp(client: TestClient, **values: object) -> dict[str, Any]:
     keys = {"category_id": category["id"], "seller_id": seller["id"]}
     answer = client.post("/products", json={"name": "lamp", "price": "19.90", "status": "on sale", **keys, **values})
     assert answer.status_code == 201, answer.text
-    return answer.json()
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def test_product_is_added_and_read_back(client: TestClient) -> None:
@@ -78,7 +79,8 @@ def test_second_category_of_a_name_is_a_conflict(client: TestClient) -> None:
 def test_nothing_is_sold_twice_however_many_want_it(client: TestClient) -> None:
     path = f"/products/{lamp(client, stock=5)['id']}"
     with ThreadPoolExecutor(8) as callers:
-        answers = list(callers.map(lambda _: client.post(f"{path}/sales").status_code, range(20)))
+        sales = [callers.submit(client.post, f"{path}/sales") for _ in range(20)]
+        answers = [sale.result().status_code for sale in sales]
     assert sorted(answers) == [201] * 5 + [409] * 15
     assert client.get(path).json()["stock"] == 0
 
