@@ -1,4 +1,4 @@
-"""INSERT, UPDATE and DELETE."""
+"""UPDATE and DELETE."""
 
 from __future__ import annotations
 
@@ -6,131 +6,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from datalayer._compile import values
+from datalayer._compile.assignments import by_column, by_row, element_of, given_text, outputs, quoted
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.backends.postgresql import type_name
 from datalayer._compile.joins import Element, Statement
-from datalayer._compile.prepared import Convert, Output, Prepared
+from datalayer._compile.prepared import Prepared
 from datalayer._compile.select import BACKENDS, Selection, conjuncts, layout, one_line
-from datalayer._query.change import Delete, Insert, Update
+from datalayer._query.change import Delete, Update, UpdateMany
 from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
-from datalayer._schema.field import Kind
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError
-
-
-def insert(backend_name: str, change: Insert, rows: int) -> Prepared:
-    """See `Compiler.insert`."""
-    backend, table = BACKENDS[backend_name], change.table
-    mark = "?" if backend.name == "sqlite" else "%s"
-    head = f"INSERT INTO {_quoted(backend, table.name)}"
-    if change.fields:
-        row = "(" + ", ".join([mark] * len(change.fields)) + ")"
-        text = f"{head} ({_columns(backend, table, change.fields)}) VALUES {', '.join([row] * rows)}"
-    elif rows == 1:
-        text = f"{head} DEFAULT VALUES"
-    else:
-        raise QueryError("rows without any value are inserted one by one")
-    converters = [values.to_driver(table.fields[name].type, backend.name) for name in change.fields]
-    binds = [(n * len(converters) + place, c) for n in range(rows) for place, c in enumerate(converters)]
-    text += _conflict(backend, change)
-    given = [name for name in change.fields if table.fields[name].is_identity]
-    if backend.name == "postgresql" and given:
-        return _moving_on(backend, change, text, binds, given[0])
-    return _prepared(backend, change.table, text, binds, change.returning)
-
-
-def _moving_on(
-    backend: Backend, change: Insert, text: str, binds: list[tuple[int, Convert | None]], name: str
-) -> Prepared:
-    """An INSERT that moves the numbering of a key on in the same statement, in one more column at the end."""
-    table = change.table
-    column, sequence = _quoted(backend, table.fields[name].column), _sequence(backend, table, name)
-    moved = (
-        f"CASE WHEN {column} > coalesce(pg_sequence_last_value({sequence}), 0) THEN setval({sequence}, {column}) END"
-    )
-    names = _columns(backend, table, change.returning)
-    text += f" RETURNING {names}, {moved}" if names else f" RETURNING {moved}"
-    columns = _outputs(backend, table, change.returning) or (Output("numbering", (), None, None),)
-    return Prepared(text, binds, columns=columns, table=table, writes=True, is_whole=True)
-
-
-def _sequence(backend: Backend, table: TableSpec, name: str) -> str:
-    quoted = _quoted(backend, table.name).replace("'", "''")
-    column = table.fields[name].column.replace("'", "''")
-    return f"pg_get_serial_sequence('{quoted}', '{column}')::regclass"
-
-
-def insert_columns(backend_name: str, change: Insert) -> Prepared:
-    """See `Compiler.insert_columns`."""
-    backend, table = BACKENDS[backend_name], change.table
-    arrays: list[str] = []
-    binds: list[tuple[int, Convert | None]] = []
-    for place, name in enumerate(change.fields):
-        type = table.fields[name].type
-        arrays.append(f"%s::{type_name(type)}[]")
-        binds.append((place, _each(values.to_driver(type, backend.name))))
-    text = (
-        f"INSERT INTO {_quoted(backend, table.name)} ({_columns(backend, table, change.fields)}) "
-        f"SELECT * FROM unnest({', '.join(arrays)})"
-    )
-    return _prepared(backend, table, text + _conflict(backend, change), binds, change.returning)
-
-
-def numbering(backend_name: str, table: TableSpec, name: str) -> Prepared:
-    """See `Compiler.numbering`."""
-    sequence = _sequence(BACKENDS[backend_name], table, name)
-    text = (
-        f"SELECT setval(sequence, number) FROM (SELECT {sequence} AS sequence, %s::bigint AS number) AS given "
-        "WHERE number > coalesce(pg_sequence_last_value(sequence), 0)"
-    )
-    return Prepared(text, [(0, None)], table=table, writes=True, is_whole=True)
-
-
-def _each(convert: Convert | None) -> Convert | None:
-    if convert is None:
-        return None
-    return lambda column: [None if item is None else convert(item) for item in column]  # type: ignore[attr-defined]
-
-
-def _conflict(backend: Backend, change: Insert) -> str:
-    if change.conflict is None:
-        return ""
-    target = f" ({_columns(backend, change.table, change.conflict)})" if change.conflict else ""
-    if not change.update:
-        return f" ON CONFLICT{target} DO NOTHING"
-    if not target:
-        raise QueryError("an upsert that updates needs the columns whose conflict it is about: on_conflict=(...)")
-    columns = [_quoted(backend, change.table.fields[name].column) for name in change.update]
-    return f" ON CONFLICT{target} DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in columns)
-
-
-def update_many(backend_name: str, change: Insert, rows: int) -> Prepared:
-    """See `Compiler.update_many`."""
-    backend, table = BACKENDS[backend_name], change.table
-    keys, written = table.primary_key, change.fields[len(table.primary_key) :]
-    name = _quoted(backend, table.name)
-    types = [table.fields[field].type for field in change.fields]
-    if backend.name == "sqlite":
-        first = row = "(" + ", ".join(["?"] * len(types)) + ")"
-        source = "(VALUES {}) AS new"
-        columns = [f"new.column{number}" for number in range(1, len(types) + 1)]
-    else:
-        row = "(" + ", ".join(["%s"] * len(types)) + ")"
-        first = "(" + ", ".join([f"%s::{type_name(type)}" for type in types]) + ")"
-        columns = [f"new.c{number}" for number in range(1, len(types) + 1)]
-        source = "(VALUES {}) AS new (" + ", ".join(column.removeprefix("new.") for column in columns) + ")"
-    new = dict(zip(change.fields, columns, strict=True))
-    text = (
-        f"UPDATE {name} SET "
-        + ", ".join(f"{_quoted(backend, table.fields[field].column)} = {new[field]}" for field in written)
-        + f" FROM {source.format(', '.join([first, *[row] * (rows - 1)]))} WHERE "
-        + " AND ".join(f"{name}.{_quoted(backend, table.fields[field].column)} = {new[field]}" for field in keys)
-    )
-    converters = [values.to_driver(type, backend.name) for type in types]
-    binds = [(n * len(converters) + place, c) for n in range(rows) for place, c in enumerate(converters)]
-    return _prepared(backend, table, text, binds, change.returning)
 
 
 def update(backend_name: str, change: Update) -> Prepared:
@@ -140,23 +25,53 @@ def update(backend_name: str, change: Update) -> Prepared:
     at = sum(len(expression.values) for _, expression in change.assignments)
     selection, where = _rows(backend, statement, query, at)
     writer = selection.writer
+    target: Any = writer.scope.root
     assigned: dict[Any, Element] = {}
+    plain: dict[int, str] = {}
     at = 0
     for name, expression in change.assignments:
         field = table.fields[name]
+        assigned[target.c[field.column]] = element_of(writer, field, expression, at)
         if isinstance(expression, Value):
-            element = statement.bind(at, values.to_driver(field.type, backend.name))
-        else:
-            if any(writer.walk.paths(expression)):
-                raise QueryError(f"update({name}=...): an expression may only use columns of {table.model} itself")
-            element = writer.expression(expression, at)
-            if backend.name == "sqlite" and field.type.kind is Kind.DECIMAL and field.type.scale is not None:
-                element = sa.func.round(element, sa.literal_column(str(field.type.scale)))
-        assigned[sa.column(field.column)] = element
+            plain[at] = field.column
         at += len(expression.values)
-    target: Any = writer.scope.root
-    element_: Any = sa.update(target).values({target.c[column.name]: e for column, e in assigned.items()}).where(*where)
-    return _compiled(backend, statement, element_, table, change.returning, target)
+    element: Any = sa.update(target).values(assigned).where(*where)
+    return _compiled(backend, statement, element, table, change.returning, target, plain)
+
+
+def update_many(backend_name: str, change: UpdateMany, rows: int) -> Prepared:
+    """See `Compiler.update_many`."""
+    backend, table = BACKENDS[backend_name], change.table
+    name = quoted(backend, table.name)
+    if rows:
+        first = row = "(" + ", ".join(["?" if backend.name == "sqlite" else "%s"] * len(change.fields)) + ")"
+        if backend.name == "postgresql":
+            first = "(" + ", ".join([f"%s::{type_name(table.fields[field].type)}" for field in change.fields]) + ")"
+        source, binds = f"(VALUES {', '.join([first, *[row] * (rows - 1)])})", by_row(backend, table, change.fields, rows)
+    else:
+        source, binds = by_column(backend, table, change.fields)
+    if backend.name == "sqlite":
+        names = [f"column{number}" for number in range(1, len(change.fields) + 1)]
+        source += " AS new"
+    else:
+        names = [f"c{number}" for number in range(1, len(change.fields) + 1)]
+        source += f" AS new ({', '.join(names)})"
+    new = {field: f"new.{column}" for field, column in zip(change.fields, names, strict=True)}
+    written, more = given_text(backend, table, new, len(binds), change.assignments)
+    own = [f"{name}.{quoted(backend, table.fields[field].column)} = {new[field]}" for field in table.primary_key]
+    # SET comes before FROM in the text.
+    text = f"UPDATE {name} SET {written} FROM {source} WHERE {' AND '.join(own)}"
+    if change.returning:
+        returned = [f"{name}.{quoted(backend, table.fields[field].column)}" for field in change.returning]
+        text += f" RETURNING {', '.join(returned)}"
+    return Prepared(
+        text,
+        more + binds,
+        columns=outputs(backend, table, change.returning),
+        table=table,
+        writes=True,
+        is_whole=not more,
+    )
 
 
 def delete(backend_name: str, change: Delete) -> Prepared:
@@ -203,37 +118,24 @@ def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tupl
 
 
 def _compiled(
-    backend: Backend, statement: Statement, element: Any, table: TableSpec, returning: tuple[str, ...], target: Any
+    backend: Backend,
+    statement: Statement,
+    element: Any,
+    table: TableSpec,
+    returning: tuple[str, ...],
+    target: Any,
+    plain: dict[int, str] | None = None,
 ) -> Prepared:
     if returning:
         element = element.returning(*[target.c[table.fields[name].column] for name in returning])
     compiled = element.compile(dialect=backend.dialect)
     binds = [statement.binds[name] for name in compiled.positiontup or ()]
+    written = [(plain[offset], place) for place, (offset, _) in enumerate(binds) if offset in plain] if plain else ()
     return Prepared(
-        one_line(str(compiled)), binds, columns=_outputs(backend, table, returning), table=table, writes=True
+        one_line(str(compiled)),
+        binds,
+        columns=outputs(backend, table, returning),
+        table=table,
+        writes=True,
+        written=tuple(written),
     )
-
-
-def _prepared(
-    backend: Backend,
-    table: TableSpec,
-    text: str,
-    binds: list[tuple[int, Convert | None]],
-    returning: tuple[str, ...],
-) -> Prepared:
-    if returning:
-        text += f" RETURNING {_columns(backend, table, returning)}"
-    return Prepared(text, binds, columns=_outputs(backend, table, returning), table=table, writes=True, is_whole=True)
-
-
-def _outputs(backend: Backend, table: TableSpec, names: tuple[str, ...]) -> tuple[Output, ...]:
-    fields = [table.fields[name] for name in names]
-    return tuple([Output(f.name, (), f, values.from_driver(f.type, backend.name)) for f in fields])
-
-
-def _columns(backend: Backend, table: TableSpec, names: tuple[str, ...]) -> str:
-    return ", ".join(_quoted(backend, table.fields[name].column) for name in names)
-
-
-def _quoted(backend: Backend, name: str) -> str:
-    return backend.dialect.identifier_preparer.quote(name)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from datalayer._compile import values
 from datalayer._compile.prepared import Convert, Prepared
-from datalayer._query.change import Delete, Insert, Update
+from datalayer._query.change import Delete, Insert, InsertFrom, Update, UpdateMany
 from datalayer._query.expression import Expression
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
@@ -64,16 +64,31 @@ class Compiler:
         return self._keep(key, lambda: _select().aggregate(self.backend, query, aggregates))
 
     def insert(self, insert: Insert, rows: int = 1) -> Prepared:
-        """INSERT of a number of rows. Values: row after row."""
+        """INSERT of a number of rows. Values: row after row, then those of the conflict."""
         key = (insert.shape, rows)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _change().insert(self.backend, insert, rows))
+        return found if found is not None else self._keep(key, lambda: _insert().insert(self.backend, insert, rows))
 
     def insert_columns(self, insert: Insert) -> Prepared:
-        """PostgreSQL: INSERT of any number of rows by `unnest`. Values: one list for each field."""
+        """PostgreSQL: INSERT of any number of rows by `unnest`. Values: a list for each field, then the conflict's."""
         key = ("unnest", insert.shape)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _change().insert_columns(self.backend, insert))
+        return found if found is not None else self._keep(key, lambda: _insert().insert_columns(self.backend, insert))
+
+    def insert_from(self, insert: InsertFrom) -> Prepared:
+        """INSERT of what a query finds."""
+        key = insert.shape
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _insert().insert_from(self.backend, insert))
+
+    def in_the_way(self, insert: Insert, rows: int) -> Prepared:
+        """SQLite: the primary keys of the rows that meet a number of new ones in the conflict target.
+
+        Values: the new rows' values of the target, row after row.
+        """
+        key = ("in the way", insert.shape, rows)
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _insert().in_the_way(self.backend, insert, rows))
 
     def update(self, update: Update) -> Prepared:
         """UPDATE of the rows a query finds."""
@@ -81,17 +96,17 @@ class Compiler:
         found = self._cache.get(key)
         return found if found is not None else self._keep(key, lambda: _change().update(self.backend, update))
 
-    def update_many(self, insert: Insert, rows: int) -> Prepared:
+    def update_many(self, update: UpdateMany, rows: int) -> Prepared:
         """UPDATE of many rows by primary key, each with its own values, in one statement.
 
         Args:
-            insert: Its `fields` are the primary key's and then the ones to write, in the order of each row's values.
-            rows: How many rows.
+            update: What is written.
+            rows: How many rows; 0 for any number, on PostgreSQL, by `unnest` of one list for each field.
         """
-        key = ("update many", insert.shape, rows)
+        key = (update.shape, rows)
         found = self._cache.get(key)
         return (
-            found if found is not None else self._keep(key, lambda: _change().update_many(self.backend, insert, rows))
+            found if found is not None else self._keep(key, lambda: _change().update_many(self.backend, update, rows))
         )
 
     def delete(self, delete: Delete) -> Prepared:
@@ -104,7 +119,7 @@ class Compiler:
         """PostgreSQL: moves the sequence of a field past a number. Values: the number."""
         key = ("numbering", table.key, name)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _change().numbering(self.backend, table, name))
+        return found if found is not None else self._keep(key, lambda: _insert().numbering(self.backend, table, name))
 
     def converter(self, type: ColumnType | None) -> tuple[Convert | None, Convert | None]:
         """How a value of a type goes to the driver, and how it comes back; None where nothing is to do."""
@@ -127,6 +142,10 @@ class Compiler:
 
 def _select() -> Any:
     return import_module("datalayer._compile.select")
+
+
+def _insert() -> Any:
+    return import_module("datalayer._compile.insert")
 
 
 def _change() -> Any:

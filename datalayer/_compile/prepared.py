@@ -38,10 +38,11 @@ class Prepared:
         table: The table it is about.
         writes: Whether it changes anything.
         returns_rows: Whether rows come back rather than a count.
+        written: The columns written by plain values, each with the place of its placeholder; errors tell values by it.
         memo: A free place for the layer above (the generated hydration function).
     """
 
-    __slots__ = ("_binds", "_is_plain", "columns", "memo", "returns_rows", "sql", "table", "writes")
+    __slots__ = ("_binds", "_is_plain", "columns", "memo", "returns_rows", "sql", "table", "writes", "written")
 
     def __init__(
         self,
@@ -52,12 +53,14 @@ class Prepared:
         table: TableSpec | None = None,
         writes: bool = False,
         is_whole: bool = False,
+        written: tuple[tuple[str, int], ...] = (),
     ) -> None:
         """Binds are `(offset in values, converter)` in the order of the placeholders; `is_whole`: offsets cover all."""
         self.sql = sql
         self.columns = columns
         self.table = table
         self.writes = writes
+        self.written = written
         self.memo: object = None
         self.returns_rows = bool(columns) or not writes
         self._binds = tuple(binds)
@@ -78,7 +81,12 @@ class Prepared:
     def command(self, values: Sequence[object]) -> Command:
         """The statement with its values."""
         return Command(
-            self.sql, self.params(values), returns_rows=self.returns_rows, writes=self.writes, table=self.table
+            self.sql,
+            self.params(values),
+            returns_rows=self.returns_rows,
+            writes=self.writes,
+            table=self.table,
+            written=self.written,
         )
 
     def batch(self, rows: Iterable[Sequence[object]]) -> Batch:

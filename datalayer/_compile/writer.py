@@ -262,6 +262,20 @@ class Writer:
         found = inner.condition(node, at)
         return sa.exists(inner._finished(sa.select(sa.literal_column("1")), self, found))
 
+    def on_own_row(self, node: Expression, at: int) -> Element:
+        """A value over relations of this row, as a subquery that looks the row up again.
+
+        Raises:
+            QueryError: A relation leads to many rows, so that there is no one value.
+        """
+        if self.walk.is_to_many(node):
+            raise QueryError(
+                f"a value over a relation to many rows of {self.scope.table.model} is many values; aggregate them, "
+                "such as Max(...)"
+            )
+        inner = self._inside(is_anchored=False)
+        return inner._finished(sa.select(inner.expression(node, at)), self).scalar_subquery()
+
     def _comparison(self, node: Comparison, at: int) -> Element:
         left = self.expression(node.left, at)
         type = node.left.type

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from datalayer._compile.compiler import Compiler
+from datalayer._compile.prepared import Prepared
 from datalayer._plans import transaction
 from datalayer._plans.plan import Plan, Row
 from datalayer._plans.read import converted
 from datalayer._plans.write import numbered_on, writing
-from datalayer._query.change import Insert
+from datalayer._query.change import Given, Insert, OnConflict, UpdateMany
+from datalayer._query.expression import Expression
 from datalayer._schema.table import TableSpec
 
 T = TypeVar("T")
@@ -25,9 +27,16 @@ ROWS: Final = 1_000
 """Rows a statement of our own choosing has: longer ones are hardly faster and are compiled for every length."""
 
 
-def size(compiler: Compiler, width: int, batch_size: int | None) -> int:
-    """How many rows go into one statement."""
-    return max(1, min(batch_size or ROWS, BINDS[compiler.backend] // max(1, width)))
+def size(compiler: Compiler, width: int, batch_size: int | None, others: int = 0) -> int:
+    """How many rows go into one statement.
+
+    Args:
+        compiler: For the backend at hand.
+        width: Values of a row.
+        batch_size: The most the caller wants.
+        others: Values of the statement that belong to no row.
+    """
+    return max(1, min(batch_size or ROWS, (BINDS[compiler.backend] - others) // max(1, width)))
 
 
 def chunks(rows: Sequence[T], length: int) -> Iterator[Sequence[T]]:
@@ -44,8 +53,8 @@ def create(
     rows: Sequence[Sequence[object]],
     returning: tuple[str, ...] = (),
     *,
-    conflict: tuple[str, ...] | None = None,
-    update: tuple[str, ...] = (),
+    conflict: OnConflict | None = None,
+    is_telling: bool = False,
     batch_size: int | None = None,
     depth: int = 0,
 ) -> Plan[list[Row]]:
@@ -59,34 +68,56 @@ def create(
         fields: What every row sets.
         rows: The values.
         returning: What to read back.
-        conflict: As in `Insert`.
-        update: As in `Insert`.
+        conflict: What to do about rows in the way; None where they are an error.
+        is_telling: Whether each row that comes back ends with whether it is new; `returning` then begins with the
+            primary key.
         batch_size: The longest statement, in rows.
         depth: How many transactions and savepoints are open already.
     """
     if not rows:
         return []
-    insert = Insert(table, fields, returning, conflict, update)
     by_column = compiler.backend == "postgresql" and bool(fields)
-    length = (batch_size or COLUMN_ROWS) if by_column else size(compiler, len(fields), batch_size) if fields else 1
-    pieces = list(chunks(rows, length))
+    looks = is_telling and compiler.backend == "sqlite"
+    insert = Insert(table, fields, returning, conflict, is_telling and not looks)
+    others: tuple[object, ...] = () if conflict is None else conflict.values
+    length = (batch_size or COLUMN_ROWS) if by_column else size(compiler, len(fields), batch_size, len(others))
+    pieces = list(chunks(rows, length if fields else 1))
 
     def steps() -> Plan[list[Row]]:
         found: list[Row] = []
         for piece in pieces:
-            if by_column:
-                prepared = compiler.insert_columns(insert)
-                reply = yield prepared.command([list(column) for column in zip(*piece, strict=True)])
-            else:
-                prepared = compiler.insert(insert, len(piece))
-                reply = yield prepared.command([value for row in piece for value in row])
-            found.extend(converted(prepared.columns, reply.rows))
+            known = (yield from _in_the_way(compiler, insert, piece)) if looks else set[Row]()
+            prepared, values = _inserting(compiler, insert, piece, by_column)
+            reply = yield prepared.command((*values, *others) if others else values)
+            made = converted(prepared.columns, reply.rows)
+            width = len(table.primary_key)
+            found.extend([(*row, row[:width] not in known) for row in made] if looks else made)
         yield from numbered_on(compiler, table, fields, rows)
         return found
 
-    if len(pieces) == 1:
+    if len(pieces) == 1 and not looks:
         return (yield from steps())
     return (yield from transaction.nested(compiler.backend, steps, depth=depth))
+
+
+def _inserting(
+    compiler: Compiler, insert: Insert, rows: Sequence[Sequence[object]], by_column: bool
+) -> tuple[Prepared, list[Any]]:
+    if by_column:
+        return compiler.insert_columns(insert), [list(column) for column in zip(*rows, strict=True)]
+    return compiler.insert(insert, len(rows)), [value for row in rows for value in row]
+
+
+def _in_the_way(compiler: Compiler, insert: Insert, rows: Sequence[Sequence[object]]) -> Plan[set[Row]]:
+    """The primary keys of the rows that the new ones meet; SQLite cannot tell afterwards which were new."""
+    assert insert.conflict is not None
+    target = insert.conflict.fields
+    if not set(target) <= set(insert.fields):
+        return set()  # the database numbers it: nothing can be in the way
+    places = [insert.fields.index(name) for name in target]
+    prepared = compiler.in_the_way(insert, len(rows))
+    reply = yield prepared.command([row[place] for row in rows for place in places])
+    return set(converted(prepared.columns, reply.rows))
 
 
 @writing
@@ -96,30 +127,46 @@ def update(
     fields: tuple[str, ...],
     rows: Sequence[Sequence[object]],
     *,
+    assignments: tuple[tuple[str, Expression], ...] | None = None,
+    returning: tuple[str, ...] = (),
     batch_size: int | None = None,
     depth: int = 0,
-) -> Plan[int]:
-    """Writes other values to each of many rows; gives the number of rows found.
+) -> Plan[tuple[int, list[Row]]]:
+    """Writes other values to each of many rows; gives the number of rows found and the fields to read back.
 
     Args:
         compiler: For the backend at hand.
         table: Where to.
-        fields: The fields to write.
+        fields: The fields each row brings a value of, besides its primary key.
         rows: For each row: the primary key's values, then the values of `fields`.
+        assignments: What is written; the values the rows brought when not given.
+        returning: What to read back, in no certain order.
         batch_size: The longest statement, in rows.
         depth: How many transactions and savepoints are open already.
     """
-    if not rows or not fields:
-        return 0
-    change = Insert(table, (*table.primary_key, *fields))
-    pieces = list(chunks(rows, size(compiler, len(change.fields), batch_size)))
+    if assignments is None:
+        assignments = tuple([(name, Given(name, table.fields[name].type)) for name in fields])
+    if not rows or not assignments:
+        return 0, []
+    change = UpdateMany(table, (*table.primary_key, *fields), assignments, returning)
+    by_column = compiler.backend == "postgresql"
+    others = change.values
+    length = (batch_size or COLUMN_ROWS) if by_column else size(compiler, len(change.fields), batch_size, len(others))
+    pieces = list(chunks(rows, length))
 
-    def steps() -> Plan[int]:
-        total = 0
+    def steps() -> Plan[tuple[int, list[Row]]]:
+        total, found = 0, list[Row]()
         for piece in pieces:
-            reply = yield compiler.update_many(change, len(piece)).command([value for row in piece for value in row])
-            total += reply.count
-        return total
+            prepared = compiler.update_many(change, 0 if by_column else len(piece))
+            values: list[Any] = (
+                [list(column) for column in zip(*piece, strict=True)]
+                if by_column
+                else [value for row in piece for value in row]
+            )
+            reply = yield prepared.command([*values, *others])
+            total += len(reply.rows) if returning else reply.count
+            found.extend(converted(prepared.columns, reply.rows))
+        return total, found
 
     if len(pieces) == 1:
         return (yield from steps())

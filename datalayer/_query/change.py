@@ -5,33 +5,139 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
 from datalayer._query.query import Query
+from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec
+
+
+class Given(Expression):
+    """The value that a row brought along: `excluded.x` of an upsert, the object's own in a bulk update."""
+
+    __slots__ = ("field",)
+
+    def __init__(self, field: str, type: ColumnType | None) -> None:
+        self.field = field
+        self.type = type
+        self.shape = ("given", field)
+        self.values = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OnConflict:
+    """What an INSERT does about rows that are in the way. Order of values: assignments, then the condition's.
+
+    Attributes:
+        fields: Field names of the conflict target; () for any conflict.
+        index: The SQL condition of the partial unique index that is the target, else None.
+        assignments: What is written to the row in the way; empty for "do nothing".
+        where: Only rows in the way that satisfy it are written to.
+    """
+
+    fields: tuple[str, ...] = ()
+    index: str | None = None
+    assignments: tuple[tuple[str, Expression], ...] = ()
+    where: Condition | None = None
+
+    @property
+    def shape(self) -> Hashable:
+        """What is done without its values."""
+        return (
+            self.fields,
+            self.index,
+            tuple([(name, expression.shape) for name, expression in self.assignments]),
+            None if self.where is None else self.where.shape,
+        )
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """Values in walking order."""
+        found = tuple([value for _, expression in self.assignments for value in expression.values])
+        return found if self.where is None else found + self.where.values
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """INSERT of rows that set the same fields.
+    """INSERT of rows that set the same fields. Order of values: the rows', then those of the conflict.
 
     Attributes:
         table: Where to.
         fields: The field names that are set, in the order of each row's values.
         returning: The field names to read back.
-        conflict: Field names of the conflict target; None where a conflict is an error; () for any conflict.
-        update: On conflict: the fields to overwrite with the new values; empty for "do nothing".
+        conflict: What to do about rows in the way; None where they are an error.
+        is_telling: Whether one more column says if the row is new. Only PostgreSQL can.
     """
 
     table: TableSpec
     fields: tuple[str, ...]
     returning: tuple[str, ...] = ()
-    conflict: tuple[str, ...] | None = None
-    update: tuple[str, ...] = ()
+    conflict: OnConflict | None = None
+    is_telling: bool = False
 
     @property
     def shape(self) -> Hashable:
         """The insert without its values."""
-        return ("insert", self.table.key, self.fields, self.returning, self.conflict, self.update)
+        conflict = None if self.conflict is None else self.conflict.shape
+        return ("insert", self.table.key, self.fields, self.returning, conflict, self.is_telling)
+
+
+@dataclass(frozen=True, slots=True)
+class InsertFrom:
+    """INSERT of what a query finds. Order of values: the query's, then those of the conflict.
+
+    Attributes:
+        table: Where to.
+        fields: The field names that are set, in the order of the query's columns.
+        query: Where the rows come from; it has `columns`.
+        returning: The field names to read back.
+        conflict: As in `Insert`.
+    """
+
+    table: TableSpec
+    fields: tuple[str, ...]
+    query: Query
+    returning: tuple[str, ...] = ()
+    conflict: OnConflict | None = None
+
+    @property
+    def shape(self) -> Hashable:
+        """The insert without its values."""
+        conflict = None if self.conflict is None else self.conflict.shape
+        return ("insert from", self.table.key, self.fields, self.query.shape, self.returning, conflict)
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """Values in walking order."""
+        return self.query.values + (() if self.conflict is None else self.conflict.values)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMany:
+    """UPDATE of many rows by primary key, each with its own values. Order of values: the rows', then the assignments'.
+
+    Attributes:
+        table: Where to.
+        fields: The primary key's field names, then those each row brings a value of.
+        assignments: What is written; `Given(x)` is the value a row brought.
+        returning: The field names to read back.
+    """
+
+    table: TableSpec
+    fields: tuple[str, ...]
+    assignments: tuple[tuple[str, Expression], ...]
+    returning: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> Hashable:
+        """The update without its values."""
+        written = tuple([(name, expression.shape) for name, expression in self.assignments])
+        return ("update many", self.table.key, self.fields, written, self.returning)
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """The values of the assignments, in walking order."""
+        return tuple([value for _, expression in self.assignments for value in expression.values])
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ class Command:
         returns_rows: Whether rows come back; otherwise the number of affected rows does.
         writes: Whether the statement may change anything: decides between the writer and a reader.
         table: The table it is about; gives errors their model, columns and constraint.
+        written: The columns written by plain values, each with the place of its value; gives errors their values.
     """
 
-    __slots__ = ("params", "returns_rows", "sql", "table", "writes")
+    __slots__ = ("params", "returns_rows", "sql", "table", "writes", "written")
 
     def __init__(
         self,
@@ -33,9 +34,11 @@ class Command:
         returns_rows: bool = True,
         writes: bool = False,
         table: TableSpec | None = None,
+        written: tuple[tuple[str, int], ...] = (),
     ) -> None:
         self.sql = sql
         self.params = params
+        self.written = written
         self.returns_rows = returns_rows
         self.writes = writes
         self.table = table

@@ -1,0 +1,165 @@
+"""INSERT: of rows, of whole columns, of what a query finds, and what happens to rows that are in the way.
+
+The text is written here rather than by SQLAlchemy: it is the same for every batch of a size, and compiling a
+thousand rows of placeholders would cost more than sending them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datalayer._compile.assignments import Binds, by_column, by_row, columns, given_text, outputs, quoted
+from datalayer._compile.backends.base import Backend
+from datalayer._compile.joins import Statement
+from datalayer._compile.prepared import Output, Prepared
+from datalayer._compile.select import BACKENDS, Selection, one_line
+from datalayer._query.change import Insert, InsertFrom, OnConflict
+from datalayer._schema.table import TableSpec
+from datalayer.errors import QueryError
+
+INSERTED = "datalayer_inserted"
+"""The column that says whether a row is new."""
+
+
+def insert(backend_name: str, change: Insert, rows: int) -> Prepared:
+    """See `Compiler.insert`."""
+    backend, table = BACKENDS[backend_name], change.table
+    mark = "?" if backend.name == "sqlite" else "%s"
+    head = f"INSERT INTO {quoted(backend, table.name)}"
+    if change.fields:
+        row = "(" + ", ".join([mark] * len(change.fields)) + ")"
+        text = f"{head} ({columns(backend, table, change.fields)}) VALUES {', '.join([row] * rows)}"
+    elif rows == 1:
+        text = f"{head} DEFAULT VALUES"
+    else:
+        raise QueryError("rows without any value are inserted one by one")
+    binds = by_row(backend, table, change.fields, rows)
+    conflict, more = _conflict(backend, table, change.conflict, len(binds))
+    text += conflict
+    given = [name for name in change.fields if table.fields[name].is_identity]
+    if backend.name == "postgresql" and given and change.conflict is None:
+        return _moving_on(backend, change, text, binds, given[0], rows)
+    return _prepared(backend, change, text, binds + more, rows)
+
+
+def _moving_on(backend: Backend, change: Insert, text: str, binds: Binds, name: str, rows: int) -> Prepared:
+    """An INSERT that moves the numbering of a key on in the same statement, in one more column at the end."""
+    table = change.table
+    column, sequence = quoted(backend, table.fields[name].column), _sequence(backend, table, name)
+    moved = (
+        f"CASE WHEN {column} > coalesce(pg_sequence_last_value({sequence}), 0) THEN setval({sequence}, {column}) END"
+    )
+    names = columns(backend, table, change.returning)
+    text += f" RETURNING {names}, {moved}" if names else f" RETURNING {moved}"
+    found = outputs(backend, table, change.returning) or (Output("numbering", (), None, None),)
+    return Prepared(
+        text, binds, columns=found, table=table, writes=True, is_whole=True, written=_written(table, change.fields, rows)
+    )
+
+
+def _sequence(backend: Backend, table: TableSpec, name: str) -> str:
+    literal = quoted(backend, table.name).replace("'", "''")
+    column = table.fields[name].column.replace("'", "''").replace("%", "%%")
+    return f"pg_get_serial_sequence('{literal}', '{column}')::regclass"
+
+
+def insert_columns(backend_name: str, change: Insert) -> Prepared:
+    """See `Compiler.insert_columns`."""
+    backend, table = BACKENDS[backend_name], change.table
+    source, binds = by_column(backend, table, change.fields)
+    text = (
+        f"INSERT INTO {quoted(backend, table.name)} ({columns(backend, table, change.fields)}) SELECT * FROM {source}"
+    )
+    conflict, more = _conflict(backend, table, change.conflict, len(binds))
+    return _prepared(backend, change, text + conflict, binds + more, 0)
+
+
+def insert_from(backend_name: str, change: InsertFrom) -> Prepared:
+    """See `Compiler.insert_from`."""
+    backend, statement, table = BACKENDS[backend_name], Statement(), change.table
+    compiled: Any = Selection(backend, statement, change.query).full().compile(dialect=backend.dialect)
+    select = one_line(str(compiled))
+    binds = [statement.binds[name] for name in compiled.positiontup or ()]
+    conflict, more = _conflict(backend, table, change.conflict, len(change.query.values))
+    if conflict and backend.name == "sqlite":
+        # Without a WHERE, SQLite takes ON CONFLICT for the ON of a join.
+        select = f"SELECT * FROM ({select}) AS found WHERE 1 = 1"
+    text = (
+        f"INSERT INTO {quoted(backend, table.name)} ({columns(backend, table, change.fields)}) {select}{conflict}"
+    )
+    if change.returning:
+        text += f" RETURNING {columns(backend, table, change.returning)}"
+    return Prepared(
+        text, binds + more, columns=outputs(backend, table, change.returning), table=table, writes=True
+    )
+
+
+def numbering(backend_name: str, table: TableSpec, name: str) -> Prepared:
+    """See `Compiler.numbering`."""
+    sequence = _sequence(BACKENDS[backend_name], table, name)
+    text = (
+        f"SELECT setval(sequence, number) FROM (SELECT {sequence} AS sequence, %s::bigint AS number) AS given "
+        "WHERE number > coalesce(pg_sequence_last_value(sequence), 0)"
+    )
+    return Prepared(text, [(0, None)], table=table, writes=True, is_whole=True)
+
+
+def in_the_way(backend_name: str, change: Insert, rows: int) -> Prepared:
+    """See `Compiler.in_the_way`."""
+    backend, table = BACKENDS[backend_name], change.table
+    assert change.conflict is not None
+    target = change.conflict.fields
+    row = "(" + ", ".join(["?"] * len(target)) + ")"
+    names = columns(backend, table, target)
+    text = (
+        f"SELECT {columns(backend, table, table.primary_key)} FROM {quoted(backend, table.name)} "
+        f"WHERE ({names}) IN (VALUES {', '.join([row] * rows)})"
+    )
+    if change.conflict.index is not None:
+        text += f" AND ({change.conflict.index})"
+    binds = by_row(backend, table, target, rows)
+    return Prepared(text, binds, columns=outputs(backend, table, table.primary_key), table=table, is_whole=True)
+
+
+def _conflict(backend: Backend, table: TableSpec, conflict: OnConflict | None, at: int) -> tuple[str, Binds]:
+    """The ON CONFLICT of an INSERT, and what is bound in it."""
+    if conflict is None:
+        return "", []
+    target = f" ({columns(backend, table, conflict.fields)})" if conflict.fields else ""
+    if conflict.index is not None:
+        percent = conflict.index if backend.name == "sqlite" else conflict.index.replace("%", "%%")
+        target += f" WHERE {percent}"
+    if not conflict.assignments:
+        return f" ON CONFLICT{target} DO NOTHING", []
+    if not target:
+        raise QueryError("an upsert that updates needs the columns whose conflict it is about: on_conflict=(...)")
+    given = {name: f"excluded.{quoted(backend, field.column)}" for name, field in table.fields.items()}
+    written, binds = given_text(backend, table, given, at, conflict.assignments, conflict.where)
+    return f" ON CONFLICT{target} DO UPDATE SET {written}", binds
+
+
+def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: int) -> Prepared:
+    table = change.table
+    found = outputs(backend, table, change.returning)
+    shown = [columns(backend, table, change.returning)] if change.returning else []
+    if change.is_telling:
+        # The row version of an update carries the transaction that locked the old one; a new row has none.
+        shown.append("(xmax = 0)")
+        found = (*found, Output(INSERTED, (), None, None))
+    if shown:
+        text += f" RETURNING {', '.join(shown)}"
+    has_values = change.conflict is not None and bool(change.conflict.values)
+    return Prepared(
+        text,
+        binds,
+        columns=found,
+        table=table,
+        writes=True,
+        is_whole=not has_values,
+        written=_written(table, change.fields, rows),
+    )
+
+
+def _written(table: TableSpec, fields: tuple[str, ...], rows: int) -> tuple[tuple[str, int], ...]:
+    """Which placeholder fills which column, where one row is written: an error can then tell the value."""
+    return tuple([(table.fields[name].column, place) for place, name in enumerate(fields)]) if rows == 1 else ()
