@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datalayer import errors
     from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
     from datalayer.databases.atomic import atomic, on_commit
+    from datalayer.models.conflicts import Excluded
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
     from datalayer.models.expressions import Avg, Count, F, Max, Min, Q, Sum
     from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
@@ -40,6 +41,7 @@ _HOMES = {
     "Count": "models.expressions",
     "DO_NOTHING": "models.relations",
     "DatabaseUrl": "conf",
+    "Excluded": "models.conflicts",
     "F": "models.expressions",
     "Field": "models.fields",
     "ForeignKey": "models.relations",
@@ -84,6 +86,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Count",
     "DO_NOTHING",
     "DatabaseUrl",
+    "Excluded",
     "F",
     "Field",
     "ForeignKey",

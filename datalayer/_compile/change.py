@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from datalayer._compile.assignments import by_column, by_row, element_of, given_text, outputs, quoted
 from datalayer._compile.backends.base import Backend
-from datalayer._compile.backends.postgresql import type_name
 from datalayer._compile.joins import Element, Statement
 from datalayer._compile.prepared import Prepared
 from datalayer._compile.select import BACKENDS, Selection, conjuncts, layout, one_line
@@ -43,17 +42,12 @@ def update_many(backend_name: str, change: UpdateMany, rows: int) -> Prepared:
     """See `Compiler.update_many`."""
     backend, table = BACKENDS[backend_name], change.table
     name = quoted(backend, table.name)
-    if rows:
-        first = row = "(" + ", ".join(["?" if backend.name == "sqlite" else "%s"] * len(change.fields)) + ")"
-        if backend.name == "postgresql":
-            first = "(" + ", ".join([f"%s::{type_name(table.fields[field].type)}" for field in change.fields]) + ")"
-        source, binds = f"(VALUES {', '.join([first, *[row] * (rows - 1)])})", by_row(backend, table, change.fields, rows)
+    if backend.name == "sqlite":
+        row = "(" + ", ".join(["?"] * len(change.fields)) + ")"
+        source, binds = f"(VALUES {', '.join([row] * rows)}) AS new", by_row(backend, table, change.fields, rows)
+        names = [f"column{number}" for number in range(1, len(change.fields) + 1)]
     else:
         source, binds = by_column(backend, table, change.fields)
-    if backend.name == "sqlite":
-        names = [f"column{number}" for number in range(1, len(change.fields) + 1)]
-        source += " AS new"
-    else:
         names = [f"c{number}" for number in range(1, len(change.fields) + 1)]
         source += f" AS new ({', '.join(names)})"
     new = {field: f"new.{column}" for field, column in zip(change.fields, names, strict=True)}

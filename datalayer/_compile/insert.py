@@ -53,7 +53,13 @@ def _moving_on(backend: Backend, change: Insert, text: str, binds: Binds, name: 
     text += f" RETURNING {names}, {moved}" if names else f" RETURNING {moved}"
     found = outputs(backend, table, change.returning) or (Output("numbering", (), None, None),)
     return Prepared(
-        text, binds, columns=found, table=table, writes=True, is_whole=True, written=_written(table, change.fields, rows)
+        text,
+        binds,
+        columns=found,
+        table=table,
+        writes=True,
+        is_whole=True,
+        written=_written(table, change.fields, rows),
     )
 
 
@@ -84,14 +90,10 @@ def insert_from(backend_name: str, change: InsertFrom) -> Prepared:
     if conflict and backend.name == "sqlite":
         # Without a WHERE, SQLite takes ON CONFLICT for the ON of a join.
         select = f"SELECT * FROM ({select}) AS found WHERE 1 = 1"
-    text = (
-        f"INSERT INTO {quoted(backend, table.name)} ({columns(backend, table, change.fields)}) {select}{conflict}"
-    )
+    text = f"INSERT INTO {quoted(backend, table.name)} ({columns(backend, table, change.fields)}) {select}{conflict}"
     if change.returning:
         text += f" RETURNING {columns(backend, table, change.returning)}"
-    return Prepared(
-        text, binds + more, columns=outputs(backend, table, change.returning), table=table, writes=True
-    )
+    return Prepared(text, binds + more, columns=outputs(backend, table, change.returning), table=table, writes=True)
 
 
 def numbering(backend_name: str, table: TableSpec, name: str) -> Prepared:

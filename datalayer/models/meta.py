@@ -16,7 +16,7 @@ import pydantic
 
 from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
-from datalayer.errors import ModelError, MultipleObjectsReturned, ObjectDoesNotExist
+from datalayer.errors import ModelError, MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist
 from datalayer.models import registry
 from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, own_fields
 from datalayer.models.building import Options, read_meta
@@ -238,7 +238,11 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     type.__setattr__(cls, "__datalayer_scope__", scope)
     type.__setattr__(cls, PARENT_NAMESPACE, scope)
     type.__setattr__(cls, "__datalayer_abstract__", is_abstract)
-    for error, root in (("DoesNotExist", ObjectDoesNotExist), ("MultipleObjectsReturned", MultipleObjectsReturned)):
+    for error, root in (
+        ("DoesNotExist", ObjectDoesNotExist),
+        ("MultipleObjectsReturned", MultipleObjectsReturned),
+        ("NotUpdated", NotUpdated),
+    ):
         parents = [base.__dict__[error] for base in cls.__mro__[1:] if error in base.__dict__]
         body = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{error}", "__doc__": root.__doc__}
         type.__setattr__(cls, error, type(error, (parents[0] if parents else root,), body))

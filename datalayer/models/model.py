@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
-from datalayer.errors import FieldNotLoaded, MultipleObjectsReturned, ObjectDoesNotExist, QueryError
+from datalayer.errors import FieldNotLoaded, MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
 from datalayer.models import registry, related, saving
 from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
@@ -43,6 +43,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         table: ClassVar[TableSpec]
         DoesNotExist: ClassVar[type[ObjectDoesNotExist]]
         MultipleObjectsReturned: ClassVar[type[MultipleObjectsReturned]]
+        NotUpdated: ClassVar[type[NotUpdated]]
 
     if not TYPE_CHECKING:
         # Hidden from type checkers: to them a `Meta` or a manager of one's own would be a wrong override; see meta.py.
@@ -170,29 +171,53 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         return object.__hash__(self) if key is None else hash((type(self), key))
 
     def save(
-        self, *, force_insert: bool = False, update_fields: Sequence[str] | None = None, using: str | None = None
+        self,
+        *,
+        force_insert: bool = False,
+        force_update: bool = False,
+        update_fields: Sequence[str] | None = None,
+        using: str | None = None,
     ) -> None:
         """Writes a new row, or what changed of an existing one; nothing is sent when nothing changed.
 
         Args:
             force_insert: Writes a new row even where the instance came from the database.
+            force_update: Writes every field to the row of that key, even where the instance is new or unchanged.
             update_fields: Writes these fields (or relations) only, changed or not.
-            using: The alias of the database; the one it came from when not given.
+            using: The alias of the database; the one it came from when not given. In another database the row of
+                that key is written, or made.
 
         Raises:
             NotUpdated: The row is gone.
             InvalidValue: A column without a value that must have one.
         """
         return databases[using or related.alias_of(self)].run(
-            saving.save, self, using or related.alias_of(self), force_insert, update_fields
+            saving.save,
+            self,
+            using or related.alias_of(self),
+            force_insert=force_insert,
+            force_update=force_update,
+            update_fields=update_fields,
+            depth=databases[using or related.alias_of(self)].depth,
         )
 
     async def asave(
-        self, *, force_insert: bool = False, update_fields: Sequence[str] | None = None, using: str | None = None
+        self,
+        *,
+        force_insert: bool = False,
+        force_update: bool = False,
+        update_fields: Sequence[str] | None = None,
+        using: str | None = None,
     ) -> None:
         """The awaiting twin of `save`."""
         return await databases[using or related.alias_of(self)].arun(
-            saving.save, self, using or related.alias_of(self), force_insert, update_fields
+            saving.save,
+            self,
+            using or related.alias_of(self),
+            force_insert=force_insert,
+            force_update=force_update,
+            update_fields=update_fields,
+            depth=databases[using or related.alias_of(self)].depth,
         )
 
     def delete(self, *, using: str | None = None) -> int:

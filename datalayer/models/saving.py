@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from datalayer._compile.compiler import Compiler
-from datalayer._plans import read, write
+from datalayer._plans import read, transaction, write
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.change import Delete, Update
@@ -159,31 +159,86 @@ def saved(
 
 @writing
 def save(
-    compiler: Compiler, instance: Any, alias: str, force_insert: bool, update_fields: Sequence[str] | None
+    compiler: Compiler,
+    instance: Any,
+    alias: str,
+    *,
+    force_insert: bool = False,
+    force_update: bool = False,
+    update_fields: Sequence[str] | None = None,
+    depth: int = 0,
 ) -> Plan[None]:
     """Writes a new instance, or what changed of an old one."""
+    if force_insert and (force_update or update_fields is not None):
+        other = "force_update" if force_update else "update_fields"
+        raise QueryError(f"save(force_insert=True, {other}=...): a new row cannot be an update; keep one of them")
     origin = origin_of(instance)
-    if origin is None or force_insert:
+    table: TableSpec = type(instance).table
+    if force_insert or (origin is None and not force_update and update_fields is None):
         yield from _insert(compiler, instance, alias)
+        return
+    take_keys(instance)
+    if update_fields is not None:
+        names = field_names(table, update_fields, "update_fields")
+        yield from _update(compiler, instance, alias, [name for name in names if name in instance.__dict__], names)
+    elif force_update:
+        yield from _update(compiler, instance, alias, _writable(instance, table))
+    elif origin is not None and origin.alias == alias:
+        yield from _update(compiler, instance, alias, changed_fields(instance))
     else:
-        yield from _update(compiler, instance, alias, update_fields)
+        yield from transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias), depth=depth)
+
+
+def _writable(instance: Any, table: TableSpec) -> list[str]:
+    """Every field that has a value and that an UPDATE may write."""
+    return [
+        name
+        for name, field in table.fields.items()
+        if name in instance.__dict__ and not field.is_primary_key and field.generated is None
+    ]
+
+
+def _copied(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
+    """Writes an instance of another database here: to its row, or to a new one where there is none."""
+    table: TableSpec = type(instance).table
+    try:
+        yield from _update(compiler, instance, alias, _writable(instance, table))
+    except NotUpdated:
+        yield from _insert(compiler, instance, alias)
 
 
 def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
-    table: TableSpec = instance.__class__.table
+    table: TableSpec = type(instance).table
+    computed = [name for name, field in table.fields.items() if field.generated is not None]
+    for name in computed:
+        if name not in instance.__pydantic_fields_set__:
+            instance.__dict__.pop(name, None)
     fields, values, returning = insert_parts(instance)
     row = yield from write.insert(compiler, table, fields, values, returning)
     undone.note_insert(alias, instance, returning)
     saved(instance, alias, dict(zip(returning, row, strict=True)))
 
 
-def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequence[str] | None) -> Plan[None]:
-    table: TableSpec = instance.__class__.table
-    take_keys(instance)
-    changed = changed_fields(instance)
-    if update_fields is not None:
-        update_fields = field_names(table, update_fields, "update_fields")
-        changed = [name for name in update_fields if name in instance.__dict__]
+def _update(
+    compiler: Compiler, instance: Any, alias: str, changed: Sequence[str], asked: Sequence[str] | None = None
+) -> Plan[None]:
+    """Writes fields of a row.
+
+    Args:
+        compiler: For the backend at hand.
+        instance: Whose row.
+        alias: The database.
+        changed: What is written.
+        asked: What the caller asked for by name; all other changes stay to be written.
+
+    Raises:
+        NotUpdated: There is no such row.
+    """
+    model: Any = type(instance)
+    table: TableSpec = model.table
+    key = key_values(instance, table.primary_key)
+    if key is None:
+        raise QueryError(f"this {table.model} has no primary key, so there is no row to update; save() makes one")
     if not changed:
         return
     for name in changed:
@@ -197,8 +252,6 @@ def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequen
             _written_by_database(table, name)
     changed = list(dict.fromkeys([*changed, *fill(instance, table, is_new=False)]))
     values = instance.__dict__
-    key = key_values(instance, table.primary_key)
-    assert key is not None
     computed = tuple([name for name, field in table.fields.items() if field.generated is not None])
     change = Update(
         by_key(table, key), tuple([(name, Value(values[name], table.fields[name].type)) for name in changed]), computed
@@ -208,10 +261,10 @@ def _update(compiler: Compiler, instance: Any, alias: str, update_fields: Sequen
     else:
         rows = [()] * (yield from write.update(compiler, change))
     if not rows:
-        raise NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
+        raise model.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
     undone.note_change(alias, instance, changed)
-    still: set[str] = set() if update_fields is None else set(instance.__pydantic_fields_set__) - set(changed)
-    saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if update_fields is None else changed)
+    still = set() if asked is None else set(instance.__pydantic_fields_set__) - set(changed)
+    saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if asked is None else changed)
     set_fields_set(instance, still)
 
 

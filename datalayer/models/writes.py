@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
-from datalayer._plans import write as write_plans
-from datalayer._query.change import Delete
 from datalayer._query.path import names_of
-from datalayer.errors import FieldError, choices_text, nearest
-from datalayer.models import operations
-from datalayer.models.column import Expr, Related
+from datalayer.errors import FieldError, QueryError, choices_text, nearest
+from datalayer.models import bulk, changes, upserts
+from datalayer.models.bulk import Saved
+from datalayer.models.column import Condition, Expr, Related
+from datalayer.models.conflicts import conflict_of, written_of
+from datalayer.models.expressions import Q
 from datalayer.models.question import M
 from datalayer.models.rows import Rows
+
+if TYPE_CHECKING:
+    from datalayer._query.change import OnConflict
+
+Columns: TypeAlias = Sequence[str | Expr[M, Any] | Related[M, Any]]
+"""Fields and relations, by name or as columns of the model."""
 
 
 class WritableRows(Rows[M, M]):
@@ -31,98 +38,259 @@ class WritableRows(Rows[M, M]):
 
     def create(self, **values: Any) -> M:
         """Makes an instance and saves it."""
-        return cast("M", self._database.run(operations.create, self._new(values), self._alias))
+        return cast("M", self._database.run(upserts.create, self._new(values), self._alias))
 
     async def acreate(self, **values: Any) -> M:
         """The awaiting twin of `create`."""
-        return cast("M", await self._database.arun(operations.create, self._new(values), self._alias))
+        return cast("M", await self._database.arun(upserts.create, self._new(values), self._alias))
 
     def get_or_create(self, defaults: Mapping[str, Any] | None = None, **named: Any) -> tuple[M, bool]:
         """The row that matches, or a new one; and whether it is new. Safe against somebody doing the same."""
         return cast(
             "tuple[M, bool]",
-            self._database.run(operations.get_or_create, self._upsert(defaults, named), self._database.depth),
+            self._database.run(upserts.get_or_create, self._upsert(defaults, None, named), self._database.depth),
         )
 
     async def aget_or_create(self, defaults: Mapping[str, Any] | None = None, **named: Any) -> tuple[M, bool]:
         """The awaiting twin of `get_or_create`."""
         return cast(
             "tuple[M, bool]",
-            await self._database.arun(operations.get_or_create, self._upsert(defaults, named), self._database.depth),
+            await self._database.arun(upserts.get_or_create, self._upsert(defaults, None, named), self._database.depth),
         )
 
-    def update_or_create(self, defaults: Mapping[str, Any] | None = None, **named: Any) -> tuple[M, bool]:
-        """Writes `defaults` to the row that matches, or makes one; and whether it is new."""
+    def update_or_create(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        create_defaults: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> tuple[M, bool]:
+        """Writes `defaults` to the row that matches, or makes one; and whether it is new.
+
+        The row is locked between the read and the write, so that nobody's change in between is overwritten unseen.
+
+        Args:
+            defaults: What is written.
+            create_defaults: What a new row is made of instead of `defaults`.
+            named: What the row is looked up by.
+        """
         return cast(
             "tuple[M, bool]",
-            self._database.run(operations.update_or_create, self._upsert(defaults, named), self._database.depth),
+            self._database.run(
+                upserts.update_or_create, self._upsert(defaults, create_defaults, named), self._database.depth
+            ),
         )
 
-    async def aupdate_or_create(self, defaults: Mapping[str, Any] | None = None, **named: Any) -> tuple[M, bool]:
+    async def aupdate_or_create(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        create_defaults: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> tuple[M, bool]:
         """The awaiting twin of `update_or_create`."""
         return cast(
             "tuple[M, bool]",
-            await self._database.arun(operations.update_or_create, self._upsert(defaults, named), self._database.depth),
+            await self._database.arun(
+                upserts.update_or_create, self._upsert(defaults, create_defaults, named), self._database.depth
+            ),
         )
 
-    def _upsert(self, defaults: Mapping[str, Any] | None, named: dict[str, Any]) -> operations.Upsert:
+    def _upsert(
+        self, defaults: Mapping[str, Any] | None, create_defaults: Mapping[str, Any] | None, named: dict[str, Any]
+    ) -> upserts.Upsert:
         known = names_of(self.query.table)
-        unknown = [name for name in defaults or () if name not in known]
-        if unknown:
-            raise FieldError(
-                f"defaults name {unknown[0]!r}, which {self.query.table.model} does not have; the choices are "
-                f"{choices_text(known)}{nearest(unknown[0], known)}",
-                name=unknown[0],
-                choices=known,
-            )
+        for option, given in (("defaults", defaults), ("create_defaults", create_defaults)):
+            unknown = [name for name in given or () if name not in known]
+            if unknown:
+                raise FieldError(
+                    f"{option} name {unknown[0]!r}, which {self.query.table.model} does not have; the choices are "
+                    f"{choices_text(known)}{nearest(unknown[0], known)}",
+                    name=unknown[0],
+                    choices=known,
+                )
         plain = {name: value for name, value in self._defaults(named).items() if "__" not in name}
-        return operations.Upsert(self._one((), named), self.model, self._alias, plain, dict(defaults or {}))
+        return upserts.Upsert(
+            self._one((), named),
+            self.model,
+            self._alias,
+            plain,
+            dict(defaults or {}),
+            None if create_defaults is None else dict(create_defaults),
+        )
 
-    def update(self, **values: Any) -> int:
+    # -- the rows of a query ---------------------------------------------------------------------
+
+    @overload
+    def update(self, *, returning: Literal[True], **values: Any) -> list[M]: ...
+    @overload
+    def update(self, *, returning: Literal[False] = False, **values: Any) -> int: ...
+    def update(self, *, returning: bool = False, **values: Any) -> Any:
         """Writes values to every row of the query, in one statement; gives the number of rows.
 
+        Args:
+            returning: Gives the written rows as instances instead of their number.
+            values: What is written, by field or relation: values, or expressions over the row and its relations.
+
         Raises:
             QueryError: The whole table, without an explicit `all()`; a sliced query.
         """
-        return self._database.run(write_plans.update, operations.update_of(self, values))
+        return self._database.run(changes.update, changes.update_of(self, values, returning=returning), self._load)
 
-    async def aupdate(self, **values: Any) -> int:
+    @overload
+    async def aupdate(self, *, returning: Literal[True], **values: Any) -> list[M]: ...
+    @overload
+    async def aupdate(self, *, returning: Literal[False] = False, **values: Any) -> int: ...
+    async def aupdate(self, *, returning: bool = False, **values: Any) -> Any:
         """The awaiting twin of `update`."""
-        return await self._database.arun(write_plans.update, operations.update_of(self, values))
+        return await self._database.arun(
+            changes.update, changes.update_of(self, values, returning=returning), self._load
+        )
 
-    def delete(self) -> int:
+    @overload
+    def delete(self, *, returning: Literal[True]) -> list[M]: ...
+    @overload
+    def delete(self, *, returning: Literal[False] = False) -> int: ...
+    def delete(self, *, returning: bool = False) -> Any:
         """Deletes every row of the query, in one statement; gives the number of rows of this table.
 
+        Args:
+            returning: Gives the deleted rows as instances instead of their number.
+
         Raises:
             QueryError: The whole table, without an explicit `all()`; a sliced query.
         """
-        return self._database.run(write_plans.delete, Delete(operations.writable(self, "delete")))
+        return self._database.run(changes.delete, changes.delete_of(self, returning=returning), self._load)
 
-    async def adelete(self) -> int:
+    @overload
+    async def adelete(self, *, returning: Literal[True]) -> list[M]: ...
+    @overload
+    async def adelete(self, *, returning: Literal[False] = False) -> int: ...
+    async def adelete(self, *, returning: bool = False) -> Any:
         """The awaiting twin of `delete`."""
-        return await self._database.arun(write_plans.delete, Delete(operations.writable(self, "delete")))
+        return await self._database.arun(changes.delete, changes.delete_of(self, returning=returning), self._load)
+
+    @overload
+    def insert_from(
+        self,
+        source: Rows[Any, Any],
+        *,
+        returning: Literal[True],
+        on_conflict: Columns[M] | str | None = None,
+        update: Columns[M] | Mapping[str, Any] = (),
+        where: Condition[M] | Q | None = None,
+    ) -> list[M]: ...
+    @overload
+    def insert_from(
+        self,
+        source: Rows[Any, Any],
+        *,
+        returning: Literal[False] = False,
+        on_conflict: Columns[M] | str | None = None,
+        update: Columns[M] | Mapping[str, Any] = (),
+        where: Condition[M] | Q | None = None,
+    ) -> int: ...
+    def insert_from(
+        self,
+        source: Rows[Any, Any],
+        *,
+        returning: bool = False,
+        on_conflict: Columns[M] | str | None = None,
+        update: Columns[M] | Mapping[str, Any] = (),
+        where: Condition[M] | Q | None = None,
+    ) -> Any:
+        """Inserts what another query finds, in one statement (INSERT ... SELECT); gives the number of rows.
+
+        Args:
+            source: `values()` whose names are fields of this model.
+            returning: Gives the new rows as instances instead of their number.
+            on_conflict: As in `bulk_create`.
+            update: As in `bulk_create`.
+            where: As in `bulk_create`.
+
+        Raises:
+            QueryError: The source names no columns, or is of another database.
+            InvalidValue: A column of another type, or one without a value that must have one.
+        """
+        return self._database.run(
+            changes.insert_from,
+            changes.insert_of(self, source, conflict_of(self.model, on_conflict, update, where), returning=returning),
+            self._load,
+        )
+
+    @overload
+    async def ainsert_from(
+        self,
+        source: Rows[Any, Any],
+        *,
+        returning: Literal[True],
+        on_conflict: Columns[M] | str | None = None,
+        update: Columns[M] | Mapping[str, Any] = (),
+        where: Condition[M] | Q | None = None,
+    ) -> list[M]: ...
+    @overload
+    async def ainsert_from(
+        self,
+        source: Rows[Any, Any],
+        *,
+        returning: Literal[False] = False,
+        on_conflict: Columns[M] | str | None = None,
+        update: Columns[M] | Mapping[str, Any] = (),
+        where: Condition[M] | Q | None = None,
+    ) -> int: ...
+    async def ainsert_from(
+        self,
+        source: Rows[Any, Any],
+        *,
+        returning: bool = False,
+        on_conflict: Columns[M] | str | None = None,
+        update: Columns[M] | Mapping[str, Any] = (),
+        where: Condition[M] | Q | None = None,
+    ) -> Any:
+        """The awaiting twin of `insert_from`."""
+        return await self._database.arun(
+            changes.insert_from,
+            changes.insert_of(self, source, conflict_of(self.model, on_conflict, update, where), returning=returning),
+            self._load,
+        )
+
+    # -- many instances --------------------------------------------------------------------------
 
     def bulk_create(
         self,
         objects: Iterable[M],
         *,
-        on_conflict: Sequence[str] | None = None,
-        update: Sequence[str] = (),
+        on_conflict: Columns[M] | str | None = None,
+        update: Columns[M] | Mapping[str, Any] = (),
+        where: Condition[M] | Q | None = None,
+        ignore_conflicts: bool = False,
         batch_size: int | None = None,
-    ) -> list[M]:
-        """Saves many new instances in as few statements as possible; gives them with their keys.
+    ) -> Saved[M]:
+        """Saves many new instances in as few statements as possible; gives them with what the database filled in.
 
         Args:
             objects: The instances.
-            on_conflict: Fields or a relation whose conflict is no error; () for any.
-            update: What to overwrite on a conflict; nothing leaves the old row alone.
+            on_conflict: Fields or a relation whose conflict is no error, or the name of a unique constraint or index;
+                () for any conflict.
+            update: What to overwrite on a conflict: names, or values and expressions by name, in which
+                `Excluded("x")` is the new row's value; nothing leaves the old row alone.
+            where: Only old rows that satisfy it are overwritten.
+            ignore_conflicts: Django's word for `on_conflict=()`.
             batch_size: Most rows in one statement.
+
+        Returns:
+            The instances; `inserted`, `updated` and `skipped` tell what became of them.
+
+        Raises:
+            QueryError: No unique constraint covers `on_conflict`, or two of the rows are in each other's way.
         """
         return cast(
-            "list[M]",
+            "Saved[M]",
             self._database.run(
-                operations.bulk_create,
-                operations.Bulk(self.model, self._alias, list(objects), on_conflict, update, batch_size),
+                bulk.bulk_create,
+                self._many(
+                    objects,
+                    batch_size,
+                    conflict_of(self.model, on_conflict, update, where, ignore_conflicts=ignore_conflicts),
+                ),
                 self._database.depth,
             ),
         )
@@ -131,16 +299,22 @@ class WritableRows(Rows[M, M]):
         self,
         objects: Iterable[M],
         *,
-        on_conflict: Sequence[str] | None = None,
-        update: Sequence[str] = (),
+        on_conflict: Columns[M] | str | None = None,
+        update: Columns[M] | Mapping[str, Any] = (),
+        where: Condition[M] | Q | None = None,
+        ignore_conflicts: bool = False,
         batch_size: int | None = None,
-    ) -> list[M]:
+    ) -> Saved[M]:
         """The awaiting twin of `bulk_create`."""
         return cast(
-            "list[M]",
+            "Saved[M]",
             await self._database.arun(
-                operations.bulk_create,
-                operations.Bulk(self.model, self._alias, list(objects), on_conflict, update, batch_size),
+                bulk.bulk_create,
+                self._many(
+                    objects,
+                    batch_size,
+                    conflict_of(self.model, on_conflict, update, where, ignore_conflicts=ignore_conflicts),
+                ),
                 self._database.depth,
             ),
         )
@@ -148,31 +322,37 @@ class WritableRows(Rows[M, M]):
     def bulk_update(
         self,
         objects: Iterable[M],
-        fields: Sequence[str | Expr[M, Any] | Related[M, Any]],
+        fields: Columns[M] | Mapping[str, Any],
         *,
         batch_size: int | None = None,
     ) -> int:
-        """Writes some fields of many instances, one statement for each batch; gives the number of rows found."""
-        return self._database.run(
-            operations.bulk_update,
-            operations.Bulk(
-                self.model, self._alias, list(objects), None, self._names(fields, "bulk_update"), batch_size
-            ),
-            self._database.depth,
-        )
+        """Writes some fields of many instances, one statement for each batch; gives the number of rows found.
+
+        Args:
+            objects: The instances.
+            fields: Names, or values and expressions by name, in which `Excluded("x")` is the instance's value:
+                `{"hits": F("hits") + Excluded("hits")}`. What the database computed is on the instances afterwards.
+            batch_size: Most rows in one statement.
+        """
+        return self._database.run(bulk.bulk_update, self._updates(objects, batch_size, fields), self._database.depth)
 
     async def abulk_update(
         self,
         objects: Iterable[M],
-        fields: Sequence[str | Expr[M, Any] | Related[M, Any]],
+        fields: Columns[M] | Mapping[str, Any],
         *,
         batch_size: int | None = None,
     ) -> int:
         """The awaiting twin of `bulk_update`."""
         return await self._database.arun(
-            operations.bulk_update,
-            operations.Bulk(
-                self.model, self._alias, list(objects), None, self._names(fields, "bulk_update"), batch_size
-            ),
-            self._database.depth,
+            bulk.bulk_update, self._updates(objects, batch_size, fields), self._database.depth
         )
+
+    def _many(self, objects: Iterable[M], batch_size: int | None, conflict: OnConflict | None) -> bulk.Bulk:
+        return bulk.Bulk(self.model, self._alias, list(objects), batch_size, conflict)
+
+    def _updates(self, objects: Iterable[M], batch_size: int | None, fields: Any) -> bulk.Bulk:
+        if not fields:
+            raise QueryError("bulk_update() was given no fields to write")
+        written = written_of(self.model, fields, "bulk_update()")
+        return bulk.Bulk(self.model, self._alias, list(objects), batch_size, None, written)

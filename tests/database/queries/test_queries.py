@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from datalayer._plans import bulk, read, related, write
-from datalayer._query.change import Delete, Update
+from datalayer._query.change import Delete, Given, OnConflict, Update
 from datalayer._query.condition import Comparison, ExistsCondition, Junction
 from datalayer._query.expression import (
     Aggregate,
@@ -262,8 +262,8 @@ def test_changes(ask: Ask) -> None:
     first = BOOKS.replaced(order=(Ordering(PRICE),), limit=1)
     assert ask(write.update_returning, Update(first, (("title", Value("cheap", TEXT)),), ("id",))) == [(3,)]
     rows = [(3, Decimal("1.25"), None, None), (4, Decimal("2.25"), datetime(2021, 1, 1, tzinfo=UTC), 2)]
-    assert ask(bulk.update, BOOK, ("price", "published_at", "editor_id"), rows) == 2
-    assert ask(bulk.update, BOOK, ("published_at", "editor_id"), [(3, None, None), (4, None, None)]) == 2
+    assert ask(bulk.update, BOOK, ("price", "published_at", "editor_id"), rows) == (2, [])
+    assert ask(bulk.update, BOOK, ("published_at", "editor_id"), [(3, None, None), (4, None, None)]) == (2, [])
     assert ask(read.aggregate, BOOKS, (("sum", Aggregate("sum", PRICE, MONEY)),)) == {"sum": Decimal("64.10")}
     fresh = ask(write.insert, TAG, ("label",), ("fresh",), ("id", "label"))
     assert fresh == (4, "fresh")
@@ -278,10 +278,14 @@ def test_bulk_create_and_upserts(ask: Ask) -> None:
     assert made == [(5 + number, Decimal(number)) for number in range(5)]
     again = (1, "up", Decimal(3), 1)
     fields = ("id", "title", "price", "author_id")
-    named: dict[str, Any] = {"conflict": ("id",), "update": ("title", "price")}
-    assert ask(bulk.create, BOOK, fields, [again], ("title", "price"), **named) == [("up", Decimal("3.00"))]
-    assert ask(bulk.create, BOOK, fields, [again], ("title",), conflict=()) == []
-    assert ask(bulk.create, BOOK, fields, [again], ("title",), conflict=("id",)) == []
+    overwrite = OnConflict(("id",), None, (("title", Given("title", TEXT)), ("price", Given("price", MONEY))))
+    made = ask(bulk.create, BOOK, fields, [again], ("title", "price"), conflict=overwrite)
+    assert made == [("up", Decimal("3.00"))]
+    both = [again, (77, "new", Decimal(3), 1)]
+    told = ask(bulk.create, BOOK, fields, both, ("id", "title"), conflict=overwrite, is_telling=True)
+    assert told == [(1, "up", False), (77, "new", True)]
+    assert ask(bulk.create, BOOK, fields, [again], ("title",), conflict=OnConflict()) == []
+    assert ask(bulk.create, BOOK, fields, [again], ("title",), conflict=OnConflict(("id",))) == []
 
 
 def test_numbers_given_by_hand_are_not_given_again(ask: Ask) -> None:

@@ -74,7 +74,7 @@ def test_first_orders_by_the_key() -> None:
 def test_nothing_is_sent(plan) -> None:
     sent, found = steps(plan)
     assert sent == []
-    assert not found
+    assert not found or found == (0, [])
 
 
 def test_writes_say_so() -> None:

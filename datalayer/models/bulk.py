@@ -1,0 +1,266 @@
+"""Plans of `bulk_create` and `bulk_update`: many instances in as few statements as possible."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from datalayer._compile.compiler import Compiler
+from datalayer._plans import bulk as plans
+from datalayer._plans import transaction
+from datalayer._plans.plan import Plan, Row
+from datalayer._plans.write import writing
+from datalayer._query.change import Given, OnConflict
+from datalayer._query.expression import Expression
+from datalayer._query.walk import parts
+from datalayer._schema.table import TableSpec
+from datalayer.errors import InvalidValue, QueryError
+from datalayer.models import related, saving, undone
+from datalayer.models.conflicts import twins
+from datalayer.models.state import Origin, content_of, key_values, set_content
+
+if TYPE_CHECKING:
+    from datalayer.models.model import ModelBase
+
+M = TypeVar("M", bound="ModelBase")
+
+
+class Saved(list[M]):
+    """The instances given to `bulk_create`, in their order, and what became of them.
+
+    Attributes:
+        inserted: Those that are new rows.
+        updated: Those whose row was there and was written to; they now have the values of that row.
+        skipped: Those whose row was there and was left alone; they are not saved.
+    """
+
+    __slots__ = ("inserted", "skipped", "updated")
+
+    def __init__(self, objects: Sequence[M]) -> None:
+        super().__init__(objects)
+        self.inserted: list[M] = []
+        self.updated: list[M] = []
+        self.skipped: list[M] = []
+
+
+@dataclass(slots=True)
+class Bulk:
+    """What `bulk_create` and `bulk_update` work on."""
+
+    model: Any
+    alias: str
+    objects: list[Any]
+    batch_size: int | None
+    conflict: OnConflict | None = None
+    assignments: tuple[tuple[str, Expression], ...] = ()
+
+    def check(self, verb: str) -> None:
+        """Makes sure that every object is of the model.
+
+        Raises:
+            QueryError: One is not, or a batch has no room for a row.
+        """
+        if self.batch_size is not None and self.batch_size < 1:
+            raise QueryError(f"batch_size is {self.batch_size}; a statement writes at least one row")
+        wrong = next((each for each in self.objects if type(each) is not self.model), None)
+        if wrong is not None:
+            raise QueryError(f"{verb}() of {self.model.__name__} was given {wrong!r}")
+
+
+@dataclass(slots=True)
+class _Group:
+    """Rows of a batch that set the same fields."""
+
+    fields: tuple[str, ...]
+    absent: tuple[str, ...]
+    places: list[int] = field(default_factory=list[int])
+    instances: list[Any] = field(default_factory=list[Any])
+    values: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    returning: tuple[str, ...] = ()
+    rows: list[Row] = field(default_factory=list[Row])
+
+
+@writing
+def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
+    """Inserts instances, those that set the same fields together."""
+    table: TableSpec = bulk.model.table
+    bulk.check("bulk_create")
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], _Group] = {}
+    for place, instance in enumerate(bulk.objects):
+        fields, values, absent = saving.insert_parts(instance)
+        group = groups.setdefault((fields, absent), _Group(fields, absent))
+        group.places.append(place)
+        group.instances.append(instance)
+        group.values.append(values)
+    conflict = bulk.conflict
+    if conflict is not None and conflict.assignments:
+        twins(table, conflict, [(group.fields, group.values, group.places) for group in groups.values()])
+
+    def steps() -> Plan[None]:
+        for group in groups.values():
+            group.returning = _returning(table, group, conflict)
+            group.rows = yield from plans.create(
+                compiler,
+                table,
+                group.fields,
+                group.values,
+                group.returning,
+                conflict=conflict,
+                is_telling=conflict is not None and bool(conflict.assignments),
+                batch_size=bulk.batch_size,
+                depth=depth if len(groups) == 1 else depth + 1,
+            )
+
+    if len(groups) > 1:
+        yield from transaction.nested(compiler.backend, steps, depth=depth)
+    else:
+        yield from steps()
+    # Only now: a group that failed takes back those before it.
+    found = Saved(bulk.objects)
+    for group in groups.values():
+        _settle(bulk.alias, table, group, conflict, found)
+    return found
+
+
+def _returning(table: TableSpec, group: _Group, conflict: OnConflict | None) -> tuple[str, ...]:
+    """What is read back: what the database filled in, or with conflicts what tells whose row it is."""
+    if conflict is None:
+        return group.absent
+    if conflict.assignments:
+        # The row in the way keeps what is not written to it, and the instance must not tell otherwise.
+        return tuple(dict.fromkeys((*table.primary_key, *table.fields)))
+    return tuple(dict.fromkeys((*table.primary_key, *group.absent, *_telling(table, group, conflict))))
+
+
+def _telling(table: TableSpec, group: _Group, conflict: OnConflict) -> list[str]:
+    """The fields by which a row that came back is known again, among those that were given."""
+    if conflict.fields:
+        return [name for name in conflict.fields if name in group.fields]
+    every = (table.primary_key, *[unique.fields for unique in table.unique])
+    return [name for name in group.fields if any(name in fields for fields in every)]
+
+
+def _settle(alias: str, table: TableSpec, group: _Group, conflict: OnConflict | None, found: Saved[Any]) -> None:
+    """Tells the instances of a group what became of them."""
+    if conflict is None:
+        _saved(alias, group.instances, group.returning, group.rows, group.absent)
+        found.inserted.extend(group.instances)
+        return
+    rows = _matched(group, _telling(table, group, conflict))
+    written: list[Any] = []
+    kept: list[Row] = []
+    for instance, row in zip(group.instances, rows, strict=True):
+        if row is None:
+            found.skipped.append(instance)
+            continue
+        written.append(instance)
+        kept.append(row)
+        is_new = not conflict.assignments or row[-1]
+        (found.inserted if is_new else found.updated).append(instance)
+    _saved(alias, written, group.returning, kept, group.absent)
+
+
+def _matched(group: _Group, names: list[str]) -> list[Row | None]:
+    """For each instance its row, or None where it was left alone; rows come back in the order of the instances."""
+    if len(group.rows) == len(group.instances):
+        return list(group.rows)
+    given = [group.fields.index(name) for name in names]
+    told = [group.returning.index(name) for name in names]
+    found: list[Row | None] = [None] * len(group.instances)
+    keys = [tuple([values[place] for place in given]) for values in group.values]
+    at = 0
+    for row in group.rows:
+        key = tuple([row[place] for place in told])
+        place = next((place for place in range(at, len(keys)) if keys[place] == key), None)
+        if place is not None:
+            found[place] = row
+            at = place + 1
+    return found
+
+
+def _saved(
+    alias: str, instances: list[Any], read_back: tuple[str, ...], rows: list[Row], absent: tuple[str, ...]
+) -> None:
+    origin = Origin(alias, instances)
+    undone.note_inserts(alias, origin, absent)
+    for place, instance in enumerate(instances):
+        saving.saved(instance, alias, dict(zip(read_back, rows[place], strict=False)) if read_back else None)
+        related.set_origin(instance, origin)
+
+
+# -- bulk_update ---------------------------------------------------------------------------------
+
+
+@writing
+def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
+    """Writes some fields of many instances."""
+    table: TableSpec = bulk.model.table
+    bulk.check("bulk_update")
+    written = [name for name, _ in bulk.assignments]
+    for name in written:
+        if table.fields[name].is_primary_key or table.fields[name].generated is not None:
+            raise QueryError(f"bulk_update() cannot write {table.model}.{name}: it is a key or a generated column")
+    brought = _brought(bulk.assignments)
+    rows = [_row(instance, table, brought) for instance in bulk.objects]
+    computed = tuple(
+        [name for name, expression in bulk.assignments if type(expression) is not Given]
+        + [name for name, spec in table.fields.items() if spec.generated is not None]
+    )
+    returning = tuple(dict.fromkeys((*table.primary_key, *computed))) if computed else ()
+    count, made = yield from plans.update(
+        compiler,
+        table,
+        brought,
+        rows,
+        assignments=bulk.assignments,
+        returning=returning,
+        batch_size=bulk.batch_size,
+        depth=depth,
+    )
+    width = len(table.primary_key)
+    by_key = {row[:width]: dict(zip(returning, row, strict=True)) for row in made}
+    for instance in bulk.objects:
+        undone.note_change(bulk.alias, instance, written)
+        instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
+        instance.__pydantic_fields_set__.difference_update(written)
+        _keep_content(instance, table, written)
+    return count
+
+
+def instance_key(instance: Any, table: TableSpec) -> tuple[object, ...]:
+    """The primary key of a saved instance."""
+    return tuple([instance.__dict__[name] for name in table.primary_key])
+
+
+def _brought(assignments: Sequence[tuple[str, Expression]]) -> tuple[str, ...]:
+    """The fields whose values the rows must bring."""
+    found: dict[str, None] = {}
+    for _, expression in assignments:
+        for part in parts(expression):
+            if isinstance(part, Given):
+                found[part.field] = None
+    return tuple(found)
+
+
+def _row(instance: Any, table: TableSpec, fields: tuple[str, ...]) -> tuple[object, ...]:
+    saving.take_keys(instance)
+    key = key_values(instance, table.primary_key)
+    if key is None:
+        raise QueryError(f"bulk_update() was given a {table.model} that is not saved; use bulk_create() for new ones")
+    values: Mapping[str, object] = instance.__dict__
+    for name in fields:
+        if name not in values:
+            raise InvalidValue(f"bulk_update() was given a {table.model} without a value of {name}")
+    return (*key, *[values[name] for name in fields])
+
+
+def _keep_content(instance: Any, table: TableSpec, written: Sequence[str]) -> None:
+    """Notes that what may change in place is now as the row has it."""
+    tracked = [name for name in written if table.fields[name].tracks_content]
+    if tracked:
+        kept = {item[0]: item for item in content_of(instance) or ()}
+        for name in tracked:
+            kept[name] = (name, copy.deepcopy(instance.__dict__[name]), None)
+        set_content(instance, tuple(kept.values()))

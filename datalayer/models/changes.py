@@ -1,0 +1,290 @@
+"""Plans of `update()`, `delete()` and `insert_from()`: changes of the rows a query finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic_core import PydanticUndefined
+
+from datalayer._compile.compiler import Compiler
+from datalayer._compile.prepared import Prepared
+from datalayer._plans import read, write
+from datalayer._plans.plan import Plan, Row
+from datalayer._plans.write import writing
+from datalayer._query.change import Delete, InsertFrom, OnConflict, Update
+from datalayer._query.expression import Aggregate, Expression, FieldRef, Value
+from datalayer._query.path import key_of, names_of
+from datalayer._query.query import Query
+from datalayer._query.walk import parts
+from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
+from datalayer._schema.relation import RelationSpec
+from datalayer._schema.table import TableSpec
+from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
+from datalayer.models._pydantic import own_fields
+from datalayer.models.checks import assigned
+from datalayer.models.column import Deferred, Expr
+from datalayer.models.expressions import Annotations, expression_of
+from datalayer.models.fields import unset
+
+
+def writable(queryset: Any, verb: str) -> Query:
+    """The query of an update or delete.
+
+    Raises:
+        QueryError: It is sliced, or the whole table without `all()`.
+    """
+    query: Query = queryset.query
+    if query.limit is not None or query.offset is not None:
+        raise QueryError(f"{verb}() of a sliced query; filter by primary key instead: filter(pk__in=[...])")
+    if query.distinct or query.group_by is not None:
+        raise QueryError(f"{verb}() of distinct or grouped rows; {verb}() takes plain rows")
+    if not query.where and not queryset._is_all and queryset._behind_of is None:
+        raise QueryError(f"{verb}() would take the whole table of {query.table.model}; say so: .all().{verb}(...)")
+    return query.replaced(order=(), joined=(), annotations=query.annotations)
+
+
+def update_of(queryset: Any, values: Mapping[str, Any], *, returning: bool = False) -> Update:
+    """The change that `update(**values)` means.
+
+    Args:
+        queryset: Which rows.
+        values: What is written, by field or relation.
+        returning: Whether the written rows are read back.
+
+    Raises:
+        FieldError: An unknown field.
+        InvalidValue: A value the field does not take.
+    """
+    query = writable(queryset, "update")
+    if not values:
+        raise QueryError("update() was given no values; name the fields to write: update(price=5)")
+    written = assignments_of(queryset.model, values, "update", queryset._annotations)
+    return Update(query, written, _returned(query) if returning else ())
+
+
+def delete_of(queryset: Any, *, returning: bool = False) -> Delete:
+    """The change that `delete()` means."""
+    query = writable(queryset, "delete")
+    return Delete(query, _returned(query) if returning else ())
+
+
+def _returned(query: Query) -> tuple[str, ...]:
+    wanted = query.table.fields if query.only is None else query.only
+    return tuple([name for name in query.table.fields if name in wanted])
+
+
+def assignments_of(
+    model: Any, values: Mapping[str, Any], verb: str, annotations: Annotations | None = None
+) -> tuple[tuple[str, Expression], ...]:
+    """What is written to which field.
+
+    Args:
+        model: The class.
+        values: Values, expressions or related objects, by field or relation.
+        verb: Who writes, for messages.
+        annotations: What expressions may name besides the fields.
+
+    Raises:
+        FieldError: An unknown field.
+        InvalidValue: A value the field does not take.
+        QueryError: A column that only the database writes, or an aggregate over the table itself.
+    """
+    table: TableSpec = model.table
+    found: list[tuple[str, Expression]] = []
+    for name, value in values.items():
+        is_expression = isinstance(value, Deferred | Expr | Expression)
+        relation = table.relations.get(name)
+        if relation is not None and relation.kind.is_forward and not is_expression:
+            found.extend(_assigned_key(model, relation, key_of(relation, value, name), name))
+            continue
+        field = _field(table, name, verb)
+        if not is_expression:
+            found.append((field.name, Value(assigned(model, field.name, value), field.type)))
+            continue
+        expression = expression_of(value, table, dict(annotations or {}))
+        for part in parts(expression):
+            if isinstance(part, Aggregate) and not _is_over_relation(part):
+                raise QueryError(f"{verb}({name}={value!r}): an aggregate is over many rows; compute it first")
+        if not fits(expression.type, field.type):
+            shown = expression.type.kind.value if expression.type else "unknown"
+            raise InvalidValue(f"{verb}({name}=...): {table.model}.{name} is {field.type.kind.value}, not {shown}")
+        found.append((field.name, expression))
+    return tuple(found)
+
+
+def _field(table: TableSpec, name: str, verb: str) -> FieldSpec:
+    """The field that a name means, to be written.
+
+    Raises:
+        FieldError: There is none.
+        QueryError: Only the database writes it.
+    """
+    relation = table.relations.get(name)
+    if relation is not None and relation.kind.is_forward and len(relation.local) == 1:
+        name = relation.local[0]
+    field = table.fields.get(name)
+    if field is None:
+        raise FieldError(
+            f"{table.model} has no field {name!r} to {verb}; the choices are {choices_text(names_of(table))}"
+            f"{nearest(name, names_of(table))}",
+            name=name,
+            choices=names_of(table),
+        )
+    if field.generated is not None:
+        raise QueryError(f"{table.model}.{name} is computed by the database and cannot be written")
+    return field
+
+
+def _is_over_relation(aggregate: Aggregate) -> bool:
+    return aggregate.argument is not None and any(
+        isinstance(part, FieldRef) and part.path for part in parts(aggregate.argument)
+    )
+
+
+def _assigned_key(model: Any, relation: RelationSpec, key: object, name: str) -> list[tuple[str, Expression]]:
+    """What is written for a relation."""
+    width = len(relation.local)
+    if width == 1:
+        key = (key,)
+    values = [None] * width if key is None else list(cast("tuple[object, ...]", key)) if type(key) is tuple else []
+    if len(values) != width:
+        raise InvalidValue(
+            f"{relation.source.model}.{name} is {width} columns and takes an object or a tuple of {width}"
+        )
+    fields = relation.source.fields
+    return [
+        (field, Value(assigned(model, field, value), fields[field].type))
+        for field, value in zip(relation.local, values, strict=True)
+    ]
+
+
+_WHOLE = (Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER)
+_TEXT = (Kind.STRING, Kind.TEXT, Kind.ENUM)
+_FAMILIES: tuple[tuple[Kind, ...], ...] = (
+    (*_WHOLE, Kind.FLOAT, Kind.DECIMAL),
+    _TEXT,
+    (Kind.DATE, Kind.DATETIME),
+    (Kind.NAIVE_DATETIME,),
+)
+
+
+def fits(given: ColumnType | None, wanted: ColumnType) -> bool:
+    """Whether a value of one type may be written to a column of another, as far as is known."""
+    if given is None or given.kind is wanted.kind:
+        return True
+    return any(given.kind in family and wanted.kind in family for family in _FAMILIES)
+
+
+# -- the plans -----------------------------------------------------------------------------------
+
+
+@writing
+def update(compiler: Compiler, change: Update, load: Any) -> Plan[Any]:
+    """Writes to the rows a query finds; gives their number, or the instances where they are read back."""
+    if not change.returning:
+        return (yield from write.update(compiler, change))
+    if read.is_nothing(change.query):
+        return []
+    return (yield from _loaded(compiler.update(change), change.values, load))
+
+
+@writing
+def delete(compiler: Compiler, change: Delete, load: Any) -> Plan[Any]:
+    """Deletes the rows a query finds; gives their number of this table, or the instances where they are read back."""
+    if not change.returning:
+        return (yield from write.delete(compiler, change))
+    if read.is_nothing(change.query):
+        return []
+    return (yield from _loaded(compiler.delete(change), change.values, load))
+
+
+def _loaded(prepared: Prepared, values: tuple[object, ...], load: Any) -> Plan[list[Any]]:
+    reply = yield prepared.command(values)
+    found: list[Row] = reply.rows
+    return load(prepared, found) if found else []
+
+
+@writing
+def insert_from(compiler: Compiler, change: InsertFrom, load: Any) -> Plan[Any]:
+    """Inserts what a query finds; gives the number of rows, or the instances where they are read back."""
+    if read.is_nothing(change.query):
+        return [] if change.returning else 0
+    prepared = compiler.insert_from(change)
+    reply = yield prepared.command(change.values)
+    for name in change.fields:
+        if compiler.backend == "postgresql" and change.table.fields[name].is_identity:
+            kind = change.table.fields[name].type
+            greatest = Aggregate("max", FieldRef((), name, kind), kind)
+            found = yield from read.aggregate(compiler, Query(change.table), (("max", greatest),))
+            if found["max"] is not None:
+                yield compiler.numbering(change.table, name).command((found["max"],))
+    if not change.returning:
+        return reply.count
+    return load(prepared, reply.rows) if reply.rows else []
+
+
+# -- insert from a query -------------------------------------------------------------------------
+
+
+def insert_of(target: Any, source: Any, conflict: OnConflict | None, *, returning: bool) -> InsertFrom:
+    """The change that `insert_from(source)` means.
+
+    Raises:
+        QueryError: The source names no columns, or is of another database.
+        FieldError: A column that the target does not have.
+        InvalidValue: A column of another type, or one without a value that must have one.
+    """
+    table: TableSpec = target.query.table
+    query = getattr(source, "query", None)
+    if not isinstance(query, Query) or query.columns is None:
+        raise QueryError(
+            f"insert_from() takes a query that names its columns, such as "
+            f"Other.objects.values('title', price=...), not {source!r}"
+        )
+    if source._alias != target._alias:
+        raise QueryError(
+            f"insert_from() writes to {target._alias!r} what a query of {source._alias!r} finds; one statement runs in "
+            "one database, so fetch the rows and use bulk_create()"
+        )
+    fields: list[str] = []
+    columns: list[tuple[str, Expression]] = []
+    for name, expression in query.columns:
+        field = _field(table, table.primary_key[0] if name == "pk" else name, "insert")
+        if field.name in fields:
+            raise QueryError(f"insert_from() was given {table.model}.{field.name} twice; name each column once")
+        if not fits(expression.type, field.type):
+            shown = expression.type.kind.value if expression.type else "unknown"
+            raise InvalidValue(
+                f"insert_from() would write {name!r}, which is {shown}, to {table.model}.{field.name}, which is "
+                f"{field.type.kind.value}"
+            )
+        fields.append(field.name)
+        columns.append((name, expression))
+    for name in table.fields:
+        if name not in fields and (value := _filled(target.model, name)) is not UNSET:
+            fields.append(name)
+            columns.append((f"filled_{name}", Value(value, table.fields[name].type)))
+    query = query.replaced(columns=tuple(columns))
+    return InsertFrom(table, tuple(fields), query, tuple(table.fields) if returning else (), conflict)
+
+
+def _filled(model: Any, name: str) -> object:
+    """What a row gets that was given no value of a field; UNSET where the database or NULL fills it.
+
+    Raises:
+        InvalidValue: Each row needs a value of its own, or the column needs one and has no default.
+    """
+    field: FieldSpec = model.table.fields[name]
+    if field.on_create is not None:
+        return field.on_create()
+    if field.is_identity or field.db_default is not None or field.generated is not None:
+        return UNSET
+    info: Any = own_fields(model)[name]
+    if info.default is not PydanticUndefined and info.default is not UNSET:
+        return info.default
+    if info.default_factory is not None and info.default_factory is not unset:
+        raise InvalidValue(f"{model.__name__}.{name} is made in Python for each row; name it in values()")
+    if field.nullable:
+        return UNSET
+    raise InvalidValue(f"{model.__name__}.{name} has no value and can never be NULL; name it in values()")

@@ -1,0 +1,95 @@
+"""Plans of `create`, `get_or_create` and `update_or_create`, safe against somebody doing the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datalayer._compile.compiler import Compiler
+from datalayer._plans import read, transaction, upsert
+from datalayer._plans.plan import Plan
+from datalayer._plans.write import writing
+from datalayer.models import saving
+from datalayer.models.operations import Fetched
+
+
+@dataclass(slots=True)
+class Upsert:
+    """What `get_or_create` and `update_or_create` work on.
+
+    Attributes:
+        rows: The query of the row that matches.
+        model: The class.
+        alias: The database.
+        values: What the row is looked up by and made of.
+        defaults: What `update_or_create` writes, and `get_or_create` makes the row of besides.
+        create_defaults: What `update_or_create` makes the row of instead of `defaults`.
+    """
+
+    rows: Fetched
+    model: Any
+    alias: str
+    values: dict[str, Any]
+    defaults: dict[str, Any]
+    create_defaults: dict[str, Any] | None = None
+
+    def new(self) -> Any:
+        """The instance to create; callable defaults are called."""
+        defaults = self.defaults if self.create_defaults is None else self.create_defaults
+        return self.model(**{**self.values, **called(defaults)})
+
+    def read(self, compiler: Compiler, *, is_locking: bool = False) -> Plan[Any]:
+        """The row that matches, or None; locked where the backend locks rows."""
+        query = self.rows.query
+        if is_locking and compiler.backend == "postgresql":
+            query = query.replaced(lock="FOR UPDATE")
+        found = yield from read.one(compiler, query, self.rows.load)
+        if len(found) > 1:
+            raise self.model.MultipleObjectsReturned(f"more than one {self.model.__name__} matches")
+        return found[0] if found else None
+
+
+def called(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults with the callable ones called."""
+    return {name: value() if callable(value) else value for name, value in defaults.items()}
+
+
+@writing
+def create(compiler: Compiler, instance: Any, alias: str) -> Plan[Any]:
+    """Saves a new instance and gives it back."""
+    yield from saving.save(compiler, instance, alias, force_insert=True)
+    return instance
+
+
+@writing
+def get_or_create(compiler: Compiler, asked: Upsert, depth: int) -> Plan[tuple[Any, bool]]:
+    """Reads, or writes, or reads what somebody else wrote meanwhile."""
+    return (
+        yield from upsert.get_or_create(
+            compiler,
+            lambda: asked.read(compiler),
+            lambda: create(compiler, asked.new(), asked.alias),
+            depth=depth,
+        )
+    )
+
+
+@writing
+def update_or_create(compiler: Compiler, asked: Upsert, depth: int) -> Plan[tuple[Any, bool]]:
+    """Writes the defaults to the row that matches, or makes one; the row is locked from the read to the write."""
+
+    def steps() -> Plan[tuple[Any, bool]]:
+        found, is_new = yield from upsert.get_or_create(
+            compiler,
+            lambda: asked.read(compiler, is_locking=True),
+            lambda: create(compiler, asked.new(), asked.alias),
+            depth=depth + 1,
+        )
+        if not is_new:
+            for name, value in called(asked.defaults).items():
+                setattr(found, name, value)
+            yield from saving.save(compiler, found, asked.alias)
+        return found, is_new
+
+    return (yield from transaction.nested(compiler.backend, steps, depth=depth))
