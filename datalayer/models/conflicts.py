@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from datalayer._query.change import Given, OnConflict
 from datalayer._query.expression import Expression, FieldRef
@@ -101,7 +101,7 @@ def written_of(model: Any, given: Iterable[Any] | Mapping[str, Any], option: str
     """
     table: TableSpec = model.table
     if isinstance(given, Mapping):
-        return assignments_of(model, given, option)
+        return assignments_of(model, cast("Mapping[str, Any]", given), option)
     if isinstance(given, str):
         raise QueryError(f"{option}={given!r} is text; give a tuple of names: ({given!r},)")
     names = field_names(table, [_name(table, item, option) for item in given], option)

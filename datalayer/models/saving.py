@@ -173,7 +173,7 @@ def save(
         other = "force_update" if force_update else "update_fields"
         raise QueryError(f"save(force_insert=True, {other}=...): a new row cannot be an update; keep one of them")
     origin = origin_of(instance)
-    table: TableSpec = type(instance).table
+    table: TableSpec = instance.__class__.table
     if force_insert or (origin is None and not force_update and update_fields is None):
         yield from _insert(compiler, instance, alias)
         return
@@ -200,7 +200,7 @@ def _writable(instance: Any, table: TableSpec) -> list[str]:
 
 def _copied(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
     """Writes an instance of another database here: to its row, or to a new one where there is none."""
-    table: TableSpec = type(instance).table
+    table: TableSpec = instance.__class__.table
     try:
         yield from _update(compiler, instance, alias, _writable(instance, table))
     except NotUpdated:
@@ -208,7 +208,7 @@ def _copied(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
 
 
 def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
-    table: TableSpec = type(instance).table
+    table: TableSpec = instance.__class__.table
     computed = [name for name, field in table.fields.items() if field.generated is not None]
     for name in computed:
         if name not in instance.__pydantic_fields_set__:
@@ -234,7 +234,7 @@ def _update(
     Raises:
         NotUpdated: There is no such row.
     """
-    model: Any = type(instance)
+    model: Any = instance.__class__
     table: TableSpec = model.table
     key = key_values(instance, table.primary_key)
     if key is None:
@@ -263,7 +263,7 @@ def _update(
     if not rows:
         raise model.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
     undone.note_change(alias, instance, changed)
-    still = set() if asked is None else set(instance.__pydantic_fields_set__) - set(changed)
+    still: set[str] = set() if asked is None else set(instance.__pydantic_fields_set__) - set(changed)
     saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if asked is None else changed)
     set_fields_set(instance, still)
 
