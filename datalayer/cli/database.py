@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from datalayer.cli import output, questions
 from datalayer.cli.here import enter_project
+from datalayer.errors import DatalayerError
 
 if TYPE_CHECKING:
-    from datalayer.migrations.environment import Step
+    from datalayer.migrations.environment import Hooks
+    from datalayer.migrations.history import Step
 
 DATABASE = typer.Option("default", metavar="ALIAS", help="Which database of the settings.", show_default=True)
+DATABASE_URL = typer.Option(None, "--database-url", metavar="URL", help="The database itself; no project is needed.")
+MIGRATIONS = typer.Option(None, "--migrations", metavar="FOLDER", help="The folder of the migrations.")
+NUMBER = typer.Option(1, "--number", "-n", min=0, help="How many, the newest first.")
+ALL = typer.Option(False, "--all", "-a", help="All of them.")
 
 
 def makemigrations(
-    name: str | None = typer.Argument(
-        None, metavar="NAME", help="What the migration is called; taken from the changes by default."
-    ),
+    name: str | None = typer.Argument(None, help="What the migration is called; taken from the changes by default."),
     check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 when the models have changed."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would be written."),
     empty: bool = typer.Option(False, "--empty", help="Write a migration without operations."),
-    default: list[str] = typer.Option(
-        [], metavar="TABLE.COLUMN=VALUE", help="What rows that exist get in a new column; may be repeated."
-    ),
-    rename: list[str] = typer.Option(
-        [], metavar="OLD:NEW", help="A table or column that has a new name; may be repeated."
-    ),
+    sql: bool = typer.Option(False, "--sql", help="Write an empty pair of plain SQL files; models are not needed."),
+    no_down: bool = typer.Option(False, "--no-down", help="With --sql: there is no way back."),
+    default: list[str] = typer.Option([], metavar="TABLE.COLUMN=VALUE", help="A value for the rows that exist."),
+    rename: list[str] = typer.Option([], metavar="OLD:NEW", help="A table, column or enum value that was renamed."),
+    database_url: str | None = DATABASE_URL,
+    migrations: Path | None = MIGRATIONS,
 ) -> int:
     """Write what changed in the models as a new migration.
 
@@ -43,10 +48,15 @@ def makemigrations(
       datalayer makemigrations --rename book.price:cost
       datalayer makemigrations --default book.pages=0
       datalayer makemigrations fill_slugs --empty
+      datalayer makemigrations add_search --sql
     """
-    enter_project()
+    enter(database_url, migrations)
     from datalayer.migrations import commands
 
+    if sql:
+        if name is None:
+            raise typer.BadParameter("--sql needs a name: datalayer makemigrations --sql NAME")
+        return show(commands.makesql(name, has_down=not no_down).lines)
     made = commands.makemigrations(
         name,
         check=check,
@@ -56,6 +66,8 @@ def makemigrations(
         rename=rename,
         questions=questions.somebody(),
     )
+    for finding in made.findings:
+        output.note(str(finding))
     return show(made.lines, made.exit_code)
 
 
@@ -64,10 +76,13 @@ def migrate(
         None, metavar="TARGET", help="The number or name of a migration, or zero; the newest by default."
     ),
     database: str = DATABASE,
+    database_url: str | None = DATABASE_URL,
+    migrations: Path | None = MIGRATIONS,
     plan: bool = typer.Option(False, "--plan", help="Show what would run, and run nothing."),
     fake: bool = typer.Option(False, "--fake", help="Record the migrations as applied without running them."),
     sql: bool = typer.Option(False, "--sql", help="Print the SQL, and run nothing."),
     check: bool = typer.Option(False, "--check", help="Run nothing; exit 1 when migrations are left to apply."),
+    out_of_order: bool = typer.Option(False, "--out-of-order", help="Apply also files older than what is applied."),
 ) -> int:
     """Bring the database to the newest migration, or to another.
 
@@ -81,28 +96,84 @@ def migrate(
       datalayer migrate zero       take everything back
       datalayer migrate --plan     what would run
       datalayer migrate --check    for a deployment: exit 1 when something is left to apply
+      datalayer migrate --database-url sqlite:///db.sqlite3 --migrations sql
     """
-    enter_project()
+    enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
     told = Told()
-    done = commands.migrate(target, plan=plan, fake=fake, sql=sql, check=check, alias=database, on_progress=told)
-    told.tell()
-    return show([] if told.is_used else done.lines, done.exit_code)
+    with output.progress() as on_rows:
+        done = commands.migrate(
+            target,
+            plan=plan,
+            fake=fake,
+            sql=sql,
+            check=check,
+            out_of_order=out_of_order,
+            alias=database,
+            hooks=told.hooks(on_rows),
+        )
+    return told.end(done.lines, done.notes, done.exit_code)
 
 
-def showmigrations(database: str = DATABASE) -> int:
-    """List the migrations, and which of them are applied."""
-    enter_project()
+def revert(
+    number: int = NUMBER,
+    every: bool = ALL,
+    database: str = DATABASE,
+    database_url: str | None = DATABASE_URL,
+    migrations: Path | None = MIGRATIONS,
+    plan: bool = typer.Option(False, "--plan", help="Show what would run, and run nothing."),
+) -> int:
+    """Take back the newest migrations, one by default.
+
+    \b
+    Examples:
+      datalayer revert
+      datalayer revert -n 2
+      datalayer revert --all --plan
+    """
+    enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
-    return show(commands.showmigrations(database))
+    told = Told()
+    with output.progress() as on_rows:
+        done = commands.revert(None if every else number, alias=database, plan=plan, hooks=told.hooks(on_rows))
+    return told.end(done.lines, done.notes, done.exit_code)
+
+
+def redo(
+    number: int = NUMBER,
+    every: bool = ALL,
+    database: str = DATABASE,
+    database_url: str | None = DATABASE_URL,
+    migrations: Path | None = MIGRATIONS,
+) -> int:
+    """Take back the newest migrations and apply them again, in one transaction."""
+    enter(database_url, migrations, database)
+    from datalayer.migrations import commands
+
+    told = Told()
+    with output.progress() as on_rows:
+        done = commands.redo(None if every else number, alias=database, hooks=told.hooks(on_rows))
+    return told.end(done.lines, done.notes, done.exit_code)
+
+
+def showmigrations(
+    database: str = DATABASE, database_url: str | None = DATABASE_URL, migrations: Path | None = MIGRATIONS
+) -> int:
+    """List the migrations, and which of them are applied."""
+    enter(database_url, migrations, database)
+    from datalayer.migrations import commands
+
+    return show(commands.showmigrations(database) or ["no migrations"])
 
 
 def sqlmigrate(
     target: str = typer.Argument(metavar="TARGET", help="The number or name of a migration."),
     backwards: bool = typer.Option(False, "--backwards", help="The SQL that takes it back."),
     database: str = DATABASE,
+    database_url: str | None = DATABASE_URL,
+    migrations: Path | None = MIGRATIONS,
 ) -> int:
     """Print the SQL of one migration; nothing is sent.
 
@@ -111,7 +182,7 @@ def sqlmigrate(
       datalayer sqlmigrate 0002
       datalayer sqlmigrate 0002 --backwards
     """
-    enter_project()
+    enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
     return show([commands.sqlmigrate(target, backwards, database).rstrip("\n")])
@@ -129,6 +200,26 @@ def check(database: str = DATABASE) -> int:
     return show(found.lines, found.exit_code)
 
 
+def enter(database_url: str | None, migrations: Path | None, alias: str = "default") -> None:
+    """Make the settings those of the project, or of what the command line says where there is none.
+
+    Raises:
+        DatalayerError: The folder does not exist.
+    """
+    from datalayer import conf
+
+    if migrations is not None and not migrations.is_dir():
+        raise DatalayerError(f"there is no folder {str(migrations)!r}")
+    said: dict[str, object] = {}
+    if migrations is not None:
+        said["migrations"] = str(migrations.absolute())
+    if database_url is not None:
+        said["databases"] = {alias: database_url}
+    if said:
+        conf.configure(**said)
+    enter_project()
+
+
 class Told:
     """Tells of each migration when it is done: one that fails or is interrupted later takes nothing of that back."""
 
@@ -141,11 +232,24 @@ class Told:
         self.tell()
         self.is_used, self._running = True, step
 
+    def hooks(self, on_rows: output.OnRows) -> Hooks:
+        """What a command calls while it works."""
+        from datalayer.migrations.environment import Hooks
+
+        return Hooks(self, on_rows, lambda: output.note("another migrate is at work on this database: waiting for it"))
+
     def tell(self) -> None:
         """Print the migration that is done."""
         if self._running is not None:
             show([self._running.done])
             self._running = None
+
+    def end(self, lines: Iterable[object], notes: Iterable[str], exit_code: int) -> int:
+        """Print what is left to say, and give the exit code on."""
+        self.tell()
+        for note in notes:
+            output.note(f"note: {note}")
+        return show([] if self.is_used else lines, exit_code)
 
 
 def show(lines: Iterable[object], exit_code: int = 0) -> int:
@@ -156,4 +260,4 @@ def show(lines: Iterable[object], exit_code: int = 0) -> int:
     return exit_code
 
 
-COMMANDS = (makemigrations, migrate, showmigrations, sqlmigrate, check)
+COMMANDS = (makemigrations, migrate, revert, redo, showmigrations, sqlmigrate, check)

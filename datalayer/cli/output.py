@@ -5,8 +5,13 @@ Only this module writes to the terminal. rich is imported when a table is printe
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TypeAlias
+
+OnRows: TypeAlias = Callable[[str, int, int], None]
+"""Told a name, how much of it is done, and how much there is."""
 
 
 def say(text: str = "") -> None:
@@ -42,3 +47,37 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in found:
         drawn.add_row(*(Text(cell) for cell in row))  # Text: a value in brackets is no markup
     Console().print(drawn)
+
+
+@contextlib.contextmanager
+def progress() -> Generator[OnRows]:
+    """A bar on stderr for each name it is told of: drawn on a terminal, a line for each tenth elsewhere."""
+    if not sys.stderr.isatty():
+        told: dict[str, int] = {}
+
+        def line(name: str, done: int, total: int) -> None:
+            tenth = 10 * done // total if total else 10
+            if tenth != told.get(name):
+                told[name] = tenth
+                note(f"{name}: {done} of {total} rows")
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
+
+    with Progress(
+        *Progress.get_default_columns()[:3],
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def draw(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield draw

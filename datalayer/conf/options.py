@@ -96,17 +96,32 @@ class PoolSettings(Options):
         return self
 
 
+class MigrateSettings(Options):
+    """How migrations behave on PostgreSQL.
+
+    Attributes:
+        lock_timeout: How long a statement waits for a table that others use: whoever waits keeps out everybody behind
+            it, so this is short. None waits for ever.
+        statement_timeout: How long one statement may take; None for as long as it needs.
+    """
+
+    lock_timeout: Seconds | None = 10.0
+    statement_timeout: Seconds | None = None
+
+
 class DatabaseSettings(Options):
     """One database.
 
     Attributes:
         url: Where it is.
         pool: How its connections are pooled.
+        migrate: How long migrations wait.
         transaction_pooling: True behind a pgbouncer that hands out a server for one transaction only.
     """
 
     url: DatabaseUrl
     pool: PoolSettings = PoolSettings()
+    migrate: MigrateSettings = MigrateSettings()
     transaction_pooling: bool = False
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 
-import sqlalchemy as sa
 from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
 
 LONGEST_NAME = 255
+
+_running: list[Operations] = []
 
 
 @contextlib.contextmanager
@@ -19,13 +19,14 @@ def as_op(operations: Operations) -> Generator[None]:
     """Makes `from alembic import op` mean these operations: `Operations.context` makes its own instead."""
     operations._setups[type(operations)] = operations._setups[Operations]
     operations._install_proxy()
+    _running.append(operations)
     try:
         yield
     finally:
+        _running.pop()
         operations._remove_proxy()
 
 
-def widened(context: MigrationContext) -> MigrationContext:
-    """Makes room for names: Alembic's own version column has 32 characters."""
-    context._version.c.version_num.type = sa.String(LONGEST_NAME)
-    return context
+def running() -> Operations | None:
+    """The operations that `op` means now; None outside a migration."""
+    return _running[-1] if _running else None

@@ -13,7 +13,8 @@ from datalayer._schema.table import TableSpec
 from datalayer.conf import settings
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConfigurationError
-from datalayer.migrations.environment import Environment, History
+from datalayer.migrations.environment import Environment, Hooks
+from datalayer.migrations.history import History
 
 
 def folder() -> Path:
@@ -76,6 +77,8 @@ def history() -> History:
     return History(folder())
 
 
-def environment(alias: str) -> Environment:
+def environment(alias: str, hooks: Hooks | None = None) -> Environment:
     """The migrations and one database."""
-    return Environment(history(), url(alias), alias, settings.databases[alias].pool.connection_timeout)
+    database = settings.databases[alias]
+    timeouts = {"lock_timeout": database.migrate.lock_timeout, "statement_timeout": database.migrate.statement_timeout}
+    return Environment(history(), url(alias), alias, database.pool.connection_timeout, timeouts, hooks or Hooks())

@@ -1,171 +1,52 @@
-"""Drives Alembic without alembic.ini or env.py: the history of a folder, and one database it is applied to.
+"""Applies migrations to one database, and takes them back.
 
-Each migration runs in a transaction of its own together with its version row, on SQLite too. The database is asked
-for its version again before each one, under the lock, so that two deployers never run the same migration.
+Each migration runs in a transaction of its own together with the rows that record it, on SQLite too. The database is
+asked what it has again before each one, under the lock, so that two deployers never run the same migration.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import re
 import sqlite3
-import traceback
-import warnings
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Collection, Generator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
-from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from datalayer._compile.tables import DIALECTS
 from datalayer._links.functions import register
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConnectionFailed, MigrationError, MissingExtra, choices_text, nearest
-from datalayer.migrations._alembic import as_op, widened
-from datalayer.migrations.operations import Live, Recording, recording_context
-from datalayer.migrations.state import State
+from datalayer.migrations import records
+from datalayer.migrations._alembic import as_op
+from datalayer.migrations.history import History, Migration, Step, readable
+from datalayer.migrations.operations import Live, OnRows
+from datalayer.migrations.records import Applied
+from datalayer.migrations.scripts import PythonMigration, SqlMigration
+from datalayer.migrations.units import Units
 
 LOCK_KEY = 0x64617461_6C617965  # "datalaye": the advisory lock of PostgreSQL
-ZERO = "zero"
 _CURES = {
     "locked": "; another process is writing to it: run this again when it has finished",
     "readonly": "; the file and its folder must be writable for whoever runs migrations",
     "permission denied": "; migrations need a role that may create tables there",
     "not a database": "; the url in the settings leads to another kind of file",
+    "cannot run inside a transaction block": "; let this migration run without one: atomic = False in a Python file, "
+    "-- datalayer: atomic = false in an SQL file, run_in_transaction = false in metadata.toml",
+    "cannot VACUUM from within a transaction": "; let this migration run without one: atomic = False in a Python "
+    "file, -- datalayer: atomic = false in an SQL file, run_in_transaction = false in metadata.toml",
+    "lock timeout": "; somebody else uses the table: try again, or raise databases.<alias>.migrate.lock_timeout",
+    "statement timeout": "; it took longer than databases.<alias>.migrate.statement_timeout allows",
 }
 _FOR_EVER = 1_000_000.0  # seconds: some days, which SQLite can still count in milliseconds
 _STEPS_BETWEEN_LOOKS = 100_000  # some milliseconds of SQLite's work
 
-
-class History:
-    """The migrations of a folder, in order, and what the tables look like after each.
-
-    Args:
-        folder: Where they are; a folder that does not exist is an empty history.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.script: ScriptDirectory | None = None
-        self.revisions: list[Script] = []
-        self._states: dict[str | None, State] = {None: {}}
-        if folder.is_dir():
-            self._load(folder)
-
-    def _load(self, folder: Path) -> None:
-        self.script = ScriptDirectory(str(folder), version_locations=[str(folder)])
-        with _readable(folder):
-            heads = self.script.get_heads()
-            if len(heads) > 1:
-                raise MigrationError(
-                    f"the history in {folder.name!r} has {len(heads)} heads: {choices_text(heads)}; two branches each "
-                    "added a migration: renumber one of them and set its down_revision to the other"
-                )
-            self.revisions = list(reversed(list(self.script.walk_revisions("base", "heads"))))
-
-    @property
-    def names(self) -> list[str]:
-        """The migrations' names, oldest first."""
-        return [script.revision for script in self.revisions]
-
-    @property
-    def head(self) -> str | None:
-        """The newest migration."""
-        return self.names[-1] if self.revisions else None
-
-    def find(self, target: str | None) -> str | None:
-        """The name of the migration that is meant; None for `zero`.
-
-        Args:
-            target: A number, a name, the beginning of one, `head` or `zero`; None for the newest.
-
-        Raises:
-            MigrationError: There is none, or more than one.
-        """
-        if target is None or target in ("head", "heads"):
-            return self.head
-        if target in (ZERO, "base"):
-            return None
-        found = [name for name in self.names if name == target]
-        if not found and target.isdigit():
-            found = [name for name in self.names if re.match(r"\d*", name)[0].lstrip("0") == target.lstrip("0")]  # type: ignore[index]
-        found = found or [name for name in self.names if name.startswith(target)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise MigrationError(f"{target!r} means several migrations: {choices_text(found)}")
-        tails = {name.partition("_")[2]: name for name in self.names}
-        hint = nearest(target, self.names) or nearest(target, tails)
-        raise MigrationError(f"no migration {target!r}; there are: {choices_text([*self.names, ZERO])}{hint}")
-
-    def states(self) -> dict[str | None, State]:
-        """What the tables look like after each migration; under None, before the first.
-
-        Raises:
-            MigrationError: A migration does not fit those before it.
-        """
-        state = self._states[None]
-        for script in self.revisions:
-            if script.revision not in self._states:
-                recording = Recording(recording_context("sqlite"), state)
-                with as_op(recording), _errors(script.revision, "read"):
-                    script.module.upgrade()
-                self._states[script.revision] = recording.state
-            state = self._states[script.revision]
-        return self._states
-
-    def state(self) -> State:
-        """What the tables look like after the newest migration."""
-        return self.states()[self.head]
-
-    def steps(self, current: str | None, target: str | None) -> list[RevisionStep]:
-        """The migrations between two points of the history, in the order they run."""
-        if self.script is None or current == target:
-            return []
-        known = self.script.revision_map
-        start, end = self._count(current), self._count(target)
-        if end > start:
-            return [MigrationStep.upgrade_from_script(known, script) for script in self.revisions[start:end]]
-        return [MigrationStep.downgrade_from_script(known, script) for script in reversed(self.revisions[end:start])]
-
-    def _count(self, name: str | None) -> int:
-        """How many migrations are applied when the database is at `name`."""
-        return 0 if name is None else self.names.index(name) + 1
-
-    def summary(self, name: str) -> str:
-        """The first line of a migration's docstring."""
-        script = next(script for script in self.revisions if script.revision == name)
-        return str(script.doc)
-
-
-@contextlib.contextmanager
-def _readable(folder: Path) -> Generator[None]:
-    """What is wrong with the files, in words; Alembic only warns of a file that is missing or there twice."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", module="alembic", category=UserWarning)
-            warnings.filterwarnings("error", message=r"Revision .* is (not present|present more than once)")
-            yield
-    except (CommandError, UserWarning) as error:
-        raise MigrationError(f"the history in {folder.name!r} cannot be read: {error}") from error
-    except SyntaxError as error:
-        name = Path(error.filename or "").name
-        raise MigrationError(f"migration file {name!r} is no valid Python: {error.msg}, line {error.lineno}") from error
-    except MigrationError:
-        raise
-    except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == folder]
-        where = f"{Path(frames[-1].filename).name!r}, line {frames[-1].lineno}" if frames else f"in {folder.name!r}"
-        raise MigrationError(f"migration file {where} cannot be read: {type(error).__name__}: {error}") from error
+Choose: TypeAlias = Callable[[Applied], list[Step]]
 
 
 def _reason(error: DBAPIError) -> str:
@@ -174,59 +55,40 @@ def _reason(error: DBAPIError) -> str:
     return reason + next((cure for word, cure in _CURES.items() if word in reason), "")
 
 
-@contextlib.contextmanager
-def _errors(name: str, what: str, alias: str | None = None) -> Generator[None]:
-    where = "" if alias is None else f" on database {alias!r}"
-    after = "" if alias is None else "; nothing of it was applied"
-    try:
-        yield
-    except MigrationError as error:
-        raise type(error)(f"migration {name!r} cannot be {what}{where}: {error}{after}") from error
-    except DBAPIError as error:
-        raise MigrationError(f"migration {name!r} cannot be {what}{where}: {_reason(error)}{after}") from error
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise MigrationError(f"migration {name!r} cannot be {what}{where}: {reason}{after}") from error
-
-
 @dataclass(frozen=True)
-class Step:
-    """One migration that runs or would run.
+class Hooks:
+    """Who is told what goes on.
 
     Attributes:
-        name: The migration.
-        is_upgrade: Forwards, or back.
+        on_progress: Called with each migration before it runs.
+        on_rows: Called with a table, and how many of how many of its rows are done.
+        on_wait: Called once when another deployer is at work and has to be waited for.
     """
 
-    name: str
-    is_upgrade: bool
-
-    def __str__(self) -> str:
-        return f"{'apply' if self.is_upgrade else 'revert'} {self.name}"
-
-    @property
-    def done(self) -> str:
-        """The same, once it has run."""
-        return f"{'applied' if self.is_upgrade else 'reverted'} {self.name}"
+    on_progress: Callable[[Step], None] | None = None
+    on_rows: OnRows | None = None
+    on_wait: Callable[[], None] | None = None
 
 
+@dataclass
 class Environment:
     """A history and one database.
 
-    Args:
+    Attributes:
         history: The migrations.
         url: The database.
         alias: Its alias, for messages.
         lock_timeout: How many seconds to wait for whoever else writes to an SQLite file; None for ever.
+        timeouts: What PostgreSQL is told for each migration: `lock_timeout`, `statement_timeout`, in seconds.
+        hooks: Who is told what goes on.
     """
 
-    def __init__(
-        self, history: History, url: DatabaseUrl, alias: str = "default", lock_timeout: float | None = 30.0
-    ) -> None:
-        self.history = history
-        self.url = url
-        self.alias = alias
-        self.lock_timeout = lock_timeout
+    history: History
+    url: DatabaseUrl
+    alias: str = "default"
+    lock_timeout: float | None = 30.0
+    timeouts: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    hooks: Hooks = Hooks()
 
     # -- the connection -----------------------------------------------------------------------------
 
@@ -291,17 +153,33 @@ class Environment:
 
     # -- what is applied ----------------------------------------------------------------------------
 
-    def current(self) -> str | None:
-        """The newest migration that is applied; None before the first.
+    def applied(self) -> Applied:
+        """What the database has.
 
         Raises:
-            MigrationError: The database is at a migration that is not in the folder.
+            MigrationError: Alembic or diesel has applied something that is not in the folder.
         """
         if self.url.backend == "sqlite" and not self.url.is_memory and not Path(self.url.database).exists():
-            return None  # asking would make an empty file
+            return Applied()  # asking would make an empty file
         with self.connect() as connection, self._in_words("asked for its migrations"):
-            connection = connection.execution_options(datalayer_reads=True)
-            return self._known(self._context(connection).get_current_heads())
+            return self._read(connection.execution_options(datalayer_reads=True))
+
+    def current(self) -> str | None:
+        """The newest migration that is applied; None before the first."""
+        return self.newest(self.known(self.applied()).names)
+
+    def newest(self, names: Collection[str]) -> str | None:
+        """The last of some migrations."""
+        return max(names, key=self.history.place, default=None)
+
+    def _read(self, connection: sa.Connection) -> Applied:
+        """What the database has; one in the middle of what a squash replaced goes on with what was replaced."""
+        found = records.read(connection, self.history)
+        replaced = {name for one in self.history.order for name in one.replaces if one.name not in found.records}
+        if replaced & set(found.records):
+            self.history = History(self.history.folder, expands=True)
+            found = records.read(connection, self.history)
+        return found
 
     @contextlib.contextmanager
     def _in_words(self, what: str) -> Generator[None]:
@@ -312,94 +190,211 @@ class Environment:
             reason = _reason(error)
             raise MigrationError(f"database {self.alias!r} at {self.url} cannot be {what}: {reason}") from error
 
-    def _known(self, heads: Iterable[str]) -> str | None:
-        found = tuple(heads)
-        if len(found) > 1:
-            raise MigrationError(f"database {self.alias!r} is at several migrations: {choices_text(found)}")
-        if found and found[0] not in self.history.names:
+    def known(self, applied: Applied) -> Applied:
+        """The same, where the files of everything applied are there.
+
+        Raises:
+            MigrationError: They are not.
+        """
+        unknown = applied.unknown(self.history)
+        if unknown:
+            names = self.history.names
             raise MigrationError(
-                f"database {self.alias!r} is at migration {found[0]!r}, which is not in {self.history.folder.name!r}; "
-                f"there are: {choices_text(self.history.names)}{nearest(found[0], self.history.names)}"
+                f"database {self.alias!r} is at migration {choices_text(unknown)!r}, which is not in "
+                f"{self.history.folder.name!r}; there are: {choices_text(names[-6:])}{nearest(unknown[0], names)}; the "
+                "database is newer than these files: deploy the version that has them, or take them back with it first"
             )
-        return found[0] if found else None
+        return applied
 
-    def pending(self, target: str | None) -> list[Step]:
+    def pending(self, target: str | None, *, out_of_order: bool = False) -> list[Step]:
         """What `run` to `target` (a name; None for `zero`) would do."""
-        return [_step(step) for step in self.history.steps(self.current(), target)]
+        return self.steps_to(target, self.known(self.applied()), out_of_order=out_of_order)
 
-    def _context(self, connection: sa.Connection, **options: Any) -> MigrationContext:
-        options = {"transaction_per_migration": True, "transactional_ddl": True, **options}
-        return widened(MigrationContext.configure(connection=connection, opts=options))
+    def steps_to(self, target: str | None, applied: Applied, *, out_of_order: bool = False) -> list[Step]:
+        """The steps from what is applied to a target.
+
+        Raises:
+            MigrationError: Files came in before what is applied, and nobody asked for that.
+        """
+        steps = self.history.steps(applied.names, target)
+        late = self.history.out_of_order({step.name for step in steps if step.is_upgrade}, applied.names)
+        if late and not out_of_order:
+            newest = self.newest(applied.names)
+            raise MigrationError(
+                f"{choices_text(late)} came in before {newest}, which database {self.alias!r} has already; look "
+                "whether the order matters and give --out-of-order, or give the file a newer number"
+            )
+        return steps
 
     # -- running ------------------------------------------------------------------------------------
 
-    def run(
-        self,
-        target: str | None,
-        *,
-        fake: bool = False,
-        on_progress: Callable[[Step], None] | None = None,
-    ) -> list[Step]:
+    def run(self, target: str | None, *, fake: bool = False, out_of_order: bool = False) -> list[Step]:
         """Applies or reverts migrations until the database is at `target`.
 
         Args:
             target: The name of a migration; None for `zero`.
             fake: Record them without running them.
-            on_progress: Called with each migration before it runs.
+            out_of_order: Apply also what came in before something that is applied.
 
         Raises:
             MigrationError: A migration failed; those before it stay applied, nothing of it does.
         """
+        return self.carry_out(lambda applied: self.steps_to(target, applied, out_of_order=out_of_order), fake=fake)
+
+    def carry_out(self, choose: Choose, *, fake: bool = False, together: bool = False) -> list[Step]:
+        """Runs what `choose` says, one migration at a time.
+
+        Args:
+            choose: Given what is applied, says what is left to do.
+            fake: Record without running.
+            together: All in one transaction, or nothing.
+        """
         done: list[Step] = []
-        states = self.history.states()
+        self.history.states()
         with self.connect() as connection, self._in_words("migrated"), self._locked(connection):
-            while True:
-                step = self._run_one(connection, target, states, fake, on_progress)
-                if step is None:
-                    return done
+            if together:
+                context = self._context(connection)
+                with self._interruptible(connection), context.begin_transaction():
+                    self._begin(connection)
+                    while (step := self._next(connection, choose)) is not None:
+                        self._atomic(context, step, fake)
+                        done.append(step)
+                return done
+            while (step := self._one(connection, choose, fake)) is not None:
                 done.append(step)
+            if fake:
+                with connection.begin():
+                    records.checksums(connection, self.history, self._read(connection).names)
+        return done
 
-    def _run_one(
-        self,
-        connection: sa.Connection,
-        target: str | None,
-        states: dict[str | None, State],
-        fake: bool,
-        on_progress: Callable[[Step], None] | None,
-    ) -> Step | None:
-        found: list[Step] = []
+    def _one(self, connection: sa.Connection, choose: Choose, fake: bool) -> Step | None:
+        """The next migration, in its transaction, or without one where it says so."""
+        context = self._context(connection)
+        with self._interruptible(connection), context.begin_transaction():
+            self._begin(connection)
+            step = self._next(connection, choose)
+            if step is None:
+                return None
+            if self.history.by_name[step.name].is_atomic or fake:
+                self._atomic(context, step, fake)
+                return step
+        self._unguarded(step)
+        return step
 
-        def first(heads: tuple[str, ...], context: MigrationContext) -> Iterable[RevisionStep]:
-            current = self._known(heads)
-            for step in self.history.steps(current, target)[:1]:
-                live.state = states[current]
-                found.append(_step(step))
-                if on_progress is not None:
-                    on_progress(found[0])
-                if fake:
-                    step.migration_fn = lambda: None
-                yield step
+    def _next(self, connection: sa.Connection, choose: Choose) -> Step | None:
+        applied = self.known(self._read(connection))
+        steps = choose(applied)
+        if steps or not applied.is_ours:
+            records.prepare(connection, applied, self.history)
+        self._applied = applied
+        return steps[0] if steps else None
 
-        def check(**details: Any) -> None:
-            if self.url.backend == "sqlite" and not fake:
-                _refuse_dangling(connection)
-
-        context = self._context(connection, fn=first, on_version_apply=(check,))
-        live = Live(context, {})
+    @contextlib.contextmanager
+    def _interruptible(self, connection: sa.Connection) -> Generator[None]:
         try:
-            with as_op(live):
-                context.run_migrations()
+            yield
         except Exception as error:
             connection.rollback()
+            cause: BaseException | None = error
+            while cause is not None:
+                if _is_interrupt(cause):
+                    raise KeyboardInterrupt from error
+                cause = cause.__cause__
+            raise
+
+    def _context(self, connection: sa.Connection) -> MigrationContext:
+        return MigrationContext.configure(connection=connection, opts={"transactional_ddl": True})
+
+    def _begin(self, connection: sa.Connection) -> None:
+        """What PostgreSQL is told at the start of each transaction."""
+        if self.url.backend == "postgresql":
+            records.run(connection, self._settings("SET LOCAL"))
+
+    def _settings(self, verb: str) -> list[str]:
+        return [
+            f"{verb} {name} = {round(seconds * 1000)}" for name, seconds in self.timeouts.items() if seconds is not None
+        ]
+
+    def _atomic(self, context: MigrationContext, step: Step, fake: bool) -> None:
+        connection = context.connection
+        assert connection is not None
+        migration = self.history.by_name[step.name]
+        if self.hooks.on_progress is not None:
+            self.hooks.on_progress(step)
+        names = set(self._applied.names)
+        if not fake:
+            live = Live(context, self.history.state_after(names), on_rows=self.hooks.on_rows)
+            with self._errors(step, "; nothing of it was applied"):
+                self._perform(migration, live, step.is_upgrade)
+                if self.url.backend == "sqlite":
+                    _refuse_dangling(connection)
+                else:
+                    records.run(connection, ["RESET ALL"])  # a migration may have set the search_path
+                    self._begin(connection)
+        (names.add if step.is_upgrade else names.discard)(step.name)
+        checksum = migration.checksum if step.is_upgrade else None
+        records.run(connection, records.note_statements(step.name, checksum, self.history.heads_of(names)))
+
+    def _perform(self, migration: Migration, live: Live, is_upgrade: bool) -> None:
+        if isinstance(migration, PythonMigration):
+            with readable(migration):
+                function = migration.function(is_upgrade)
+            with as_op(live):
+                function()
+        elif isinstance(migration, SqlMigration):
+            for one in migration.statements(is_upgrade, self.url.backend):
+                try:
+                    live.sql(one.text)
+                except DBAPIError as error:
+                    if _is_interrupt(error):
+                        raise
+                    raise MigrationError(f"line {one.line}: {_reason(error)}") from error
+
+    def _unguarded(self, step: Step) -> None:
+        """A migration that wants no transaction: what is done of it is noted after each operation."""
+        migration = self.history.by_name[step.name]
+        if self.hooks.on_progress is not None:
+            self.hooks.on_progress(step)
+        names = set(self._applied.names)
+        state = self.history.state_after(names)
+        record = self._applied.records.get(step.name)
+        column = "applying" if step.is_upgrade else "reverting"
+        done = None if record is None else getattr(record, column)
+        with self.connect() as other:
+            connection = other.execution_options(isolation_level="AUTOCOMMIT", datalayer_autocommit=True)
+            if self.url.backend == "postgresql":
+                records.run(connection, self._settings("SET"))
+            if done is None:
+                records.note_progress(connection, step.name, column, 0, migration.checksum if step.is_upgrade else "")
+            units = Units(done or 0, lambda count: records.note_progress(connection, step.name, column, count))
+            live = Live(self._context(connection), state, on_rows=self.hooks.on_rows, units=units)
+            later = "; what was done of it stays, and the next run goes on from there"
+            with self._interruptible(connection), self._errors(step, later):
+                self._perform(migration, live, step.is_upgrade)
+                units.check_all(step.name)
+                if self.url.backend == "sqlite":
+                    _refuse_dangling(connection)
+                else:
+                    records.run(connection, ["RESET ALL"])
+            (names.add if step.is_upgrade else names.discard)(step.name)
+            checksum = migration.checksum if step.is_upgrade else None
+            text = records.note_statements(step.name, checksum, self.history.heads_of(names))
+            records.run(connection, ["BEGIN", *text, "COMMIT"])
+
+    @contextlib.contextmanager
+    def _errors(self, step: Step, after: str) -> Generator[None]:
+        what = f"migration {step.name!r} cannot be {'applied' if step.is_upgrade else 'reverted'} on database "
+        try:
+            yield
+        except MigrationError as error:
+            raise type(error)(f"{what}{self.alias!r}: {error}{after}") from error
+        except DBAPIError as error:
             if _is_interrupt(error):
-                raise KeyboardInterrupt from error
-            if not found:
                 raise
-            what = "applied" if found[0].is_upgrade else "reverted"
-            with _errors(found[0].name, what, self.alias):
-                raise error
-        connection.rollback()
-        return found[0] if found else None
+            raise MigrationError(f"{what}{self.alias!r}: {_reason(error)}{after}") from error
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise MigrationError(f"{what}{self.alias!r}: {reason}{after}") from error
 
     @contextlib.contextmanager
     def _locked(self, connection: sa.Connection) -> Generator[None]:
@@ -407,7 +402,10 @@ class Environment:
         if self.url.backend == "sqlite":
             yield
             return
-        connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
+        if not connection.execute(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK_KEY}).scalar():
+            if self.hooks.on_wait is not None:
+                self.hooks.on_wait()
+            connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
         connection.commit()
         try:
             yield
@@ -418,52 +416,13 @@ class Environment:
                 connection.commit()
 
 
-def offline_sql(history: History, backend: str, current: str | None, target: str | None) -> str:
-    """The SQL that leads from one point of the history to another, for running by hand."""
-    buffer = io.StringIO()
-    states = history.states()
-    for step in history.steps(current, target):
-        one = _step(step)
-        before = _before(history, one)
-        options: dict[str, Any] = {
-            "as_sql": True,
-            "output_buffer": buffer,
-            "starting_rev": before,
-            "transactional_ddl": True,
-            "transaction_per_migration": True,
-            "fn": partial(_only, step),
-        }
-        context = widened(MigrationContext.configure(dialect=DIALECTS[backend], opts=options))
-        with as_op(Live(context, states[before])), _errors(one.name, "written as SQL"):
-            context.run_migrations()
-    text = buffer.getvalue()
-    if backend == "sqlite" and text:
-        return f"PRAGMA foreign_keys=OFF;\n\n{text.rstrip()}\n\nPRAGMA foreign_keys=ON;\n"
-    return text
-
-
-def _only(step: RevisionStep, heads: tuple[str, ...], context: MigrationContext) -> list[RevisionStep]:
-    return [step]
-
-
-def _before(history: History, step: Step) -> str | None:
-    """The point of the history a step starts from."""
-    if not step.is_upgrade:
-        return step.name
-    place = history.names.index(step.name)
-    return history.names[place - 1] if place else None
-
-
-def _step(step: RevisionStep) -> Step:
-    return Step(str(step.revision.revision), bool(step.is_upgrade))
-
-
 def _begin_immediate(connection: sa.Connection) -> None:
-    reads = connection.get_execution_options().get("datalayer_reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if not options.get("datalayer_autocommit"):
+        connection.exec_driver_sql("BEGIN" if options.get("datalayer_reads") else "BEGIN IMMEDIATE")
 
 
-def _is_interrupt(error: Exception) -> bool:
+def _is_interrupt(error: BaseException) -> bool:
     """Whether it is what Ctrl-C becomes where SQLite sees it: nothing else interrupts a migration's connection."""
     return isinstance(error, OperationalError) and str(error.orig) == "interrupted"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from collections.abc import Sequence
@@ -9,9 +10,11 @@ from pathlib import Path
 
 from datalayer.errors import MigrationError
 from datalayer.migrations.autogenerate import INDENT, Changes
-from datalayer.migrations.environment import History
+from datalayer.migrations.history import History
+from datalayer.migrations.scripts import DOWN, UP
 
 LONGEST_NAME = 60
+LONGEST_NUMBER = 6  # what is longer is a date
 
 
 def slug(text: str) -> str:
@@ -25,7 +28,8 @@ def next_name(history: History, changes: Changes, name: str | None) -> str:
     Raises:
         MigrationError: The given name holds no letter or digit.
     """
-    numbers = [int(found[0]) for known in history.names if (found := re.match(r"\d+", known))]
+    found = (re.match(rf"\d{{1,{LONGEST_NUMBER}}}(?=_)", known) for known in history.names)
+    numbers = [int(number[0]) for number in found if number]
     if name is not None and not slug(name):
         raise MigrationError(f"{name!r} is no name for a migration; use letters, digits and _")
     if name is not None:
@@ -55,6 +59,21 @@ def file_text(name: str, after: str | None, up: Changes, down: Changes) -> str:
     return "\n".join([docstring, "", *imports, *([""] if imports else []), head, "", body])
 
 
+def sql_paths(history: History, name: str, now: datetime.datetime) -> tuple[str, Path, Path]:
+    """What a new plain SQL migration is called, and its two files: like those that are there already.
+
+    Raises:
+        MigrationError: The name holds no letter or digit.
+    """
+    made = next_name(history, Changes(), name)
+    known = [one for one in history.order if one.is_sql]
+    if known and all(len(one.version) > LONGEST_NUMBER for one in known):  # dates, as diesel writes them
+        made = f"{now:%Y-%m-%d-%H%M%S}_{slug(name)}"
+    if known and known[-1].path.is_dir():
+        return made, history.folder / made / UP, history.folder / made / DOWN
+    return made, history.folder / f"{made}.{UP}", history.folder / f"{made}.{DOWN}"
+
+
 def _body(lines: Sequence[str]) -> str:
     return "\n".join(f"{INDENT}{line}" for line in lines or ["pass"])
 
@@ -63,18 +82,17 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-def write(folder: Path, name: str, text: str) -> Path:
-    """Writes the file as a whole or not at all.
+def write(path: Path, text: str) -> Path:
+    """Writes a file as a whole or not at all.
 
     Raises:
         MigrationError: There is such a file already, or the folder cannot be written to.
     """
-    path = folder / f"{name}.py"
-    waiting = folder / f".{name}.py.new"
+    waiting = path.with_name(f".{path.name}.new")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            raise MigrationError(f"there is a file {path.name!r} in {folder.name!r} already")
+            raise MigrationError(f"there is a file {path.name!r} in {path.parent.name!r} already")
         waiting.write_text(text, encoding="utf-8")
         os.replace(waiting, path)
     except OSError as error:

@@ -7,28 +7,27 @@ database, so nothing is lost that reflection cannot see; and the same works for 
 
 from __future__ import annotations
 
+import contextlib
 import io
-import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
-import sqlalchemy as sa
 from alembic.operations import BatchOperations, Operations, ops
 from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from datalayer._compile.tables import DIALECTS
 from datalayer._compile.types import written
 from datalayer.errors import MigrationError
-from datalayer.migrations.casts import Cast, postgresql_cast, sqlite_cast
-from datalayer.migrations.state import POSTGRESQL, SQLITE, Column, State, Table, changed_by, table_changed, to_metadata
+from datalayer.migrations import rebuild
+from datalayer.migrations.casts import Cast, postgresql_cast
+from datalayer.migrations.state import POSTGRESQL, Column, State, changed_by
+from datalayer.migrations.units import Units
 
-TEMPORARY = "_datalayer_new_"
-_CONSTANT = re.compile(r"^(-?\d+(\.\d+)?|'([^']|'')*'|NULL|X'[0-9a-f]*')$", re.IGNORECASE)
-
+OnRows: TypeAlias = Callable[[str, int, int], None]
+"""Told a table, how many of its rows are done, and how many there are."""
 
 _REBUILDING = (ops.AlterColumnOp, ops.DropColumnOp, ops.AddColumnOp, ops.AddConstraintOp, ops.DropConstraintOp)
 
@@ -64,6 +63,16 @@ class Recording(Operations):
         """A connection to nothing: queries find no rows."""
         return _Nothing()
 
+    def change(self, table: str, after: State, postgresql: Sequence[str]) -> None:
+        """Leads a table to another form.
+
+        Args:
+            table: Its name.
+            after: What all tables look like afterwards.
+            postgresql: The statements that do it there.
+        """
+        self.state = after
+
 
 class _Nothing:
     def __getattr__(self, name: str) -> Any:
@@ -87,33 +96,146 @@ def recording_context(backend: str) -> MigrationContext:
 
 
 class Live(Recording):
-    """An `op` that changes the database and keeps the state."""
+    """An `op` that changes the database and keeps the state.
+
+    Args:
+        context: The database, or the text that SQL is written to.
+        state: What the tables look like now.
+        on_rows: Told how many rows of a table are done, where that may take long.
+        units: Counts the operations of a migration without a transaction; None inside of one.
+    """
+
+    def __init__(
+        self, context: MigrationContext, state: State, *, on_rows: OnRows | None = None, units: Units | None = None
+    ) -> None:
+        super().__init__(context, state)
+        self.on_rows = on_rows
+        self.units = units
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is SQLite."""
+        return self.migration_context.dialect.name == "sqlite"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether SQL is only written down."""
+        return self.migration_context.as_sql
 
     def invoke(self, operation: MigrateOperation) -> Any:
         """Runs one operation."""
-        if self.migration_context.dialect.name == "sqlite":
-            return self._sqlite([operation])
-        return self._postgresql(operation)
+        return self._unit([operation])
 
     @contextmanager
     def batch_alter_table(self, table_name: str, *args: Any, **options: Any) -> Generator[BatchOperations]:
         """The operations of one table, run together at the end of the block: SQLite copies the rows once."""
         found: list[MigrateOperation] = []
         yield _Batch(self.migration_context, table_name, found.append)
-        if self.migration_context.dialect.name == "sqlite":
-            self._sqlite(found)
+        if self.is_sqlite:
+            self._unit(found)
         else:
             for operation in found:
-                self._postgresql(operation)
+                self._unit([operation])
+
+    def change(self, table: str, after: State, postgresql: Sequence[str]) -> None:
+        """Leads a table to another form: PostgreSQL by statements, SQLite by whatever that takes."""
+        if not self._begins():
+            self.state = after
+            return
+        if self.is_sqlite:
+            with self._whole():
+                rebuild.toward(self, table, after)
+        else:
+            for text in postgresql:
+                self.run(text)
+        self.state = after
+        self._ends()
+
+    def sql(self, text: str) -> None:
+        """Runs one statement of a plain SQL migration."""
+        if self._begins():
+            self.run(text)
+            self._ends()
 
     def get_bind(self) -> Any:
         """The connection the migration runs on."""
-        return self.migration_context.bind
+        return _Nothing() if self.is_text else self.migration_context.bind
 
-    def _natively(self, operation: MigrateOperation, after: State) -> Any:
+    def _unit(self, operations: list[MigrateOperation]) -> Any:
+        if not self._begins():
+            for operation in operations:
+                self.state = changed_by(self.state, operation, self.migration_context)
+            return None
+        if self.is_sqlite:
+            is_plain = all(isinstance(operation, ops.ExecuteSQLOp) for operation in operations)
+            with contextlib.nullcontext() if is_plain else self._whole():
+                result = self._sqlite(operations)
+        else:
+            result = None
+            for operation in operations:
+                result = self._postgresql(operation)
+        self._ends()
+        return result
+
+    def _begins(self) -> bool:
+        return self.units is None or self.units.begin()
+
+    def _ends(self) -> None:
+        if self.units is not None:
+            self.units.finish()
+
+    @contextmanager
+    def _whole(self) -> Generator[None]:
+        """Several statements of SQLite that must all happen, where the migration has no transaction."""
+        if self.units is None:
+            yield
+            return
+        self.run("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.run("ROLLBACK")
+            raise
+        self.run("COMMIT")
+
+    def natively(self, operation: MigrateOperation, after: State) -> Any:
+        """Lets Alembic do it."""
         result = Operations.invoke(self, operation)
         self.state = after
         return result
+
+    def rows(self, text: str) -> list[Any]:
+        """What a query finds; nothing where SQL is only written down."""
+        connection = self.migration_context.connection
+        if connection is None or self.is_text:
+            return []
+        return list(connection.exec_driver_sql(text, execution_options={"no_parameters": True}))
+
+    def run(self, text: str) -> None:
+        """Sends a statement as it is, or writes it down."""
+        if self.is_text:
+            self.migration_context.impl.static_output(text + ";\n")
+        else:
+            connection = self.migration_context.connection
+            assert connection is not None
+            connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+
+    def refuse_unfit(self, table: str, column: Column, cast: Cast) -> None:
+        """Values that would lose something stop the migration."""
+        if cast.refused is None:
+            return
+        where = f"FROM {self.quoted(table)} WHERE {cast.refused}"
+        for (count,) in self.rows(f"SELECT count(*) {where}"):
+            if count:
+                raise MigrationError(
+                    f"{count} {'value' if count == 1 else 'values'} of column '{table}.{column.name}' cannot become "
+                    f"{written(column.type)} without loss; change them first, here or in a migration before; "
+                    f"they are found by: SELECT * {where}"
+                )
+
+    def quoted(self, name: str) -> str:
+        """A name as SQL has it."""
+        return str(self.impl.dialect.identifier_preparer.quote(name))
 
     # -- PostgreSQL ---------------------------------------------------------------------------------
 
@@ -121,31 +243,31 @@ class Live(Recording):
         after = changed_by(self.state, operation, self.migration_context)
         if isinstance(operation, ops.AlterColumnOp) and operation.modify_type is not None:
             return self._change_type(operation, after)
-        return self._natively(operation, after)
+        return self.natively(operation, after)
 
     def _change_type(self, operation: ops.AlterColumnOp, after: State) -> None:
         table, name = operation.table_name, operation.column_name
         column = self.state[table].columns[name]
         new_name = operation.modify_name or name
         made = after[table].columns[new_name]
-        quote = self.impl.dialect.identifier_preparer.quote
+        quote = self.quoted
         alter = f"ALTER TABLE {quote(table)} ALTER COLUMN {quote(name)}"
         # A default is not cast with its column, so it goes first and comes back last.
         if column.default is not None:
-            self._run(f"{alter} DROP DEFAULT")
+            self.run(f"{alter} DROP DEFAULT")
         cast = postgresql_cast(quote(name), column.type, made.type)
         using = operation.kw.get("postgresql_using")
         if using is None and cast.refused is not None:
-            self._run(f"LOCK TABLE {quote(table)} IN ACCESS EXCLUSIVE MODE")  # as ALTER TABLE does: nobody writes now
-            self._refuse_unfit(table, made, cast)
+            self.run(f"LOCK TABLE {quote(table)} IN ACCESS EXCLUSIVE MODE")  # as ALTER TABLE does: nobody writes now
+            self.refuse_unfit(table, made, cast)
         using = using or cast.expression
-        self._run(f"{alter} TYPE {made.type_text[POSTGRESQL]} USING {using}")
+        self.run(f"{alter} TYPE {made.type_text[POSTGRESQL]} USING {using}")
         if made.default is not None:
-            self._run(f"{alter} SET DEFAULT {made.default[POSTGRESQL]}")
+            self.run(f"{alter} SET DEFAULT {made.default[POSTGRESQL]}")
         if made.nullable != column.nullable:
-            self._run(f"{alter} {'DROP' if made.nullable else 'SET'} NOT NULL")
+            self.run(f"{alter} {'DROP' if made.nullable else 'SET'} NOT NULL")
         if new_name != name:
-            self._run(f"ALTER TABLE {quote(table)} RENAME COLUMN {quote(name)} TO {quote(new_name)}")
+            self.run(f"ALTER TABLE {quote(table)} RENAME COLUMN {quote(name)} TO {quote(new_name)}")
         self.state = after
 
     # -- SQLite -------------------------------------------------------------------------------------
@@ -155,9 +277,9 @@ class Live(Recording):
         waiting: list[MigrateOperation] = []
         for operation in operations:
             if isinstance(operation, ops.AlterColumnOp) and operation.modify_name is not None:
-                self._together(waiting)
+                rebuild.together(self, waiting)
                 waiting = []
-                self._rename(operation)
+                rebuild.rename(self, operation)
             elif isinstance(operation, _REBUILDING) or (
                 waiting and isinstance(operation, ops.CreateIndexOp | ops.DropIndexOp)
             ):
@@ -165,175 +287,11 @@ class Live(Recording):
             elif isinstance(operation, ops.CreateTableCommentOp | ops.DropTableCommentOp):
                 self.state = changed_by(self.state, operation, self.migration_context)
             else:
-                self._together(waiting)
+                rebuild.together(self, waiting)
                 waiting = []
-                result = self._natively(operation, changed_by(self.state, operation, self.migration_context))
-        self._together(waiting)
+                result = self.natively(operation, changed_by(self.state, operation, self.migration_context))
+        rebuild.together(self, waiting)
         return result
 
-    def _together(self, operations: list[MigrateOperation]) -> None:
-        if not operations:
-            return
-        if all(_is_simple(operation) for operation in operations):
-            for operation in operations:
-                self._natively(operation, changed_by(self.state, operation, self.migration_context))
-            return
-        after = self.state
-        for operation in operations:
-            after = changed_by(after, operation, self.migration_context)
-        name = table_changed(operations[0])
-        casts = self._casts(self.state[name], after[name])
-        for column, cast in casts.items():
-            self._refuse_unfit(name, after[name].columns[column], cast)
-        quote = self.impl.dialect.identifier_preparer.quote
-        is_same = all(cast.expression == quote(column) for column, cast in casts.items())
-        if is_same and _sqlite_text(self.state, name) == _sqlite_text(after, name):
-            self.state = after  # SQLite does not see the difference, as between two sizes of integers
-        else:
-            self._rebuild(name, after, casts)
 
-    def _casts(self, before: Table, after: Table) -> dict[str, Cast]:
-        """How the values of the columns whose type changes become the new one, on SQLite."""
-        quote = self.impl.dialect.identifier_preparer.quote
-        return {
-            name: sqlite_cast(quote(name), before.columns[name].type, column.type)
-            for name, column in after.columns.items()
-            if name in before.columns and column.type_text != before.columns[name].type_text
-        }
-
-    def _refuse_unfit(self, table: str, column: Column, cast: Cast) -> None:
-        """Values that would lose something stop the migration."""
-        if cast.refused is None or self.migration_context.as_sql:
-            return
-        where = f"FROM {self.impl.dialect.identifier_preparer.quote(table)} WHERE {cast.refused}"
-        count = self._rows(f"SELECT count(*) {where}")[0][0]
-        if count:
-            raise MigrationError(
-                f"{count} {'value' if count == 1 else 'values'} of column '{table}.{column.name}' cannot become "
-                f"{written(column.type)} without loss; change them first, here or in a migration before; "
-                f"they are found by: SELECT * {where}"
-            )
-
-    def _rename(self, operation: ops.AlterColumnOp) -> None:
-        quote = self.impl.dialect.identifier_preparer.quote
-        table, old, new = operation.table_name, operation.column_name, operation.modify_name or ""
-        before = self.state
-        rename = ops.AlterColumnOp(table, old, modify_name=new)
-        after = changed_by(before, rename, self.migration_context)
-        self._run(f"ALTER TABLE {quote(table)} RENAME COLUMN {quote(old)} TO {quote(new)}")
-        self.state = after
-        rest = ops.AlterColumnOp(
-            table,
-            new,
-            modify_type=operation.modify_type,
-            modify_nullable=operation.modify_nullable,
-            modify_server_default=operation.modify_server_default,
-        )
-        if changed_by(after, rest, self.migration_context) != after:
-            self._together([rest])
-
-    def _rebuild(self, name: str, after: State, casts: Mapping[str, Cast]) -> None:
-        before, table = self.state[name], after[name]
-        self._refuse_unknown_columns(before)
-        quote = self.impl.dialect.identifier_preparer.quote
-        temporary = TEMPORARY + name
-        kept = [column for column in table.columns if column in before.columns]
-        kept = [column for column in kept if table.columns[column].computed is None]
-        columns = ", ".join(quote(column) for column in kept)
-        values = ", ".join(casts[column].expression if column in casts else quote(column) for column in kept)
-        triggers = self._triggers(name)
-        metadata = to_metadata(after)
-        made = metadata.tables[name]
-        ddl = str(CreateTable(made).compile(dialect=self.impl.dialect)).strip()
-        head = f"CREATE TABLE {quote(name)}"
-        if not ddl.startswith(head):
-            raise MigrationError(f"the new form of table {name!r} cannot be written")
-        # References of other tables must keep meaning the old name while the new table takes its place.
-        self._run("PRAGMA legacy_alter_table=ON")
-        self._run(f"CREATE TABLE {quote(temporary)}{ddl[len(head) :]}")
-        if columns:
-            self._run(f"INSERT INTO {quote(temporary)} ({columns}) SELECT {values} FROM {quote(name)}")
-        if before.is_numbered and table.is_numbered:
-            literal, new_literal = _literal(name), _literal(temporary)
-            self._run(f"DELETE FROM sqlite_sequence WHERE name = {new_literal}")
-            self._run(
-                "INSERT INTO sqlite_sequence (name, seq) "
-                f"SELECT {new_literal}, seq FROM sqlite_sequence WHERE name = {literal}"
-            )
-        self._run(f"DROP TABLE {quote(name)}")
-        self._run(f"ALTER TABLE {quote(temporary)} RENAME TO {quote(name)}")
-        self._run("PRAGMA legacy_alter_table=OFF")
-        for index in sorted(made.indexes, key=lambda one: str(one.name)):
-            self._run(str(CreateIndex(index).compile(dialect=self.impl.dialect)))
-        for trigger in triggers:
-            self._run(trigger)
-        self.state = after
-
-    def _refuse_unknown_columns(self, table: Table) -> None:
-        """A column somebody added by hand would be lost with its data."""
-        if self.migration_context.as_sql:
-            return
-        rows = self._rows(f"SELECT name FROM pragma_table_xinfo({_literal(table.name)})")
-        unknown = {str(row[0]) for row in rows} - set(table.columns)
-        if unknown:
-            raise MigrationError(
-                f"table {table.name!r} has columns that no migration made: {', '.join(sorted(unknown))}; "
-                "they would be lost; add them in a migration first, or drop them"
-            )
-
-    def _triggers(self, table: str) -> list[str]:
-        if self.migration_context.as_sql:
-            return []
-        rows = self._rows(f"SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = {_literal(table)}")
-        return [str(row[0]) for row in rows]
-
-    def _rows(self, text: str) -> list[Any]:
-        connection = self.migration_context.connection
-        return (
-            []
-            if connection is None
-            else list(connection.exec_driver_sql(text, execution_options={"no_parameters": True}))
-        )
-
-    def _run(self, text: str) -> None:
-        if self.migration_context.as_sql:
-            self.migration_context.impl.static_output(text + ";")
-        else:
-            connection = self.migration_context.connection
-            assert connection is not None
-            connection.exec_driver_sql(text, execution_options={"no_parameters": True})
-
-
-def _sqlite_text(state: State, name: str) -> list[str]:
-    """All that SQLite is told about a table."""
-    table = to_metadata(state).tables[name]
-    parts: list[sa.ClauseElement] = [CreateTable(table), *(CreateIndex(index) for index in table.indexes)]
-    return sorted(str(part.compile(dialect=DIALECTS["sqlite"])) for part in parts)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _is_simple(operation: MigrateOperation) -> bool:
-    """Whether SQLite can do it in place."""
-    if isinstance(operation, ops.CreateIndexOp | ops.DropIndexOp):
-        return True
-    if not isinstance(operation, ops.AddColumnOp):
-        return False
-    column = operation.column
-    if column.foreign_keys or column.unique or column.index or column.primary_key or column.computed is not None:
-        return False
-    default = column.server_default
-    if default is None:
-        return bool(column.nullable)
-    if not isinstance(default, sa.DefaultClause):
-        return False
-    if isinstance(default.arg, str):
-        return True
-    dialect = DIALECTS["sqlite"]
-    text = dialect.statement_compiler(dialect, None).process(default.arg, literal_binds=True)
-    return bool(_CONSTANT.match(text))
-
-
-__all__ = ["SQLITE", "Live", "Recording", "recording_context"]
+__all__ = ["Live", "OnRows", "Recording", "recording_context"]

@@ -98,7 +98,7 @@ def migrating(folder: Path, url: str) -> Iterator[subprocess.Popen[str]]:
 
 def tables() -> list[str]:
     with config.environment("default").connect() as connection:
-        return sorted(set(sa.inspect(connection).get_table_names()) - {"alembic_version"})
+        return sorted(set(sa.inspect(connection).get_table_names()) - {"alembic_version", "datalayer_migrations"})
 
 
 def things() -> int:

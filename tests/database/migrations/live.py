@@ -44,7 +44,7 @@ def live_schema() -> dict[str, Any]:
                 ),
             }
             for table in look.get_table_names()
-            if table not in ("alembic_version", "sqlite_sequence")
+            if table not in ("alembic_version", "datalayer_migrations", "sqlite_sequence")
         }
 
 

@@ -68,3 +68,31 @@ def test_sql_goes_to_stdout_alone(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr()
     assert shown.out
     assert shown.err == ""
+
+
+def test_a_folder_of_sql_and_a_url_are_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "datalayer.toml").unlink()
+    url = f"sqlite:///{tmp_path}/plain.sqlite3"
+    (tmp_path / "sql").mkdir()
+    for word in ("up", "down"):
+        text = "CREATE TABLE a (id INTEGER)" if word == "up" else "DROP TABLE a"
+        (tmp_path / "sql" / f"0001_a.{word}.sql").write_text(text)
+    where = ["--database-url", url, "--migrations", "sql"]
+    shown = []
+    for words in (["migrate"], ["redo"], ["showmigrations"], ["revert", "--all"], ["migrate", "--check"]):
+        conf.reset()
+        shown.append((app.main([*words, *where]), capsys.readouterr().out))
+    assert shown == [
+        (0, "applied 0001_a\n"),
+        (0, "reverted 0001_a\napplied 0001_a\n"),
+        (0, "[x] 0001_a\n"),
+        (0, "reverted 0001_a\n"),
+        (1, "would apply 0001_a\n"),
+    ]
+
+
+def test_a_folder_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["migrate"]) == 1
+    assert "there is no folder 'migrations'" in capsys.readouterr().err
+    assert app.main(["migrate", "--migrations", "nowhere"]) == 1
+    assert "there is no folder 'nowhere'" in capsys.readouterr().err

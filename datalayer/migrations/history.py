@@ -1,0 +1,365 @@
+"""The migrations of a folder in order, what follows what, and what the tables look like after each.
+
+Python files say what they follow. Plain SQL does not: it takes its place by its version, and follows everything
+before it. Names are compared as texts, so numbers and dates sort together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import traceback
+from collections.abc import Collection, Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from datalayer.errors import MigrationError, choices_text, nearest
+from datalayer.migrations import scripts
+from datalayer.migrations._alembic import as_op
+from datalayer.migrations.operations import Recording, recording_context
+from datalayer.migrations.scripts import Migration, PythonMigration, SqlMigration
+from datalayer.migrations.state import State
+
+ZERO = "zero"
+_NUMBERED = re.compile(r"\d[\d-]*_")
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Step:
+    """One migration that runs or would run.
+
+    Attributes:
+        name: The migration.
+        is_upgrade: Forwards, or back.
+        is_reversible: Whether it can be taken back.
+    """
+
+    name: str
+    is_upgrade: bool
+    is_reversible: bool = True
+
+    def __str__(self) -> str:
+        tail = "" if self.is_reversible else " (irreversible)"
+        return f"{'apply' if self.is_upgrade else 'revert'} {self.name}{tail}"
+
+    @property
+    def done(self) -> str:
+        """The same, once it has run."""
+        return f"{'applied' if self.is_upgrade else 'reverted'} {self.name}"
+
+
+class History:
+    """The migrations of a folder, in order, and what the tables look like after each.
+
+    Args:
+        folder: Where they are; a folder that does not exist is an empty history.
+        allows_heads: Whether several heads are taken as they are; for the command that merges them.
+        expands: Whether the migrations that a squash replaced stand in for it.
+    """
+
+    def __init__(self, folder: Path, *, allows_heads: bool = False, expands: bool = False) -> None:
+        self.folder = folder
+        found = scripts.read(folder) if folder.is_dir() else []
+        if expands:
+            found = _expanded(folder, found)
+        self._refuse_doubles(found)
+        self.order = _ordered(found, folder)
+        self.names = [one.name for one in self.order]
+        self.by_name = {one.name: one for one in self.order}
+        self._places = {name: place for place, name in enumerate(self.names)}
+        before = [None, *self.names]
+        pairs = zip(before, self.order, strict=False)
+        self._is_line = all(one.parents == ((last,) if last else ()) for last, one in pairs)
+        self._states: list[State] = [{}]
+        self._closures: dict[str, frozenset[str]] = {}
+        if not allows_heads and len(self.heads) > 1:
+            raise MigrationError(
+                f"the history in {folder.name!r} has {len(self.heads)} heads: {choices_text(self.heads)}; two branches "
+                "each added a migration: bring them together with datalayer mergemigrations"
+            )
+
+    @property
+    def head(self) -> str | None:
+        """The newest migration."""
+        return self.names[-1] if self.names else None
+
+    @property
+    def heads(self) -> list[str]:
+        """The migrations that nothing follows; SQL at the end follows all of them without having been asked."""
+        followed = {parent for one in self.order if not one.is_sql for parent in self._followed(one)}
+        python = [one.name for one in self.order if not one.is_sql and one.name not in followed]
+        if len(python) > 1:
+            return python
+        return self.names[-1:]
+
+    def _followed(self, migration: Migration) -> set[str]:
+        """What a Python file says it follows, and through SQL, what that follows."""
+        found: set[str] = set()
+        waiting = list(migration.declared or ())
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += self.by_name[name].parents if self.by_name[name].is_sql else ()
+        return found
+
+    def _refuse_doubles(self, found: Iterable[Migration]) -> None:
+        seen: dict[str, Migration] = {}
+        versions: dict[str, Migration] = {}
+        for one in found:
+            if one.name in seen:
+                raise MigrationError(
+                    f"migration {one.name!r} is present more than once in {self.folder.name!r}: "
+                    f"{seen[one.name].path.name} and {one.path.name}; give one of them another name"
+                )
+            seen[one.name] = one
+            other = versions.setdefault(one.version, one)
+            if other is not one and (one.is_sql or other.is_sql):
+                raise MigrationError(
+                    f"two migrations in {self.folder.name!r} have the version {one.version}, so their order is not "
+                    f"known: {other.path.name} and {one.path.name}; give one of them the next number, by hand or with "
+                    "datalayer mergemigrations"
+                )
+
+    # -- finding ------------------------------------------------------------------------------------
+
+    def find(self, target: str | None) -> str | None:
+        """The name of the migration that is meant; None for `zero`.
+
+        Args:
+            target: A number, a name, the beginning of one, `head` or `zero`; None for the newest.
+
+        Raises:
+            MigrationError: There is none, or more than one.
+        """
+        if target is None or target in ("head", "heads"):
+            return self.head
+        if target in (ZERO, "base"):
+            return None
+        found = [name for name in self.names if name == target]
+        if not found and target.isdigit():
+            wanted = target.lstrip("0")
+            found = [name for name in self.names if re.split(r"\D", name, maxsplit=1)[0].lstrip("0") == wanted]
+        found = found or [name for name in self.names if name.startswith(target)]
+        found = found or [name for name in self.names if name.partition("_")[2] == target]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise MigrationError(f"{target!r} means several migrations: {choices_text(found)}")
+        tails = {name.partition("_")[2]: name for name in self.names}
+        hint = nearest(target, self.names) or nearest(target, tails)
+        last = self.names[-_SHOWN:]
+        more = f", and {len(self.names) - len(last)} older ones" if len(self.names) > len(last) else ""
+        raise MigrationError(f"no migration {target!r}; there are: {choices_text([*last, ZERO])}{more}{hint}")
+
+    def place(self, name: str) -> int:
+        """Where a migration stands in the order."""
+        return self._places[name]
+
+    def closure(self, name: str) -> frozenset[str]:
+        """A migration and everything it follows, near and far."""
+        if name not in self._closures:
+            for one in self.order[: self._places[name] + 1]:  # parents come first, so no recursion is needed
+                if one.name not in self._closures:
+                    above = [self._closures[parent] for parent in one.parents]
+                    self._closures[one.name] = frozenset({one.name}).union(*above)
+        return self._closures[name]
+
+    def heads_of(self, applied: Collection[str]) -> tuple[str, ...]:
+        """Those of some migrations that none of the others follows."""
+        count = len(applied)
+        if self._is_line and 0 < count <= len(self.names) and all(name in applied for name in self.names[:count]):
+            return (self.names[count - 1],)
+        known = [one for one in self.order if one.name in applied]
+        followed = {parent for one in known for parent in self._near(one, applied)}
+        return tuple(one.name for one in known if one.name not in followed)
+
+    def _near(self, migration: Migration, among: Collection[str]) -> set[str]:
+        """The nearest of `among` that a migration follows, over gaps."""
+        found: set[str] = set()
+        waiting = list(migration.parents)
+        seen: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name in among:
+                found.add(name)
+            else:
+                waiting += self.by_name[name].parents
+        return found
+
+    def out_of_order(self, names: Collection[str], applied: Collection[str]) -> list[str]:
+        """Those of `names` that come before something that is applied already and follows them."""
+        last = [name for name in applied if name in self._places]
+        if not names or not last or min(map(self.place, names)) > max(map(self.place, last)):
+            return []
+        behind = frozenset[str]().union(*(self.closure(name) for name in self.heads_of(last)))
+        return [name for name in self.names if name in names and name in behind]
+
+    def steps(self, applied: Collection[str], target: str | None) -> list[Step]:
+        """The migrations between what is applied and a target, in the order they run."""
+        wanted = frozenset[str]() if target is None else self.closure(target)
+        back = [one for one in reversed(self.order) if one.name in applied and one.name not in wanted]
+        there = [one for one in self.order if one.name in wanted and one.name not in applied]
+        return [Step(one.name, False, one.is_reversible) for one in back] + [
+            Step(one.name, True, one.is_reversible) for one in there
+        ]
+
+    # -- what the tables look like --------------------------------------------------------------------
+
+    def states(self) -> list[State]:
+        """What the tables look like before the first migration, and after each.
+
+        Raises:
+            MigrationError: A migration does not fit those before it.
+        """
+        for one in self.order[len(self._states) - 1 :]:
+            self._states.append(_after(one, self._states[-1]))
+        return self._states
+
+    def state(self) -> State:
+        """What the tables look like after the newest migration."""
+        return self.states()[-1]
+
+    def state_after(self, applied: Collection[str]) -> State:
+        """What the tables look like where just these migrations are applied."""
+        states = self.states()
+        count = len(applied)
+        if all(name in applied for name in self.names[:count]):
+            return states[count]
+        start = next(place for place, name in enumerate(self.names) if name not in applied)
+        state = states[start]
+        for one in self.order[start:]:
+            if one.name in applied:
+                state = _after(one, state)
+        return state
+
+
+def _after(migration: Migration, state: State) -> State:
+    """Replays one migration; plain SQL leaves what is known of the tables as it is."""
+    if not isinstance(migration, PythonMigration):
+        return state
+    recording = Recording(recording_context("sqlite"), state)
+    with readable(migration):
+        function = migration.function(True)
+    with as_op(recording), in_words(migration.name, "read"):
+        function()
+    return recording.state
+
+
+@contextlib.contextmanager
+def readable(migration: PythonMigration) -> Generator[None]:
+    """What is wrong with a file when it is run, in words."""
+    try:
+        yield
+    except MigrationError:
+        raise
+    except Exception as error:
+        frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename == str(migration.path)]
+        line = f", line {frames[-1].lineno}" if frames else ""
+        cure = ""
+        if isinstance(error, ImportError | AttributeError):
+            cure = (
+                "; a migration stays and the code it imports does not: write what it needs into the file itself "
+                "(its tables are in datalayer.migrations.tables), or fold old migrations with squashmigrations"
+            )
+        raise MigrationError(
+            f"migration file {migration.path.name!r}{line} cannot be read: {type(error).__name__}: {error}{cure}"
+        ) from error
+
+
+@contextlib.contextmanager
+def in_words(name: str, what: str, where: str = "", after: str = "") -> Generator[None]:
+    """What went wrong in a migration, as one line."""
+    try:
+        yield
+    except MigrationError as error:
+        raise type(error)(f"migration {name!r} cannot be {what}{where}: {error}{after}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise MigrationError(f"migration {name!r} cannot be {what}{where}: {reason}{after}") from error
+
+
+def _expanded(folder: Path, found: list[Migration]) -> list[Migration]:
+    """With the migrations that were replaced in place of the one that replaces them."""
+    kept = [one for one in found if not one.replaces]
+    gone = {name for one in found for name in one.replaces}
+    old = scripts.read(folder / scripts.SQUASHED) if (folder / scripts.SQUASHED).is_dir() else []
+    missing = gone - {one.name for one in old}
+    if missing:
+        raise MigrationError(
+            f"the database is in the middle of the migrations that a squash replaced, and {choices_text(missing)} is "
+            f"not in {folder.name}/{scripts.SQUASHED} any more; migrate it with an older checkout first"
+        )
+    return sorted([*kept, *(one for one in old if one.name in gone)], key=lambda one: one.name)
+
+
+def _ordered(found: list[Migration], folder: Path) -> list[Migration]:
+    """The migrations in an order where each comes after what it follows; fills in `parents`."""
+    by_name = {one.name: one for one in found}
+    sql = sorted((one for one in found if one.is_sql), key=lambda one: (one.version, one.name))
+    waiting = sorted((one for one in found if not one.is_sql), key=lambda one: (one.version, one.name))
+    order: list[Migration] = []
+    placed: set[str] = set()
+    tips: set[str] = set()  # what nothing placed follows yet: all that SQL has to follow
+    last_sql: str | None = None
+    for one in waiting:
+        for parent in one.declared or ():
+            if parent not in by_name:
+                raise MigrationError(
+                    f"the history in {folder.name!r} cannot be read: {one.path.name!r} follows {parent!r}, which is "
+                    f"not there{nearest(parent, by_name)}"
+                )
+
+    def put(one: Migration, parents: tuple[str, ...]) -> None:
+        one.parents = parents
+        order.append(one)
+        placed.add(one.name)
+        tips.difference_update(parents)
+        tips.add(one.name)
+
+    def put_sql(until: int) -> None:
+        nonlocal last_sql
+        for one in sql[:until]:
+            put(one, tuple(sorted(tips)))
+            last_sql = one.name
+        del sql[:until]
+
+    while waiting:
+        ready = next((one for one in waiting if _is_ready(one, placed, by_name)), None)
+        if ready is None:
+            raise MigrationError(
+                f"the history in {folder.name!r} goes in a circle: {choices_text(one.name for one in waiting)}"
+            )
+        named = [place + 1 for place, one in enumerate(sql) if one.name in (ready.declared or ())]
+        is_numbered = bool(_NUMBERED.match(ready.name))
+        before = [place + 1 for place, one in enumerate(sql) if is_numbered and one.version < ready.version]
+        put_sql(max([*named, *before, 0]))
+        parents = set(ready.declared or ())
+        if last_sql is not None and last_sql not in _all_above(parents, by_name):
+            parents.add(last_sql)
+        put(ready, tuple(sorted(parents)))
+        waiting.remove(ready)
+    put_sql(len(sql))
+    return order
+
+
+def _is_ready(one: Migration, placed: set[str], by_name: dict[str, Migration]) -> bool:
+    return all(parent in placed or by_name[parent].is_sql for parent in one.declared or ())
+
+
+def _all_above(names: set[str], by_name: dict[str, Migration]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += by_name[name].parents
+    return found
+
+
+__all__ = ["ZERO", "History", "Migration", "SqlMigration", "Step"]

@@ -1,0 +1,185 @@
+"""`makemigrations`: what changed in the models, as a new migration; returns values and prints nothing."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from datalayer._compile import tables as compiled
+from datalayer._schema.table import TableSpec
+from datalayer.errors import MigrationError, UnansweredQuestion, nearest
+from datalayer.migrations import config, files
+from datalayer.migrations.autogenerate import Answers, Changes, difference
+from datalayer.migrations.findings import Finding
+from datalayer.migrations.questions import Questions, asked_renames
+from datalayer.migrations.state import State, describe
+
+
+@dataclass(frozen=True)
+class MadeMigration:
+    """What makemigrations found and wrote.
+
+    Attributes:
+        name: The migration's name; None when nothing changed.
+        path: The file; None when none was written.
+        text: The text of the file.
+        summaries: What it does, one thing each.
+        hints: What a person should think about: what looks like a rename.
+        has_changes: Whether the models differ from the migrations (or an empty one was asked for).
+        exit_code: 1 when `check` found changes.
+        findings: What the linter says of it.
+    """
+
+    name: str | None = None
+    path: Path | None = None
+    text: str = ""
+    summaries: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    has_changes: bool = False
+    exit_code: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def operations(self) -> str:
+        """The text of the file."""
+        return self.text
+
+    @property
+    def lines(self) -> list[str]:
+        """What to tell a person."""
+        if not self.has_changes:
+            return ["no changes: the migrations are what the models say"]
+        done = [f"  {summary}" for summary in self.summaries] + list(self.hints)
+        if self.path is not None:
+            return [f"{self.path.parent.name}/{self.path.name}", *done]
+        if self.exit_code:
+            return ["the models have changes that are in no migration:", *done]
+        return [self.text.rstrip("\n")]
+
+
+Pairs: TypeAlias = Mapping[str, str] | Sequence[str]
+
+
+def _pairs(given: Pairs, sign: str, example: str) -> dict[str, str]:
+    if isinstance(given, Mapping):
+        return dict(given)
+    pairs: dict[str, str] = {}
+    for text in given:
+        key, found, value = text.partition(sign)
+        if not found or not key.strip():
+            raise MigrationError(f"{text!r} is not of the form {example}")
+        pairs[key.strip()] = value.strip() if sign == ":" else value
+    return pairs
+
+
+def _compare(old: State, new: State, answers: Answers, renames: Mapping[str, str]) -> tuple[Changes, Changes]:
+    """The way there and the way back."""
+    up = difference(old, new, renames=renames, answers=answers)
+    unused = sorted(set(answers.defaults) - answers.used)
+    if unused:
+        known = [f"{table.name}.{column}" for table in new.values() for column in table.columns]
+        raise MigrationError(f"the value for {unused[0]!r} is not needed{nearest(unused[0], known)}")
+    back = {_renamed_back(before, after, renames): _plain(before, after) for before, after in renames.items()}
+    down = difference(new, old, renames=back, answers=Answers({}, takes_zero=True))
+    return up, down
+
+
+def _renamed_back(before: str, after: str, renames: Mapping[str, str]) -> str:
+    table, dot, _ = before.partition(".")
+    return f"{renames.get(table, table)}.{after.rpartition('.')[2]}" if dot else after
+
+
+def _plain(before: str, after: str) -> str:
+    return before.partition(".")[2] if "." in before else before
+
+
+def makemigrations(
+    name: str | None = None,
+    *,
+    check: bool = False,
+    dry_run: bool = False,
+    empty: bool = False,
+    default: Pairs = (),
+    rename: Pairs = (),
+    tables: Iterable[TableSpec] | None = None,
+    questions: Questions | None = None,
+) -> MadeMigration:
+    """Writes what changed in the models as a new migration. No database is needed.
+
+    Args:
+        name: What it is called; taken from the changes when left out.
+        check: Write nothing, and return exit code 1 when there are changes.
+        dry_run: Write nothing, and return the text.
+        empty: Write a migration without operations.
+        default: Values for rows that exist, `table.column` to value (or texts `table.column=value`).
+        rename: What was renamed, `old` to `new` (or texts `old:new`); a column is `table.column`.
+        tables: What to compare with; the models' tables when left out.
+        questions: Who is asked what was renamed, and for values; nobody when left out, and with `check`.
+
+    Raises:
+        UnansweredQuestion: A column must not be NULL and nothing says what existing rows get; nothing is written.
+        MigrationError: The history cannot be read, or a name does not fit.
+    """
+    history = config.history()
+    renames = _pairs(rename, ":", "old:new")
+    if empty:
+        up, down = Changes(), Changes()
+    else:
+        questions = None if check else questions
+        wanted = config.tables() if tables is None else list(tables)
+        answers = Answers(_pairs(default, "=", "table.column=value"), own=config.defaults(wanted), questions=questions)
+        old, new = history.state(), describe(compiled.to_metadata(wanted))
+        if questions is not None:
+            renames = asked_renames(old, new, renames, questions)
+        try:
+            up, down = _compare(old, new, answers, renames)
+        except UnansweredQuestion:
+            if check:
+                return MadeMigration(summaries=("changes that need an answer",), has_changes=True, exit_code=1)
+            raise
+    if not up.lines and not empty:
+        return MadeMigration()
+    made = files.next_name(history, up, name)
+    text = files.file_text(made, history.head, up, down)
+    summaries, hints = tuple(up.summaries), () if questions else tuple(_hints(up, down))
+    if check or dry_run:
+        return MadeMigration(made, None, text, summaries, hints, has_changes=True, exit_code=int(check))
+    path = files.write(history.folder / f"{made}.py", text)
+    return MadeMigration(made, path, text, summaries, hints, has_changes=True)
+
+
+def makesql(name: str, *, has_down: bool = True) -> MadeMigration:
+    """Writes an empty plain SQL migration, to be filled in by hand; models are not needed.
+
+    Args:
+        name: What it is called.
+        has_down: Whether there is a file for the way back.
+
+    Raises:
+        MigrationError: The history cannot be read, or the name holds no letter or digit.
+    """
+    history = config.history()
+    made, up, down = files.sql_paths(history, name, datetime.datetime.now(datetime.UTC))
+    words = re.sub(r"^[\d-]+_", "", made).replace("_", " ")
+    text = f"-- {words}: write the statements here; they run in one transaction\n"
+    files.write(up, text)
+    if has_down:
+        files.write(down, f"-- takes back {words}\n")
+    written = (f"{down.relative_to(history.folder)}",) if has_down else ()
+    return MadeMigration(made, up, text, written, has_changes=True)
+
+
+def _hints(up: Changes, down: Changes) -> list[str]:
+    """What goes and comes at the same place may have been meant as a rename: `down` drops what `up` adds."""
+    hints: list[str] = []
+    for gone in up.drops:
+        place = gone.rpartition(".")[0]
+        for come in down.drops:
+            if come.rpartition(".")[0] == place:
+                short = come.rpartition(".")[2]
+                hints.append(f"if {gone} was renamed to {short}, delete this file and give --rename {gone}:{short}")
+    return hints
