@@ -166,6 +166,9 @@ def demo(session):
 
 @nox.session
 def bench(session):
-    """Numbers against the raw drivers; not part of the tests."""
-    session.install("-e", ".[dev]")
-    session.run("python", str(HERE / "benchmarks" / "run.py"), *session.posargs)
+    """Numbers beside the raw drivers and the peers, and docs/benchmarks.md of them; `-- --quick` in three minutes."""
+    session.install("-e", ".[bench]")
+    with tempfile.TemporaryDirectory(prefix="datalayer-bench-") as folder:
+        numbers = str(Path(folder) / "numbers.json")
+        session.run("python", "-m", "benchmarks.run", "--json", numbers, *session.posargs)
+        session.run("python", "-m", "benchmarks.report", numbers, "docs")

@@ -1,37 +1,59 @@
-"""Numbers against the raw drivers, as README.md says: ratios within a round, median over the rounds."""
+"""datalayer beside the raw drivers and its peers, as README.md says: ratios within a round, median over the rounds.
+
+`python -m benchmarks.run`, from the root of the repository.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.targets import MODULES
 
-TARGETS = ("raw", "blocking", "awaiting")
-OPERATIONS = {"get": 3_000, "fetch": 20, "bulk": 5_000}  # how many a round: gets, pages of 1000 rows, rows
-WORDS = {"get": "get by key", "fetch": "fetch 1000 rows", "bulk": "bulk insert"}
+ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ("sqlite", "postgresql")
+SIZE = 20_000  # rows in the table
+OPERATIONS = {
+    "A": ("insert, each in a transaction", 300),
+    "B": ("insert one by one, one transaction", 1_000),
+    "C": ("bulk insert", 5_000),
+    "D": ("fetch all as instances", SIZE),
+    "E": ("20 rows at an offset", 200),
+    "F": ("get by key", 1_000),
+    "G": ("fetch all as dicts", SIZE),
+    "H": ("fetch all as tuples", SIZE),
+    "I": ("change every field and save", 500),
+    "J": ("change one field and save", 500),
+    "K": ("delete one by one", 500),
+}
+ALONE = {"sqlite": frozenset[str](), "postgresql": frozenset({"pony"})}
+"""Targets that are left out on a backend: Pony speaks psycopg2 only."""
 
 
 class Worker:
     """A target in its process."""
 
-    def __init__(self, target: str, url: str) -> None:
+    def __init__(self, target: str, url: str, model: int) -> None:
+        self.target = target
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), target, url],
+            [sys.executable, "-m", "benchmarks.worker", target, url, str(model), str(SIZE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=ROOT,
         )
 
     def answer(self) -> Any:
@@ -39,11 +61,11 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"error: a target has ended with {self.process.wait()}: {self.process.args}")
+            sys.exit(f"error: {self.target} has ended with {self.process.wait()}")
         return json.loads(line)
 
     def ask(self, operation: str, count: int, seed: int) -> tuple[float, str]:
-        """Lets it run an operation: seconds, and the checksum of what it found."""
+        """Lets it run an operation: seconds, and what shows that it did what the others did."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"operation": operation, "count": count, "seed": seed}) + "\n")
         self.process.stdin.flush()
@@ -54,30 +76,32 @@ class Worker:
         """Lets it end."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(20)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
 
 @contextmanager
-def databases(backend: str) -> Iterator[dict[str, str]]:
+def databases(backend: str, targets: Sequence[str]) -> Iterator[dict[str, str]]:
     """An empty database for each target."""
     with tempfile.TemporaryDirectory(prefix="datalayer-bench-") as folder:
         if backend == "sqlite":
-            yield {target: f"sqlite:///{folder}/{target}.sqlite3" for target in TARGETS}
+            yield {target: f"sqlite:///{folder}/{target}.sqlite3" for target in targets}
             return
         import psycopg
 
         from tests import postgres_server
-        from tests.conftest import _with_database
 
         given = os.environ.get("DATALAYER_TEST_POSTGRES_URL")
         server = None if given else postgres_server.start()
         url = given or (server.url if server else "")
-        names = {target: f"datalayer_bench_{os.getpid()}_{target}" for target in TARGETS}
+        names = {target: f"datalayer_bench_{os.getpid()}_{target.replace('-', '_')}" for target in targets}
         try:
             with psycopg.connect(url, autocommit=True) as connection:
                 for name in names.values():
                     connection.execute(f"CREATE DATABASE {name}".encode())
-                yield {target: _with_database(url, name) for target, name in names.items()}
+                yield {target: urlsplit(url)._replace(path=f"/{name}").geturl() for target, name in names.items()}
                 for name in names.values():
                     connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
         finally:
@@ -85,51 +109,86 @@ def databases(backend: str) -> Iterator[dict[str, str]]:
                 server.stop()
 
 
-def measure(backend: str, rounds: int) -> dict[str, dict[str, Any]]:
-    """For each operation: microseconds of the raw driver, and for each target its ratio."""
-    with databases(backend) as urls:
-        workers = {target: Worker(target, urls[target]) for target in TARGETS}
+def measure(
+    backend: str, model: int, targets: Sequence[str], operations: Sequence[str], rounds: int, share: float
+) -> dict[str, Any]:
+    """For each operation: microseconds an item of the raw driver, and each target's ratio to it."""
+    targets = [target for target in targets if target.removesuffix("-10") not in ALONE[backend]]
+    results: dict[str, Any] = {}
+    with databases(backend, targets) as urls:
+        workers = {target: Worker(target, urls[target], model) for target in targets}
         for worker in workers.values():
             worker.answer()
-        results = {}
-        for operation, count in OPERATIONS.items():
-            per_item = count * 1_000 if operation == "fetch" else count
-            ratios: dict[str, list[float]] = {target: [] for target in TARGETS[1:]}
-            raw_times = []
+        for operation in operations:
+            _, whole = OPERATIONS[operation]
+            count = whole if whole == SIZE else max(int(whole * share), 20)
+            ratios: dict[str, list[float]] = {target: [] for target in targets if target != "raw"}
+            raw: list[float] = []
             for number in range(-1, rounds):  # the first round warms up
-                turn = TARGETS[number % 3 :] + TARGETS[: number % 3]
-                found = {target: workers[target].ask(operation, count, number) for target in turn}
-                for target in TARGETS[1:]:
+                start = number % len(targets)
+                turn = [*targets[start:], *targets[:start]]
+                found = {target: workers[target].ask(operation, count, number + 1) for target in turn}
+                for target in turn:
                     if found[target][1] != found["raw"][1]:
-                        sys.exit(f"error: {target} and raw disagree about the rows of {operation!r} on {backend}")
+                        sys.exit(f"error: {target} and raw disagree after {operation} of model {model} on {backend}")
                 if number < 0:
                     continue
-                raw_times.append(found["raw"][0] / per_item * 1e6)
-                for target in TARGETS[1:]:
+                raw.append(found["raw"][0] / count * 1e6)
+                for target in ratios:
                     ratios[target].append(found["raw"][0] / found[target][0])
             results[operation] = {
-                "raw microseconds": statistics.median(raw_times),
-                **{target: statistics.median(values) for target, values in ratios.items()},
+                "microseconds": statistics.median(raw),
+                "ratios": {target: statistics.median(values) for target, values in ratios.items()},
             }
+            show_line(operation, results[operation])
         for worker in workers.values():
             worker.close()
     return results
 
 
+def show_line(operation: str, result: dict[str, Any]) -> None:
+    """One operation as a line."""
+    numbers = " ".join(f"{value:>15.2f}" for value in result["ratios"].values())
+    print(f"{operation} {OPERATIONS[operation][0]:36} {result['microseconds']:8.2f} {numbers}", flush=True)
+
+
+def about() -> str:
+    """When and where the numbers were taken, and the versions of all that took part."""
+    packages = (
+        "datalayer", "pydantic", "psycopg", "Django", "SQLAlchemy", "sqlmodel", "peewee", "pony", "tortoise-orm",
+        "piccolo", "asyncpg", "aiosqlite",
+    )  # fmt: skip
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"{date.today()}, {os.cpu_count()} cores, Python {python}, SQLite {sqlite3.sqlite_version}; {versions}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", choices=BACKENDS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer items, model 1")
+    parser.add_argument("--backend", choices=BACKENDS, action="append")
+    parser.add_argument("--model", type=int, choices=(1, 2, 3), action="append")
+    parser.add_argument("--targets", help="names with commas between them; all by default")
+    parser.add_argument("--operations", default="".join(OPERATIONS), help="their letters, such as DFG")
     parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
     options = parser.parse_args()
-    everything = {}
-    print(f"{'ratio to the raw driver':32} {'raw, µs a row':>14} {'blocking':>10} {'awaiting':>10}")
-    for backend in BACKENDS if options.only is None else (options.only,):
-        everything[backend] = results = measure(backend, options.rounds)
-        for operation, result in results.items():
-            title = f"{backend}: {WORDS[operation]}"
-            numbers = [result["raw microseconds"], result["blocking"], result["awaiting"]]
-            print(f"{title:32} {numbers[0]:14.2f} {numbers[1]:10.2f} {numbers[2]:10.2f}", flush=True)
+    if hasattr(os, "sched_setaffinity"):
+        # Clients and server on one core: a wake-up across cores costs more than a query, and differs from run to run.
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    every = [*MODULES, "datalayer-async-10", "tortoise-10", "piccolo-10"]
+    targets = ["raw", *[name for name in (options.targets or ",".join(every)).split(",") if name != "raw"]]
+    everything: dict[str, Any] = {"about": about()}
+    for backend in options.backend or BACKENDS:
+        for model in options.model or ((1,) if options.quick else (1, 2, 3)):
+            print(f"\n{backend}, model {model}: ratio to the raw driver\n{'':38} {'raw, µs':>8}", end=" ")
+            shown = [t for t in targets if t != "raw" and t.removesuffix("-10") not in ALONE[backend]]
+            print(" ".join(f"{target[-15:]:>15}" for target in shown), flush=True)
+            rounds, share = (3, 0.5) if options.quick else (options.rounds, 1)
+            results = measure(backend, model, targets, options.operations, rounds, share)
+            everything[f"{backend} {model}"] = results
+            means = [statistics.geometric_mean([r["ratios"][t] for r in results.values()]) for t in shown]
+            print(f"{'geometric mean':47} " + " ".join(f"{value:>15.2f}" for value in means), flush=True)
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1) + "\n")
 
