@@ -5,7 +5,7 @@ before it is lent is done here, not by its `check` callback: a connection that f
 for at once, where psycopg-pool would pause for a second after each.
 
 When a connect can never succeed (a wrong password) its pool is retired on the spot, which lets everybody in its queue
-fail at once; the next acquire starts a new one.
+fail at once; the next acquire starts a new one. All other failures are tried again by our own pauses: see `gate`.
 """
 
 from __future__ import annotations
@@ -54,11 +54,9 @@ from datalayer.pooling.events import (
 from datalayer.pooling.explain import Site, borrowed_at, explain_timeout, site_text
 from datalayer.pooling.flows import Listener, Timeout, again, log
 from datalayer.pooling.links import LinkJudge
+from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
 from datalayer.pooling.psycopg.ledger import Ledger, RawEntry
 from datalayer.pooling.stats import LeaseInfo, PoolStats
-
-GIVE_UP_AFTER = 15.0
-"""psycopg-pool doubles its pauses without end: after so long it is stopped, and asked again while somebody waits."""
 
 L = TypeVar("L", bound="Link | AsyncLink")
 
@@ -127,6 +125,7 @@ class Adapter(LinkJudge, Generic[L]):
         self._ledger: Ledger[L] = Ledger(self.config, generation=generation, rng=self._rng)
         self._watchers: list[Wakeable] = []
         self._home: Any = None
+        self._gate = self._new_gate()
         self._is_watching = False
 
     # -- what a user asks -----------------------------------------------------------------------
@@ -147,10 +146,8 @@ class Adapter(LinkJudge, Generic[L]):
         Args:
             reset: Start the counters again afterwards.
         """
-        home = self._home
-        expected = int(home.get_stats().get("pool_size", 0)) if home is not None and not home.closed else 0
         with self._mutex:
-            found = self._ledger.stats(self._state, expected)
+            found = self._ledger.stats(self._state)
             if reset:
                 self._ledger.clear_counters()
         return found
@@ -201,6 +198,29 @@ class Adapter(LinkJudge, Generic[L]):
 
     # -- what happens to connections, reported by the connection classes ------------------------
 
+    def arguments(self) -> tuple[str, dict[str, Any]]:
+        """The conninfo of a new connection, asked for each time since it may hold a password that changes."""
+        return connect_arguments(
+            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(),
+            alias=self.name,
+            connect_timeout=self.config.connect_timeout,
+            transaction_pooling=self._transaction_pooling,
+        )
+
+    def turn_to_connect(self, gate: Gate | AsyncGate) -> float:
+        """Begins a connect; gives how long to wait at the gate, when it is not its turn yet.
+
+        Raises:
+            NotWanted: Nobody wants a connection any more.
+        """
+        with self._mutex:
+            if gate.is_closed or self._state != "open":
+                raise NotWanted("the pool is closed, or about to be")
+            wait = self._ledger.turn_to_connect(self._clock())
+        if wait is None:
+            raise NotWanted("nobody waits for one more connection")
+        return wait
+
     def connected(self, link: L, raw: Any, took: float) -> None:
         """A connection was made."""
         with self._mutex:
@@ -209,6 +229,11 @@ class Adapter(LinkJudge, Generic[L]):
         if down_for is not None:
             self._tell(Available(down_for))
         self._settle()
+
+    def connect_cancelled(self) -> None:
+        """A connect was cancelled, with the loop it ran in."""
+        with self._mutex:
+            self._ledger.opening -= 1
 
     def connect_failed(self, error: BaseException, *, configured: bool = True) -> None:
         """A connection could not be made; one that never can be ends the wait of everybody at once.
@@ -219,27 +244,26 @@ class Adapter(LinkJudge, Generic[L]):
         """
         retired = None
         with self._mutex:
+            gate = self._gate
             now, ledger = self._clock(), self._ledger
             pause, outage_begins = ledger.connect_failed(error, now, configured=configured)
             attempt = ledger.failures
             hopeless = self.is_fatal(error) or not self.config.retry_connection
             if hopeless and not ledger.entries and self._state == "open":
-                ledger.refusal, ledger.retry_at = error, now + pause
+                ledger.refusal = error
                 retired, self._home = self._home, None
         self._tell(ConnectFailed(error, attempt, pause))
         if outage_begins:
             self._tell(Unavailable(error))
         if retired is not None:
+            gate.close()
             self._retire(retired)
         self._settle()
 
-    def gave_up(self, home: Any) -> None:
-        """psycopg-pool has stopped trying to connect: those who still wait are moved to a new pool of its kind."""
-        with self._mutex:
-            if self._home is not home or self._ledger.entries or not self._ledger.queued or self._state != "open":
-                return
-            self._home = None
-        self._retire(home)
+    def _is_starving(self) -> bool:
+        """Whether somebody waits and nothing is under way for him, as far as psycopg-pool is concerned."""
+        ledger = self._ledger
+        return self._state == "open" and ledger.queued > ledger.opening and not ledger.idle
 
     def closed_one(self, raw: Any) -> None:
         """A connection is being closed, by whomever."""
@@ -299,7 +323,12 @@ class Adapter(LinkJudge, Generic[L]):
                 raise again(ledger.refusal)
             if self._home is None:
                 self._home = self._new_home()
-            return self._home
+            home = self._home
+            if not ledger.failures:
+                return home
+            ledger.hurry(self._clock())
+        self._gate.wake()
+        return home
 
     def _refused(self, error: BaseException, owner: object, began: float) -> BaseException | None:
         """psycopg-pool refused: gives the error to raise, None to try again."""
@@ -452,18 +481,9 @@ class Adapter(LinkJudge, Generic[L]):
         self._tell(Resized(config.max_size, config.min_idle))
         return config.min_idle, config.max_size
 
-    def _arguments(self) -> tuple[str, dict[str, Any]]:
-        return connect_arguments(
-            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(),
-            alias=self.name,
-            connect_timeout=self.config.connect_timeout,
-            transaction_pooling=self._transaction_pooling,
-        )
-
     def _options(self) -> dict[str, Any]:
         config = self.config
         return {
-            "kwargs": lambda: self._arguments()[1],
             "min_size": config.min_idle,
             "max_size": config.max_size,
             "open": False,
@@ -472,7 +492,7 @@ class Adapter(LinkJudge, Generic[L]):
             "max_waiting": config.max_waiting or 0,
             "max_lifetime": FOR_EVER,  # looked at here, at checkout and at return
             "max_idle": config.idle_timeout or FOR_EVER,
-            "reconnect_timeout": GIVE_UP_AFTER,
+            "reconnect_timeout": 0.0,  # trying again is ours: see `gate`
         }
 
     def _limit(self, timeout: Timeout) -> float:
@@ -507,6 +527,9 @@ class Adapter(LinkJudge, Generic[L]):
         self._start_afresh(generation=self._ledger.generation + 1)
 
     # -- what a shell adds ----------------------------------------------------------------------
+
+    def _new_gate(self) -> Any:
+        raise NotImplementedError
 
     def _new_home(self) -> Any:
         raise NotImplementedError

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
-import psycopg_pool
 
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql
 from datalayer.errors import PoolError, WrongEventLoop
@@ -24,7 +23,8 @@ from datalayer.pooling.events import LeaseAbandoned
 from datalayer.pooling.explain import call_site, describe_task, error_text, explain_timeout
 from datalayer.pooling.flows import DEFAULT, Listener, Timeout, log, warn_of_orphan
 from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter
-from datalayer.pooling.psycopg.connections import async_connection_class
+from datalayer.pooling.psycopg.connections import AsyncHome, async_connection_class
+from datalayer.pooling.psycopg.gate import AsyncGate
 from datalayer.pooling.psycopg.ledger import RawEntry
 from datalayer.pooling.stats import CheckReport, CloseReport
 
@@ -103,8 +103,11 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         self._set_state("closing")
         with self._mutex:
             home, self._home = self._home, None
+        self._gate.close()
         if home is not None:
             await home.close(timeout=max(until - self._clock(), 0.5))
+            for worker in list(self._gate.working):
+                worker.cancel()  # it connects to a server that does not answer
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=max(until - self._clock(), 0.5))
         while True:
@@ -250,6 +253,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         home = self._home
         if home is not None and not home.closed:
             await home.resize(*sizes)
+            await self.feed(home)
 
     # -- the loop it belongs to -----------------------------------------------------------------
 
@@ -386,23 +390,23 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         with contextlib.suppress(PoolError):
             self.discard_entry(entry, "abandoned")
 
+    def _new_gate(self) -> AsyncGate:
+        return AsyncGate()
+
     def _new_home(self) -> Any:
-        async def conninfo() -> str:
-            return self._arguments()[0]
-
-        async def gave_up(home: Any) -> None:
-            self.gave_up(home)
-
-        home: Any = psycopg_pool.AsyncConnectionPool(
-            conninfo,
-            connection_class=async_connection_class(weakref.ref(self), self.name),
-            reconnect_failed=gave_up,
-            **self._options(),
-        )
-        home.check_connection = self._check_idle
+        self._gate = gate = AsyncGate()
+        ref = weakref.ref(self)
+        made = async_connection_class(ref, gate)
+        home = AsyncHome(connection_class=made, reconnect_failed=_feeding(ref), **self._options())
+        home.look = _looking(ref)
         return home
 
-    async def _check_idle(self, raw: Any) -> None:
+    async def feed(self, home: Any) -> None:
+        """The twin of `PsycopgPool.feed`."""
+        if self._is_starving() and not home.closed:
+            await home.check()
+
+    async def check_idle(self, raw: Any) -> None:
         """What psycopg-pool's `check()` calls; it forgets what fails, so that must be closed here."""
         with self._mutex:
             entry = self._ledger.checking(raw)
@@ -454,6 +458,24 @@ async def _close_and_put(raw: Any, home: Any) -> None:
 
 async def _finish(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
     await Rest(coroutine, waits_for)
+
+
+def _feeding(ref: weakref.ref[AsyncPsycopgPool]) -> Callable[[Any], Awaitable[None]]:
+    async def feed(home: Any) -> None:
+        pool = ref()
+        if pool is not None:
+            await pool.feed(home)
+
+    return feed
+
+
+def _looking(ref: weakref.ref[AsyncPsycopgPool]) -> Callable[[Any], Awaitable[None]]:
+    async def look(raw: Any) -> None:
+        pool = ref()
+        if pool is not None:
+            await pool.check_idle(raw)
+
+    return look
 
 
 class _Bell:

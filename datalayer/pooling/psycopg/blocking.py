@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
-import psycopg_pool
 
 from datalayer._links.postgresql import PostgresLink, connect_postgresql
 from datalayer.errors import PoolError
@@ -23,7 +22,8 @@ from datalayer.pooling.explain import call_site, describe_thread, error_text, ex
 from datalayer.pooling.flows import DEFAULT, Listener, Timeout, log, warn_of_orphan
 from datalayer.pooling.pool import Lease, ThreadWaiter
 from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter
-from datalayer.pooling.psycopg.connections import connection_class
+from datalayer.pooling.psycopg.connections import Home, connection_class
+from datalayer.pooling.psycopg.gate import Gate
 from datalayer.pooling.psycopg.ledger import RawEntry
 from datalayer.pooling.stats import CheckReport, CloseReport
 
@@ -124,6 +124,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         with self._mutex:
             home, self._home = self._home, None
             retiring, self._retiring = self._retiring, []
+        self._gate.close()
         if home is not None:
             home.close(timeout=max(until - self._clock(), 0.5))
         for thread in retiring:
@@ -267,6 +268,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         home = self._home
         if home is not None and not home.closed:
             home.resize(*sizes)
+            self.feed(home)
 
     # -- the shell ------------------------------------------------------------------------------
 
@@ -329,18 +331,27 @@ class PsycopgPool(Adapter[PostgresLink]):
                 log.exception("the on_close hook of %s failed", self)
         entry.raw.close()
 
+    def _new_gate(self) -> Gate:
+        return Gate()
+
     def _new_home(self) -> Any:
-        home: Any = psycopg_pool.ConnectionPool(
-            lambda: self._arguments()[0],
-            connection_class=connection_class(weakref.ref(self), self.name),
-            reconnect_failed=self.gave_up,
-            **self._options(),
-        )
-        home.check_connection = self._check_idle
+        self._gate = gate = Gate()
+        weakref.finalize(self, gate.close).atexit = False
+        ref = weakref.ref(self)
+        home = Home(connection_class=connection_class(ref, gate), reconnect_failed=_feeding(ref), **self._options())
+        home.look = _looking(ref)
         home.open()
         return home
 
-    def _check_idle(self, raw: Any) -> None:
+    def feed(self, home: Any) -> None:
+        """Lets psycopg-pool open a connection for somebody who came to wait while it was not looking.
+
+        Its `check()` does that besides looking at the idle connections, and there are none then.
+        """
+        if self._is_starving() and not home.closed:
+            home.check()
+
+    def check_idle(self, raw: Any) -> None:
         """What psycopg-pool's `check()` calls; it forgets what fails, so that must be closed here."""
         with self._mutex:
             entry = self._ledger.checking(raw)
@@ -381,6 +392,26 @@ class PsycopgPool(Adapter[PostgresLink]):
 
     def forget_after_fork(self) -> None:
         """In a child process: starts with nothing."""
+        if self._home is not None:
+            self._home.leave_to_parent()
         super().forget_after_fork()
         self._retiring = []
         self._watch = None
+
+
+def _feeding(ref: weakref.ref[PsycopgPool]) -> Callable[[Any], None]:
+    def feed(home: Any) -> None:
+        pool = ref()
+        if pool is not None:
+            pool.feed(home)
+
+    return feed
+
+
+def _looking(ref: weakref.ref[PsycopgPool]) -> Callable[[Any], None]:
+    def look(raw: Any) -> None:
+        pool = ref()
+        if pool is not None:
+            pool.check_idle(raw)
+
+    return look

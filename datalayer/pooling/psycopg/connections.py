@@ -1,24 +1,36 @@
-"""Connection classes that report to their pool: the only way to see what happens inside psycopg-pool."""
+"""What makes the connections of psycopg-pool, and tells their pool of each: the only way to see what happens inside.
+
+psycopg-pool calls `connect` in one of its workers. It is held at the gate there until it is wanted, and tried again by
+our own pauses; psycopg-pool hears of a failure only when there is nothing more to try.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 import weakref
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
 
 import psycopg
+import psycopg_pool
 
 from datalayer._links.postgresql import AsyncPostgresLink, PostgresLink, cannot_connect
-from datalayer.errors import ConnectionFailed
+from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
+
+Arguments: TypeAlias = tuple[str, dict[str, Any]]
 
 
 class Reported(Protocol):
-    """What the classes tell their pool."""
+    """What the classes ask and tell their pool."""
 
     name: str
 
+    def arguments(self) -> Arguments: ...  # noqa: D102
+    def turn_to_connect(self, gate: Gate | AsyncGate) -> float: ...  # noqa: D102
     def connected(self, link: Any, raw: Any, took: float) -> None: ...  # noqa: D102
     def connect_failed(self, error: BaseException, *, configured: bool = True) -> None: ...  # noqa: D102
+    def connect_cancelled(self) -> None: ...  # noqa: D102
     def closed_one(self, raw: Any) -> None: ...  # noqa: D102
 
 
@@ -34,18 +46,20 @@ class AsyncReportedTo(Reported, Protocol):
     async def configure_link(self, link: AsyncPostgresLink) -> None: ...  # noqa: D102
 
 
-def _failure(error: psycopg.Error, conninfo: str, alias: str) -> ConnectionFailed:
+def _failure(error: Exception, conninfo: str, alias: str) -> Exception:
+    if not isinstance(error, psycopg.Error):
+        return error
     failed = cannot_connect(error, conninfo, alias)
     failed.__cause__ = error
     return failed
 
 
-def connection_class(ref: weakref.ref[Any], alias: str) -> type[psycopg.Connection[Any]]:
+def connection_class(ref: weakref.ref[Any], gate: Gate) -> type[psycopg.Connection[Any]]:
     """The class of the connections of one blocking pool.
 
     Args:
         ref: The pool, a `ReportedTo`; it may be gone.
-        alias: For error messages.
+        gate: Where they wait for their turn.
     """
 
     def pool() -> ReportedTo | None:
@@ -54,17 +68,35 @@ def connection_class(ref: weakref.ref[Any], alias: str) -> type[psycopg.Connecti
     class PooledConnection(psycopg.Connection[Any]):
         @classmethod
         def connect(cls, conninfo: str = "", **options: Any) -> Any:
+            while True:
+                turn = gate.turn
+                adapter = pool()
+                if adapter is None:
+                    raise NotWanted("the pool is gone")
+                wait = adapter.turn_to_connect(gate)
+                if wait:
+                    del adapter  # a pool nobody else holds must be free to go
+                    gate.wait(turn, wait)
+                    continue
+                try:
+                    return cls._made(adapter)
+                except Exception:
+                    if gate.is_closed:
+                        raise
+                finally:
+                    gate.wake()
+
+        @classmethod
+        def _made(cls, adapter: ReportedTo) -> Any:
             began = time.monotonic()
-            adapter = pool()
+            given = ""
             try:
-                raw = super().connect(conninfo, **options)
-            except psycopg.Error as error:
-                if adapter is not None:
-                    adapter.connect_failed(_failure(error, conninfo, alias))
+                given, options = adapter.arguments()
+                raw: Any = super().connect(given, **options)
+            except Exception as error:
+                adapter.connect_failed(_failure(error, given, adapter.name))
                 raise
-            if adapter is None:
-                return raw
-            link = PostgresLink(raw, alias=alias)
+            link = PostgresLink(raw, alias=adapter.name)
             try:
                 adapter.configure_link(link)
             except BaseException as error:
@@ -84,7 +116,7 @@ def connection_class(ref: weakref.ref[Any], alias: str) -> type[psycopg.Connecti
     return PooledConnection
 
 
-def async_connection_class(ref: weakref.ref[Any], alias: str) -> type[psycopg.AsyncConnection[Any]]:
+def async_connection_class(ref: weakref.ref[Any], gate: AsyncGate) -> type[psycopg.AsyncConnection[Any]]:
     """The twin of `connection_class`."""
 
     def pool() -> AsyncReportedTo | None:
@@ -93,22 +125,52 @@ def async_connection_class(ref: weakref.ref[Any], alias: str) -> type[psycopg.As
     class PooledAsyncConnection(psycopg.AsyncConnection[Any]):
         @classmethod
         async def connect(cls, conninfo: str = "", **options: Any) -> Any:
-            began = time.monotonic()
-            adapter = pool()
+            worker = asyncio.current_task()
+            assert worker is not None
+            gate.working.add(worker)
             try:
-                raw = await super().connect(conninfo, **options)
-            except psycopg.Error as error:
-                if adapter is not None:
-                    adapter.connect_failed(_failure(error, conninfo, alias))
+                while True:
+                    turn = gate.turn
+                    adapter = pool()
+                    if adapter is None:
+                        raise NotWanted("the pool is gone")
+                    wait = adapter.turn_to_connect(gate)
+                    if wait:
+                        del adapter
+                        await gate.wait(turn, wait)
+                        continue
+                    try:
+                        return await cls._made(adapter)
+                    except Exception:
+                        if gate.is_closed:
+                            raise
+                    except BaseException:
+                        adapter.connect_cancelled()
+                        raise
+                    finally:
+                        gate.wake()
+            finally:
+                gate.working.discard(worker)
+
+        @classmethod
+        async def _made(cls, adapter: AsyncReportedTo) -> Any:
+            began = time.monotonic()
+            given = ""
+            try:
+                given, options = adapter.arguments()
+                raw: Any = await super().connect(given, **options)
+            except Exception as error:
+                adapter.connect_failed(_failure(error, given, adapter.name))
                 raise
-            if adapter is None:
-                return raw
-            link = AsyncPostgresLink(raw, alias=alias)
+            link = AsyncPostgresLink(raw, alias=adapter.name)
             try:
                 await adapter.configure_link(link)
-            except BaseException as error:
-                await raw.close()
+            except Exception as error:
+                link.terminate()
                 adapter.connect_failed(error, configured=False)
+                raise
+            except BaseException:
+                link.terminate()
                 raise
             adapter.connected(link, raw, time.monotonic() - began)
             return raw
@@ -119,3 +181,65 @@ def async_connection_class(ref: weakref.ref[Any], alias: str) -> type[psycopg.As
             await super().close()
 
     return PooledAsyncConnection
+
+
+# -- the pools of psycopg-pool --------------------------------------------------------------------
+
+
+class Home(psycopg_pool.ConnectionPool[Any]):
+    """A pool of psycopg-pool that is left alone in a child process.
+
+    Attributes:
+        look: Called with each idle connection by `check()`; raises when it is no good.
+    """
+
+    look: Callable[[Any], None]
+    _is_inherited = False
+
+    def check_connection(self, conn: Any) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # a static method there
+        """Looks at an idle connection."""
+        self.look(conn)
+
+    def leave_to_parent(self) -> None:
+        """In a child process: its threads are not here, and its locks may be held by one of them for ever."""
+        self._is_inherited = True
+
+    def __del__(self) -> None:
+        if not self._is_inherited:
+            super().__del__()
+
+
+class _EndingQueue:
+    """The queue of a worker that was cancelled gives it nothing more, so that it ends."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    async def get(self) -> Any:
+        worker = asyncio.current_task()
+        if worker is not None and worker.cancelling():
+            raise asyncio.CancelledError
+        return await self._queue.get()
+
+
+class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
+    """A pool of psycopg-pool whose workers end when they are cancelled.
+
+    Its own swallow the cancellation when it finds them connecting, and `asyncio.run`, which cancels everything at its
+    end and waits for it, would wait for ever.
+
+    Attributes:
+        look: Awaited with each idle connection by `check()`; raises when it is no good.
+    """
+
+    look: Callable[[Any], Awaitable[None]]
+
+    async def check_connection(self, conn: Any) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # a static method there
+        """The twin of `Home.check_connection`."""
+        await self.look(conn)
+
+    @classmethod
+    async def worker(cls, q: Any) -> None:
+        """Works until it is told to stop, or cancelled."""
+        ending: Any = _EndingQueue(q)
+        await super().worker(ending)

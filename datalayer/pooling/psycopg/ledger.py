@@ -66,6 +66,7 @@ class Ledger(Generic[L]):
         self.generation = generation
         self.lent_count = 0
         self.testing = 0
+        self.opening = 0
         self._config = config
         self._rng = rng
         self._next_id = 0
@@ -74,7 +75,7 @@ class Ledger(Generic[L]):
         self.failing_since: float | None = None
         self.outage = False
         self.refusal: BaseException | None = None
-        self.retry_at = -NEVER
+        self.tried_at = self.retry_at = -NEVER
         self.last_error: BaseException | None = None
         self.last_error_at: float | None = None
         self.clear_counters()
@@ -94,8 +95,27 @@ class Ledger(Generic[L]):
 
     # -- connections ----------------------------------------------------------------------------
 
+    def turn_to_connect(self, now: float) -> float | None:
+        """Begins a connect when it is wanted and due; gives how long to wait else, and None when it is not wanted."""
+        size = len(self.entries)
+        if max(self.queued, self.min_idle - size) <= self.opening or size + self.opening >= self.max_size:
+            return None
+        if self.failures:
+            if self.opening:
+                return NEVER  # one probe at a time; its end wakes those who wait
+            if now < self.retry_at:
+                return self.retry_at - now
+        self.opening += 1
+        return 0.0
+
+    def hurry(self, now: float) -> None:
+        """Somebody came to wait during an outage: the server may be back, and is asked soon."""
+        if self.refusal is None:
+            self.retry_at = min(self.retry_at, max(now, self.tried_at + self._config.backoff_initial))
+
     def connected(self, link: L, raw: Any, now: float, took: float) -> tuple[RawEntry[L], float | None]:
         """A connection was made; gives it, and how long an outage lasted that is over by this."""
+        self.opening -= 1
         self._next_id += 1
         life = self._config.max_lifetime
         expires = NEVER if life is None else now + life * (1.0 - self._config.lifetime_jitter * self._rng.random())
@@ -108,6 +128,7 @@ class Ledger(Generic[L]):
 
     def connect_failed(self, error: BaseException, now: float, *, configured: bool) -> tuple[float, bool]:
         """A connection could not be made; gives the next pause, and whether an outage begins with it."""
+        self.opening -= 1
         self.connect_errors += 1
         if not configured:
             self.opened_count += 1
@@ -118,6 +139,8 @@ class Ledger(Generic[L]):
             self.failing_since = now
         config = self._config
         pause = min(config.backoff_initial * 2.0 ** min(self.failures - 1, 60), config.backoff_max)
+        pause *= 1.0 - config.backoff_jitter * self._rng.random()
+        self.tried_at, self.retry_at = now, now + pause
         after = config.unavailable_after
         begins = after is not None and not self.outage and now - self.failing_since >= after
         if begins:
@@ -246,17 +269,12 @@ class Ledger(Generic[L]):
         """The connections that are lent at this moment."""
         return (entry for entry in self.entries.values() if entry.state == LENT)
 
-    def stats(self, state: State, expected: int) -> PoolStats:
-        """All numbers at one moment.
-
-        Args:
-            state: The state of the adapter.
-            expected: How many connections psycopg-pool counts, those it is opening included.
-        """
+    def stats(self, state: State) -> PoolStats:
+        """All numbers at one moment."""
         size, outcomes = len(self.entries), self.outcomes
         return PoolStats(
             state=state, size=size, idle=self.idle, in_use=self.lent_count, testing=self.testing,
-            opening=max(min(expected, self.max_size) - size, 0), waiting=self.queued,
+            opening=self.opening, waiting=self.queued,
             max_size=self.max_size, min_idle=self.min_idle, generation=self.generation,
             peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting, acquires_started=self.started,
             acquires_immediate=outcomes["immediate"], acquires_waited=outcomes["waited"],

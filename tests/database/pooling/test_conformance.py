@@ -644,9 +644,6 @@ def test_raised_limit_serves_who_waits(make: Maker, world: World) -> None:
         waiter = yield Spawn(borrow())
         yield Until(lambda: pool.stats().waiting == 1)
         yield call(pool.resize, max_size=2)
-        if make.is_psycopg:  # it grows with the next caller
-            nudge = yield Spawn(borrow())
-            yield Join(nudge)
         yield Join(waiter)
         yield lease.release
 
