@@ -18,8 +18,9 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 UNPRIVILEGED_USER = "nobody"
 
@@ -48,11 +49,36 @@ class PostgresServer:
         url: Where it listens; the database is `postgres`.
     """
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, folder: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> None:
         self.folder = folder
         self.url = f"postgresql://postgres@/postgres?host={folder}"
-        self._process = process
+        self._launch = launch
         self._owner = os.getpid()
+        self._inputs: list[IO[bytes]] = []
+        self._start()
+
+    def kill(self) -> None:
+        """Ends the server at once, in the middle of whatever its clients do; `start_again` brings it back."""
+        self._process.send_signal(signal.SIGQUIT)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def start_again(self) -> None:
+        """Starts a killed server on its old data and address; returns when it answers."""
+        self._start()
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Returns when the server answers."""
+        _wait_until_ready(self, self._process, self.folder / "log")
+
+    def _start(self) -> None:
+        self._process = self._launch()
+        if self._process.stdin is not None:
+            self._inputs.append(self._process.stdin)  # whose end removes the folder
 
     def stop(self) -> None:
         """Ends the server and removes its folder; may be called twice."""
@@ -60,14 +86,9 @@ class PostgresServer:
             return
         atexit.unregister(self.stop)
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGQUIT)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+            self.kill()
+        for pipe in self._inputs:
+            pipe.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -112,21 +133,24 @@ def _start_in(folder: Path) -> PostgresServer:
     command = ["/bin/sh", "-c", _START, "sh", str(binaries / "postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**environment, "DATALAYER_FOLDER": str(folder)},
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is for pytest, which then stops the server
-            **(identity or {}),
-        )
-    server = PostgresServer(folder, process)
+
+    def launch() -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**environment, "DATALAYER_FOLDER": str(folder)},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for pytest, which then stops the server
+                **(identity or {}),
+            )
+
+    server = PostgresServer(folder, launch)
     atexit.register(server.stop)
     try:
-        _wait_until_ready(server, process, log)
+        server.wait_until_ready()
     except BaseException:
         server.stop()
         raise

@@ -10,6 +10,7 @@ import queue
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -31,6 +32,8 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self.accepted = 0
         self._peers: dict[socket.socket, socket.socket] = {}
+        self._clients: set[socket.socket] = set()
+        self._chunk: int | None = None
         self._is_frozen = False
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._orders: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = queue.SimpleQueue()
@@ -79,6 +82,19 @@ class Proxy:
         """Resets every connection that exists; new ones are welcome."""
         self._order(self._drop)
 
+    def half_close(self) -> None:
+        """The server's side of every connection is shut, as by a server that died politely; clients may still send."""
+        self._order(self._half_close)
+
+    def slow_down(self, chunk: int | None) -> None:
+        """Forwards so many bytes at a time only, each after a millisecond; None for as fast as it can."""
+        self._order(lambda: self._set_chunk(chunk))
+
+    def retarget(self, server_url: str) -> None:
+        """New connections go to another server, as after a failover; those that exist stay where they are."""
+        target = _address(server_url)
+        self._order(lambda: self._set_target(target))
+
     def close(self) -> None:
         """Ends the proxy and everything that goes through it."""
         if self._is_running:
@@ -125,6 +141,7 @@ class Proxy:
                 client.close()
                 return
             self.accepted += 1
+            self._clients.add(client)
             for one, other in ((client, server), (server, client)):
                 self._peers[one] = other
                 if not self._is_frozen:
@@ -139,8 +156,10 @@ class Proxy:
 
     def _forward(self, source: socket.socket) -> None:
         try:
-            data = source.recv(_CHUNK)
+            data = source.recv(self._chunk or _CHUNK)
             if data:
+                if self._chunk is not None:
+                    time.sleep(0.001)
                 self._peers[source].sendall(data)
                 return
         except OSError:
@@ -151,6 +170,7 @@ class Proxy:
         other = self._peers.pop(one)
         self._peers.pop(other)
         for end in (one, other):
+            self._clients.discard(end)
             with contextlib.suppress(KeyError):
                 self._selector.unregister(end)
             if reset and end.family == socket.AF_INET:
@@ -183,6 +203,18 @@ class Proxy:
         while self._peers:
             self._disconnect(next(iter(self._peers)), reset=True)
 
+    def _half_close(self) -> None:
+        for end in list(self._peers):
+            if end.family == socket.AF_INET and end in self._clients:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_WR)
+
+    def _set_chunk(self, chunk: int | None) -> None:
+        self._chunk = chunk
+
+    def _set_target(self, target: str | tuple[str, int]) -> None:
+        self._target = target
+
     def _finish(self) -> None:
         self._is_running = False
         self._drop()
@@ -193,9 +225,13 @@ class Proxy:
 
 def proxy_to(server_url: str) -> Proxy:
     """A proxy to the server of a PostgreSQL URL, be it on TCP or on a Unix socket."""
+    return Proxy(_address(server_url))
+
+
+def _address(server_url: str) -> str | tuple[str, int]:
     parts = urlsplit(server_url)
     query = parse_qs(parts.query)
     host = parts.hostname or query.get("host", ["127.0.0.1"])[0]
     port = parts.port or int(query.get("port", ["5432"])[0])
     host = unquote(host)
-    return Proxy(f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port))
+    return f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)

@@ -183,9 +183,11 @@ class Atomic:
         if transaction.frames:
             self._run(_leave(transaction, error), transaction)
             return
+        reason = transaction.failure or error
         try:
             self._run(_end(transaction, error), transaction)
         except DatabaseError as refused:
+            reason = refused
             if error is None:
                 raise
             error.add_note(f"the rollback failed as well: {refused}")
@@ -193,9 +195,9 @@ class Atomic:
             self._advise(error)
             raise
         finally:
-            # The pool rolls back what is still open and throws away what is broken.
+            # The pool rolls back what is still open, throws away what is broken, and hears whether the server is gone.
             self._close(transaction)
-            transaction.lease.release()
+            transaction.lease.__exit__(None, reason, None)
         if error is None:
             _call_back(transaction.callbacks)
         self._advise(error)
@@ -212,8 +214,8 @@ class Atomic:
                 except LockTimeout:
                     if not left:
                         raise
-        except BaseException:
-            lease.release()
+        except BaseException as error:
+            lease.__exit__(None, error, None)
             raise
         current.variable(self.using).set(transaction)
 
@@ -240,9 +242,11 @@ class Atomic:
                 raise cancelled
             return
         cancelled = None
+        reason = transaction.failure or error
         try:
             cancelled = await _to_the_end(self._arun(_end(transaction, error), transaction), transaction)
         except DatabaseError as refused:
+            reason = refused
             if error is None:
                 raise
             error.add_note(f"the rollback failed as well: {refused}")
@@ -251,7 +255,7 @@ class Atomic:
             raise
         finally:
             self._close(transaction)
-            cancelled = await _to_the_end(transaction.lease.release(), transaction) or cancelled
+            cancelled = await _to_the_end(transaction.lease.__aexit__(None, reason, None), transaction) or cancelled
         if error is None:
             # Also when cancelled meanwhile: the data is committed, and its consequences must follow.
             await _acall_back(transaction.callbacks)
@@ -271,8 +275,8 @@ class Atomic:
                 except LockTimeout:
                     if not left:
                         raise
-        except BaseException:
-            await _to_the_end(lease.release(), None)
+        except BaseException as error:
+            await _to_the_end(lease.__aexit__(None, error, None), None)
             raise
         current.variable(self.using).set(transaction)
 

@@ -104,10 +104,8 @@ class Database:
         except BaseException:
             plan.close()
             raise
-        try:
-            return run(plan, Heard(lease.conn) if current.listeners else lease.conn, first)
-        finally:
-            lease.release()
+        with lease as link:  # which hears of an error that leaves it: the server may be gone
+            return run(plan, Heard(link) if current.listeners else link, first)
 
     async def arun(
         self, operation: Callable[Concatenate[Compiler, P], Plan[T]], *args: P.args, **kwargs: P.kwargs
@@ -128,10 +126,8 @@ class Database:
         except BaseException:
             plan.close()
             raise
-        try:
-            return await arun(plan, AsyncHeard(lease.conn) if current.listeners else lease.conn, first)
-        finally:
-            await lease.release()
+        async with lease as link:
+            return await arun(plan, AsyncHeard(link) if current.listeners else link, first)
 
     # -- many rows ------------------------------------------------------------------------------
 
@@ -184,13 +180,12 @@ class Database:
         if pool.settings.url.is_memory:
             yield from load(self.run(_everything, command))
             return
-        lease = pool.borrow(_mode(command, operation))
-        try:
-            with closing(cast("Any", _heard(lease.conn).stream(command, chunk_size))) as chunks:
-                for rows in chunks:
-                    yield from load(rows)
-        finally:
-            lease.release()
+        with (
+            pool.borrow(_mode(command, operation)) as link,
+            closing(cast("Any", _heard(link).stream(command, chunk_size))) as chunks,
+        ):
+            for rows in chunks:
+                yield from load(rows)
 
     def astream(
         self,
@@ -229,14 +224,13 @@ class Database:
             for each in load(await self.arun(_everything, command)):
                 yield each
             return
-        lease = await pool.aborrow(_mode(command, operation))
-        try:
-            async with aclosing(cast("Any", _aheard(lease.conn).stream(command, chunk_size))) as chunks:
-                async for rows in chunks:
-                    for each in load(rows):
-                        yield each
-        finally:
-            await lease.release()
+        async with (
+            await pool.aborrow(_mode(command, operation)) as link,
+            aclosing(cast("Any", _aheard(link).stream(command, chunk_size))) as chunks,
+        ):
+            async for rows in chunks:
+                for each in load(rows):
+                    yield each
 
 
 def _check_chunk(size: int) -> None:

@@ -357,7 +357,7 @@ class Core(Generic[C]):
         """
         self.testing -= 1
         self.ping_failures += 1
-        self._note_error(error, now)
+        self.note_error(error, now)
         self._drop(entry, "invalid", now)
         if lost and entry.generation == self.generation:
             self._new_generation(now)
@@ -495,7 +495,7 @@ class Core(Generic[C]):
         if not configured:
             self.opened_count += 1
             self.closed["configure_failed"] += 1
-        self._note_error(error, now)
+        self.note_error(error, now)
         if self._failing_since is None:
             self._failing_since = now
         config = self.config
@@ -850,7 +850,8 @@ class Core(Generic[C]):
             for watcher in watchers:
                 watcher.wake()
 
-    def _note_error(self, error: BaseException, now: float) -> None:
+    def note_error(self, error: BaseException, now: float) -> None:
+        """Remembers the last error."""
         self.last_error = error
         self.last_error_at = now
 

@@ -122,8 +122,8 @@ class LeasePool(Protocol[C]):
         """Whether an error says that the server is gone."""
         ...
 
-    def invalidate(self, exc: BaseException | None = None) -> None:
-        """Makes every connection stale."""
+    def lose_entry(self, entry: Entry[C], exc: BaseException) -> None:
+        """Ends a lease whose server is gone, and makes every connection stale that is not newer."""
         ...
 
     def now(self) -> float:
@@ -215,8 +215,7 @@ class BaseLease(Generic[C]):
         A `with` block does so by itself with an error that leaves it.
         """
         if self._entry is not None and self.pool.is_lost(exc):
-            self.pool.discard_entry(self._end("discarded"), "broken")
-            self.pool.invalidate(exc)
+            self.pool.lose_entry(self._end("discarded"), exc)
 
     def __del__(self) -> None:
         entry = self._entry
@@ -328,7 +327,7 @@ class Machine(Generic[C]):
         with self._mutex:
             now = self._clock()
             if exc is not None:
-                self._core.last_error, self._core.last_error_at = exc, now
+                self._core.note_error(exc, now)
             self._core.invalidate(now)
         self._collect()
 
@@ -356,6 +355,22 @@ class Machine(Generic[C]):
         with self._mutex:
             if self._owns(entry):
                 self._core.give_back(entry, self._clock(), reason)
+        self._collect()
+
+    def lose_entry(self, entry: Entry[C], exc: BaseException) -> None:
+        """Ends a lease whose server is gone, and makes every connection stale that is not newer.
+
+        When fifty statements fail at once, the first of them says all there is to say: connections that were opened
+        since are good.
+        """
+        with self._mutex:
+            now = self._clock()
+            if self._owns(entry):
+                self._core.note_error(exc, now)
+                is_news = entry.generation == self._core.generation
+                self._core.give_back(entry, now, "broken")
+                if is_news:
+                    self._core.invalidate(now)
         self._collect()
 
     def detach_entry(self, entry: Entry[C]) -> C:

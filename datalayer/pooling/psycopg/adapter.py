@@ -177,6 +177,15 @@ class Adapter(LinkJudge, Generic[L]):
         self._tell(GenerationChanged(generation))
         self._start_draining()
 
+    def lose_entry(self, entry: Entry[L], exc: BaseException) -> None:
+        """Ends a lease whose server is gone, and makes every connection stale that is not newer."""
+        with self._mutex:
+            self._ledger.note_error(exc, self._clock())
+            is_news = entry.generation == self._ledger.generation
+        self.discard_entry(entry, "broken")
+        if is_news:
+            self.invalidate(exc)
+
     def pause(self) -> None:
         """Not possible here: psycopg-pool serves whoever asks."""
         raise PoolError(f"psycopg-pool cannot be paused: close() it, {INSTEAD}")
