@@ -34,6 +34,7 @@ class Proxy:
         self._peers: dict[socket.socket, socket.socket] = {}
         self._clients: set[socket.socket] = set()
         self._chunk: int | None = None
+        self._doomed = 0
         self._is_frozen = False
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._orders: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = queue.SimpleQueue()
@@ -69,6 +70,10 @@ class Proxy:
     def accept(self) -> None:
         """New connections are accepted again, on the same port."""
         self._order(self._start_listening)
+
+    def refuse_next(self, count: int) -> None:
+        """So many connections are closed as soon as they are made."""
+        self._order(lambda: self._set_doomed(count))
 
     def freeze(self) -> None:
         """Nothing is forwarded any more, as in a network that lost its route; new connections hang."""
@@ -135,6 +140,10 @@ class Proxy:
             return
         with contextlib.suppress(OSError):
             client, _ = self._listener.accept()
+            if self._doomed:
+                self._doomed -= 1
+                client.close()
+                return
             try:
                 server = self._connect()
             except OSError:
@@ -208,6 +217,9 @@ class Proxy:
             if end.family == socket.AF_INET and end in self._clients:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_WR)
+
+    def _set_doomed(self, count: int) -> None:
+        self._doomed = count
 
     def _set_chunk(self, chunk: int | None) -> None:
         self._chunk = chunk

@@ -63,20 +63,26 @@ class Maker:
             kind: Any = AsyncPsycopgPool if self.world.is_async else PsycopgPool
             pool = kind(target, limits, **options)
         elif self.world.is_async:
-            pool = AsyncPool(AsyncLinkConnector(lambda: self.aconnect(target)), limits, **options)
+            pool = AsyncPool(AsyncLinkConnector(lambda: self.aconnect(target, limits)), limits, **options)
         else:
-            connector = LinkConnector(lambda: self.connect(target), fast_open=self.kind == "sqlite", ping_timeout=5.0)
+            connector = LinkConnector(
+                lambda: self.connect(target, limits),
+                fast_open=self.kind == "sqlite",
+                ping_timeout=limits.validation_timeout,
+            )
             pool = Pool(connector, limits, **options)
         self.pools.append(pool)
         return pool
 
-    def connect(self, url: str) -> Any:
-        return connect_sqlite(url, alias="shop") if self.kind == "sqlite" else connect_postgresql(url, alias="shop")
+    def connect(self, url: str, limits: PoolConfig) -> Any:
+        if self.kind == "sqlite":
+            return connect_sqlite(url, alias="shop")
+        return connect_postgresql(url, alias="shop", connect_timeout=limits.connect_timeout)
 
-    async def aconnect(self, url: str) -> Any:
+    async def aconnect(self, url: str, limits: PoolConfig) -> Any:
         if self.kind == "sqlite":
             return await aconnect_sqlite(url, alias="shop")
-        return await aconnect_postgresql(url, alias="shop")
+        return await aconnect_postgresql(url, alias="shop", connect_timeout=limits.connect_timeout)
 
     def close(self) -> None:
         for pool in self.pools:
@@ -92,13 +98,17 @@ def make(request: pytest.FixtureRequest, world: World, tmp_path: Any) -> Iterato
     else:
         url = request.getfixturevalue("postgresql_url")
         missing = url.replace("/datalayer", "/no_such_datalayer", 1)
-    maker = Maker(kind, world, url, missing)
+    yield from lend_maker(Maker(kind, world, url, missing))
+
+
+def lend_maker(maker: Maker) -> Iterator[Maker]:
+    """Lends it, then closes its pools and looks whether they are empty and their numbers add up."""
     yield maker
     maker.close()
     for pool in maker.pools:
         stats = pool.stats()
         adds_up(stats)
-        assert stats.size == 0, f"connections were left in {pool}"
+        assert (stats.size, stats.opening, stats.waiting) == (0, 0, 0), f"something was left in {pool}: {stats}"
 
 
 def adds_up(stats: Any) -> None:
