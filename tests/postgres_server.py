@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 UNPRIVILEGED_USER = "nobody"
 
@@ -136,7 +136,7 @@ def _start_in(folder: Path) -> PostgresServer:
 
     def launch() -> subprocess.Popen[bytes]:
         with log.open("ab") as output:
-            return subprocess.Popen(
+            process: Any = subprocess.Popen(
                 command,
                 cwd=folder,
                 env={**environment, "DATALAYER_FOLDER": str(folder)},
@@ -146,6 +146,7 @@ def _start_in(folder: Path) -> PostgresServer:
                 start_new_session=True,  # Ctrl-C is for pytest, which then stops the server
                 **(identity or {}),
             )
+            return cast("subprocess.Popen[bytes]", process)
 
     server = PostgresServer(folder, launch)
     atexit.register(server.stop)

@@ -232,7 +232,30 @@ def _await_answer(raw: psycopg.Connection[Any], timeout: float | None) -> None:
             if not selector.select(None if until is None else max(until - time.monotonic(), 0.0)):
                 raise TimeoutError
             pgconn.consume_input()
-    while (result := pgconn.get_result()) is not None:
+    _raise_what_came(raw)
+
+
+async def _aawait_answer(raw: psycopg.AsyncConnection[Any]) -> None:
+    """The awaiting twin of `_await_answer`.
+
+    A cancelled wait ends at once, where psycopg would first ask the server to end the query: for up to ten seconds,
+    when the server does not answer, which is just what a ping is to find out.
+    """
+    pgconn = raw.pgconn
+    loop = asyncio.get_running_loop()
+    while pgconn.is_busy():
+        readable = asyncio.Event()
+        loop.add_reader(pgconn.socket, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(pgconn.socket)
+        pgconn.consume_input()
+    _raise_what_came(raw)
+
+
+def _raise_what_came(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    while (result := raw.pgconn.get_result()) is not None:
         if result.status == ExecStatus.FATAL_ERROR:
             raise psycopg.OperationalError(result.get_error_message())
 
@@ -519,7 +542,8 @@ class AsyncPostgresLink:
         """The awaiting twin of `PostgresLink.ping`."""
         try:
             async with asyncio.timeout(timeout):
-                await self.raw.execute("")
+                self.raw.pgconn.send_query(b"")
+                await _aawait_answer(self.raw)
         except psycopg.Error as error:
             raise _translated(error, self.raw, self.alias) from error
         except TimeoutError as error:

@@ -11,6 +11,10 @@ C = TypeVar("C")
 class Connector(Protocol[C]):
     """How to make, test, clean and end one kind of connection.
 
+    Two more methods are used where there are any: `ping_within(conn, seconds)` instead of `ping`, for a ping that ends
+    in time where nobody answers (no thread can be interrupted from outside); and `terminate(conn)`, which ends what
+    another thread does on a connection when the pool is closed by force.
+
     Attributes:
         fast_open: Connect in the thread of the caller, because it takes no time (SQLite, fakes).
     """

@@ -41,7 +41,7 @@ from datalayer.pooling.events import (
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import Site, borrowed_at
+from datalayer.pooling.explain import Site, again, borrowed_at
 from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
 
 C = TypeVar("C")
@@ -192,7 +192,8 @@ class Core(Generic[C]):
         # Outage: `_failures` in a row since `_failing_since`, next try at `_retry_at`, `_cap` opens at a time.
         self._failures = 0
         self._failing_since: float | None = None
-        self._retry_at = -NEVER
+        self._tried_at = self._retry_at = -NEVER
+        self._refusal: BaseException | None = None  # the last error, when it can only come again until `_retry_at`
         self._cap = config.max_opening
         self.outage = False
         self.last_error: BaseException | None = None
@@ -224,7 +225,7 @@ class Core(Generic[C]):
             raise PoolClosed("the pool is being closed: wait for close() to end before opening it again")
         self._set_state("open")
         self._failures, self._retry_at, self._cap = 0, -NEVER, self.config.max_opening
-        self._failing_since, self.outage = None, False
+        self._failing_since, self.outage, self._refusal = None, False, None
         self._grow(now)
 
     def stop(self, now: float) -> None:
@@ -309,6 +310,8 @@ class Core(Generic[C]):
 
     def queue(self, waiter: Waiter[C], now: float) -> None:
         """Puts the caller of a `take` that gave None at the end of the queue, and opens connections for it."""
+        if self._failing_since is not None and now < self._retry_at:
+            self._hurry(now)
         limit = self.config.max_waiting
         if limit is not None and len(self.waiters) >= limit and not self._could_open(now):
             self._reject("max_waiting")
@@ -325,6 +328,13 @@ class Core(Generic[C]):
         if len(self.waiters) > self.peak_waiting:
             self.peak_waiting = len(self.waiters)
         self._grow(now)
+
+    def _hurry(self, now: float) -> None:
+        """Somebody comes to wait during an outage: the server may be back, and is asked soon; but no refusal is."""
+        if self._refusal is not None:
+            self.failed += 1
+            raise again(self._refusal)
+        self._retry_at = min(self._retry_at, max(now, self._tried_at + self.config.backoff_initial))
 
     def is_due(self, entry: Entry[C], now: float) -> bool:
         """Whether an entry that came through the queue must be pinged first; counts the ping."""
@@ -475,7 +485,7 @@ class Core(Generic[C]):
             self.outage = False
             if self.listening:
                 self.actions.append(Tell(Available(now - self._failing_since)))
-        self._failures, self._failing_since, self._retry_at = 0, None, -NEVER
+        self._failures, self._failing_since, self._retry_at, self._refusal = 0, None, -NEVER, None
         self._cap = min(self._cap * 2, self.config.max_opening)
         entry = self._new_entry(conn, now)
         if self.listening:
@@ -502,7 +512,7 @@ class Core(Generic[C]):
         if now >= self._retry_at:  # attempts that were begun together count as one
             self._failures += 1
             pause = min(config.backoff_initial * 2.0 ** min(self._failures - 1, 60), config.backoff_max)
-            self._retry_at = now + pause * (1.0 - config.backoff_jitter * self.rng.random())
+            self._tried_at, self._retry_at = now, now + pause * (1.0 - config.backoff_jitter * self.rng.random())
         self._cap = 1
         if self.listening:
             self.actions.append(Tell(ConnectFailed(error, self._failures, self._retry_at - now)))
@@ -512,7 +522,8 @@ class Core(Generic[C]):
             self.outages += 1
             if self.listening:
                 self.actions.append(Tell(Unavailable(error)))
-        if fatal or not config.retry_connection:
+        self._refusal = error if fatal or not config.retry_connection else None
+        if self._refusal is not None:
             while self.waiters:
                 self._fail_first(error)
         elif self.outage and config.fail_fast:

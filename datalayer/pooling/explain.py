@@ -109,3 +109,14 @@ def error_text(error: BaseException | None) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return type(error).__name__
+
+
+def again(error: BaseException) -> BaseException:
+    """The same error for each of several callers: a copy where that is possible, so that tracebacks do not pile up."""
+    try:
+        copied = type(error)(*error.args)
+        copied.__dict__.update(error.__dict__)
+    except Exception:
+        return error
+    copied.__cause__ = error.__cause__ or error
+    return copied

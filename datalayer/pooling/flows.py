@@ -21,7 +21,7 @@ from datalayer.errors import DoubleRelease, ForeignLease, LeaseReleased, PoolTim
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.core import LENT, NEVER, Action, Core, Entry, State, Waiter
 from datalayer.pooling.events import Event, LeakSuspected
-from datalayer.pooling.explain import call_site, error_text, explain_timeout, site_text
+from datalayer.pooling.explain import again, call_site, error_text, explain_timeout, site_text
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 C = TypeVar("C")
@@ -599,17 +599,6 @@ def warn_of_orphan(entry: Entry[Any]) -> None:
     warnings.warn(
         f"a lease of connection {entry.id} was dropped without being given back: use `with`", ResourceWarning, 3
     )
-
-
-def again(error: BaseException) -> BaseException:
-    """The same error for each of several callers: a copy where that is possible, so that tracebacks do not pile up."""
-    try:
-        copied = type(error)(*error.args)
-        copied.__dict__.update(error.__dict__)
-    except Exception:
-        return error
-    copied.__cause__ = error.__cause__ or error
-    return copied
 
 
 def _after_fork_in_child() -> None:

@@ -46,6 +46,10 @@ class LinkConnector(LinkJudge):
         """Asks the database for a sign of life."""
         conn.ping(self.ping_timeout)
 
+    def ping_within(self, conn: Link, seconds: float) -> None:
+        """Asks the database for a sign of life that comes in time."""
+        conn.ping(seconds if self.ping_timeout is None else min(seconds, self.ping_timeout))
+
     def is_broken(self, conn: Link) -> bool:
         """Whether the link is known to be unusable."""
         return conn.is_broken

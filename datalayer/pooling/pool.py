@@ -144,6 +144,7 @@ class Pool(Machine[C]):
         self._reset = reset
         self._on_close = on_close
         self._connector = connector
+        self._ping_within: Callable[[C, float], object] | None = getattr(connector, "ping_within", None)
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._keeper: threading.Thread | None = None
         self._openers: set[threading.Thread] = set()
@@ -381,8 +382,8 @@ class Pool(Machine[C]):
             case Wait(waiter=waiter, timeout=timeout):
                 assert isinstance(waiter, ThreadWaiter)
                 waiter.wait(timeout)
-            case Ping(conn=conn):
-                self._ping(conn)
+            case Ping(conn=conn, timeout=seconds):
+                self._ping(conn, seconds)
             case Connect():
                 return self._connector.connect()
             case Configure(conn=conn):
@@ -392,9 +393,11 @@ class Pool(Machine[C]):
                 self._drop_now(conn)
         return None
 
-    def _ping(self, conn: C) -> None:
+    def _ping(self, conn: C, seconds: float) -> None:
         if self._check is not None:
             self._check(conn)
+        elif self._ping_within is not None:
+            self._ping_within(conn, seconds)
         else:
             self._connector.ping(conn)
 

@@ -51,23 +51,35 @@ from datalayer.pooling.events import (
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import Site, borrowed_at, explain_timeout, site_text
-from datalayer.pooling.flows import Listener, Timeout, again, log
+from datalayer.pooling.explain import Site, again, borrowed_at, explain_timeout, site_text
+from datalayer.pooling.flows import Listener, Timeout, log
 from datalayer.pooling.links import LinkJudge
+from datalayer.pooling.psycopg.connections import Pooled
 from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
 from datalayer.pooling.psycopg.ledger import Ledger, RawEntry
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 L = TypeVar("L", bound="Link | AsyncLink")
 
-# psycopg-pool logs each failed connect; without a handler Python would print that on stderr, beside our own error.
-logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether psycopg-pool logs about a pool that is not ours: it warns of every connection we close on purpose."""
+    given = record.args if isinstance(record.args, tuple) else ()
+    return not any(
+        isinstance(one, NotWanted | Pooled) or (isinstance(one, str) and one.startswith(NAME_PREFIX)) for one in given
+    )
+
+
+logging.getLogger("psycopg.pool").addFilter(_is_news)
 
 NOT_HONOURED = ("queue_strategy", "keepalive", "max_opening", "queue_target", "queue_interval", "fail_fast")
 """Options psycopg-pool has no place for; anything but their default is refused."""
 
 FOR_EVER = 10 * 365 * 86400.0
 """What psycopg-pool is told where our configuration says None."""
+
+NAME_PREFIX = "datalayer:"
+"""How the names of our pools begin in psycopg-pool."""
 
 INSTEAD = 'or choose our own pool with pool = { implementation = "generic" }'
 
@@ -496,7 +508,7 @@ class Adapter(LinkJudge, Generic[L]):
             "min_size": config.min_idle,
             "max_size": config.max_size,
             "open": False,
-            "name": self.name,
+            "name": f"{NAME_PREFIX}{self.name}",
             "timeout": FOR_EVER if config.connection_timeout is None else config.connection_timeout,
             "max_waiting": config.max_waiting or 0,
             "max_lifetime": FOR_EVER,  # looked at here, at checkout and at return

@@ -395,7 +395,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     def _new_home(self) -> Any:
         self._gate = gate = AsyncGate()
-        ref = weakref.ref(self)
+        ref: weakref.ref[AsyncPsycopgPool] = weakref.ref(self)
         made = async_connection_class(ref, gate)
         home = AsyncHome(connection_class=made, reconnect_failed=_feeding(ref), **self._options())
         home.look = _looking(ref)

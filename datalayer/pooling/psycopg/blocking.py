@@ -337,7 +337,7 @@ class PsycopgPool(Adapter[PostgresLink]):
     def _new_home(self) -> Any:
         self._gate = gate = Gate()
         weakref.finalize(self, gate.close).atexit = False
-        ref = weakref.ref(self)
+        ref: weakref.ref[PsycopgPool] = weakref.ref(self)
         home = Home(connection_class=connection_class(ref, gate), reconnect_failed=_feeding(ref), **self._options())
         home.look = _looking(ref)
         home.open()

@@ -21,6 +21,10 @@ from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
 Arguments: TypeAlias = tuple[str, dict[str, Any]]
 
 
+class Pooled:
+    """A connection of ours in psycopg-pool."""
+
+
 class Reported(Protocol):
     """What the classes ask and tell their pool."""
 
@@ -65,7 +69,7 @@ def connection_class(ref: weakref.ref[Any], gate: Gate) -> type[psycopg.Connecti
     def pool() -> ReportedTo | None:
         return ref()
 
-    class PooledConnection(psycopg.Connection[Any]):
+    class PooledConnection(psycopg.Connection[Any], Pooled):
         @classmethod
         def connect(cls, conninfo: str = "", **options: Any) -> Any:
             while True:
@@ -122,7 +126,7 @@ def async_connection_class(ref: weakref.ref[Any], gate: AsyncGate) -> type[psyco
     def pool() -> AsyncReportedTo | None:
         return ref()
 
-    class PooledAsyncConnection(psycopg.AsyncConnection[Any]):
+    class PooledAsyncConnection(psycopg.AsyncConnection[Any], Pooled):
         @classmethod
         async def connect(cls, conninfo: str = "", **options: Any) -> Any:
             worker = asyncio.current_task()

@@ -364,8 +364,8 @@ class Machine(RuleBasedStateMachine):
                 self.lent.append(entry)
             else:
                 self.testing.append((entry, False))
-        except (PoolClosed, TooManyWaiting):
-            pass
+        except (PoolClosed, TooManyWaiting, OSError):
+            pass  # OSError: connecting was refused for good, a moment ago
         self.bench.collect()
 
     @rule(index=st.integers(0, 9))
