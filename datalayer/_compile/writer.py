@@ -97,7 +97,7 @@ class Writer:
             case Subquery():
                 return self.subquery(node.query, at).scalar_subquery()
             case _:
-                raise QueryError(f"{type(node).__name__} has no SQL")  # pragma: no cover
+                raise QueryError(f"{node!r} has no meaning in this place")
 
     def _column(self, node: FieldRef) -> Element:
         writer: Writer = self

@@ -23,6 +23,9 @@ class Given(Expression):
         self.shape = ("given", field)
         self.values = ()
 
+    def __repr__(self) -> str:
+        return f"Excluded({self.field!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class OnConflict:

@@ -12,7 +12,7 @@ from datalayer._compile.prepared import Prepared
 from datalayer._plans import read, write
 from datalayer._plans.plan import Plan, Row
 from datalayer._plans.write import writing
-from datalayer._query.change import Delete, InsertFrom, OnConflict, Update
+from datalayer._query.change import Delete, Given, InsertFrom, OnConflict, Update
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Value
 from datalayer._query.path import key_of, names_of
 from datalayer._query.query import Query
@@ -60,6 +60,9 @@ def update_of(queryset: Any, values: Mapping[str, Any], *, returning: bool = Fal
     if not values:
         raise QueryError("update() was given no values; name the fields to write: update(price=5)")
     written = assignments_of(queryset.model, values, "update", queryset._annotations)
+    brought = next((part for _, node in written for part in parts(node) if isinstance(part, Given)), None)
+    if brought is not None:
+        raise QueryError(f"{brought!r} is the value of a new row, which only an upsert and bulk_update have")
     return Update(query, written, _returned(query) if returning else ())
 
 
