@@ -12,8 +12,8 @@ import sqlite3
 from typing import Protocol
 
 from datalayer import errors
+from datalayer._links.facts import HIDDEN, Facts, complete, is_secret, told
 from datalayer._plans.plan import Batch, Command
-from datalayer._schema.table import CheckSpec, ForeignKeySpec, TableSpec, UniqueSpec
 
 # -- SQLite --------------------------------------------------------------------------------------
 
@@ -70,23 +70,6 @@ _PEP_249: dict[str, type[errors.DatabaseError]] = {
 }
 
 
-class Facts:
-    """What could be learned about a failed statement, gathered before the error is built."""
-
-    __slots__ = ("columns", "constraint", "other_table", "sqlstate", "subject", "table", "text", "values")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.table: str | None = None
-        self.columns: tuple[str, ...] = ()
-        self.constraint: str | None = None
-        self.values: dict[str, object] = {}
-        self.other_table: str | None = None
-        # The table the message is about, where that is not the one whose constraint was violated.
-        self.subject: str | None = None
-        self.sqlstate: str | None = None
-
-
 def from_sqlite(error: Exception, *, alias: str, command: Command | Batch | None = None) -> errors.DatabaseError:
     """Our error for one of sqlite3, or for one of Python that sqlite3 raised about a value.
 
@@ -98,7 +81,7 @@ def from_sqlite(error: Exception, *, alias: str, command: Command | Batch | None
     if isinstance(error, errors.DatabaseError):
         return error
     facts = Facts(_first_line(str(error)) or type(error).__name__)
-    return _build(_sqlite_kind(error, facts), facts, alias, command)
+    return _build(_sqlite_kind(error, facts), facts, alias, command, "sqlite")
 
 
 def _sqlite_kind(error: Exception, facts: Facts) -> type[errors.DatabaseError]:
@@ -248,7 +231,7 @@ def from_postgresql(
     facts.sqlstate = sqlstate
     if sqlstate is None:
         kind = errors.ConnectionLost if is_closed else _by_pep_249(error)
-        return _build(kind, facts, alias, command)
+        return _build(kind, facts, alias, command, "postgresql")
     kind = _BY_SQLSTATE.get(sqlstate) or _BY_SQLSTATE_CLASS.get(sqlstate[:2], errors.DatabaseError)
     if sqlstate == "0A000" and "cached plan" in facts.text:
         # Only inside a transaction: the links run the statement again outside of one.
@@ -256,7 +239,7 @@ def from_postgresql(
         kind = errors.SerializationFailure
     if diagnostic is not None:
         _read_diagnostic(facts, diagnostic, kind)
-    return _build(kind, facts, alias, command)
+    return _build(kind, facts, alias, command, "postgresql")
 
 
 def _read_diagnostic(facts: Facts, diagnostic: Diagnostic, kind: type[errors.DatabaseError]) -> None:
@@ -307,11 +290,16 @@ def _by_pep_249(error: Exception) -> type[errors.DatabaseError]:
 
 
 def _build(
-    kind: type[errors.DatabaseError], facts: Facts, alias: str, command: Command | Batch | None
+    kind: type[errors.DatabaseError], facts: Facts, alias: str, command: Command | Batch | None, backend: str
 ) -> errors.DatabaseError:
     spec = command.table if command is not None else None
     if spec is not None and issubclass(kind, errors.IntegrityError) and facts.table in (None, spec.name):
-        _complete(kind, facts, spec)
+        written = dict(command.written) if isinstance(command, Command) else {}
+        complete(kind, facts, spec, written)
+        if isinstance(command, Command):
+            sent = {name: command.params[place] for name, place in written.items()}
+            facts.values = told(facts, spec, sent, backend)
+    facts.values = {name: HIDDEN if is_secret(name, spec) else value for name, value in facts.values.items()}
     table = facts.table or (spec.name if spec is not None else None)
     subject = facts.subject or table
     where = f"table {subject!r}" if subject else f"database {alias!r}"
@@ -327,22 +315,6 @@ def _build(
         values=facts.values,
         sqlstate=facts.sqlstate,
     )
-
-
-def _complete(kind: type[errors.DatabaseError], facts: Facts, spec: TableSpec) -> None:
-    """Finds the columns of a named constraint, or the name of a constraint on known columns, in our metadata."""
-    constraints: list[UniqueSpec | CheckSpec | ForeignKeySpec] = [*spec.unique, *spec.checks, *spec.foreign_keys]
-    named = {constraint.name: constraint.fields for constraint in constraints}
-    if facts.constraint and not facts.columns:
-        facts.columns = tuple(_columns(spec, named.get(facts.constraint, ())))
-    elif facts.columns and not facts.constraint and kind is errors.UniqueViolation:
-        for one in spec.unique:
-            if set(_columns(spec, one.fields)) == set(facts.columns):
-                facts.constraint = one.name
-
-
-def _columns(spec: TableSpec, fields: tuple[str, ...]) -> list[str]:
-    return [spec.fields[name].column for name in fields if name in spec.fields]
 
 
 def _verb(command: Command | Batch | None) -> str:

@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
-from datalayer._plans.plan import Plan, Row
+from datalayer._compile.prepared import Prepared
+from datalayer._plans.plan import Plan, Reply, Row
 from datalayer._plans.read import converted, is_nothing
+from datalayer._plans.violations import explained
 from datalayer._query.change import Delete, Insert, Update
+from datalayer._query.expression import Value
 from datalayer._schema.table import TableSpec
+from datalayer.errors import ForeignKeyViolation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +39,10 @@ def insert(
 ) -> Plan[Row]:
     """Writes one row; gives the fields to read back, converted, or an empty tuple."""
     prepared = compiler.insert(Insert(table, fields, returning))
-    reply = yield prepared.command(values)
+    try:
+        reply = yield prepared.command(values)
+    except ForeignKeyViolation as error:
+        yield from explained(compiler, table, fields, values, error)
     return converted(prepared.columns, reply.rows)[0] if returning else ()
 
 
@@ -60,7 +67,7 @@ def update(compiler: Compiler, change: Update) -> Plan[int]:
     """Writes to the rows a query finds; gives their number."""
     if is_nothing(change.query):
         return 0
-    reply = yield compiler.update(change).command(change.values)
+    reply = yield from updated(compiler, change, compiler.update(change))
     return len(reply.rows) if change.returning else reply.count
 
 
@@ -70,8 +77,17 @@ def update_returning(compiler: Compiler, change: Update) -> Plan[list[Row]]:
     if is_nothing(change.query):
         return []
     prepared = compiler.update(change)
-    reply = yield prepared.command(change.values)
+    reply = yield from updated(compiler, change, prepared)
     return converted(prepared.columns, reply.rows)
+
+
+def updated(compiler: Compiler, change: Update, prepared: Prepared) -> Plan[Reply]:
+    """What the database answers to a prepared update; a violated reference is named."""
+    try:
+        return (yield prepared.command(change.values))
+    except ForeignKeyViolation as error:
+        plain = [(name, expression.values[0]) for name, expression in change.assignments if type(expression) is Value]
+        return (yield from explained(compiler, change.query.table, [n for n, _ in plain], [v for _, v in plain], error))
 
 
 @writing

@@ -8,9 +8,8 @@ from typing import Any, cast
 from pydantic_core import PydanticUndefined
 
 from datalayer._compile.compiler import Compiler
-from datalayer._compile.prepared import Prepared
 from datalayer._plans import read, write
-from datalayer._plans.plan import Plan, Row
+from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.change import Delete, Given, InsertFrom, OnConflict, Update
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Value
@@ -189,7 +188,9 @@ def update(compiler: Compiler, change: Update, load: Any) -> Plan[Any]:
         return (yield from write.update(compiler, change))
     if read.is_nothing(change.query):
         return []
-    return (yield from _loaded(compiler.update(change), change.values, load))
+    prepared = compiler.update(change)
+    reply = yield from write.updated(compiler, change, prepared)
+    return load(prepared, reply.rows) if reply.rows else []
 
 
 @writing
@@ -199,13 +200,9 @@ def delete(compiler: Compiler, change: Delete, load: Any) -> Plan[Any]:
         return (yield from write.delete(compiler, change))
     if read.is_nothing(change.query):
         return []
-    return (yield from _loaded(compiler.delete(change), change.values, load))
-
-
-def _loaded(prepared: Prepared, values: tuple[object, ...], load: Any) -> Plan[list[Any]]:
-    reply = yield prepared.command(values)
-    found: list[Row] = reply.rows
-    return load(prepared, found) if found else []
+    prepared = compiler.delete(change)
+    reply = yield prepared.command(change.values)
+    return load(prepared, reply.rows) if reply.rows else []
 
 
 @writing

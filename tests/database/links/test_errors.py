@@ -192,7 +192,7 @@ def test_error_keeps_model_and_table_of_the_command(link: Any) -> None:
 
 def test_constraint_and_columns_are_found_in_the_metadata(link: Any) -> None:
     from datalayer._plans.plan import Command
-    from datalayer._schema.field import FieldSpec
+    from datalayer._schema.field import ColumnType, FieldSpec, Kind
     from datalayer._schema.table import CheckSpec, TableSpec, UniqueSpec
 
     link.execute(
@@ -203,9 +203,9 @@ def test_constraint_and_columns_are_found_in_the_metadata(link: Any) -> None:
         "author",
         model="Author",
         fields=(
-            FieldSpec("id", "id", "integer"),
-            FieldSpec("email", "mail", "text"),
-            FieldSpec("age", "age", "integer"),
+            FieldSpec("id", "id", ColumnType(Kind.INTEGER)),
+            FieldSpec("email", "mail", ColumnType(Kind.TEXT)),
+            FieldSpec("age", "age", ColumnType(Kind.INTEGER)),
         ),
         unique=(UniqueSpec("author_mail_age", ("email", "age")),),
         checks=(CheckSpec("author_age", "age > 0", ("age",)),),
