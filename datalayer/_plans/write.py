@@ -42,7 +42,7 @@ def insert(
     try:
         reply = yield prepared.command(values)
     except ForeignKeyViolation as error:
-        yield from explained(compiler, table, fields, values, error)
+        return (yield from explained(compiler, table, fields, values, error))
     return converted(prepared.columns, reply.rows)[0] if returning else ()
 
 
