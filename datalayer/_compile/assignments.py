@@ -16,7 +16,7 @@ from datalayer._compile.select import Writer, one_line
 from datalayer._query.change import Given
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression, Value
-from datalayer._schema.field import FieldSpec, Kind
+from datalayer._schema.field import FieldSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 
@@ -54,9 +54,7 @@ def element_of(writer: Writer, field: FieldSpec, expression: Expression, at: int
         element = writer.on_own_row(expression, at)
     else:
         element = writer.expression(expression, at)
-    if backend.name == "sqlite" and field.type.kind is Kind.DECIMAL and field.type.scale is not None:
-        element = sa.func.round(element, sa.literal_column(str(field.type.scale)))
-    return element
+    return backend.rounded(element, field.type)
 
 
 def given_text(

@@ -195,6 +195,8 @@ class Selection:
         found: list[tuple[Element, Any, Ordering]] = []
         for item, place in zip(self.query.order, self.places.order, strict=True):
             element = self._ordered(item.expression, place)
+            if not isinstance(item.expression, FieldRef):
+                element = self.backend.collated(element, item.expression.type, is_column=False)
             clause = element.desc() if item.descending else element.asc()
             last = not item.descending if item.nulls is None else item.nulls == "last"
             natural = (not item.descending) == self.backend.sorts_null_last

@@ -141,12 +141,14 @@ for _kind, (_sqlite, _postgresql) in _FIXED.items():
     _register(_kind, _sqlite, _postgresql)
 
 LONGEST_SQLITE_DECIMAL = 15
+WIDE_DECIMAL = "TEXT COLLATE datalayer_decimal"
+"""Longer ones on SQLite: text that compares, sorts, groups, is unique and is indexed by its value."""
 
 
 @compiles(Decimal)
 def _write_decimal(type_: Decimal, compiler: Any, **options: Any) -> str:
     if compiler.dialect.name == "sqlite" and (type_.precision is None or type_.precision > LONGEST_SQLITE_DECIMAL):
-        return "TEXT"
+        return WIDE_DECIMAL
     name = "DECIMAL" if compiler.dialect.name == "sqlite" else "NUMERIC"
     if type_.precision is None:
         return name

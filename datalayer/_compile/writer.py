@@ -120,6 +120,9 @@ class Writer:
     def _arithmetic(self, node: Arithmetic, at: int) -> Element:
         left = self.expression(node.left, at)
         right = self.expression(node.right, at + len(node.left.values))
+        own = self.backend.arithmetic(node.operator, left, right, node.type)
+        if own is not None:
+            return own
         if node.operator == "/" and node.type is not None and node.type.kind in {Kind.FLOAT, Kind.DECIMAL}:
             left = left.op("*")(sa.literal_column("1.0"))
         return Grouping(left.op(node.operator)(right))
@@ -294,8 +297,7 @@ class Writer:
                     return spanned
             left = self.backend.part(node.transform, left, type)
             type = transformed(type, node.transform)
-        if not isinstance(node.left, FieldRef):
-            left = self.backend.collated(left, type)
+        left = self.backend.collated(left, type, is_column=isinstance(node.left, FieldRef))
         if not isinstance(right, Value):
             return self._against_expression(node.lookup, left, right, at)
         return self._against_value(node.lookup, left, right.type or type, at)

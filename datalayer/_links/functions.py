@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
 
 # Wide enough that sums of money and of any column a person would declare stay exact.
@@ -106,11 +106,37 @@ class DecimalAverage:
         return _text(Context(prec=_AVERAGE_DIGITS).divide(self.total, Decimal(self.count)))
 
 
+def _exactly(compute: Callable[[Decimal, Decimal], Decimal]) -> Callable[[object, object], str | None]:
+    """An operator on decimal texts and numbers; NULL for NULL, and where there is no answer, as SQLite does."""
+
+    def run(left: object, right: object) -> str | None:
+        if left is None or right is None:
+            return None
+        try:
+            return _text(compute(Decimal(str(left)), Decimal(str(right))))
+        except ArithmeticError:
+            return None
+
+    return run
+
+
+def _rounded(number: Decimal, places: Decimal) -> Decimal:
+    return number.quantize(Decimal(1).scaleb(-int(places)), rounding=ROUND_HALF_UP, context=_EXACT)
+
+
+_QUOTIENT = Context(prec=_AVERAGE_DIGITS, rounding=ROUND_HALF_EVEN)
+
 FUNCTIONS: list[tuple[str, int, Callable[..., object]]] = [
     ("regexp", 2, regexp),
     ("iregexp", 2, iregexp),
     ("datalayer_lower", 1, lower),
     ("datalayer_upper", 1, upper),
+    ("datalayer_decimal_add", 2, _exactly(_EXACT.add)),
+    ("datalayer_decimal_subtract", 2, _exactly(_EXACT.subtract)),
+    ("datalayer_decimal_multiply", 2, _exactly(_EXACT.multiply)),
+    ("datalayer_decimal_divide", 2, _exactly(_QUOTIENT.divide)),
+    ("datalayer_decimal_remainder", 2, _exactly(_EXACT.remainder)),
+    ("datalayer_decimal_round", 2, _exactly(_rounded)),
 ]
 """Name, number of arguments and function; the compiler may add to the three lists."""
 

@@ -109,7 +109,7 @@ def _beyond(c: str, type_: AnyType) -> str | None:
 
 def _is_text(type_: AnyType) -> bool:
     """Whether SQLite keeps numbers of this type as text."""
-    return type_.compile(DIALECTS["sqlite"]) == "TEXT"
+    return type_.compile(DIALECTS["sqlite"]) == types.WIDE_DECIMAL
 
 
 def _digits(scale: int) -> str:

@@ -70,9 +70,17 @@ class Backend(ABC):
         """What `aggregate` made, brought to the scale of its type."""
         return total
 
-    @abstractmethod
-    def collated(self, value: Element, type: ColumnType | None) -> Element:
-        """A computed value that compares in the right order."""
+    def arithmetic(self, operator: str, left: Element, right: Element, type: ColumnType | None) -> Element | None:
+        """`left operator right` that this backend writes in its own way, else None."""
+        return None
+
+    def rounded(self, value: Element, type: ColumnType) -> Element:
+        """A computed value as a column of that type keeps it."""
+        return value
+
+    def collated(self, value: Element, type: ColumnType | None, *, is_column: bool) -> Element:
+        """A value that compares in the order of its type; `is_column`: as it is stored, not computed."""
+        return value
 
 
 def escaped_like(text: str) -> str:

@@ -150,9 +150,6 @@ class PostgreSQL(Backend):
     def aggregate(self, name: str, argument: Element, type: ColumnType | None) -> Element | None:
         return None
 
-    def collated(self, value: Element, type: ColumnType | None) -> Element:
-        return value
-
 
 def list_of(convert: Convert | None) -> Convert:
     """A converter of every item of a tuple; None is left out, as IN never finds NULL."""

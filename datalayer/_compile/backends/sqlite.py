@@ -171,12 +171,35 @@ class SQLite(Backend):
             return total
         return total.op("/")(sa.literal_column(f"{10**type.scale}.0"))
 
-    def collated(self, value: Element, type: ColumnType | None) -> Element:
-        if type is not None and type.kind is Kind.DECIMAL and not values.is_numeric_decimal(type):
-            return value.collate("datalayer_decimal")
-        return value
+    def arithmetic(self, operator: str, left: Element, right: Element, type: ColumnType | None) -> Element | None:
+        if not _is_wide(type) or operator not in _EXACT_ARITHMETIC:
+            return None  # numbers of up to 15 digits are doubles, which SQLite adds up itself
+        return cast("Element", getattr(sa.func, _EXACT_ARITHMETIC[operator])(left, right))
+
+    def rounded(self, value: Element, type: ColumnType) -> Element:
+        if type.kind is not Kind.DECIMAL or type.scale is None:
+            return value
+        round = sa.func.datalayer_decimal_round if _is_wide(type) else sa.func.round
+        return cast("Element", round(value, sa.literal_column(str(type.scale))))
+
+    def collated(self, value: Element, type: ColumnType | None, *, is_column: bool) -> Element:
+        if not _is_wide(type):
+            return value
+        # What SQLite computes may be a number, and to SQLite every number is less than every text.
+        return (value if is_column else sa.cast(value, sa.Text)).collate("datalayer_decimal")
 
 
+def _is_wide(type: ColumnType | None) -> bool:
+    return type is not None and type.kind is Kind.DECIMAL and not values.is_numeric_decimal(type)
+
+
+_EXACT_ARITHMETIC: Final = {
+    "+": "datalayer_decimal_add",
+    "-": "datalayer_decimal_subtract",
+    "*": "datalayer_decimal_multiply",
+    "/": "datalayer_decimal_divide",
+    "%": "datalayer_decimal_remainder",
+}
 _CASTS: Final = {
     Kind.SMALL_INTEGER: sa.Integer,
     Kind.INTEGER: sa.Integer,
