@@ -137,8 +137,8 @@ class AsyncConnector(Judge):
     async def ping(self, conn: AsyncRaw) -> None:
         conn.ping()
 
-    async def reset(self, conn: AsyncRaw) -> None:
-        pass
+    def reset(self, conn: AsyncRaw) -> None:
+        """Nothing to await, which psycopg_pool sees by the state of the connection as well."""
 
     def terminate(self, conn: AsyncRaw) -> None:
         conn.pgconn = GONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from asyncio import current_task, get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from datalayer.errors import ConnectionBroken, WrongEventLoop
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
 from datalayer.pooling.core import LENT, NEVER, Action, Arm, Check, Close, Entry, Open, Suspect, Waiter
-from datalayer.pooling.explain import call_site, describe_task, error_text
+from datalayer.pooling.explain import Site, describe_task, error_text, getframe
 from datalayer.pooling.flows import (
     DEFAULT,
     BaseLease,
@@ -30,6 +31,7 @@ from datalayer.pooling.flows import (
     Shut,
     Timeout,
     Wait,
+    let_go,
     log,
 )
 from datalayer.pooling.pool import keeping_nothing
@@ -77,7 +79,7 @@ async def in_time(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
 class AsyncReleasingPool(LeasePool[C], Protocol[C]):
     """What an awaiting lease needs of the pool it came from."""
 
-    async def release_entry(self, entry: Entry[C]) -> None:
+    async def release_lease(self, lease: AsyncLease[C]) -> None:
         """Ends a lease: cleans the connection, and keeps or closes it."""
         ...
 
@@ -86,7 +88,11 @@ class LendingPool(Protocol[C]):
     """What an `Acquiring` needs of its pool."""
 
     async def serve(self, acquiring: Acquiring[C]) -> C:
-        """Lends a connection: puts its lease into the asking object, and gives the connection."""
+        """Lends a connection for a block: puts its lease into the asking object, and gives the connection."""
+        ...
+
+    def lend(self, acquiring: Acquiring[C]) -> Generator[Any, Any, AsyncLease[C]]:
+        """Lends a connection and gives its lease: the steps of `Acquiring.__await__`."""
         ...
 
 
@@ -95,15 +101,17 @@ class AsyncLease(BaseLease[C]):
 
     __slots__ = ()
 
-    pool: AsyncReleasingPool[C]
+    pool: AsyncReleasingPool[C]  # pyright: ignore[reportIncompatibleVariableOverride]  # set once
 
-    async def release(self) -> None:
+    # The pool ends the lease, in its first step: a task that is cancelled before that has lost nothing.
+
+    def release(self) -> Coroutine[Any, Any, None]:
         """Gives the connection back: it is cleaned and kept, or thrown away when it cannot be cleaned.
 
         Raises:
             DoubleRelease: The lease has ended already.
         """
-        await self.pool.release_entry(self._end("given back"))
+        return self.pool.release_lease(self)
 
     async def __aenter__(self) -> C:
         return self.conn
@@ -113,12 +121,9 @@ class AsyncLease(BaseLease[C]):
     ) -> Coroutine[Any, Any, None]:
         if exc is not None:
             self.report(exc)
-        entry = self._entry
-        if entry is None:  # discarded or detached in the block
+        if self._entry is None:  # discarded or detached in the block
             return _nothing()
-        self._entry = None
-        self._gone = "given back"
-        return self.pool.release_entry(entry)
+        return self.pool.release_lease(self)
 
 
 async def _nothing() -> None:
@@ -129,33 +134,46 @@ class Acquiring(Generic[C]):
     """An acquire that has not begun: `await` it for the lease, or `async with` it for the connection.
 
     Attributes:
+        pool: The pool that was asked.
         timeout: What `acquire` was told.
-        lease: The lease, once it was served.
+        site: Where it was asked for.
+        lease: The lease of a block, once it was served.
     """
 
-    # `async with` awaits what these methods return: a coroutine of the pool, and none of our own around it.
+    # `async with` and `await` await what these methods return: a coroutine of the pool, and none of our own around it.
 
-    __slots__ = ("_pool", "lease", "timeout")
+    __slots__ = ("lease", "pool", "site", "timeout")
 
-    def __init__(self, pool: LendingPool[C], timeout: Timeout) -> None:
-        self._pool = pool
-        self.timeout = timeout
-        self.lease: AsyncLease[C] | None = None
+    pool: LendingPool[C]
+    timeout: Timeout
+    site: Site | None
+    lease: AsyncLease[C] | None
 
     def __await__(self) -> Generator[Any, Any, AsyncLease[C]]:
-        yield from self._pool.serve(self).__await__()
-        lease, self.lease = self.lease, None
-        assert lease is not None
-        return lease
+        return self.pool.lend(self)
 
     def __aenter__(self) -> Coroutine[Any, Any, C]:
-        return self._pool.serve(self)
+        return self.pool.serve(self)
 
     def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> Coroutine[Any, Any, None]:
         lease, self.lease = self.lease, None
         return _nothing() if lease is None else lease.__aexit__(kind, exc, tb)
+
+
+def async_lease_of(pool: AsyncReleasingPool[C], entry: Entry[C]) -> AsyncLease[C]:
+    """The lease of an entry; `AsyncPool.lend` does the same by hand."""
+    lease: AsyncLease[C] = AsyncLease()
+    lease.pool, lease._entry = pool, entry  # pyright: ignore[reportPrivateUsage]  # a lease is filled in by its pool
+    return lease
+
+
+def asking_of(pool: LendingPool[C], timeout: Timeout, site: Site | None) -> Acquiring[C]:
+    """What `acquire` of a pool gives; `AsyncPool.acquire` does the same by hand."""
+    asking: Acquiring[C] = Acquiring()
+    asking.pool, asking.timeout, asking.site = pool, timeout, site
+    return asking
 
 
 class _TaskWaiter(Generic[C]):
@@ -345,7 +363,12 @@ class AsyncPool(Machine[C]):
             PoolDeadlock: Everybody who holds a connection waits for another one.
             WrongEventLoop: The pool belongs to another event loop.
         """
-        return Acquiring(self, timeout)
+        asking: Acquiring[C] = Acquiring()
+        asking.pool = self
+        asking.timeout = timeout
+        caller = getframe(1)
+        asking.site = caller.f_code, caller.f_lasti
+        return asking
 
     async def try_acquire(self) -> AsyncLease[C] | None:
         """Lends an idle connection if there is a good one now; never waits and never opens one."""
@@ -360,26 +383,60 @@ class AsyncPool(Machine[C]):
         except TimeoutError:
             return None
 
-    async def serve(self, acquiring: Acquiring[C]) -> C:
+    def lend(self, acquiring: Acquiring[C]) -> Generator[Any, Any, AsyncLease[C]]:
         """What awaiting `acquire` does."""
         now = self._clock()
-        owner = asyncio.current_task()
-        core = self._core
-        if asyncio.get_running_loop() is not self._loop or core.state == "new":
-            self._bind()
-            core = self._core
-        with self._mutex:
-            entry = core.take(now, owner)
-        if entry is None or entry.state != LENT:
-            entry = await self._drive(self._finish_acquire(entry, acquiring.timeout, now, owner))
-        if core.actions or self._orphans:
+        loop = get_running_loop()
+        owner = current_task(loop)
+        if loop is not self._loop:
+            self._check_loop()
+        mutex = self._mutex
+        try:  # a `with` that takes half the time; see `let_go`
+            mutex.acquire()
+            entry = self._core.take_ready(now, owner)
+        except BaseException:
+            let_go(mutex)
+            raise
+        mutex.release()
+        if entry is None:
+            entry = yield from self._acquire(acquiring.timeout, now, owner).__await__()
+        elif self._orphans:
             self._collect()
-        entry.site = call_site()
-        acquiring.lease = AsyncLease(self, entry)
-        return entry.conn
+        entry.site = acquiring.site
+        lease: AsyncLease[C] = AsyncLease()
+        lease.pool = self
+        lease._entry = entry  # pyright: ignore[reportPrivateUsage]
+        return lease
+
+    async def _acquire(self, timeout: Timeout, now: float, owner: object) -> Entry[C]:
+        """Any acquire but the usual one."""
+        if self._core.state == "new" and self._auto_open:
+            self._open_here()
+        if self._orphans:
+            self._collect()
+        with self._mutex:
+            entry = self._core.take(now, owner)
+        if entry is None or entry.state != LENT:
+            entry = await self._drive(self._finish_acquire(entry, timeout, now, owner))
+        self._collect()
+        return entry
+
+    async def serve(self, acquiring: Acquiring[C]) -> C:
+        """What entering the block of `acquire` does."""
+        acquiring.lease = lease = await acquiring
+        return lease.conn
 
     async def release_entry(self, entry: Entry[C]) -> None:
+        """The same for a lease of which only the entry is known."""
+        await self.release_lease(async_lease_of(self, entry))
+
+    async def release_lease(self, lease: AsyncLease[C]) -> None:
         """Ends a lease: cleans the connection, and keeps or closes it."""
+        entry = lease._entry  # pyright: ignore[reportPrivateUsage]
+        if entry is None:
+            entry = lease.end("given back")  # which refuses
+        lease._entry = None  # pyright: ignore[reportPrivateUsage]
+        lease._gone = "given back"  # pyright: ignore[reportPrivateUsage]
         conn = entry.conn
         connector = self._connector
         drop: str | None = None
@@ -388,13 +445,8 @@ class AsyncPool(Machine[C]):
                 drop = "broken"
             else:
                 resetting = connector.reset(conn)
-                try:
-                    step = resetting.send(None)
-                except StopIteration:
-                    pass  # it had nothing to wait for, which is the usual case
-                else:
-                    async with asyncio.timeout(self.config.reset_timeout):
-                        await Rest(resetting, step)
+                if resetting is not None:
+                    await in_time(resetting, self.config.reset_timeout)
                 if self._reset is not None:
                     async with asyncio.timeout(self.config.reset_timeout):
                         await self._reset(conn)
@@ -407,9 +459,17 @@ class AsyncPool(Machine[C]):
             self.discard_entry(entry, "reset_failed")
             raise
         core = self._core
-        with self._mutex:
-            if core.entries.get(entry.id) is entry or self._owns(entry):
+        mutex = self._mutex
+        try:
+            mutex.acquire()
+            if entry.home is core.home or self._owns(entry):
                 core.give_back(entry, self._clock(), drop)
+        except BaseException:
+            let_go(mutex)
+            if entry.home is core.home:  # interrupted in the middle: its place must not be lost
+                self._orphans.append(entry)
+            raise
+        mutex.release()
         if core.actions or self._orphans:
             self._collect()
 
@@ -485,11 +545,6 @@ class AsyncPool(Machine[C]):
             self._core.start(self._clock())
         self._collect()
 
-    def _bind(self) -> None:
-        self._check_loop()
-        if self._core.state == "new" and self._auto_open:
-            self._open_here()
-
     def _check_loop(self) -> None:
         """Makes the running loop the pool's own, where that is possible.
 
@@ -511,14 +566,14 @@ class AsyncPool(Machine[C]):
     def abandon(self) -> None:
         """Drops every connection without awaiting anything and ends closed: for a loop that is gone."""
         self._abandon_loop()
-        self._core.state = "closed"
+        self._core.adopt_state("closed")
         self._loop = None
 
     def _abandon_loop(self) -> None:
         """The loop is gone, and nothing of it can be awaited: drops every connection and starts afresh."""
         old = self._core
         self._core = self._new_core()
-        self._core.state = old.state if old.state != "closing" else "closed"
+        self._core.adopt_state(old.state if old.state != "closing" else "closed")
         self._tasks = set()
         self._timer = None
         for entry in old.entries.values():

@@ -59,7 +59,10 @@ class AsyncConnector(Protocol[C]):
     async def close(self, conn: C) -> None: ...  # noqa: D102
     async def ping(self, conn: C) -> None: ...  # noqa: D102
     def is_broken(self, conn: C) -> bool: ...  # noqa: D102
-    def reset(self, conn: C) -> Coroutine[Any, Any, None]: ...  # noqa: D102
+    def reset(self, conn: C) -> Coroutine[Any, Any, None] | None:
+        """As in `Connector`; an `async def`, or a function that gives None when there is nothing to await."""
+        ...
+
     def is_disconnect(self, exc: BaseException) -> bool: ...  # noqa: D102
     def is_fatal(self, exc: BaseException) -> bool: ...  # noqa: D102
     def terminate(self, conn: C) -> None:

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from datalayer.errors import (
     PoolClosed,
@@ -57,12 +57,13 @@ class Entry(Generic[C]):
     """A connection of the pool, and what the pool knows about it."""
 
     __slots__ = (
-        "born", "conn", "expires", "fresh", "generation", "id", "info", "owner", "reported", "seen", "since", "site",
-        "state", "uses",
+        "born", "conn", "expires", "fresh", "generation", "home", "id", "info", "owner", "reported", "seen", "since",
+        "site", "state", "uses",
     )  # fmt: skip
 
     def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:
         self.conn = conn
+        self.home: object = None  # the `home` of the core it is in; not the core itself, which would be a cycle
         self.id = id
         self.born = now
         self.since = now  # when the present state began
@@ -153,6 +154,7 @@ class Tell:
 
 Action: TypeAlias = Open | Close[C] | Check[C] | Suspect[C] | Arm | Tell
 _OPEN = Open()
+_NONE: deque[Any] = deque()
 
 
 class Core(Generic[C]):
@@ -164,6 +166,18 @@ class Core(Generic[C]):
         listening: Whether events are wanted; without listeners none are made.
     """
 
+    # Slots for speed: an object of so many attributes has no cheap ones otherwise.
+    __slots__ = (
+        "_bypass", "_cap", "_failing_since", "_failures", "_fewest_idle", "_idle_limit", "_is_oversized",
+        "_last_reap", "_max_uses", "_next_id", "_notable", "_pop", "_refusal", "_retry_at", "_slow_since",
+        "_tried_at", "actions", "added_count", "cancelled", "closed", "config", "connect_errors", "deadlocks",
+        "entries", "failed", "generation", "home", "idle", "last_error", "last_error_at", "leaks", "listening",
+        "max_size", "min_idle", "open_max", "open_total", "opened_count", "opening", "outage", "outages",
+        "peak_in_use", "peak_waiting", "ping_failures", "pings", "ready", "rejected", "returns", "rng", "started",
+        "state", "testing", "timed_out", "use_histogram", "use_max", "use_total", "wait_histogram", "wait_max",
+        "wait_total", "waited", "waiters", "wake_at", "watchers",
+    )  # fmt: skip
+
     def __init__(self, config: PoolConfig, *, rng: Random, listening: bool = False) -> None:
         self.config = config
         self.rng = rng
@@ -171,19 +185,20 @@ class Core(Generic[C]):
         self.max_size = config.max_size
         self.min_idle = config.min_idle
         self.state: State = "new"
+        self.home = object()
         self.generation = 0
         self.actions: list[Action[C]] = []
         self.entries: dict[int, Entry[C]] = {}
         self.idle: deque[Entry[C]] = deque()
+        self._pop = self.idle.pop if config.queue_strategy == "lifo" else self.idle.popleft
+        self.ready: deque[Entry[C]] = _NONE  # the idle ones, while `take_ready` may lend them
         self.waiters: OrderedDict[Waiter[C], None] = OrderedDict()
         self.watchers: list[Wakeable] = []
         self.opening = 0
         self.testing = 0
         self.wake_at = NEVER
         self._bypass = config.test_bypass if config.test_on_check_out else NEVER
-        self._lifo = config.queue_strategy == "lifo"
         self._max_uses = NEVER if config.max_uses is None else config.max_uses
-        self._set_plain()
         self._is_oversized = False  # more connections than a `resize` down allows
         self._idle_limit = min(config.idle_timeout or NEVER, config.keepalive or NEVER)  # the first that is due
         self._next_id = 0
@@ -212,6 +227,7 @@ class Core(Generic[C]):
         self._note_use()
         self.peak_waiting = len(self.waiters)
         self.wait_total = self.wait_max = self.use_total = self.use_max = self.open_total = self.open_max = 0.0
+        self._notable = 0.0
         self.wait_histogram = [0] * (len(BUCKETS) + 1)
         self.use_histogram = [0] * (len(BUCKETS) + 1)
 
@@ -233,7 +249,7 @@ class Core(Generic[C]):
         if self.state in ("closing", "closed"):
             return
         self._set_state("closing")
-        self.generation += 1
+        self._outdate()
         while self.waiters:
             self._fail_first(PoolClosed("the pool was closed while this caller waited for a connection"))
         while self.idle:
@@ -268,6 +284,27 @@ class Core(Generic[C]):
 
     # -- acquire --------------------------------------------------------------------------------
 
+    def take_ready(self, now: float, owner: object) -> Entry[C] | None:
+        """The usual acquire in as few steps as there can be: what is idle is lent, and nothing else is to be decided.
+
+        None means that more is: call `take`.
+        """
+        ready = self.ready
+        if not ready:
+            return None
+        entry = self._pop()
+        if entry.expires <= now or now - entry.seen >= self._bypass:
+            self._unpop(entry)
+            return None
+        self.started += 1
+        entry.owner = owner
+        entry.state = LENT
+        entry.since = now
+        entry.uses += 1
+        if len(ready) < self._fewest_idle:
+            self._note_use()
+        return entry
+
     def take(self, now: float, owner: object) -> Entry[C] | None:
         """Begins an acquire and lends an idle connection when there is one; None means: queue.
 
@@ -276,12 +313,8 @@ class Core(Generic[C]):
         if self.state != "open":
             self.refuse_unless_open()
         self.started += 1
-        idle = self.idle
-        while idle and self.state == "open":
-            entry = idle.pop() if self._lifo else idle.popleft()
-            if entry.expires <= now or entry.generation != self.generation:
-                self._drop(entry, "stale" if entry.expires > now else "lifetime", now)
-                continue
+        entry = self._pop_idle(now) if self.state == "open" else None
+        if entry is not None:
             entry.owner = owner
             if now - entry.seen >= self._bypass:
                 entry.state = TESTING
@@ -290,12 +323,9 @@ class Core(Generic[C]):
                 return entry
             entry.state = LENT
             entry.since = now
-            entry.reported = False
             entry.uses += 1
-            if len(idle) < self._fewest_idle:
-                self._note_use()
-            if self._is_plain:
-                return entry
+            entry.reported = False
+            self._note_use()
             if self.listening:
                 self.actions.append(Tell(CheckedOut(entry.id, 0.0)))
             self._arm_leak(now)
@@ -432,21 +462,20 @@ class Core(Generic[C]):
         used = now - entry.since
         self.returns += 1
         self.use_total += used
-        if used > self.use_max:
-            self.use_max = used
-        self.use_histogram[0 if used <= _SHORT else bisect_left(BUCKETS, used)] += 1
+        if used > self._notable:
+            self._note_usage(used)
         entry.owner = None
         if self.listening:
             self.actions.append(Tell(CheckedIn(entry.id, used)))
         if drop is None and entry.uses < self._max_uses:
             if (
-                self.waiters or self.watchers or entry.generation != self.generation or entry.expires <= now
-                or self._is_oversized or now + self._idle_limit < self.wake_at or entry.expires < self.wake_at
+                self.waiters or self.watchers or entry.expires <= now or self._is_oversized
+                or now + self._idle_limit < self.wake_at or entry.expires < self.wake_at
             ):  # fmt: skip
                 self._keep(entry, now)
                 return
-            # Nothing but keeping it is to be decided: the usual case, written out because a call costs as much. A pool
-            # that is being closed has begun a new generation.
+            # Nothing but keeping it is to be decided: the usual case, written out because a call costs as much. What is
+            # of an old generation has expired, and a pool that is being closed has begun a new one.
             entry.since = entry.seen = now
             entry.state = IDLE
             entry.fresh = False
@@ -458,7 +487,10 @@ class Core(Generic[C]):
 
     def give_up(self, entry: Entry[C], now: float) -> None:
         """Ends a lease without closing the connection: it is no longer the pool's."""
+        used = now - entry.since
         self.returns += 1
+        self.use_total += used
+        self._note_usage(used)
         self._remove(entry, "detached", now)
         self._grow(now)
         self._settle()
@@ -576,7 +608,7 @@ class Core(Generic[C]):
     def resize(self, now: float, max_size: int, min_idle: int) -> None:
         """Changes the limits; a surplus is closed now where it is idle, and at its return where it is lent."""
         self.max_size, self.min_idle = max_size, min_idle
-        self._set_plain()
+        self._set_ready()
         while self.idle and len(self.entries) + self.opening > self.max_size:
             self._drop(self.idle.popleft(), "surplus", now)
         self._is_oversized = len(self.entries) > self.max_size
@@ -631,15 +663,21 @@ class Core(Generic[C]):
             ping_failures=self.ping_failures, leaks=self.leaks, deadlocks=self.deadlocks, outages=self.outages,
             wait_time_total=self.wait_total, wait_time_max=self.wait_max, usage_time_total=self.use_total,
             usage_time_max=self.use_max, open_time_total=self.open_total, open_time_max=self.open_max,
-            wait_histogram=tuple(self.wait_histogram), usage_histogram=tuple(self.use_histogram),
+            wait_histogram=tuple(self.wait_histogram),
+            usage_histogram=(self.returns - sum(self.use_histogram), *self.use_histogram[1:]),
             last_error=self.last_error, last_error_at=self.last_error_at,
             **{f"closed_{reason}": count for reason, count in self.closed.items()},
         )  # fmt: skip
 
     # -- the rules ------------------------------------------------------------------------------
 
-    def _set_state(self, state: State) -> None:
+    def adopt_state(self, state: State) -> None:
+        """Starts in the state of the core whose place this one takes."""
         self.state = state
+        self._set_ready()
+
+    def _set_state(self, state: State) -> None:
+        self.adopt_state(state)
         if self.listening:
             self.actions.append(Tell(StateChanged(state)))
 
@@ -704,6 +742,7 @@ class Core(Generic[C]):
         life = self.config.max_lifetime
         expires = NEVER if life is None else now + life * (1.0 - self.config.lifetime_jitter * self.rng.random())
         entry = Entry(conn, self._next_id, now, expires, self.generation)
+        entry.home = self.home
         self.entries[entry.id] = entry
         self._fewest_idle = len(self.entries) - self.peak_in_use
         entry.state = TESTING  # belongs to nobody until `_keep` has decided; counted by no gauge but `size`
@@ -753,18 +792,24 @@ class Core(Generic[C]):
 
     def _pop_idle(self, now: float) -> Entry[C] | None:
         while self.idle:
-            entry = self.idle.pop() if self._lifo else self.idle.popleft()
-            if entry.expires > now and entry.generation == self.generation:
+            entry = self._pop()
+            if entry.expires > now:
                 return entry
-            self._drop(entry, "lifetime" if entry.expires <= now else "stale", now)
+            self._drop(entry, "lifetime", now)
         return None
+
+    def _unpop(self, entry: Entry[C]) -> None:
+        if self.config.queue_strategy == "lifo":
+            self.idle.append(entry)
+        else:
+            self.idle.appendleft(entry)
 
     def _remove(self, entry: Entry[C], reason: str, now: float) -> None:
         del self.entries[entry.id]
         self._fewest_idle = len(self.entries) - self.peak_in_use
         self._is_oversized = len(self.entries) > self.max_size
         entry.state = GONE
-        entry.owner = None
+        entry.home = entry.owner = None
         self.closed[reason] += 1
         if self.listening:
             self.actions.append(Tell(ConnectionClosed(entry.id, reason, now - entry.born, entry.uses)))
@@ -774,11 +819,16 @@ class Core(Generic[C]):
         self.actions.append(Close(entry.conn))
 
     def _new_generation(self, now: float) -> None:
-        self.generation += 1
+        self._outdate()
         if self.listening:
             self.actions.append(Tell(GenerationChanged(self.generation)))
         while self.idle:
             self._drop(self.idle.popleft(), "stale", now)
+
+    def _outdate(self) -> None:
+        self.generation += 1
+        for entry in self.entries.values():
+            entry.expires = -NEVER
 
     def _grow(self, now: float) -> None:
         """Asks for as many new connections as callers and `min_idle` want and the limits allow."""
@@ -795,7 +845,7 @@ class Core(Generic[C]):
         self.actions.extend([_OPEN] * want)
 
     def _reap(self, now: float) -> None:
-        kept: deque[Entry[C]] = deque()
+        kept: list[Entry[C]] = []
         idle_timeout, keepalive = self.config.idle_timeout, self.config.keepalive
         spare = len(self.idle) - self.min_idle
         for entry in self.idle:
@@ -810,7 +860,8 @@ class Core(Generic[C]):
                 self.actions.append(Check(entry))
             else:
                 kept.append(entry)
-        self.idle = kept
+        self.idle.clear()
+        self.idle.extend(kept)
         threshold = self.config.leak_threshold
         if threshold is not None:
             for entry in self.lent():
@@ -841,9 +892,18 @@ class Core(Generic[C]):
             self.peak_in_use = in_use
         self._fewest_idle = len(self.entries) - self.peak_in_use
 
-    def _set_plain(self) -> None:
+    def _note_usage(self, used: float) -> None:
+        """Counts a use that is the longest so far, or beyond the first bucket: all others are the rest of `returns`."""
+        if used > self.use_max:
+            self.use_max = used
+            self._notable = min(used, _SHORT)
+        if used > _SHORT:
+            self.use_histogram[bisect_left(BUCKETS, used)] += 1
+
+    def _set_ready(self) -> None:
         """Whether lending from the idle ones asks for nothing more."""
-        self._is_plain = not (self.listening or self.min_idle or self.config.leak_threshold is not None)
+        is_watched = self.listening or self.min_idle or self.config.leak_threshold is not None
+        self.ready = self.idle if self.state == "open" and self._bypass and not is_watched else _NONE
 
     def _arm_leak(self, now: float) -> None:
         if self.config.leak_threshold is not None:

@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from random import Random
-from threading import Lock
+from threading import RLock
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
 
@@ -144,10 +144,10 @@ class BaseLease(Generic[C]):
 
     __slots__ = ("_entry", "_gone", "pool")
 
-    def __init__(self, pool: LeasePool[C], entry: Entry[C]) -> None:
-        self.pool = pool
-        self._entry: Entry[C] | None = entry
-        self._gone: str
+    # A pool makes one and fills it in by hand: an `__init__` would cost a tenth of an acquire and release.
+    pool: LeasePool[C]
+    _entry: Entry[C] | None
+    _gone: str
 
     @property
     def conn(self) -> C:
@@ -192,14 +192,14 @@ class BaseLease(Generic[C]):
         Args:
             reason: For the log.
         """
-        entry = self._end("discarded")
+        entry = self.end("discarded")
         if reason:
             log.info("connection %s was discarded: %s", entry.id, reason)
         self.pool.discard_entry(entry, "discarded")
 
     def detach(self) -> C:
         """Ends the lease and keeps the connection: it is yours to close, and the pool may open another one."""
-        return self.pool.detach_entry(self._end("detached"))
+        return self.pool.detach_entry(self.end("detached"))
 
     def note_place(self) -> None:
         """Notes the line outside of this package that runs now as the one that borrowed: for pools behind others."""
@@ -215,7 +215,7 @@ class BaseLease(Generic[C]):
         A `with` block does so by itself with an error that leaves it.
         """
         if self._entry is not None and self.pool.is_lost(exc):
-            self.pool.lose_entry(self._end("discarded"), exc)
+            self.pool.lose_entry(self.end("discarded"), exc)
 
     def __del__(self) -> None:
         entry = self._entry
@@ -233,7 +233,8 @@ class BaseLease(Generic[C]):
             raise LeaseReleased(f"this lease was {self._gone}: acquire a new one")
         return self._entry
 
-    def _end(self, how: str) -> Entry[C]:
+    def end(self, how: str) -> Entry[C]:
+        """Ends the lease; for its pool, which has to do the rest."""
         entry = self._entry
         if entry is None:
             raise DoubleRelease(f"this lease was {self._gone} already: give each lease back once, best by `with`")
@@ -268,7 +269,7 @@ class Machine(Generic[C]):
         self._rng = rng if rng is not None else Random()
         self._auto_open = auto_open
         self._has_configure = has_configure
-        self._mutex = Lock()
+        self._mutex = RLock()  # one that knows its holder; nothing takes it twice
         self._core = self._new_core()
         self._orphans: deque[Entry[C]] = deque()
         self._inherited: list[object] = []  # of the parent process: kept alive so that nothing closes its sockets
@@ -511,7 +512,7 @@ class Machine(Generic[C]):
 
     def _owns(self, entry: Entry[C]) -> bool:
         """Whether a returned entry is lent by this pool now. Called under the lock."""
-        if self._core.entries.get(entry.id) is entry and entry.state == LENT:
+        if entry.home is self._core.home and entry.state == LENT:
             return True
         if self._inherited:
             return False  # lent before a fork: it belongs to the parent process
@@ -565,11 +566,11 @@ class Machine(Generic[C]):
     def forget_after_fork(self) -> None:
         """In a child process: starts with a fresh lock and nothing in it; the parent's sockets are never touched."""
         old = self._core
-        self._mutex = Lock()
+        self._mutex = RLock()
         self._inherited.append((old, self._orphans))
         self._orphans = deque()
         self._core = self._new_core()
-        self._core.state = old.state if old.state in ("new", "open", "paused") else "closed"
+        self._core.adopt_state(old.state if old.state in ("new", "open", "paused") else "closed")
         self._core.generation = old.generation + 1
 
     # -- what a shell adds ----------------------------------------------------------------------
@@ -592,6 +593,17 @@ class Machine(Generic[C]):
     def current_owner(self) -> object:
         """Who runs at this moment: a thread or a task."""
         raise NotImplementedError
+
+
+def is_held(mutex: RLock) -> bool:
+    """Whether the thread that runs now holds the lock."""
+    return mutex._is_owned()  # type: ignore[attr-defined,no-any-return]  # pyright: ignore  # for `threading.Condition`
+
+
+def let_go(mutex: RLock) -> None:
+    """Releases the lock if it is held: after an error that came before or after it was taken, as Ctrl-C may do."""
+    if is_held(mutex):
+        mutex.release()
 
 
 def warn_of_orphan(entry: Entry[Any]) -> None:

@@ -23,6 +23,7 @@ from datalayer.conf import DatabaseSettings, DatabaseUrl, current, settings
 from datalayer.errors import MissingExtra
 from datalayer.pooling.async_pool import Acquiring, AsyncLease, AsyncPool
 from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.explain import call_site
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Lease, Pool
 from datalayer.pooling.sqlite import PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool, memory_name
@@ -78,8 +79,9 @@ class _AsyncModed:
         self.abandon = pool.abandon
 
     def acquire(self, mode: Mode = "write") -> Acquiring[AsyncLink]:
-        lease: Acquiring[AsyncLink] = self._pool.acquire()
-        return lease
+        asking: Acquiring[AsyncLink] = self._pool.acquire()
+        asking.site = call_site()
+        return asking
 
 
 Loops: TypeAlias = dict[asyncio.AbstractEventLoop, AsyncLinkPool]

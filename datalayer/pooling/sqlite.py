@@ -16,8 +16,9 @@ from typing import Literal, Self, TypeAlias
 from datalayer._links.link import AsyncLink, Link
 from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
 from datalayer.errors import PoolError, choices_text, nearest
-from datalayer.pooling.async_pool import Acquiring, AsyncPool
+from datalayer.pooling.async_pool import Acquiring, AsyncPool, asking_of
 from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.explain import call_site
 from datalayer.pooling.flows import DEFAULT, Timeout
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Lease, Pool
@@ -164,11 +165,9 @@ class AsyncSQLitePool:
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
         """The twin of `SQLitePool.acquire`."""
-        if mode == "write":
-            return self.writer.acquire(timeout)
-        if mode == "read":
-            return self.readers.acquire(timeout)
-        raise _wrong_mode(mode)
+        if mode not in ("write", "read"):
+            raise _wrong_mode(mode)
+        return asking_of(self.writer if mode == "write" else self.readers, timeout, call_site())
 
     async def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
         """The twin of `SQLitePool.open`."""

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +16,7 @@ import psycopg
 
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql
 from datalayer.errors import PoolError, WrongEventLoop
-from datalayer.pooling.async_pool import Acquiring, AsyncLease, Rest, in_time
+from datalayer.pooling.async_pool import Acquiring, AsyncLease, Rest, asking_of, async_lease_of, in_time
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.core import Entry
 from datalayer.pooling.events import LeaseAbandoned
@@ -137,7 +137,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     def acquire(self, timeout: Timeout = DEFAULT) -> Acquiring[AsyncPostgresLink]:
         """The twin of `PsycopgPool.acquire`: `await` it for the lease, `async with` it for the connection."""
-        return Acquiring(self, timeout)
+        return asking_of(self, timeout, call_site())
 
     async def try_acquire(self) -> AsyncLease[AsyncPostgresLink] | None:
         """The twin of `PsycopgPool.try_acquire`."""
@@ -149,7 +149,15 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             return None
 
     async def serve(self, acquiring: Acquiring[AsyncPostgresLink]) -> AsyncPostgresLink:
+        """What entering the block of `acquire` does."""
+        acquiring.lease = lease = await acquiring
+        return lease.conn
+
+    def lend(self, acquiring: Acquiring[AsyncPostgresLink]) -> Generator[Any, Any, AsyncLease[AsyncPostgresLink]]:
         """What awaiting `acquire` does."""
+        return self._acquire(acquiring).__await__()
+
+    async def _acquire(self, acquiring: Acquiring[AsyncPostgresLink]) -> AsyncLease[AsyncPostgresLink]:
         self._check_loop()
         owner = asyncio.current_task()
         began = self._clock()
@@ -171,10 +179,13 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
                 continue
             entry = await self._tested(raw, home, owner, until)
             if entry is not None:
-                self._lend(entry, owner, call_site(), began, immediate=immediate)
-                acquiring.lease = AsyncLease(self, entry)
-                return entry.conn
+                self._lend(entry, owner, acquiring.site, began, immediate=immediate)
+                return async_lease_of(self, entry)
             immediate = False
+
+    async def release_lease(self, lease: AsyncLease[AsyncPostgresLink]) -> None:
+        """Ends a lease, of which `release_entry` does the rest."""
+        await self.release_entry(lease.end("given back"))
 
     async def release_entry(self, entry: Entry[AsyncPostgresLink]) -> None:
         """Ends a lease: cleans the connection, and keeps or closes it."""

@@ -20,7 +20,7 @@ from datalayer.pooling.core import Entry
 from datalayer.pooling.events import LeaseAbandoned
 from datalayer.pooling.explain import call_site, describe_thread, error_text, explain_timeout
 from datalayer.pooling.flows import DEFAULT, Listener, Timeout, log, warn_of_orphan
-from datalayer.pooling.pool import Lease, ThreadWaiter
+from datalayer.pooling.pool import Lease, ThreadWaiter, lease_of
 from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter
 from datalayer.pooling.psycopg.connections import Home, connection_class
 from datalayer.pooling.psycopg.gate import Gate
@@ -183,7 +183,7 @@ class PsycopgPool(Adapter[PostgresLink]):
             entry = self._tested(raw, home, owner, until)
             if entry is not None:
                 self._lend(entry, owner, call_site(), began, immediate=immediate)
-                return Lease(self, entry)
+                return lease_of(self, entry)
             immediate = False
 
     def try_acquire(self) -> Lease[PostgresLink] | None:

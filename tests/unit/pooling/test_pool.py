@@ -247,6 +247,37 @@ def test_dropped_lease_warns_and_frees_its_place() -> None:
         assert pool.stats().leaks == 1
 
 
+def test_interrupt_in_the_middle_of_a_return_loses_neither_the_lock_nor_the_place() -> None:
+    interrupts: list[BaseException] = []
+
+    def clock() -> float:  # asked for the time of the return while the lock is held
+        if interrupts:
+            raise interrupts.pop()
+        return 1.0
+
+    with Pool(FakeConnector(), PoolConfig(max_size=1), clock=clock) as pool:
+        lease = pool.acquire()
+        interrupts.append(KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            lease.release()
+        with pool.acquire(timeout=0):
+            pass
+        assert pool.stats().in_use == 0
+
+
+def test_usage_is_counted_in_buckets_whatever_ends_the_lease() -> None:
+    now = [0.0]
+    with Pool(FakeConnector(), clock=lambda: now[0]) as pool:
+        for seconds, how in ((0.0, "release"), (0.00005, "release"), (0.05, "detach"), (2.0, "discard")):
+            lease = pool.acquire()
+            now[0] += seconds
+            getattr(lease, how)()
+        stats = pool.stats()
+        assert sum(stats.usage_histogram) == stats.returns == 4
+        assert stats.usage_histogram[0] == 2
+        assert stats.usage_time_max == pytest.approx(2.0)
+
+
 def test_self_deadlock_is_found_at_once() -> None:
     with Pool(FakeConnector(), PoolConfig(max_size=1)) as pool, pool.acquire():
         with pytest.raises(PoolDeadlock, match="raise max_size"):
