@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.error(in_words(error, arguments))
         return exit_code(error)
     if result == INTERRUPTED:  # typer itself makes a result of Ctrl-C
-        output.error("interrupted; nothing more was done")
+        output.interrupted()
     return result if isinstance(result, int) else DONE
 
 

@@ -30,8 +30,19 @@ def error(text: str) -> None:
     sys.stderr.write(f"\x1b[31m{line}\x1b[0m\n" if sys.stderr.isatty() else f"{line}\n")
 
 
+def interrupted() -> None:
+    """Say that Ctrl-C was heard; on a terminal below the `^C` it has left there."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    error("interrupted; nothing more was done")
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings: a drawn table on a terminal, tab-separated lines in a pipe."""
+    """Print rows under headings: a drawn table on a terminal, tab-separated lines in a pipe.
+
+    On a terminal the longest column is folded where the line would be too long; the others stay whole, so that a key
+    can be copied.
+    """
     found = [list(row) for row in rows]
     if not sys.stdout.isatty():
         for row in found:
@@ -41,12 +52,16 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        drawn.add_column(heading, overflow="fold")
+    widths = [max(map(len, column)) for column in zip(headings, *found, strict=True)]
+    folded = widths.index(max(widths[1:], default=widths[0]))
+    console = Console()
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for place, heading in enumerate(headings):
+        drawn.add_column(heading, overflow="fold", no_wrap=place != folded, min_width=min(widths[place], 16))
     for row in found:
         drawn.add_row(*(Text(cell) for cell in row))  # Text: a value in brackets is no markup
-    Console().print(drawn)
+    least = sum(widths) - widths[folded] + min(widths[folded], 16) + 2 * len(widths)
+    console.print(drawn, width=max(console.width, least), crop=False, soft_wrap=False)
 
 
 @contextlib.contextmanager

@@ -70,9 +70,11 @@ def startapp(
     if target.exists():
         raise DatalayerError(f"cannot start app {name!r}: {name} exists here; name another one")
     write(target, rendered(template_folder() / "app", name, service=False))
-    output.say(f"started app {name}")
-    if not register(here / "datalayer.toml", f"{name}.models"):
-        output.say(f'  add "{name}.models" to `models` in datalayer.toml')
+    is_registered = register(here / "datalayer.toml", f"{name}.models")
+    output.say(f"started app {name}; next:")
+    if not is_registered:
+        output.say(f'  add "{name}.models" to `models` in the settings file')
+    output.say(f"  write your models in {name}/models.py")
     output.say("  datalayer makemigrations")
 
 

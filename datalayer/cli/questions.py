@@ -15,7 +15,9 @@ class Terminal:
 
     def was_renamed(self, kind: str, before: str, after: str) -> bool:
         """Whether what is gone is what is new."""
-        return typer.confirm(f"{kind} {before} is gone and {after} is new: was it renamed?", default=False, err=True)
+        return typer.confirm(
+            f"{kind} {before} is gone and {after} is new: was it renamed?", default=False, err=True, prompt_suffix=" "
+        )
 
     def value(self, column: str, reason: str, check: Callable[[str], object]) -> str:
         """A value for the rows that exist, asked until it is one of the column's type."""
@@ -28,7 +30,18 @@ class Terminal:
             return text
 
         text = f"column {column} {reason}: what do rows that exist get?"
-        return str(typer.prompt(text, err=True, value_proc=checked))
+        if takes_nothing(check):  # an empty line is an answer: an empty text
+            text += " (Enter: an empty text)"
+        return str(typer.prompt(text, "", err=True, value_proc=checked, prompt_suffix=" ", show_default=False))
+
+
+def takes_nothing(check: Callable[[str], object]) -> bool:
+    """Whether an empty text is a value of the column."""
+    try:
+        check("")
+    except MigrationError:
+        return False
+    return True
 
 
 def somebody() -> Terminal | None:

@@ -6,16 +6,15 @@ answer or from the column's own default.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import sqlalchemy as sa
 
 from datalayer._compile import types
 from datalayer._compile.tables import in_order, literal_sql
 from datalayer._compile.types import written
 from datalayer.errors import MigrationError, UnansweredQuestion, choices_text, nearest
+from datalayer.migrations.answers import answer_sql
 from datalayer.migrations.casts import is_known
 from datalayer.migrations.questions import Questions
 from datalayer.migrations.state import (
@@ -161,7 +160,6 @@ _ZEROS: dict[type, Any] = {
     types.Time: "00:00:00.000000",
     types.Inet: "0.0.0.0",
 }
-_TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
 def _zero(column: Column) -> Text2:
@@ -173,34 +171,6 @@ def _zero(column: Column) -> Text2:
     if isinstance(column.type, types.Duration):
         return "0", "'0 seconds'"
     found = literal_sql(_ZEROS.get(type(column.type), ""))
-    return found.sqlite, found.postgresql
-
-
-def answer_sql(column: Column, text: str) -> Text2:
-    """The value given on the command line for a column, as SQL.
-
-    Raises:
-        MigrationError: The text is no value of the column's type.
-    """
-    kind = column.type
-    if isinstance(kind, sa.Boolean):
-        if text.lower() not in _TRUE + _FALSE:
-            raise MigrationError(f"{text!r} is no value for the boolean column {column.name!r}; give true or false")
-        found = literal_sql(text.lower() in _TRUE)
-        return found.sqlite, found.postgresql
-    numeric: Callable[[str], object] | None = None
-    if isinstance(kind, sa.Integer):
-        numeric = int
-    elif isinstance(kind, sa.Numeric):
-        numeric = float
-    if numeric is not None:
-        try:
-            numeric(text)
-        except ValueError:
-            raise MigrationError(f"{text!r} is no number, and column {column.name!r} holds numbers") from None
-        if column.type_text[0] != "TEXT":
-            return text, text
-    found = literal_sql(text)
     return found.sqlite, found.postgresql
 
 

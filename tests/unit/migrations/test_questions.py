@@ -122,7 +122,7 @@ def test_a_value_is_asked_until_it_fits() -> None:
     person = Person(values=("many", "7"))
     made = make(person, table(column("pages", Kind.INTEGER, nullable=False)))
     assert person.asked[0] == "book.pages is new, must not be NULL"
-    assert "'many' is no number" in person.asked[1]
+    assert "'many' is no value for the column 'pages'" in person.asked[1]
     assert 'server_default=types.sql("7")' in made.text
 
 
