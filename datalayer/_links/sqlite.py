@@ -158,18 +158,28 @@ def _cannot_open(name: str, alias: str, error: sqlite3.Error, *, uri: bool) -> e
     code = getattr(error, "sqlite_errorname", None) or ""
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return translate.from_sqlite(error, alias=alias)
-    reason = str(error)
-    if not uri:
-        folder = os.path.dirname(os.path.abspath(name))
-        if not os.path.isdir(folder):
-            reason = f"the folder {folder!r} does not exist; make it first"
-        elif os.path.isdir(name):
-            reason = "it is a folder; name a file in it"
-        elif code.startswith("SQLITE_NOTADB"):
-            reason = "it is not an SQLite database; check the url"
-        elif os.path.exists(name) and not os.access(name, os.R_OK):
-            reason = "the file is not readable for this user"
+    reason = str(error) if uri else why_not_open(name, error)
     return translate.connection_failed(alias, f"SQLite {name!r}", reason, fatal=True)
+
+
+def why_not_open(name: str, error: BaseException) -> str:
+    """Why SQLite could not open a file, which its own words never tell.
+
+    Args:
+        name: The path of the file.
+        error: What SQLite raised.
+    """
+    code = getattr(error, "sqlite_errorname", None) or ""
+    folder = os.path.dirname(os.path.abspath(name))
+    if not os.path.isdir(folder):
+        return f"the folder {folder!r} does not exist; make it first"
+    if os.path.isdir(name):
+        return "it is a folder; name a file in it"
+    if code.startswith("SQLITE_NOTADB"):
+        return "it is not an SQLite database; check the url"
+    if os.path.exists(name) and not os.access(name, os.R_OK):
+        return "the file is not readable for this user"
+    return str(error)
 
 
 # -- what both links do --------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import typer
 
-from datalayer.cli import database, inspect, output, project, shell
+from datalayer.cli import database, here, inspect, output, project, shell
 from datalayer.errors import DatalayerError, UnansweredQuestion, choices_text, nearest
 
 DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -120,13 +120,20 @@ def in_words(error: Exception, arguments: Sequence[str]) -> str:
         names = command_names()
         asked = next((word for word in arguments if not word.startswith("-")), "")
         if asked and asked not in names:
-            return f"unknown command {asked!r}{nearest(asked, names)}; the commands are {', '.join(names)}"
+            near = nearest(asked, names) or f"; the commands are {', '.join(names)}"
+            return f"unknown command {asked!r}{near}"
         text = lowered(str(getattr(error, "message", "") or getattr(error, "format_message", lambda: error)()))
-        near = getattr(error, "possibilities", None)  # of an option that does not exist
-        return f"{text}; did you mean {choices_text(near)}?" if near else text
+        options = getattr(error, "possibilities", None)  # of an option that does not exist
+        if options:
+            return f"{text}; did you mean {choices_text(options)}?"
+        context = getattr(error, "ctx", None)
+        return f"{text}; see `{context.command_path} --help`" if context is not None else text
     if isinstance(error, (DatalayerError, OSError)):
         return str(error)
-    return f"{type(error).__name__}: {error} (--traceback shows where it came from)"
+    where = here.place_of(error)
+    place = f"{where}: " if where else ""
+    text = error.msg if isinstance(error, SyntaxError) else error  # its own text names the line once more
+    return f"{place}{type(error).__name__}: {text} (--traceback shows where it came from)"
 
 
 def lowered(text: str) -> str:

@@ -1,12 +1,11 @@
-"""The project a command runs in: its settings, its folder on the import path, its models."""
+"""The project a command runs in: its settings, and its folder on the import path."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
+import traceback
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +28,19 @@ def enter_project() -> Settings:
     return Settings.current()
 
 
-def model_modules(settings: Settings) -> list[ModuleType]:
-    """The modules that declare models, imported."""
-    return [importlib.import_module(name) for name in settings.models]
+def place_of(error: BaseException) -> str | None:
+    """The line of the project's own code that an error came from, as `shop/models.py:12`; None for one of no line."""
+    root = Path(sys.path[0] or ".").resolve()
+    if isinstance(error, SyntaxError) and error.filename:
+        return _below(root, error.filename, error.lineno)
+    found: str | None = None
+    for frame in traceback.extract_tb(error.__traceback__):
+        found = _below(root, frame.filename, frame.lineno) or found
+    return found
+
+
+def _below(root: Path, name: str, line: int | None) -> str | None:
+    file = Path(name)
+    if not file.is_absolute() or "site-packages" in file.parts or not file.is_relative_to(root):
+        return None
+    return f"{file.relative_to(root)}:{line}"

@@ -6,6 +6,7 @@ Only this module writes to the terminal. rich is imported when a table is printe
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TypeAlias
@@ -25,9 +26,10 @@ def note(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Print what went wrong as one line on stderr, in red on a terminal."""
+    """Print what went wrong as one line on stderr, in red on a terminal that is not told otherwise."""
     line = f"error: {' '.join(text.split()) or 'no message'}"
-    sys.stderr.write(f"\x1b[31m{line}\x1b[0m\n" if sys.stderr.isatty() else f"{line}\n")
+    has_colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    sys.stderr.write(f"\x1b[31m{line}\x1b[0m\n" if has_colour else f"{line}\n")
 
 
 def interrupted() -> None:

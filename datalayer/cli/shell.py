@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from datalayer.cli.here import enter_project, model_modules
+from datalayer.cli.here import enter_project
 from datalayer.errors import DatalayerError
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ def shell_names() -> dict[str, Any]:
     """What a shell starts with: the face of datalayer, and every model of the project."""
     project = enter_project()
     import datalayer
+    from datalayer.models import modules
 
     names: dict[str, Any] = {"__name__": "__console__", "datalayer": datalayer, "settings": project}
     names.update({name: getattr(datalayer, name) for name in ("atomic", "pools") if hasattr(datalayer, name)})
-    for module in model_modules(project):
+    for module in modules.imported(project.models):
         public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
         names.update({name: value for name, value in public.items() if is_of(value, module.__name__)})
     return names

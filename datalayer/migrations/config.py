@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from datalayer._schema.field import UNSET, FieldSpec, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.conf import settings
 from datalayer.conf.url import DatabaseUrl
-from datalayer.errors import ConfigurationError
 from datalayer.migrations.environment import Environment, Hooks
 from datalayer.migrations.history import History
 
@@ -31,17 +29,9 @@ def url(alias: str) -> DatabaseUrl:
 
 def tables() -> list[TableSpec]:
     """The tables of all models that migrations may create; imports the modules the settings name."""
-    from datalayer.models import registry  # noqa: PLC0415 - the models come in only when they are asked for
+    from datalayer.models import modules, registry  # noqa: PLC0415 - the models come in only when they are asked for
 
-    for name in settings.models:
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise
-            raise ConfigurationError(
-                f"the models {name!r} cannot be imported: there is no module {error.name!r}", key="models"
-            ) from error
+    modules.imported(settings.models)
     return [table for table in registry.tables() if table.is_managed]
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from datalayer._links.functions import register
+from datalayer._links.sqlite import why_not_open
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConnectionFailed, MigrationError, MissingExtra, choices_text, nearest
 from datalayer.migrations import records
@@ -143,7 +144,9 @@ class Environment:
         try:
             connection = engine.connect()
         except DBAPIError as error:
-            reason = " ".join(str(error.orig).split())
+            reason = "; ".join(line.strip() for line in str(error.orig).splitlines() if line.strip())
+            if self.url.backend == "sqlite" and error.orig is not None:
+                reason = why_not_open(self.url.database, error.orig)
             raise ConnectionFailed(
                 f"cannot connect to database {self.alias!r} at {self.url}: {reason}", alias=self.alias
             ) from error

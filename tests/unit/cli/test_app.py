@@ -34,7 +34,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
 def test_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["makemigration"]) == 2
     line = capsys.readouterr().err
-    assert line.startswith("error: unknown command 'makemigration'; did you mean 'makemigrations'?")
+    assert line.startswith("error: unknown command 'makemigration'; did you mean 'makemigrations'?\n")
     assert line.count("\n") == 1
 
 

@@ -1,0 +1,142 @@
+"""The commands on a real terminal: what a person sees, types and interrupts."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import terminal
+from tests.processes import environment
+
+RED = "\x1b[31m"
+MODELS = """
+from datalayer import Field, Mapped, Model
+
+
+class Lamp(Model):
+    name: Mapped[str] = Field(max_length=20)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "datalayer.toml").write_text('models = ["lamps"]\n[databases.default]\nurl = "sqlite:///db.sqlite3"\n')
+    (tmp_path / "lamps.py").write_text(MODELS)
+    return tmp_path
+
+
+@contextlib.contextmanager
+def datalayer(folder: Path, *words: str, width: int = 80) -> Iterator[terminal.Terminal]:
+    with terminal.running(
+        [sys.executable, "-m", "datalayer", *words], folder=folder, variables=environment(), width=width
+    ) as shown:
+        yield shown
+
+
+def run(folder: Path, *words: str, width: int = 80) -> tuple[str, int]:
+    with datalayer(folder, *words, width=width) as shown:
+        code = shown.end()
+    return shown.shown, code
+
+
+def plain(shown: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown)
+
+
+def test_an_error_is_one_red_line(folder: Path) -> None:
+    shown, code = run(folder, "migrat")
+    assert code == 2
+    assert shown.startswith(f"{RED}error: unknown command 'migrat'; did you mean 'migrate'?")
+    assert shown.count("\n") == 1
+
+
+def test_a_wish_for_no_colour_is_heard(folder: Path) -> None:
+    with terminal.running(
+        [sys.executable, "-m", "datalayer", "migrat"], folder=folder, variables={**environment(), "NO_COLOR": "1"}
+    ) as shown:
+        assert shown.end() == 2
+    assert shown.shown.startswith("error: unknown command")
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_table_of_settings_never_breaks_a_key(folder: Path, width: int) -> None:
+    shown, code = run(folder, "settings", width=width)
+    assert code == 0
+    lines = plain(shown).splitlines()
+    assert lines[0].split() == ["setting", "value", "origin"]
+    assert any(re.match(r"databases\.default\.pool\.connection_timeout +30\.0 +default", line) for line in lines)
+
+
+def test_a_rename_is_asked_until_the_answer_is_one(folder: Path) -> None:
+    assert run(folder, "makemigrations")[1] == 0
+    (folder / "lamps.py").write_text(MODELS.replace("name:", "label:"))
+    with datalayer(folder, "makemigrations") as shown:
+        shown.read_until("column lamp.name is gone and label is new: was it renamed? [y/N] ")
+        shown.type("perhaps\n")
+        shown.read_until("[y/N] ")
+        shown.type("y\n")
+        assert shown.end() == 0
+    assert shown.shown.endswith("migrations/0002_lamp_label.py\n  rename column lamp.name to label\n")
+
+
+def test_a_value_is_asked_until_it_fits(folder: Path) -> None:
+    assert run(folder, "makemigrations")[1] == 0
+    (folder / "lamps.py").write_text(MODELS + "    watts: Mapped[int]\n")
+    with datalayer(folder, "makemigrations") as shown:
+        shown.read_until("column lamp.watts is new, must not be NULL: what do rows that exist get? ")
+        shown.type("many\n")
+        shown.read_until("'many' is no value for the column 'watts'; give a whole number of 32 bits, such as 0")
+        shown.read_until("get? ")
+        shown.type("40\n")
+        assert shown.end() == 0
+    assert 'server_default=types.sql("40")' in next((folder / "migrations").glob("0002*")).read_text()
+
+
+def test_an_empty_line_is_an_empty_text_and_is_announced(folder: Path) -> None:
+    assert run(folder, "makemigrations")[1] == 0
+    (folder / "lamps.py").write_text(MODELS + "    colour: Mapped[str] = Field(max_length=20)\n")
+    with datalayer(folder, "makemigrations") as shown:
+        shown.read_until("what do rows that exist get? (Enter: an empty text) ")
+        shown.type("\n")
+        assert shown.end() == 0
+    assert "types.sql(\"''\")" in next((folder / "migrations").glob("0002*")).read_text()
+
+
+@pytest.mark.parametrize("key", [terminal.CTRL_C, terminal.CTRL_D], ids=["ctrl-c", "ctrl-d"])
+def test_a_question_that_is_left_writes_nothing(folder: Path, key: str) -> None:
+    assert run(folder, "makemigrations")[1] == 0
+    (folder / "lamps.py").write_text(MODELS.replace("name:", "label:"))
+    with datalayer(folder, "makemigrations") as shown:
+        shown.read_until("[y/N] ")
+        shown.type(key)
+        assert shown.end() == 130
+    assert plain(shown.shown).endswith("\nerror: interrupted; nothing more was done\n")
+    assert [file.name for file in (folder / "migrations").glob("*.py")] == ["0001_initial.py"]
+
+
+def test_the_shell_has_the_models_and_says_so(folder: Path) -> None:
+    assert run(folder, "makemigrations")[1] == 0
+    assert run(folder, "migrate")[1] == 0
+    with datalayer(folder, "shell") as shown:
+        shown.read_until(">>> ")
+        assert "imported: Lamp, atomic, datalayer, pools, settings\n" in plain(shown.shown)
+        shown.type("Lamp.objects.create(name='desk').id\n")
+        shown.read_until("\n1\n>>> ")
+        shown.type("1 / 0\n")
+        shown.read_until("ZeroDivisionError: division by zero\n>>> ")
+        shown.type(terminal.CTRL_D)
+        assert shown.end() == 0
+
+
+def test_the_help_fits_its_terminal(folder: Path) -> None:
+    for words in ([], ["makemigrations"], ["migrate"], ["startproject"]):
+        shown, code = run(folder, *words, "--help", width=72)
+        assert code == 0
+        assert "\x1b" not in shown
+        long = [line for line in shown.splitlines() if len(line) > 90]
+        assert long == []

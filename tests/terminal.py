@@ -1,0 +1,101 @@
+"""A command on a terminal of its own, as a person has it: colours, width, prompts, and a Ctrl-C that is a key."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+PATIENCE = 60.0  # seconds; a test that needs them has failed
+CTRL_C, CTRL_D = "\x03", "\x04"
+
+# Makes the terminal the one of the session, so that Ctrl-C becomes a signal, and turns into the command.
+_TAKE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+class Terminal:
+    """A command that runs on a terminal.
+
+    Attributes:
+        shown: Everything it has shown so far, as a person sees it: the prompts and what was typed among it.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        self.shown = ""
+        self._process = process
+        self._master = master
+
+    def read_until(self, words: str) -> str:
+        """Waits until it shows the words.
+
+        Raises:
+            AssertionError: It ended, or showed nothing more for too long.
+        """
+        start = len(self.shown)
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.shown[start:]:
+            assert time.monotonic() < deadline, f"no {words!r} in {self.shown!r}"
+            assert self._read(deadline), f"it ended without {words!r}: {self.shown!r}"
+        return self.shown[start:]
+
+    def type(self, keys: str) -> None:
+        """Types keys; a line ends with `\\n`, and Ctrl-C is one of them."""
+        os.write(self._master, keys.encode())
+
+    def end(self) -> int:
+        """Reads what is left, and gives the exit code."""
+        deadline = time.monotonic() + PATIENCE
+        while self._read(deadline):
+            assert time.monotonic() < deadline, self.shown
+        return self._process.wait(PATIENCE)
+
+    def _read(self, deadline: float) -> bool:
+        if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            return True
+        try:
+            found = os.read(self._master, 65536)
+        except OSError:  # Linux: the last process has left the terminal
+            return False
+        self.shown += found.decode().replace("\r\n", "\n")
+        return bool(found)
+
+
+@contextlib.contextmanager
+def running(words: Sequence[str], *, folder: Path, variables: Mapping[str, str], width: int = 80) -> Iterator[Terminal]:
+    """A command on a new terminal; it is ended with the block.
+
+    Args:
+        words: The command line.
+        folder: Where it runs.
+        variables: Its environment.
+        width: Columns of the terminal.
+    """
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-S", "-c", _TAKE, *words],
+            start_new_session=True,
+            cwd=folder,
+            env={**variables, "TERM": "xterm-256color"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+        )
+    finally:
+        os.close(slave)
+    try:
+        yield Terminal(process, master)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
