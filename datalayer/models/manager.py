@@ -72,4 +72,8 @@ class Manager(QuerySet[M]):
 
     def __repr__(self) -> str:
         model = getattr(self, "model", None)
-        return f"<{type(self).__name__} of {model.__name__}>" if model is not None else f"<{type(self).__name__}>"
+        if model is None:
+            return f"<{type(self).__name__}>"
+        if any(self is manager for manager in model.__dict__.get("__datalayer_managers__", {}).values()):
+            return f"<{type(self).__name__} of {model.__name__}>"
+        return super().__repr__()  # what its methods gave is a question like any other

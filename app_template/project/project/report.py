@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import groupby
 
-from datalayer import pools
+from datalayer import errors, pools
 from {{ name }}.models import Product
 from {{ name }}.settings import AppSettings
 
@@ -21,9 +22,11 @@ def lines() -> list[str]:
 
 
 def main() -> None:
-    """Print the report."""
+    """Print the report; what the data layer says went wrong is one line."""
     try:
         print(*lines(), sep="\n")
+    except errors.DatalayerError as error:
+        sys.exit(f"error: {error}")
     finally:
         pools.close_all()
 

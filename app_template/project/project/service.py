@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
 from datalayer import Model, atomic, errors, pools
 from {{ name }}.models import Category, Person, Product
@@ -55,6 +55,12 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
 
 for kind in ANSWERS:
     app.add_exception_handler(kind, answer)
+
+
+@app.get("/", include_in_schema=False)
+async def start() -> RedirectResponse:
+    """The page where everything below can be tried."""
+    return RedirectResponse("/docs")
 
 
 @app.get("/healthz")

@@ -21,6 +21,10 @@ def client(transactional_db: Database) -> Iterator[TestClient]:
         yield client
 
 
+def test_start_page_is_the_documentation(client: TestClient) -> None:
+    assert client.get("/").url.path == "/docs"
+
+
 def test_health_shows_the_pool(client: TestClient) -> None:
     answer = client.get("/healthz")
     assert answer.status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests import terminal
 from tests.processes import environment
 
+ROOT = Path(__file__).resolve().parents[3]
 RED = "\x1b[31m"
 MODELS = """
 from datalayer import Field, Mapped, Model
@@ -45,7 +47,7 @@ def run(folder: Path, *words: str, width: int = 80) -> tuple[str, int]:
 
 
 def plain(shown: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", shown)
 
 
 def test_an_error_is_one_red_line(folder: Path) -> None:
@@ -117,6 +119,70 @@ def test_a_question_that_is_left_writes_nothing(folder: Path, key: str) -> None:
         assert shown.end() == 130
     assert plain(shown.shown).endswith("\nerror: interrupted; nothing more was done\n")
     assert [file.name for file in (folder / "migrations").glob("*.py")] == ["0001_initial.py"]
+
+
+SLOW = """
+from alembic import op
+
+from datalayer.migrations import types
+
+revision = "0001_slow"
+down_revision = None
+LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000000000) SELECT max(i) FROM n"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE half (id BIGINT)")
+    print("a long statement begins", flush=True)
+    op.execute(types.sql(sqlite=f"INSERT INTO half {LONG}", postgresql="SELECT pg_sleep(600)"))
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE half")
+"""
+
+
+def test_ctrl_c_during_migrate_leaves_nothing(folder: Path, database_url: str) -> None:
+    (folder / "migrations").mkdir()
+    (folder / "migrations" / "0001_slow.py").write_text(SLOW)
+    here = {**environment(), "DATABASE_URL": database_url}
+    with terminal.running([sys.executable, "-m", "datalayer", "migrate"], folder=folder, variables=here) as shown:
+        shown.read_until("a long statement begins\n")
+        shown.type(terminal.CTRL_C)
+        assert shown.end() == 130
+    assert plain(shown.shown).endswith("^C\nerror: interrupted; nothing more was done\n")
+    assert "Traceback" not in shown.shown
+    with terminal.running(
+        [sys.executable, "-m", "datalayer", "showmigrations"], folder=folder, variables=here
+    ) as shown:
+        assert shown.end() == 0
+    assert shown.shown == "[ ] 0001_slow\n"
+
+
+def test_ctrl_c_during_a_load_leaves_nothing(tmp_path: Path, database_url: str) -> None:
+    # The load of the demo: 34 000 rows in one transaction, below a progress bar.
+    shutil.copytree(ROOT / "demo" / "places", tmp_path / "places")
+    (tmp_path / "datalayer.toml").write_text('models = ["places.models"]\n')
+    here = {**environment(), "DATABASE_URL": database_url}
+
+    def on_terminal(*words: str) -> contextlib.AbstractContextManager[terminal.Terminal]:
+        return terminal.running([sys.executable, *words], folder=tmp_path, variables=here)
+
+    for command in ("makemigrations", "migrate"):
+        with on_terminal("-m", "datalayer", command) as shown:
+            assert shown.end() == 0, shown.shown
+    with on_terminal("-m", "places.load") as shown:
+        shown.read_until("cities, 2000 at a time")
+        shown.type(terminal.CTRL_C)
+        assert shown.end() == 1
+    assert plain(shown.shown).endswith("\ninterrupted; nothing was loaded\n")
+    assert "Traceback" not in shown.shown
+    with on_terminal("-m", "datalayer", "shell", "-c", "print(City.objects.count(), Country.objects.count())") as shown:
+        assert shown.end() == 0
+    assert shown.shown == "0 0\n"
+    with on_terminal("-m", "places.load") as shown:
+        assert shown.end() == 0
+    assert re.search(r"100% .*\n34\d\d\d rows in \d+\.\d s\n$", plain(shown.shown))
 
 
 def test_the_shell_has_the_models_and_says_so(folder: Path) -> None:
