@@ -58,6 +58,23 @@ class Terminal:
             assert time.monotonic() < deadline, self.shown
         return self._process.wait(PATIENCE)
 
+    def interrupt(self) -> int:
+        """Presses Ctrl-C as a person does, again where nothing happens, and gives the exit code.
+
+        Python's `input()` does not hear one that comes just before it begins to wait.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):  # it has gone meanwhile
+                self.type(CTRL_C)
+            again = time.monotonic() + 2
+            while self._read(again):
+                if time.monotonic() > again:
+                    break
+            else:
+                return self._process.wait(PATIENCE)
+        raise AssertionError(self.shown)
+
     def _read(self, deadline: float) -> bool:
         if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
             return True

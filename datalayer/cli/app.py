@@ -132,8 +132,8 @@ def in_words(error: Exception, arguments: Sequence[str]) -> str:
         return str(error)
     where = here.place_of(error)
     place = f"{where}: " if where else ""
-    text = error.msg if isinstance(error, SyntaxError) else error  # its own text names the line once more
-    return f"{place}{type(error).__name__}: {text} (--traceback shows where it came from)"
+    reason = error.msg if isinstance(error, SyntaxError) else error  # its own text names the line once more
+    return f"{place}{type(error).__name__}: {reason} (--traceback shows where it came from)"
 
 
 def lowered(text: str) -> str:
