@@ -31,21 +31,21 @@ class Terminal:
 
     def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
         self.shown = ""
+        self._read_to = 0
         self._process = process
         self._master = master
 
-    def read_until(self, words: str) -> str:
-        """Waits until it shows the words.
+    def read_until(self, words: str) -> None:
+        """Waits until it shows the words, after those that were waited for last.
 
         Raises:
             AssertionError: It ended, or showed nothing more for too long.
         """
-        start = len(self.shown)
         deadline = time.monotonic() + PATIENCE
-        while words not in self.shown[start:]:
+        while words not in self.shown[self._read_to :]:
             assert time.monotonic() < deadline, f"no {words!r} in {self.shown!r}"
             assert self._read(deadline), f"it ended without {words!r}: {self.shown!r}"
-        return self.shown[start:]
+        self._read_to = self.shown.index(words, self._read_to) + len(words)
 
     def type(self, keys: str) -> None:
         """Types keys; a line ends with `\\n`, and Ctrl-C is one of them."""
