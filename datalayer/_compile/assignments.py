@@ -44,7 +44,7 @@ def element_of(writer: Writer, field: FieldSpec, expression: Expression, at: int
     """
     backend, statement = writer.backend, writer.statement
     if isinstance(expression, Value):
-        return statement.bind(at, values.to_driver(field.type, backend.name))
+        return statement.bind(at, values.to_column(writer.scope.table, field.name, backend.name))
     if any(writer.walk.paths(expression)):
         if isinstance(writer, GivenWriter):
             raise QueryError(
@@ -99,7 +99,7 @@ def given_text(
 
 def by_row(backend: Backend, table: TableSpec, fields: tuple[str, ...], rows: int) -> Binds:
     """The binds of rows of values, row after row."""
-    converters = [values.to_driver(table.fields[name].type, backend.name) for name in fields]
+    converters = [values.to_column(table, name, backend.name) for name in fields]
     return [(number * len(converters) + place, c) for number in range(rows) for place, c in enumerate(converters)]
 
 
@@ -108,9 +108,8 @@ def by_column(backend: Backend, table: TableSpec, fields: tuple[str, ...]) -> tu
     arrays: list[str] = []
     binds: Binds = []
     for place, name in enumerate(fields):
-        type = table.fields[name].type
-        arrays.append(f"%s::{type_name(type)}[]")
-        binds.append((place, _each(values.to_driver(type, backend.name))))
+        arrays.append(f"%s::{type_name(table.fields[name].type)}[]")
+        binds.append((place, _each(values.to_column(table, name, backend.name))))
     return f"unnest({', '.join(arrays)})", binds
 
 

@@ -22,6 +22,8 @@ from uuid import UUID
 from datalayer._compile.prepared import Convert
 from datalayer._query.expression import Aggregate, Expression, FieldRef
 from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.table import TableSpec
+from datalayer.errors import InvalidValue
 
 _EXACT = Context(prec=2_000)
 EXACT_DIGITS = 15
@@ -40,12 +42,27 @@ def to_driver(type: ColumnType | None, backend: str) -> Convert | None:
     if type.kind is Kind.ENUM:
         return _plain_enum
     if type.kind is Kind.JSON:
-        return type.to_json or _json_text
+        return type.to_json or json_text
     if backend == "postgresql":
         return _inet_text if type.kind is Kind.INET else None
     if type.kind is Kind.DECIMAL:
         return _decimal_number if is_numeric_decimal(type) else _decimal_text
     return _TO_SQLITE.get(type.kind)
+
+
+def to_column(table: TableSpec, name: str, backend: str) -> Convert | None:
+    """`to_driver` of a field that is written: what cannot be kept is refused in its name."""
+    convert = to_driver(table.fields[name].type, backend)
+    if convert is None or table.fields[name].type.kind is not Kind.JSON:
+        return convert
+
+    def run(value: object) -> object:
+        try:
+            return convert(value)
+        except InvalidValue as error:
+            raise InvalidValue(f"{table.model}.{name}: {error}") from None
+
+    return run
 
 
 def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
@@ -90,8 +107,27 @@ def _untyped_to_sqlite(value: object) -> object:
     return str(value) if isinstance(value, UUID) else value
 
 
-def _json_text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def json_text(value: object) -> str:
+    """A value as JSON text.
+
+    Raises:
+        InvalidValue: JSON has no word for it.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise no_json(value, error) from None
+
+
+def no_json(value: object, error: Exception) -> InvalidValue:
+    """The refusal of a value that JSON has no word for, NaN and infinity among them."""
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+    if isinstance(error, ValueError) and "not JSON compliant" in str(error):
+        return InvalidValue(
+            f"{shown} cannot be kept as JSON, which has no NaN and no infinity; use None or text instead"
+        )
+    return InvalidValue(f"{shown} cannot be kept as JSON: {error}")
 
 
 def _parse_json(value: object) -> object:
@@ -100,7 +136,7 @@ def _parse_json(value: object) -> object:
 
 def _typed_json(parse: Callable[[str | bytes], object]) -> Convert:
     def read(value: object) -> object:
-        return parse(value if isinstance(value, (str, bytes)) else _json_text(value))
+        return parse(value if isinstance(value, (str, bytes)) else json_text(value))
 
     return read
 
@@ -110,13 +146,15 @@ def _inet_text(value: object) -> object:
 
 
 def _inet_reader(python: type, backend: str) -> Convert | None:
-    if python is str:
-        return None if backend == "sqlite" else str
-    if backend == "postgresql" or python is object:
-        return None
-    if python in (ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network):
-        return python
-    return lambda value: ipaddress.ip_address(str(value))
+    # The driver of PostgreSQL makes an address of what has no prefix and an interface of what has one, whatever it was.
+    if python is object:
+        return None if backend == "postgresql" else _any_inet
+    return lambda value: value if type(value) is python else python(str(value))
+
+
+def _any_inet(value: object) -> object:
+    text = str(value)
+    return ipaddress.ip_interface(text) if "/" in text else ipaddress.ip_address(text)
 
 
 def _decimal_number(value: object) -> object:

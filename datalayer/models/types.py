@@ -7,19 +7,27 @@ import decimal
 import enum
 import functools
 import ipaddress
+import math
 import types
 import typing
 import uuid
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, cast, get_args, get_origin
 
 import pydantic
 from pydantic import TypeAdapter
 
+from datalayer._compile.values import no_json
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import ModelError
 from datalayer.models._pydantic import limits
 from datalayer.models.fields import ColumnKind
 from datalayer.models.unwrap import unwrapped
+
+# Classes, which type checkers take for unions.
+_ANY_ADDRESS: type = cast("Any", pydantic.IPvAnyAddress)
+_ANY_INTERFACE: type = cast("Any", pydantic.IPvAnyInterface)
+_ANY_NETWORK: type = cast("Any", pydantic.IPvAnyNetwork)
 
 _PLAIN: dict[object, tuple[Kind, type]] = {
     int: (Kind.INTEGER, int),
@@ -33,9 +41,9 @@ _PLAIN: dict[object, tuple[Kind, type]] = {
     uuid.UUID: (Kind.UUID, uuid.UUID),
     pydantic.NaiveDatetime: (Kind.NAIVE_DATETIME, datetime.datetime),
     pydantic.AwareDatetime: (Kind.DATETIME, datetime.datetime),
-    pydantic.IPvAnyAddress: (Kind.INET, object),
-    pydantic.IPvAnyNetwork: (Kind.INET, object),
-    pydantic.IPvAnyInterface: (Kind.INET, object),
+    pydantic.IPvAnyAddress: (Kind.INET, _ANY_ADDRESS),
+    pydantic.IPvAnyNetwork: (Kind.INET, _ANY_NETWORK),
+    pydantic.IPvAnyInterface: (Kind.INET, _ANY_INTERFACE),
     ipaddress.IPv4Address: (Kind.INET, ipaddress.IPv4Address),
     ipaddress.IPv6Address: (Kind.INET, ipaddress.IPv6Address),
     ipaddress.IPv4Interface: (Kind.INET, ipaddress.IPv4Interface),
@@ -44,7 +52,14 @@ _PLAIN: dict[object, tuple[Kind, type]] = {
     ipaddress.IPv6Network: (Kind.INET, ipaddress.IPv6Network),
 }
 _TEXTS: tuple[object, ...] = (str, pydantic.EmailStr)
-_ADDRESSES = tuple(item for item, (kind, _) in _PLAIN.items() if kind is Kind.INET)
+_ADDRESSES: dict[object, type] = {
+    ipaddress.IPv4Address: _ANY_ADDRESS,
+    ipaddress.IPv6Address: _ANY_ADDRESS,
+    ipaddress.IPv4Interface: _ANY_INTERFACE,
+    ipaddress.IPv6Interface: _ANY_INTERFACE,
+    ipaddress.IPv4Network: _ANY_NETWORK,
+    ipaddress.IPv6Network: _ANY_NETWORK,
+}
 _JSON_PLAIN: tuple[object, ...] = (dict, list, Any, object)
 _JSON_ORIGINS: tuple[object, ...] = (dict, list, tuple, set, frozenset)
 _UNIONS: tuple[object, ...] = (typing.Union, types.UnionType)
@@ -62,12 +77,35 @@ class JsonCodec:
         return TypeAdapter(self.annotation)
 
     def dump(self, value: object) -> str:
-        """JSON text of a value."""
-        return self.adapter.dump_json(value).decode()
+        """JSON text of a value.
+
+        Raises:
+            InvalidValue: JSON has no word for it.
+        """
+        try:
+            text = self.adapter.dump_json(value)
+        except ValueError as error:
+            raise no_json(value, error) from None
+        if b"null" in text:  # what pydantic makes of NaN and infinity
+            _refuse_endless(self.adapter.dump_python(value), value)
+        return text.decode()
 
     def load(self, text: str | bytes) -> object:
         """A value from JSON text."""
         return self.adapter.validate_json(text)
+
+
+def _refuse_endless(part: object, value: object) -> None:
+    """Refuses a value with a number in it that JSON does not have."""
+    if isinstance(part, float):
+        if not math.isfinite(part):
+            raise no_json(value, ValueError("not JSON compliant"))
+    elif isinstance(part, Mapping):
+        for item in cast("Mapping[object, object]", part).values():
+            _refuse_endless(item, value)
+    elif isinstance(part, list | tuple | set | frozenset):
+        for item in cast("Iterable[object]", part):
+            _refuse_endless(item, value)
 
 
 def column_type(annotation: Any, metadata: tuple[object, ...], where: str) -> tuple[ColumnType, bool]:
@@ -131,7 +169,7 @@ def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
         values = get_args(core)
         return _choices(values[0].__class__, values, where)
     if origin in _UNIONS and all(item in _ADDRESSES for item in get_args(core)):
-        return ColumnType(Kind.INET, python=object)
+        return _addresses(get_args(core), where)
     if core in _JSON_PLAIN:
         return ColumnType(Kind.JSON, python=plain or object)
     is_structure = plain is not None and (
@@ -151,6 +189,16 @@ def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
         f"{where} is annotated {name}, which no column can hold; use int, float, bool, str, bytes, Decimal, date, "
         "time, datetime, timedelta, UUID, an Enum, a Literal, an IP address, dict, list or a pydantic model"
     )
+
+
+def _addresses(parts: tuple[object, ...], where: str) -> ColumnType:
+    kinds = {_ADDRESSES[part] for part in parts}
+    if len(kinds) > 1:
+        raise ModelError(
+            f"{where} mixes IP addresses, interfaces and networks, which a database does not tell apart; "
+            "annotate it with one of them"
+        )
+    return ColumnType(Kind.INET, python=kinds.pop())
 
 
 def _choices(python: type, values: tuple[Any, ...], where: str) -> ColumnType:

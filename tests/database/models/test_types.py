@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, IPvAnyAddress, IPvAnyInterface, IPvAnyNetwork, ValidationError
 
 from datalayer import BigInt, Field, Mapped, Model, NaiveDatetime, SmallInt, Sql, UUIDModel
+from datalayer.errors import InvalidValue, ModelError
 from datalayer.models import registry
 from datalayer.testing.tables import acreate_tables, create_tables
 from tests.worlds import World
@@ -31,6 +32,11 @@ class Size(enum.IntEnum):
 class Point(BaseModel):
     x: int
     y: datetime
+
+
+class Measured(BaseModel):
+    value: float
+    unit: str | None = None
 
 
 with registry.isolated():
@@ -65,6 +71,32 @@ with registry.isolated():
         class Meta:
             table = "types_everything"
 
+    class Hosts(Model):
+        address4: Mapped[ipaddress.IPv4Address]
+        address6: Mapped[ipaddress.IPv6Address]
+        interface4: Mapped[ipaddress.IPv4Interface]
+        interface6: Mapped[ipaddress.IPv6Interface]
+        network4: Mapped[ipaddress.IPv4Network]
+        network6: Mapped[ipaddress.IPv6Network]
+        address: Mapped[IPvAnyAddress]
+        interface: Mapped[IPvAnyInterface]
+        network: Mapped[IPvAnyNetwork]
+        addresses: Mapped[ipaddress.IPv4Address | ipaddress.IPv6Address]
+        networks: Mapped[ipaddress.IPv4Network | ipaddress.IPv6Network | None]
+
+        class Meta:
+            table = "types_hosts"
+
+    class Notes(Model):
+        free: Mapped[Any] = Field(default=None)
+        bare: Mapped[dict] = Field(default_factory=dict)  # type: ignore[type-arg]
+        typed: Mapped[dict[str, Any]] = Field(default_factory=dict)
+        floats: Mapped[list[float | None]] = Field(default_factory=list)
+        point: Mapped[Measured | None] = Field(default=None)
+
+        class Meta:
+            table = "types_notes"
+
     class Filled(Model):
         given: Mapped[int] = Field(db_default=7, init=False)
         worded: Mapped[str] = Field(db_default="it's", init=False)
@@ -78,7 +110,10 @@ with registry.isolated():
 
 @pytest.fixture
 def tables(configured: str, world: World) -> str:
-    world.run(lambda: create_tables(Everything, Filled), lambda: acreate_tables(Everything, Filled))
+    world.run(
+        lambda: create_tables(Everything, Filled, Hosts, Notes),
+        lambda: acreate_tables(Everything, Filled, Hosts, Notes),
+    )
     return configured
 
 
@@ -149,3 +184,74 @@ def test_a_datetime_without_a_zone_is_refused() -> None:
     known = Everything()
     with pytest.raises(ValidationError, match="time zone"):
         known.moment = datetime(2020, 1, 1)
+
+
+HOSTS: list[dict[str, Any]] = [
+    {
+        "address4": "10.0.0.1", "address6": "2001:db8::1", "interface4": "10.0.0.1/8", "interface6": "2001:db8::1/64",
+        "network4": "10.0.0.0/8", "network6": "2001:db8::/32", "address": "::1", "interface": "10.0.0.1/24",
+        "network": "2001:db8::/48", "addresses": "10.0.0.7", "networks": "10.0.0.0/30",
+    },
+    {
+        "address4": "0.0.0.0", "address6": "::", "interface4": "10.0.0.1/32", "interface6": "::1/128",
+        "network4": "10.0.0.1/32", "network6": "::1/128", "address": "10.0.0.1", "interface": "::1/128",
+        "network": "10.0.0.1/32", "addresses": "::7", "networks": None,
+    },
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize("values", HOSTS)
+def test_addresses_interfaces_and_networks_come_back_as_what_they_were(world: World, values: dict[str, Any]) -> None:
+    made = world.call(Hosts.objects, "create", **values)
+    found = world.call(Hosts.objects, "get", id=made.id)
+    for name in values:
+        assert getattr(found, name) == getattr(made, name), name
+        assert type(getattr(found, name)) is type(getattr(made, name)), name
+        assert world.call(Hosts.objects.filter(**{name: values[name]}), "count") == 1, name
+
+
+def test_a_field_of_addresses_and_networks_is_refused() -> None:
+    with registry.isolated():
+
+        class Mixed(Model):
+            place: Mapped[ipaddress.IPv4Address | ipaddress.IPv4Network]
+
+        with pytest.raises(ModelError, match="mixes"):
+            registry.tables()
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["free", "bare", "typed", "floats", "point"])
+def test_json_without_a_number_for_it_is_refused(world: World, name: str, number: float) -> None:
+    value: Any = {"a": [1, {"b": number}]}
+    if name == "floats":
+        value = [1.0, None, number]
+    elif name == "point":
+        value = Measured(value=number)
+    with pytest.raises(InvalidValue, match=rf"Notes.{name}: .* cannot be kept as JSON, which has no NaN"):
+        world.call(Notes.objects, "create", **{name: value})
+    with pytest.raises(InvalidValue, match=f"Notes.{name}"):
+        world.call(Notes.objects, "bulk_create", [Notes(**{name: value}), Notes()])
+    kept = world.call(Notes.objects, "create")
+    with pytest.raises(InvalidValue, match=f"Notes.{name}"):
+        world.call(Notes.objects.filter(id=kept.id), "update", **{name: value})
+    setattr(kept, name, value)
+    with pytest.raises(InvalidValue, match=f"Notes.{name}"):
+        world.call(kept, "save")
+    assert world.call(Notes.objects, "count") == 1
+
+
+@pytest.mark.usefixtures("tables")
+def test_json_of_nothing_json_knows_is_refused(world: World) -> None:
+    with pytest.raises(InvalidValue, match=r"Notes.bare: .* cannot be kept as JSON"):
+        world.call(Notes.objects, "create", bare={"a": object()})
+
+
+@pytest.mark.usefixtures("tables")
+def test_nothing_inside_json_is_kept(world: World) -> None:
+    point = Measured(value=1.5)
+    made = world.call(Notes.objects, "create", floats=[1.5, None], typed={"a": None}, point=point)
+    found = world.call(Notes.objects, "get", id=made.id)
+    assert (found.floats, found.typed, found.point) == ([1.5, None], {"a": None}, point)
