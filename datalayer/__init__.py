@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
     from datalayer.models.expressions import Avg, Count, F, Max, Min, Q, Sum
     from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
+    from datalayer.models.hooks import Change, after_delete, after_save, before_delete, before_save
     from datalayer.models.manager import Manager
     from datalayer.models.model import Model, ModelBase, UUIDModel
     from datalayer.models.queryset import QuerySet
@@ -37,6 +38,7 @@ _HOMES = {
     "Avg": "models.expressions",
     "BigInt": "models.fields",
     "CASCADE": "models.relations",
+    "Change": "models.hooks",
     "CheckConstraint": "models.constraints",
     "Count": "models.expressions",
     "DO_NOTHING": "models.relations",
@@ -69,7 +71,11 @@ _HOMES = {
     "Sum": "models.expressions",
     "UUIDModel": "models.model",
     "UniqueConstraint": "models.constraints",
+    "after_delete": "models.hooks",
+    "after_save": "models.hooks",
     "atomic": "databases.atomic",
+    "before_delete": "models.hooks",
+    "before_save": "models.hooks",
     "configure": "conf",
     "errors": "",
     "on_commit": "databases.atomic",
@@ -82,6 +88,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Avg",
     "BigInt",
     "CASCADE",
+    "Change",
     "CheckConstraint",
     "Count",
     "DO_NOTHING",
@@ -114,7 +121,11 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Sum",
     "UUIDModel",
     "UniqueConstraint",
+    "after_delete",
+    "after_save",
     "atomic",
+    "before_delete",
+    "before_save",
     "configure",
     "errors",
     "on_commit",

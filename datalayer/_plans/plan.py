@@ -11,8 +11,8 @@ Python forbids a generator to yield then. Whoever lent the link (atomic(), the p
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Generator
+from typing import TypeAlias, TypeVar, cast
 
 from datalayer._query.command import Batch as Batch
 from datalayer._query.command import Command as Command
@@ -36,6 +36,29 @@ class Reply:
     def __init__(self, rows: list[Row], count: int = -1) -> None:
         self.rows = rows
         self.count = count
+
+
+class Call:
+    """Asks whoever runs the plan to call a function: a hook of a model, which may block, await, and send statements.
+
+    A plan that makes calls begins with one, so that it is run in a transaction in which what is called takes part;
+    one without a function only says so.
+
+    Attributes:
+        function: What to call; None for nothing.
+        awaiting: The name of what can only be awaited, so that a blocking caller is refused; else None.
+    """
+
+    __slots__ = ("awaiting", "function")
+
+    def __init__(self, function: Callable[[], object] | None = None, awaiting: str | None = None) -> None:
+        self.function = function
+        self.awaiting = awaiting
+
+
+def calling(call: Call) -> Command:
+    """The call as what a plan yields; only `Database` runs such plans, and it knows both."""
+    return cast("Command", call)
 
 
 Plan: TypeAlias = Generator[Command | Batch, Reply, T]

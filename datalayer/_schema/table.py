@@ -66,6 +66,7 @@ class TableSpec:
         primary_key: The field names of the primary key.
         unique, checks, indexes, foreign_keys: The constraints.
         relations: Every relation by its name on the model, reverse ones included; filled when models are resolved.
+        referrers: The foreign keys that refer to it, each with its table; filled when models are resolved.
         ordering: `Meta.ordering` as field paths (`"name"`, `"-author__name"`).
         comment: Kept in the database where it can.
         is_managed: Whether migrations may create and change it.
@@ -87,6 +88,7 @@ class TableSpec:
         "ordering",
         "primary_key",
         "python_model",
+        "referrers",
         "relations",
         "unique",
     )
@@ -118,12 +120,18 @@ class TableSpec:
         self.indexes = indexes
         self.foreign_keys = foreign_keys
         self.relations: dict[str, RelationSpec] = {}
+        self.referrers: list[tuple[TableSpec, ForeignKeySpec]] = []
         self.ordering = ordering
         self.comment = comment
         self.is_managed = is_managed
         self.python_model = python_model
         TableSpec._count += 1
         self.key = TableSpec._count
+
+    def referred_by(self, table: TableSpec, key: ForeignKeySpec) -> None:
+        """Notes a foreign key that refers to this table; of two of one name the newer takes the place of the older."""
+        others = [pair for pair in self.referrers if (pair[0].name, pair[1].name) != (table.name, key.name)]
+        self.referrers = [*others, (table, key)]
 
     def __repr__(self) -> str:
         return f"<TableSpec {self.name} of {self.model}>"

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlia
 from datalayer._compile.compiler import compiler_for
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer._links.run import arun, run
-from datalayer._plans.plan import Batch, Command, Plan, Row
+from datalayer._plans.plan import Batch, Call, Command, Plan, Row, calling
 from datalayer._plans.write import is_writing
 from datalayer.databases import current
+from datalayer.databases.atomic import Atomic
+from datalayer.databases.calling import AsyncCalling, Calling, check_blocking
 from datalayer.databases.current import AsyncHeard, Heard, Transaction
 from datalayer.errors import QueryError
 from datalayer.pooling.registry import pools
@@ -92,13 +94,22 @@ class Database:
         transaction = self._current.get()
         if transaction is not None and transaction.is_open:
             transaction.check(is_async=False)
-            return _run_inside(transaction, operation(transaction.compiler, *args, **kwargs))
+            plan = operation(transaction.compiler, *args, **kwargs)
+            try:
+                first: Any = next(plan)
+            except StopIteration as stop:
+                return cast("T", stop.value)
+            if type(first) is Call:
+                return self._run_calling(plan, first)
+            return _run_inside(transaction, plan, first)
         pool = pools[self.alias]
         plan = operation(compiler_for(pool.backend), *args, **kwargs)
         try:
             first = next(plan)
         except StopIteration as stop:
             return cast("T", stop.value)
+        if type(first) is Call:
+            return self._run_calling(plan, first)
         try:
             lease = pool.borrow(_mode(first, operation))
         except BaseException:
@@ -114,13 +125,22 @@ class Database:
         transaction = self._current.get()
         if transaction is not None and transaction.is_open:
             transaction.check(is_async=True)
-            return await _arun_inside(transaction, operation(transaction.compiler, *args, **kwargs))
+            plan = operation(transaction.compiler, *args, **kwargs)
+            try:
+                first: Any = next(plan)
+            except StopIteration as stop:
+                return cast("T", stop.value)
+            if type(first) is Call:
+                return await self._arun_calling(plan, first)
+            return await _arun_inside(transaction, plan, first)
         pool = pools[self.alias]
         plan = operation(compiler_for(pool.backend), *args, **kwargs)
         try:
             first = next(plan)
         except StopIteration as stop:
             return cast("T", stop.value)
+        if type(first) is Call:
+            return await self._arun_calling(plan, first)
         try:
             lease = await pool.aborrow(_mode(first, operation))
         except BaseException:
@@ -128,6 +148,33 @@ class Database:
             raise
         async with lease as link:
             return await arun(plan, AsyncHeard(link) if current.listeners else link, first)
+
+    def _run_calling(self, plan: Plan[T], first: Call) -> T:
+        """Runs a plan that calls hooks, in a transaction in which they take part."""
+        try:
+            check_blocking(first)
+            with Atomic(self.alias):
+                transaction = cast("Transaction", self._current.get())
+                try:
+                    return run(plan, Calling(_heard(transaction.link)), calling(first))
+                except BaseException as error:
+                    transaction.note(error)
+                    raise
+        finally:
+            plan.close()
+
+    async def _arun_calling(self, plan: Plan[T], first: Call) -> T:
+        """The awaiting twin of `_run_calling`."""
+        try:
+            async with Atomic(self.alias):
+                transaction = cast("Transaction", self._current.get())
+                try:
+                    return await arun(plan, AsyncCalling(_aheard(transaction.link)), calling(first))
+                except BaseException as error:
+                    transaction.note(error)
+                    raise
+        finally:
+            plan.close()
 
     # -- many rows ------------------------------------------------------------------------------
 
@@ -257,19 +304,19 @@ def _mode(first: Command | Batch, operation: Callable[..., Any]) -> Mode:
     return "write" if first.writes or is_writing(operation) else "read"
 
 
-def _run_inside(transaction: Transaction, plan: Plan[T]) -> T:
+def _run_inside(transaction: Transaction, plan: Plan[T], first: Command | Batch) -> T:
     link = transaction.link
     try:
-        return run(plan, Heard(link) if current.listeners else link)
+        return run(plan, Heard(link) if current.listeners else link, first)
     except BaseException as error:
         transaction.note(error)
         raise
 
 
-async def _arun_inside(transaction: Transaction, plan: Plan[T]) -> T:
+async def _arun_inside(transaction: Transaction, plan: Plan[T], first: Command | Batch) -> T:
     link = transaction.link
     try:
-        return await arun(plan, AsyncHeard(link) if current.listeners else link)
+        return await arun(plan, AsyncHeard(link) if current.listeners else link, first)
     except BaseException as error:
         transaction.note(error)
         raise

@@ -20,11 +20,13 @@ from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
+from datalayer.models import deleting
 from datalayer.models._pydantic import own_fields
 from datalayer.models.checks import assigned
 from datalayer.models.column import Deferred, Expr
 from datalayer.models.expressions import Annotations, expression_of
 from datalayer.models.fields import unset
+from datalayer.models.hydrate import loader
 
 
 def writable(queryset: Any, verb: str) -> Query:
@@ -194,15 +196,27 @@ def update(compiler: Compiler, change: Update, load: Any) -> Plan[Any]:
 
 
 @writing
-def delete(compiler: Compiler, change: Delete, load: Any) -> Plan[Any]:
+def delete(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[Any]:
     """Deletes the rows a query finds; gives their number of this table, or the instances where they are read back."""
+    if read.is_nothing(change.query):
+        return [] if change.returning else 0
+    if deleting.has_hooks(change.query.table):
+        return (yield from _delete_with_hooks(compiler, change, model, alias))
     if not change.returning:
         return (yield from write.delete(compiler, change))
-    if read.is_nothing(change.query):
-        return []
     prepared = compiler.delete(change)
     reply = yield prepared.command(change.values)
-    return load(prepared, reply.rows) if reply.rows else []
+    return loader(model, alias)(prepared, reply.rows) if reply.rows else []
+
+
+def _delete_with_hooks(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[Any]:
+    """Deletes the rows that were fetched for their hooks, and no other."""
+    yield deleting.beginning(change.query.table)
+    plain = change.query.replaced(annotations=change.query.annotations, only=None)
+    found: list[Any] = yield from read.fetch(compiler, plain, loader(model, alias))
+    if found:
+        yield from deleting.around(compiler, found, alias, lambda: deleting.by_keys(compiler, found))
+    return found if change.returning else len(found)
 
 
 @writing

@@ -21,6 +21,7 @@ from datalayer.models import registry
 from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, own_fields
 from datalayer.models.building import Options, read_meta
 from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
+from datalayer.models.hooks import collected
 from datalayer.models.relations import ForeignKey, Forward, OneToOne, relation_annotation
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
         parents = [base.__dict__[error] for base in cls.__mro__[1:] if error in base.__dict__]
         body = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{error}", "__doc__": root.__doc__}
         type.__setattr__(cls, error, type(error, (parents[0] if parents else root,), body))
+    type.__setattr__(cls, "__datalayer_hooks__", collected(cls))
     if not is_abstract:
         registry.register(cls)
 

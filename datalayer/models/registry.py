@@ -305,6 +305,7 @@ def _link(model: Any) -> None:
         )
         if relation.options["db_constraint"]:
             keys.append(building.foreign_key(table, relation, other, remote))
+            other.referred_by(table, keys[-1])
         if name is not None:
             _add_reverse(model, relation, target, other, name, remote)
     table.foreign_keys = tuple(keys)

@@ -16,8 +16,9 @@ from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
-from datalayer.models import undone
+from datalayer.models import deleting, undone
 from datalayer.models._pydantic import set_dict, set_fields_set
+from datalayer.models.hooks import Change, hooks_of
 from datalayer.models.hydrate import loader
 from datalayer.models.relations import Forward
 from datalayer.models.state import Origin, content_of, forget, key_values, origin_of, peek, set_content, set_origin
@@ -168,25 +169,50 @@ def save(
     update_fields: Sequence[str] | None = None,
     depth: int = 0,
 ) -> Plan[None]:
-    """Writes a new instance, or what changed of an old one."""
+    """Writes a new instance, or what changed of an old one, its hooks around it."""
+    hooks = hooks_of(instance.__class__)
+    if hooks is None or not hooks.saves:
+        yield from _save(compiler, instance, alias, force_insert, force_update, update_fields, depth)
+        return
+    yield hooks.beginning(hooks.saves)
+    origin = origin_of(instance)
+    is_new = force_insert or (origin is None and not force_update and update_fields is None)
+    known = tuple(changed_fields(instance) if update_fields is None else update_fields)
+    for hook in hooks.before_save:
+        yield hook.call(instance, Change(is_new, known, alias))
+    written = yield from _save(compiler, instance, alias, force_insert, force_update, update_fields, depth + 1)
+    if written:
+        for hook in hooks.after_save:
+            yield hook.call(instance, Change(is_new, written, alias))
+
+
+def _save(
+    compiler: Compiler,
+    instance: Any,
+    alias: str,
+    force_insert: bool,
+    force_update: bool,
+    update_fields: Sequence[str] | None,
+    depth: int,
+) -> Plan[tuple[str, ...]]:
+    """Writes a new instance, or what changed of an old one; gives the written fields."""
     if force_insert and (force_update or update_fields is not None):
         other = "force_update" if force_update else "update_fields"
         raise QueryError(f"save(force_insert=True, {other}=...): a new row cannot be an update; keep one of them")
     origin = origin_of(instance)
     table: TableSpec = instance.__class__.table
     if force_insert or (origin is None and not force_update and update_fields is None):
-        yield from _insert(compiler, instance, alias)
-        return
+        return (yield from _insert(compiler, instance, alias))
     take_keys(instance)
     if update_fields is not None:
         names = field_names(table, update_fields, "update_fields")
-        yield from _update(compiler, instance, alias, [name for name in names if name in instance.__dict__], names)
-    elif force_update:
-        yield from _update(compiler, instance, alias, _writable(instance, table))
-    elif origin is not None and origin.alias == alias:
-        yield from _update(compiler, instance, alias, changed_fields(instance))
-    else:
-        yield from transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias), depth=depth)
+        given = [name for name in names if name in instance.__dict__]
+        return (yield from _update(compiler, instance, alias, given, names))
+    if force_update:
+        return (yield from _update(compiler, instance, alias, _writable(instance, table)))
+    if origin is not None and origin.alias == alias:
+        return (yield from _update(compiler, instance, alias, changed_fields(instance)))
+    return (yield from transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias), depth=depth))
 
 
 def _writable(instance: Any, table: TableSpec) -> list[str]:
@@ -198,16 +224,16 @@ def _writable(instance: Any, table: TableSpec) -> list[str]:
     ]
 
 
-def _copied(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
+def _copied(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ...]]:
     """Writes an instance of another database here: to its row, or to a new one where there is none."""
     table: TableSpec = instance.__class__.table
     try:
-        yield from _update(compiler, instance, alias, _writable(instance, table))
+        return (yield from _update(compiler, instance, alias, _writable(instance, table)))
     except NotUpdated:
-        yield from _insert(compiler, instance, alias)
+        return (yield from _insert(compiler, instance, alias))
 
 
-def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
+def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ...]]:
     table: TableSpec = instance.__class__.table
     computed = [name for name, field in table.fields.items() if field.generated is not None]
     for name in computed:
@@ -217,12 +243,13 @@ def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[None]:
     row = yield from write.insert(compiler, table, fields, values, returning)
     undone.note_insert(alias, instance, returning)
     saved(instance, alias, dict(zip(returning, row, strict=True)))
+    return fields
 
 
 def _update(
     compiler: Compiler, instance: Any, alias: str, changed: Sequence[str], asked: Sequence[str] | None = None
-) -> Plan[None]:
-    """Writes fields of a row.
+) -> Plan[tuple[str, ...]]:
+    """Writes fields of a row, and gives them.
 
     Args:
         compiler: For the backend at hand.
@@ -240,7 +267,7 @@ def _update(
     if key is None:
         raise QueryError(f"this {table.model} has no primary key, so there is no row to update; save() makes one")
     if not changed:
-        return
+        return ()
     for name in changed:
         field = table.fields[name]
         if field.is_primary_key:
@@ -266,6 +293,7 @@ def _update(
     still: set[str] = set() if asked is None else set(instance.__pydantic_fields_set__) - set(changed)
     saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if asked is None else changed)
     set_fields_set(instance, still)
+    return tuple(changed)
 
 
 def _shown(key: Sequence[object]) -> str:
@@ -289,7 +317,11 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     """Deletes the row of an instance."""
     key = existing_key(instance, "delete")
     table: TableSpec = instance.__class__.table
-    count = yield from write.delete(compiler, Delete(by_key(table, key)))
+    change = Delete(by_key(table, key))
+    if deleting.has_hooks(table):
+        count = yield from deleting.around(compiler, [instance], alias, lambda: write.delete(compiler, change))
+    else:
+        count = yield from write.delete(compiler, change)
     undone.note_change(alias, instance)
     set_origin(instance, None)
     set_fields_set(

@@ -11,6 +11,7 @@ from datalayer._plans import read, transaction, upsert
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer.models import saving
+from datalayer.models.hooks import opened
 from datalayer.models.operations import Fetched
 
 
@@ -65,6 +66,7 @@ def create(compiler: Compiler, instance: Any, alias: str) -> Plan[Any]:
 @writing
 def get_or_create(compiler: Compiler, asked: Upsert, depth: int) -> Plan[tuple[Any, bool]]:
     """Reads, or writes, or reads what somebody else wrote meanwhile."""
+    depth += yield from opened(asked.model)
     return (
         yield from upsert.get_or_create(
             compiler,
@@ -78,6 +80,7 @@ def get_or_create(compiler: Compiler, asked: Upsert, depth: int) -> Plan[tuple[A
 @writing
 def update_or_create(compiler: Compiler, asked: Upsert, depth: int) -> Plan[tuple[Any, bool]]:
     """Writes the defaults to the row that matches, or makes one; the row is locked from the read to the write."""
+    depth += yield from opened(asked.model)
 
     def steps() -> Plan[tuple[Any, bool]]:
         found, is_new = yield from upsert.get_or_create(

@@ -158,7 +158,7 @@ class WritableRows(Rows[M, M]):
         Raises:
             QueryError: The whole table, without an explicit `all()`; a sliced query.
         """
-        return self._database.run(changes.delete, changes.delete_of(self, returning=returning), self._load)
+        return self._database.run(changes.delete, changes.delete_of(self, returning=returning), self.model, self._alias)
 
     @overload
     async def adelete(self, *, returning: Literal[True]) -> list[M]: ...
@@ -166,7 +166,9 @@ class WritableRows(Rows[M, M]):
     async def adelete(self, *, returning: Literal[False] = False) -> int: ...
     async def adelete(self, *, returning: bool = False) -> Any:
         """The awaiting twin of `delete`."""
-        return await self._database.arun(changes.delete, changes.delete_of(self, returning=returning), self._load)
+        return await self._database.arun(
+            changes.delete, changes.delete_of(self, returning=returning), self.model, self._alias
+        )
 
     @overload
     def insert_from(

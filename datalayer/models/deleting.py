@@ -1,0 +1,116 @@
+"""Deletes of rows that have hooks, or that take rows with hooks along.
+
+The database deletes and cascades as always, in one statement; what is added is that the rows whose model has delete
+hooks are fetched before, and that their hooks are called around it. Models without hooks in their way cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from datalayer._compile.compiler import Compiler
+from datalayer._plans import write
+from datalayer._plans.bulk import chunks
+from datalayer._plans.plan import Command, Plan, Row
+from datalayer._plans.related import KEYS, children, matching
+from datalayer._query.change import Delete
+from datalayer._query.expression import FieldRef
+from datalayer._query.query import Query
+from datalayer._schema.table import ForeignKeySpec, TableSpec
+from datalayer.models.hooks import Change, Hooks, any_deletes, hooks_of
+from datalayer.models.hydrate import loader
+from datalayer.models.state import key_values
+
+T = TypeVar("T")
+
+COMPOSITE_KEYS: Final = 200
+"""Rows of one statement that finds them by keys of several columns."""
+
+
+def has_hooks(table: TableSpec) -> bool:
+    """Whether a delete of rows of a table may have to call hooks."""
+    return any_deletes() and any(_delete_hooks(found) is not None for found in _reached(table, set()))
+
+
+def _delete_hooks(table: TableSpec) -> Hooks | None:
+    hooks = hooks_of(table.python_model)
+    return hooks if hooks is not None and hooks.deletes else None
+
+
+def _cascading(table: TableSpec) -> Iterator[tuple[TableSpec, ForeignKeySpec]]:
+    """The tables whose rows go with rows of this one, and by which reference."""
+    return ((other, key) for other, key in table.referrers if key.on_delete == "CASCADE")
+
+
+def _reached(table: TableSpec, seen: set[str]) -> Iterator[TableSpec]:
+    seen.add(table.name)
+    yield table
+    for other, _ in _cascading(table):
+        if other.name not in seen:
+            yield from _reached(other, seen)
+
+
+def around(compiler: Compiler, instances: Sequence[Any], alias: str, delete: Callable[[], Plan[T]]) -> Plan[T]:
+    """Deletes some rows with the hooks of everything that goes with them around it; those of cascades first.
+
+    Args:
+        compiler: For the backend at hand.
+        instances: The rows, of one model.
+        alias: The database.
+        delete: Makes the plan that deletes them.
+    """
+    yield beginning(instances[0].__class__.table)
+    found: dict[tuple[str, Row], Any] = {}
+    yield from _collect(compiler, instances, alias, found)
+    change = Change(is_new=False, fields=(), using=alias)
+    hooked = [(each, hooks) for each in reversed(found.values()) if (hooks := hooks_of(type(each))) is not None]
+    for instance, hooks in hooked:
+        for hook in hooks.before_delete:
+            yield hook.call(instance, change)
+    result = yield from delete()
+    for instance, hooks in hooked:
+        for hook in hooks.after_delete:
+            yield hook.call(instance, change)
+    return result
+
+
+def beginning(table: TableSpec) -> Command:
+    """The first thing a delete with hooks yields."""
+    every = [hooks for other in _reached(table, set()) if (hooks := _delete_hooks(other)) is not None]
+    chosen = next((hooks for hooks in every if any(hook.is_async for hook in hooks.deletes)), every[0])
+    return chosen.beginning(chosen.deletes)
+
+
+def by_keys(compiler: Compiler, instances: Sequence[Any]) -> Plan[int]:
+    """Deletes the rows of some instances of one model."""
+    table: TableSpec = instances[0].__class__.table
+    columns = tuple([FieldRef((), name, table.fields[name].type) for name in table.primary_key])
+    keys = [tuple([each.__dict__[name] for name in table.primary_key]) for each in instances]
+    count = 0
+    for piece in chunks(keys, KEYS if len(columns) == 1 else COMPOSITE_KEYS):
+        change = Delete(Query(table).filtered(matching(columns, piece)))
+        count += yield from write.delete(compiler, change)
+    return count
+
+
+def _collect(compiler: Compiler, instances: Sequence[Any], alias: str, found: dict[tuple[str, Row], Any]) -> Plan[None]:
+    """Fetches what goes with some rows, as far as hooks need it, parents before children."""
+    table: TableSpec = instances[0].__class__.table
+    new: list[Any] = []
+    for instance in instances:
+        key = key_values(instance, table.primary_key)
+        if key is not None and (table.name, key) not in found:
+            found[table.name, key] = instance
+            new.append(instance)
+    if not new:
+        return
+    for other, reference in _cascading(table):
+        if not any(_delete_hooks(each) is not None for each in _reached(other, set())):
+            continue
+        keys = [key for each in new if (key := key_values(each, reference.target_fields)) is not None]
+        columns = tuple([FieldRef((), name, other.fields[name].type) for name in reference.fields])
+        load = loader(other.python_model, alias)
+        rows: list[Any] = yield from children(compiler, Query(other), columns, keys, load)
+        if rows:
+            yield from _collect(compiler, rows, alias, found)
