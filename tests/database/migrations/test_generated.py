@@ -1,7 +1,11 @@
-"""Schemas nobody thought of: from any one to any other, there and back, what is live is what was meant."""
+"""Schemas nobody thought of: from any one to any other, there and back, what is live is what was meant.
+
+A few pairs in the suite; DATALAYER_PAIRS=500 tries that many, and DATALAYER_COUNT names a file for the counts.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +21,7 @@ from datalayer._compile.values import from_driver, to_driver
 from datalayer._schema.field import ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
 from datalayer.migrations import commands, config
+from datalayer.migrations.records import OWN_TABLES
 from tests.database.migrations.live import live_schema
 
 BIG = ColumnType(Kind.BIG_INTEGER, int)
@@ -37,9 +42,12 @@ TEXTS: Choices = [
 FAMILIES: dict[str, Choices] = {
     "a": NUMBERS,
     "b": TEXTS,
+    "kind": [(ColumnType(Kind.ENUM, str, choices=("x", "y", *more)), ["x"]) for more in ((), ("longer",), ("z", "w"))],
+    "data": [(ColumnType(Kind.JSON), [{"a": 1}, None])],
     "order": [*((kind, [0, 1]) for kind, _ in NUMBERS), (ColumnType(Kind.BOOLEAN, bool), [True, False])],
 }
 NAMES = list(FAMILIES)
+GENERATED = 7
 TABLES = ["one", "two", "group"]
 
 
@@ -48,7 +56,9 @@ def columns(draw: Any, name: str) -> FieldSpec:
     type_, values = draw(st.sampled_from(FAMILIES[name]))
     default = draw(st.sampled_from([None, *values]))
     db_default = None if default is None else DatabaseDefault(literal=default)
-    return FieldSpec(name, name, type_, nullable=db_default is None or draw(st.booleans()), db_default=db_default)
+    nullable = db_default is None or draw(st.booleans())
+    comment = draw(st.sampled_from([None, 'it\'s 100% \\ "odd"']))
+    return FieldSpec(name, name, type_, nullable=nullable, db_default=db_default, comment=comment)
 
 
 @st.composite
@@ -60,7 +70,9 @@ def tables(draw: Any, name: str, all_names: list[str]) -> TableSpec:
         fields.append(FieldSpec(f"{target}_id", f"{target}_id", BIG, nullable=True))
         on_delete = draw(st.sampled_from(["CASCADE", "SET NULL", "RESTRICT", "NO ACTION"]))
         keys.append(ForeignKeySpec(f"fk_{name}_{target}", (f"{target}_id",), target, ("id",), on_delete))
-    own = [field.name for field in fields if field.name in NAMES]
+    if "a" in [field.name for field in fields] and draw(st.booleans()):
+        fields.append(FieldSpec("sum", "sum", BIG, nullable=True, generated=f'"id" + {GENERATED}'))
+    own = [field.name for field in fields if field.name in NAMES and field.name != "data"]
     parts = st.lists(st.sampled_from(own), unique=True, min_size=1) if own else st.just([])
     unique, indexes, checks = [], [], []
     if own and draw(st.booleans()):
@@ -71,6 +83,12 @@ def tables(draw: Any, name: str, all_names: list[str]) -> TableSpec:
         indexes.append(IndexSpec(f"ix_{name}", tuple(sign + part for part in draw(parts))))
     if draw(st.booleans()):
         checks.append(CheckSpec(f"ck_{name}", draw(st.sampled_from(['"id" > 0', '"id" % 97 <> 1']))))
+    for field in fields:
+        if field.type.kind is Kind.ENUM:
+            values = ", ".join(f"'{choice}'" for choice in field.type.choices)
+            checks.append(CheckSpec(f"ck_{name}_{field.name}_choices", f'"{field.name}" IN ({values})'))
+        if field.name == "data" and draw(st.booleans()):
+            indexes.append(IndexSpec(f"ix_{name}_data", ("data",), method="gin"))
     return TableSpec(
         name,
         model=name,
@@ -80,6 +98,7 @@ def tables(draw: Any, name: str, all_names: list[str]) -> TableSpec:
         indexes=tuple(indexes),
         checks=tuple(checks),
         foreign_keys=tuple(keys),
+        comment=draw(st.sampled_from([None, "a table"])),
     )
 
 
@@ -120,18 +139,28 @@ def flat(schema: dict[str, Any]) -> list[str]:
     return [f"{table} {part}: {value}" for table in sorted(schema) for part, value in sorted(schema[table].items())]
 
 
-VALUES = {"a": 12, "b": "it's 5%", "order": 1}
+VALUES: dict[str, list[Any]] = {
+    "a": [12, 0, 99_999],
+    "b": ["it's 5%", "", "\\x", "ünïcode ✓"],
+    "order": [1, 0],
+    "kind": ["x", "y"],
+    "data": [{"a": [1, None, "it's"]}, [], {"b": 2.5}],
+}
 Rows = dict[str, dict[int, dict[str, Any]]]
 
 
-def fill(schema: list[TableSpec], backend: str) -> Rows:
-    """A row full of values in each table, and one with NULL where that is allowed."""
+def fill(schema: list[TableSpec], backend: str, count: int) -> Rows:
+    """Rows full of values in each table, and one with NULL where that is allowed."""
     rows: Rows = {}
     with config.environment("default").connect() as connection:
         for table in schema:
             own = [field for field in table.fields.values() if field.name in VALUES]
-            full: dict[str, Any] = {field.name: VALUES[field.name] for field in own}
-            rows[table.name] = {2: full, 5: {f.name: None if f.nullable else VALUES[f.name] for f in own}}
+            rows[table.name] = {5: {f.name: None if f.nullable else VALUES[f.name][0] for f in own}}
+            for number in range(count):
+                rows[table.name][10 + number] = {
+                    f.name: VALUES[f.name][(number + place) % len(VALUES[f.name])] for place, f in enumerate(own)
+                }
+            rows[table.name] = {key: row for key, row in rows[table.name].items() if key % 97 != 1}
             for number, values in rows[table.name].items():
                 names = ", ".join(f'"{name}"' for name in ["id", *values])
                 given = [number, *(adapted(table, name, value, backend) for name, value in values.items())]
@@ -181,22 +210,25 @@ def lost(before: Rows, after: Rows) -> list[str]:
     ]
 
 
-@settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(before=schemas(), after=schemas())
+@settings(
+    max_examples=int(os.environ.get("DATALAYER_PAIRS", "8")),
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(before=schemas(), after=schemas(), count=st.integers(0, 40))
 def test_any_schema_to_any_other_and_back(
-    project: Path, backend: str, before: list[TableSpec], after: list[TableSpec]
+    project: Path, backend: str, before: list[TableSpec], after: list[TableSpec], count: int
 ) -> None:
     for file in project.glob("*.py"):
         file.unlink()
-    everything = [
-        TableSpec(name, model=name, fields=()) for name in [*TABLES, "alembic_version", "datalayer_migrations"]
-    ]
+    everything = [TableSpec(name, model=name, fields=()) for name in [*TABLES, *OWN_TABLES]]
     send([text + cascade for text, cascade in drops(everything, backend)])
     first, second = meant(backend, before), meant(backend, after)
     commands.makemigrations("one", tables=before)
     commands.migrate()
     assert flat(live_schema()) == flat(first)
-    rows = fill(before, backend)
+    rows = fill(before, backend, count)
     changed = commands.makemigrations("two", tables=after).has_changes
     assert not commands.makemigrations(tables=after).has_changes
     for _ in range(1 + changed):
@@ -209,3 +241,10 @@ def test_any_schema_to_any_other_and_back(
         assert lost(there, read(before, backend)) == []
     commands.migrate("zero")
     assert live_schema() == {}
+    tell(backend, sum(len(found) for found in rows.values()))
+
+
+def tell(backend: str, rows: int) -> None:
+    if "DATALAYER_COUNT" in os.environ:
+        with Path(os.environ["DATALAYER_COUNT"]).open("a") as file:
+            file.write(f"{backend} {rows}\n")
