@@ -14,6 +14,7 @@ from datalayer._compile import types
 from datalayer._compile.tables import in_order, literal_sql
 from datalayer._compile.types import written
 from datalayer.errors import MigrationError, UnansweredQuestion, choices_text, nearest
+from datalayer.migrations import enums
 from datalayer.migrations.answers import answer_sql
 from datalayer.migrations.casts import is_known
 from datalayer.migrations.questions import Questions
@@ -24,7 +25,10 @@ from datalayer.migrations.state import (
     State,
     Table,
     Text2,
+    constraints_of,
     rename_column,
+    rename_constraints,
+    rename_index,
     rename_table,
     to_metadata,
 )
@@ -235,6 +239,8 @@ def difference(old: State, new: State, *, renames: Mapping[str, str], answers: A
     """
     changes = Changes()
     old = _rename(old, new, renames, changes)
+    old = _same_under_other_names(old, new, changes)
+    moves = enums.moves(old, new, renames)
     both = [name for name in new if name in old]
     for name in both:
         for index, value in old[name].indexes.items():
@@ -248,7 +254,8 @@ def difference(old: State, new: State, *, renames: Mapping[str, str], answers: A
     for name in both:
         dropped = [] if before else _dropped_keys(old[name], new[name], moved, changes)
         made = [] if after else _made_keys(old[name], new[name], moved, changes)
-        _alter_table(old[name], new[name], changes, answers, dropped, made)
+        before_it = _move_values(old[name], new[name], moves.get(name, {}), changes)
+        _alter_table(before_it, new[name], changes, answers, dropped, made)
     for name in both if after else ():
         changes.add(_batch(name, _made_keys(old[name], new[name], moved, changes)))
     for name in both:
@@ -261,6 +268,8 @@ def difference(old: State, new: State, *, renames: Mapping[str, str], answers: A
 
 def _rename(old: State, new: State, renames: Mapping[str, str], changes: Changes) -> State:
     for before, after in sorted(renames.items(), key=lambda pair: "." in pair[0]):
+        if before.count(".") > 1:
+            continue  # a value of an enum: see below
         table, dot, column = before.partition(".")
         if not dot:
             if before not in old or after not in new or after in old:
@@ -284,6 +293,35 @@ def _rename(old: State, new: State, renames: Mapping[str, str], changes: Changes
         line = f"op.alter_column({q(table)}, {q(column)}, new_column_name={q(target)})"
         changes.add(line, f"rename column {table}.{column} to {target}", f"{table}_{target}")
     return old
+
+
+def _same_under_other_names(old: State, new: State, changes: Changes) -> State:
+    """Constraints and indexes that only have another name, as when their table or column was renamed, are kept."""
+    for name in [name for name in new if name in old]:
+        pairs = _pairs_of_same(constraints_of(old[name]), constraints_of(new[name]))
+        if pairs:
+            old = rename_constraints(old, name, pairs)
+            texts = [f"{INDENT}{q(before)}: {q(after)}," for before, after in pairs.items()]
+            one = f"online.rename_constraints({q(name)}, {{{texts[0].strip().rstrip(',')}}})"
+            many = [f"online.rename_constraints({q(name)}, {{", *texts, "})"]
+            summary = ", ".join(f"{before} to {after}" for before, after in pairs.items())
+            changes.add_small(one if len(pairs) == 1 else many, f"rename {summary}", name)
+        for before, after in _pairs_of_same(old[name].indexes, new[name].indexes).items():
+            old = rename_index(old, name, before, after)
+            line = f"online.rename_index({q(name)}, {q(before)}, {q(after)})"
+            changes.add_small(line, f"rename {before} to {after}", name)
+    return old
+
+
+def _pairs_of_same(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, str]:
+    gone = [name for name in old if name not in new]
+    come = [name for name in new if name not in old]
+    pairs: dict[str, str] = {}
+    for name in gone:
+        there = [other for other in come if new[other] == old[name]]
+        if len(there) == 1 and sum(old[other] == old[name] for other in gone) == 1:
+            pairs[name] = there[0]
+    return pairs
 
 
 def _moved_keys(old: State, new: State) -> set[tuple[str, str]]:
@@ -447,6 +485,30 @@ def _alter_table(
         changes.add(
             line if new.comment else f"op.drop_table_comment({q(new.name)})", f"comment on {new.name}", new.name
         )
+
+
+def _move_values(
+    old: Table, new: Table, moves: Mapping[str, Mapping[enums.Value, enums.Value]], changes: Changes
+) -> Table:
+    """Gives the rows the new values of an enum, between the old CHECK and the new one; the table as it is then."""
+    lines: list[str] = []
+    fills: list[str] = []
+    checks, columns = dict(old.checks), dict(old.columns)
+    for name, values in moves.items():
+        check = enums.check_of(old, name)
+        if check is not None:
+            lines.append(f'batch.drop_constraint({q(check)}, type_="check")')
+            del checks[check]
+        column, wanted = old.columns[name], new.columns[name]
+        if (getattr(wanted.type, "length", None) or 0) > (getattr(column.type, "length", None) or 0):
+            lines.append(f"batch.alter_column({q(name)}, existing_type={_type(column)}, type_={_type(wanted)})")
+            columns[name] = replace(column, type=wanted.type, type_text=wanted.type_text)
+        fills += [f"op.execute({_sql((text, text))})" for text in enums.updates(new.name, name, values)]
+        words = ", ".join(f"{before} to {after}" for before, after in values.items())
+        changes.add([], f"change values of {new.name}.{name}: {words}", f"{new.name}_{name}")
+    changes.add(_batch(new.name, lines))
+    changes.add(fills)
+    return replace(old, checks=checks, columns=columns)
 
 
 def _dropped_constraints(old: Table, new: Table, changes: Changes) -> list[str]:

@@ -370,7 +370,7 @@ class Environment:
             if done is None:
                 records.note_progress(connection, step.name, column, 0, migration.checksum if step.is_upgrade else "")
             units = Units(done or 0, lambda count: records.note_progress(connection, step.name, column, count))
-            live = Live(self._context(connection), state, on_rows=self.hooks.on_rows, units=units)
+            live = Live(self._context(connection), state, is_atomic=False, on_rows=self.hooks.on_rows, units=units)
             later = "; what was done of it stays, and the next run goes on from there"
             with self._interruptible(connection), self._errors(step, later):
                 self._perform(migration, live, step.is_upgrade)

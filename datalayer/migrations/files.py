@@ -53,8 +53,9 @@ def file_text(name: str, after: str | None, up: Changes, down: Changes) -> str:
         imports.append("import sqlalchemy as sa")
     if "op." in body:
         imports.append("from alembic import op")
-    if "types." in body:
-        imports += ["", "from datalayer.migrations import types"] if imports else []
+    ours = [word for word in ("online", "types") if f"{word}." in body]
+    if ours:
+        imports += ["", f"from datalayer.migrations import {', '.join(ours)}"]
     head = f"revision = {_quoted(name)}\ndown_revision = {'None' if after is None else _quoted(after)}\n"
     return "\n".join([docstring, "", *imports, *([""] if imports else []), head, "", body])
 

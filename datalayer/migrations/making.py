@@ -12,7 +12,7 @@ from typing import TypeAlias
 from datalayer._compile import tables as compiled
 from datalayer._schema.table import TableSpec
 from datalayer.errors import MigrationError, UnansweredQuestion, nearest
-from datalayer.migrations import config, files
+from datalayer.migrations import config, enums, files
 from datalayer.migrations.autogenerate import Answers, Changes, difference
 from datalayer.migrations.findings import Finding
 from datalayer.migrations.questions import Questions, asked_renames
@@ -83,7 +83,15 @@ def _compare(old: State, new: State, answers: Answers, renames: Mapping[str, str
     if unused:
         known = [f"{table.name}.{column}" for table in new.values() for column in table.columns]
         raise MigrationError(f"the value for {unused[0]!r} is not needed{nearest(unused[0], known)}")
-    back = {_renamed_back(before, after, renames): _plain(before, after) for before, after in renames.items()}
+    back = {
+        _renamed_back(before, after, renames): _plain(before, after)
+        for before, after in renames.items()
+        if before.count(".") < 2
+    }
+    for before, after in renames.items():
+        pair = enums.back(old, before, after, renames) if before.count(".") > 1 else None
+        if pair is not None:
+            back[pair[0]] = pair[1]
     down = difference(new, old, renames=back, answers=Answers({}, takes_zero=True))
     return up, down
 
@@ -126,6 +134,8 @@ def makemigrations(
     """
     history = config.history()
     renames = _pairs(rename, ":", "old:new")
+    old: State = {}
+    new: State = {}
     if empty:
         up, down = Changes(), Changes()
     else:
@@ -146,6 +156,8 @@ def makemigrations(
     made = files.next_name(history, up, name)
     text = files.file_text(made, history.head, up, down)
     summaries, hints = tuple(up.summaries), () if questions else tuple(_hints(up, down))
+    if not empty:
+        hints += tuple(_value_hints(old, new, renames))
     if check or dry_run:
         return MadeMigration(made, None, text, summaries, hints, has_changes=True, exit_code=int(check))
     path = files.write(history.folder / f"{made}.py", text)
@@ -171,6 +183,20 @@ def makesql(name: str, *, has_down: bool = True) -> MadeMigration:
         files.write(down, f"-- takes back {words}\n")
     written = (f"{down.relative_to(history.folder)}",) if has_down else ()
     return MadeMigration(made, up, text, written, has_changes=True)
+
+
+def _value_hints(old: State, new: State, renames: Mapping[str, str]) -> list[str]:
+    """Values of enums that are gone, and what becomes of the rows that have them."""
+    hints: list[str] = []
+    for table, column, gone, come in enums.changed(old, new):
+        left = [f"{table}.{column}.{value}" for value in gone if f"{table}.{column}.{value}" not in renames]
+        if left:
+            to = come[0] if come else "VALUE"
+            hints.append(
+                f"rows that have {', '.join(left)} would stop this migration; give them another value with "
+                f"--rename {left[0]}:{to}"
+            )
+    return hints
 
 
 def _hints(up: Changes, down: Changes) -> list[str]:

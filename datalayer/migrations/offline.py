@@ -36,7 +36,7 @@ def offline_sql(history: History, backend: str, applied: Collection[str], steps:
         one = history.by_name[step.name]
         options = {"as_sql": True, "output_buffer": buffer, "transactional_ddl": True}
         context = MigrationContext.configure(dialect=DIALECTS[backend], opts=options)
-        live = Live(context, history.state_after(done))
+        live = Live(context, history.state_after(done), is_atomic=one.is_atomic)
         buffer.write(f"-- {step}\n\n")
         (done.add if step.is_upgrade else done.discard)(step.name)
         note = records.note_statements(one.name, one.checksum if step.is_upgrade else None, history.heads_of(done))

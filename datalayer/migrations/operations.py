@@ -101,14 +101,22 @@ class Live(Recording):
     Args:
         context: The database, or the text that SQL is written to.
         state: What the tables look like now.
+        is_atomic: Whether the migration runs in one transaction.
         on_rows: Told how many rows of a table are done, where that may take long.
         units: Counts the operations of a migration without a transaction; None inside of one.
     """
 
     def __init__(
-        self, context: MigrationContext, state: State, *, on_rows: OnRows | None = None, units: Units | None = None
+        self,
+        context: MigrationContext,
+        state: State,
+        *,
+        is_atomic: bool = True,
+        on_rows: OnRows | None = None,
+        units: Units | None = None,
     ) -> None:
         super().__init__(context, state)
+        self.is_atomic = is_atomic
         self.on_rows = on_rows
         self.units = units
 

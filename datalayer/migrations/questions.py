@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from datalayer.migrations import enums
 from datalayer.migrations.state import State, Table
 
 
@@ -15,8 +16,8 @@ class Questions(Protocol):
         """Whether a table or column that is gone is the one that is new.
 
         Args:
-            kind: `table` or `column`.
-            before: Its name in the migrations, a column's as `table.column`.
+            kind: `table`, `column` or `value`.
+            before: Its name in the migrations, as `table.column` or `table.column.value`.
             after: Its name in the models.
         """
         ...
@@ -47,7 +48,18 @@ def asked_renames(old: State, new: State, said: Mapping[str, str], questions: Qu
             is_open = gone not in said_now and come not in said_now.values()
             if is_open and questions.was_renamed("column", key, come):
                 renames[key] = come
+    for name, column, lost, found in enums.changed(old, new):
+        for value in lost:
+            key = f"{name}.{column}.{value}"
+            for other in found:
+                is_open = key not in renames and str(other) not in _values_said(name, column, renames)
+                if is_open and questions.was_renamed("value", key, str(other)):
+                    renames[key] = str(other)
     return renames
+
+
+def _values_said(table: str, column: str, renames: Mapping[str, str]) -> set[str]:
+    return {after for before, after in renames.items() if before.startswith(f"{table}.{column}.")}
 
 
 def _tables(old: State, new: State, renames: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ SQL text is kept as a pair, for SQLite and for PostgreSQL, because one history s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -302,6 +302,47 @@ def rename_column(state: State, table_name: str, old: str, new: str) -> State:
         },
     )
     return changed
+
+
+def rename_index(state: State, table_name: str, old: str, new: str) -> State:
+    """The state after an index was renamed."""
+    table = table_of(state, table_name)
+    if old not in table.indexes:
+        raise MigrationError(
+            f"no index {old!r} on table {table_name!r} at this point of the history; there are: "
+            f"{choices_text(table.indexes)}{nearest(old, table.indexes)}"
+        )
+    indexes = {new if name == old else name: index for name, index in table.indexes.items()}
+    return {**state, table_name: replace(table, indexes=indexes)}
+
+
+def rename_constraints(state: State, table_name: str, names: Mapping[str, str]) -> State:
+    """The state after constraints were renamed, the primary key among them."""
+    table = table_of(state, table_name)
+    known = constraints_of(table)
+    for old in names:
+        if old not in known:
+            raise MigrationError(
+                f"no constraint {old!r} on table {table_name!r} at this point of the history; there are: "
+                f"{choices_text(known)}{nearest(old, known)}"
+            )
+    changed = replace(
+        table,
+        primary_key_name=names.get(table.primary_key_name, table.primary_key_name),
+        uniques={names.get(name, name): one for name, one in table.uniques.items()},
+        checks={names.get(name, name): one for name, one in table.checks.items()},
+        foreign_keys={names.get(name, name): one for name, one in table.foreign_keys.items()},
+    )
+    return {**state, table_name: changed}
+
+
+def constraints_of(table: Table) -> dict[str, object]:
+    """All constraints of a table by name."""
+    found: dict[str, object] = {**table.uniques, **table.foreign_keys}
+    found.update({name: ("check", text) for name, text in table.checks.items()})
+    if table.primary_key:
+        found[table.primary_key_name] = ("primary key", table.primary_key)
+    return found
 
 
 def table_of(state: State, name: str) -> Table:

@@ -1,6 +1,6 @@
 """Schemas nobody thought of: from any one to any other, there and back, what is live is what was meant.
 
-A few pairs in the suite; DATALAYER_PAIRS=500 tries that many, and DATALAYER_COUNT names a file for the counts.
+A few pairs in the suite; SCHEMA_PAIRS=500 tries that many, and SCHEMA_PAIRS_COUNT names a file for the counts.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def lost(before: Rows, after: Rows) -> list[str]:
 
 
 @settings(
-    max_examples=int(os.environ.get("DATALAYER_PAIRS", "8")),
+    max_examples=int(os.environ.get("SCHEMA_PAIRS", "8")),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -245,6 +245,6 @@ def test_any_schema_to_any_other_and_back(
 
 
 def tell(backend: str, rows: int) -> None:
-    if "DATALAYER_COUNT" in os.environ:
-        with Path(os.environ["DATALAYER_COUNT"]).open("a") as file:
+    if "SCHEMA_PAIRS_COUNT" in os.environ:
+        with Path(os.environ["SCHEMA_PAIRS_COUNT"]).open("a") as file:
             file.write(f"{backend} {rows}\n")

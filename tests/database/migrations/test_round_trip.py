@@ -203,3 +203,113 @@ def test_an_unknown_target_names_near_ones(project: str) -> None:
     made(author(), book())
     with pytest.raises(MigrationError, match="did you mean '0001_initial'"):
         commands.migrate("0001_inital")
+
+
+def status(*choices: str, name: str = "status") -> tuple[FieldSpec, CheckSpec]:
+    words = ", ".join(f"'{choice}'" for choice in choices)
+    longest = max(map(len, choices))
+    field = FieldSpec(name, name, ColumnType(Kind.ENUM, str, length=longest, choices=choices))
+    return field, CheckSpec(f"ck_book_{name}_choices", f'"{name}" IN ({words})')
+
+
+def with_status(*choices: str, **options: str) -> tuple[TableSpec, TableSpec]:
+    field, check = status(*choices, **options)
+    return author(), book(field, checks=(check,))
+
+
+def filled_status(*choices: str) -> None:
+    made(*with_status(*choices))
+    commands.migrate()
+    run(
+        FILL[0],
+        f"INSERT INTO book (id, title, author_id, status) VALUES (1, 'Solaris', 2, '{choices[0]}'), "
+        f"(7, 'Roke', 1, '{choices[1]}')",
+    )
+
+
+STATUS = "SELECT status FROM book ORDER BY id"
+
+
+def test_values_of_an_enum_are_added(project: str) -> None:
+    filled_status("new", "sold")
+    made(*with_status("new", "sold", "returned"))
+    commands.migrate()
+    run("UPDATE book SET status = 'returned' WHERE id = 1")
+    with pytest.raises(MigrationError, match="nothing of it was applied"):
+        commands.migrate("0001")  # a row has it: nothing may be lost in silence
+    run("UPDATE book SET status = 'new' WHERE id = 1")
+    commands.migrate("0001")
+    assert rows(STATUS) == [("new",), ("sold",)]
+
+
+def test_a_value_of_an_enum_that_is_gone_stops_at_rows_that_have_it(project: str) -> None:
+    filled_status("new", "sold")
+    found = commands.makemigrations(tables=with_status("sold", "returned"))
+    assert "rows that have book.status.new would stop this migration" in found.hints[0]
+    assert "--rename book.status.new:returned" in found.hints[0]
+    with pytest.raises(MigrationError, match="nothing of it was applied"):
+        commands.migrate()
+    run("UPDATE book SET status = 'sold'")
+    commands.migrate()
+    assert rows(STATUS) == [("sold",), ("sold",)]
+
+
+def test_values_of_an_enum_are_renamed_with_their_rows(project: str) -> None:
+    filled_status("new", "sold")
+    changed = with_status("fresh from the press", "sold")
+    made(*changed, rename=["book.status.new:fresh from the press"])
+    for _ in range(2):
+        commands.migrate()
+        assert rows(STATUS) == [("fresh from the press",), ("sold",)]
+        commands.migrate("0001")
+        assert rows(STATUS) == [("new",), ("sold",)]
+
+
+def test_rows_of_a_value_that_is_gone_may_join_another(project: str) -> None:
+    filled_status("new", "sold")
+    made(*with_status("sold"), rename=["book.status.new:sold"])
+    commands.migrate()
+    assert rows(STATUS) == [("sold",), ("sold",)]
+    commands.migrate("0001")
+    assert rows(STATUS) == [("sold",), ("sold",)]
+
+
+@pytest.mark.parametrize("said", ["book.status.nwe:fresh", "book.status.new:frsh", "book.state.new:fresh"])
+def test_a_value_that_does_not_fit_is_refused(project: str, said: str) -> None:
+    made(*with_status("new", "sold"))
+    with pytest.raises(MigrationError, match=r"the values that are gone are"):
+        commands.makemigrations(tables=with_status("fresh", "sold"), rename=[said])
+
+
+def test_a_column_and_its_values_are_renamed_at_once(project: str) -> None:
+    filled_status("new", "sold")
+    changed = with_status("fresh", "sold", name="state")
+    made(*changed, rename=["book.status:state", "book.status.new:fresh"])
+    commands.migrate()
+    assert rows("SELECT state FROM book ORDER BY id") == [("fresh",), ("sold",)]
+    commands.migrate("0001")
+    assert rows(STATUS) == [("new",), ("sold",)]
+
+
+def test_a_renamed_table_keeps_its_indexes_and_constraints_under_their_new_names(project: str) -> None:
+    made(author(), book(unique=(UniqueSpec("uq_book_title", ("title",)),)))
+    commands.migrate()
+    run(*FILL)
+    volume = TableSpec(
+        "volume",
+        model="Volume",
+        fields=tuple(book().fields.values()),
+        primary_key=("id",),
+        unique=(UniqueSpec("uq_volume_title", ("title",)),),
+        indexes=(IndexSpec("ix_volume_author_id", ("author_id",)),),
+        foreign_keys=(ForeignKeySpec("fk_volume_author_id", ("author_id",), "author", ("id",), "CASCADE"),),
+    )
+    found = commands.makemigrations(tables=[author(), volume], rename=["book:volume"])
+    assert "drop" not in found.text
+    assert "create" not in found.text
+    commands.migrate()
+    assert rows("SELECT title FROM volume ORDER BY id") == [("Solaris",), ("Roke",)]
+    with pytest.raises(sa.exc.IntegrityError, match=r"uq_volume_title|volume\.title"):
+        run("INSERT INTO volume (id, title, author_id) VALUES (9, 'Roke', 1)")
+    commands.migrate("0001")
+    assert rows("SELECT title FROM book ORDER BY id") == [("Solaris",), ("Roke",)]
