@@ -10,10 +10,12 @@ from datalayer._compile.prepared import Prepared
 from datalayer._plans import transaction
 from datalayer._plans.plan import Plan, Row
 from datalayer._plans.read import converted
+from datalayer._plans.violations import explained
 from datalayer._plans.write import numbered_on, writing
 from datalayer._query.change import Given, Insert, OnConflict, UpdateMany
 from datalayer._query.expression import Expression
 from datalayer._schema.table import TableSpec
+from datalayer.errors import ForeignKeyViolation
 
 T = TypeVar("T")
 
@@ -88,7 +90,10 @@ def create(
         for piece in pieces:
             known = (yield from _in_the_way(compiler, insert, piece)) if looks else set[Row]()
             prepared, values = _inserting(compiler, insert, piece, by_column)
-            reply = yield prepared.command((*values, *others) if others else values)
+            try:
+                reply = yield prepared.command((*values, *others) if others else values)
+            except ForeignKeyViolation as error:
+                return (yield from explained(compiler, table, fields, piece, error))
             made = converted(prepared.columns, reply.rows)
             width = len(table.primary_key)
             found.extend([(*row, row[:width] not in known) for row in made] if looks else made)
@@ -163,7 +168,10 @@ def update(
                 if by_column
                 else [value for row in piece for value in row]
             )
-            reply = yield prepared.command([*values, *others])
+            try:
+                reply = yield prepared.command([*values, *others])
+            except ForeignKeyViolation as error:
+                return (yield from explained(compiler, table, change.fields, piece, error))
             total += len(reply.rows) if returning else reply.count
             found.extend(converted(prepared.columns, reply.rows))
         return total, found

@@ -42,7 +42,7 @@ def insert(
     try:
         reply = yield prepared.command(values)
     except ForeignKeyViolation as error:
-        return (yield from explained(compiler, table, fields, values, error))
+        return (yield from explained(compiler, table, fields, [values], error))
     return converted(prepared.columns, reply.rows)[0] if returning else ()
 
 
@@ -87,7 +87,9 @@ def updated(compiler: Compiler, change: Update, prepared: Prepared) -> Plan[Repl
         return (yield prepared.command(change.values))
     except ForeignKeyViolation as error:
         plain = [(name, expression.values[0]) for name, expression in change.assignments if type(expression) is Value]
-        return (yield from explained(compiler, change.query.table, [n for n, _ in plain], [v for _, v in plain], error))
+        return (
+            yield from explained(compiler, change.query.table, [n for n, _ in plain], [[v for _, v in plain]], error)
+        )
 
 
 @writing

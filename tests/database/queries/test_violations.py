@@ -46,6 +46,13 @@ with registry.isolated():
                 CheckConstraint("wage < 1000", name="wage"),
             )
 
+    class Part(Model):
+        whole: ForeignKey[Part | None] = ForeignKey(default=None, related_name="parts")
+        team: ForeignKey[Team | None] = ForeignKey(default=None, related_name="+")
+
+        class Meta:
+            table = "violations_part"
+
     registry.tables()
 
 BORN = date(2000, 1, 2)
@@ -120,6 +127,30 @@ def test_a_reference_to_nothing_is_named(world: World, team: Team, way: str) -> 
     with world.enter(atomic()):
         inside = WAYS[way](world, team, coach_id=98)
     assert refused(ForeignKeyViolation, world, *inside).values == {"coach_id": 98}
+
+
+def test_a_reference_to_nothing_is_named_among_many_rows(world: World, team: Team) -> None:
+    players = [Player(name=str(number), team=team, coach_id=team.id) for number in range(500)]
+    players[321].coach_id = 99
+    error = refused(ForeignKeyViolation, world, Player.objects, "bulk_create", players)
+    assert (error.columns, error.constraint) == (("coach_id",), "fk_violations_player_coach_id")
+    assert error.values == {"coach_id": 99}
+    known = world.iterate(Player.objects.order_by("name"))
+    for player in known:
+        player.team_id = team.id if player is known[0] else 77
+        player.coach_id = team.id
+    error = refused(ForeignKeyViolation, world, Player.objects, "bulk_update", known, ["team", "coach"])
+    assert (error.columns, error.values) == (("team_id",), {"team_id": 77})
+
+
+def test_rows_that_refer_to_each_other_are_not_blamed(world: World, configured: str) -> None:
+    world.run(lambda: create_tables(Team, Part), lambda: acreate_tables(Team, Part))
+    parts = [Part(id=1, whole_id=2), Part(id=2, team_id=5)]
+    with pytest.raises(ForeignKeyViolation) as caught:
+        world.call(Part.objects, "bulk_create", parts)
+    assert (caught.value.columns, caught.value.values) == (("team_id",), {"team_id": 5})
+    parts[1].team_id = None
+    assert len(world.call(Part.objects, "bulk_create", parts)) == 2
 
 
 def test_a_reference_to_nothing_is_named_by_update(world: World, team: Team) -> None:
