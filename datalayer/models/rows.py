@@ -207,6 +207,8 @@ class Rows(Question[M, R]):
         return iter(self._fetched())
 
     async def __aiter__(self) -> AsyncIterator[R]:
+        # Every row is fetched before the first is handed out, as `for` and Django do: the loop holds no connection
+        # while it awaits other things that need one, and leaving it early leaves nothing open. `aiterator` streams.
         for row in await self._afetched():
             yield row
 

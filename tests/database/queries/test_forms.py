@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datalayer import Avg, Count, F, Max, Min, Q, Sum
+from datalayer import Avg, Count, F, Max, Min, Q, Sum, pools
 from datalayer.errors import FieldError, InvalidValue, NotSupported, QueryError, SyncInAsyncContext
 from datalayer.testing import assert_num_queries
 from tests.database.queries.library import Author, Book, Genre, Shelf
@@ -421,6 +421,24 @@ def test_a_stream_that_is_left_gives_its_connection_back(world: World, books: Sh
 
     for _ in range(20):  # more often than the pool has connections
         world.run(blocking, awaiting)
+
+
+def test_a_loop_over_a_query_holds_no_connection_and_keeps_its_rows(world: World, books: Shelf) -> None:
+    rows = Book.objects.order_by("id")
+
+    def blocking() -> int:
+        for _ in rows:
+            break
+        return pools["default"].stats().in_use
+
+    async def awaiting() -> int:
+        async for _ in rows:
+            break
+        return pools["default"].stats().in_use
+
+    with assert_num_queries(1):
+        assert world.run(blocking, awaiting) == 0
+        assert len(world.iterate(rows)) == len(rows) > 1
 
 
 # -- SQL -------------------------------------------------------------------------------------------
