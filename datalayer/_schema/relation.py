@@ -40,7 +40,7 @@ class RelationSpec:
         source: The table it starts from.
         target: The table it leads to.
         local: The field names in `source` that are compared ...
-        remote: ... with these field names in `target` (or, through a table, `through_local`).
+        remote: ... with these field names in `target`; through a table, both with its fields.
         nullable: Whether the target may be missing: the forward column is nullable, or the relation is reverse.
         reverse: The name of the opposite relation on the target; None when it has none.
         through: The table in between, of a many to many.

@@ -70,6 +70,7 @@ class TableSpec:
         ordering: `Meta.ordering` as field paths (`"name"`, `"-author__name"`).
         comment: Kept in the database where it can.
         is_managed: Whether migrations may create and change it.
+        is_automatic: Whether it was made for a relation of many to many, without a class of the user's.
         key: A small number, unique in the process: what query shapes say instead of the table.
         python_model: The Model class itself, opaque to the lower layers.
     """
@@ -81,6 +82,7 @@ class TableSpec:
         "fields",
         "foreign_keys",
         "indexes",
+        "is_automatic",
         "is_managed",
         "key",
         "model",
@@ -124,6 +126,7 @@ class TableSpec:
         self.ordering = ordering
         self.comment = comment
         self.is_managed = is_managed
+        self.is_automatic = False
         self.python_model = python_model
         TableSpec._count += 1
         self.key = TableSpec._count

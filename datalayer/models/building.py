@@ -42,11 +42,35 @@ class Options:
     indexes: tuple[object, ...] = ()
     primary_key: tuple[str, ...] = ()
     comment: str | None = None
+    default_related_name: str | None = None
+    default_manager_name: str | None = None
+    base_manager_name: str | None = None
     inherited: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-META_NAMES = ("table", "abstract", "managed", "ordering", "constraints", "indexes", "primary_key", "comment")
-_INHERITED = ("ordering", "constraints", "indexes", "primary_key", "managed")
+META_NAMES = (
+    "table",
+    "abstract",
+    "managed",
+    "ordering",
+    "constraints",
+    "indexes",
+    "primary_key",
+    "comment",
+    "default_related_name",
+    "default_manager_name",
+    "base_manager_name",
+)
+_MANAGERS = ("default_manager_name", "base_manager_name")
+_INHERITED = (
+    "ordering",
+    "constraints",
+    "indexes",
+    "primary_key",
+    "managed",
+    "default_related_name",
+    *_MANAGERS,
+)
 
 
 def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Options:

@@ -22,7 +22,7 @@ from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta
 from datalayer.models.building import Options, read_meta
 from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
 from datalayer.models.hooks import collected
-from datalayer.models.relations import ForeignKey, Forward, OneToOne, relation_annotation
+from datalayer.models.relations import Declared, ForeignKey, Forward, Many, OneToOne, relation_annotation
 
 if TYPE_CHECKING:
     from datalayer.models.manager import Manager
@@ -105,6 +105,7 @@ class _Parts:
         self.box: list[Any] = [None]  # the class itself, once it exists
         self.managers = {k: v for k, v in namespace.items() if getattr(v.__class__, "__datalayer_manager__", False)}
         self.relations: dict[str, Forward] = {}
+        self.many: dict[str, Many] = {}
         self.reverses: list[str] = []
         for key in self.managers:
             del namespace[key]
@@ -112,7 +113,12 @@ class _Parts:
         annotations: dict[str, Any] = {}
         for key, annotation in own_annotations(namespace).items():
             value = namespace.get(key)
-            if isinstance(value, Forward):
+            if isinstance(value, Many):
+                check_name(name, key, taken)
+                del namespace[key]
+                value.declared(key, annotation, f"{name}.{key}")
+                self.many[key] = value
+            elif isinstance(value, Forward):
                 check_name(name, key, taken)
                 del namespace[key]
                 self._declare(name, key, value, annotation, namespace, annotations)
@@ -131,7 +137,7 @@ class _Parts:
                 if bases and not key.startswith("_") and not is_class_var:
                     check_name(name, key, taken)
         for key, value in namespace.items():
-            if isinstance(value, Forward):
+            if isinstance(value, Declared):
                 value.declared(key, None, f"{name}.{key}")
         for relation in self.relations.values():
             for key in relation.options["fields"]:
@@ -204,13 +210,11 @@ class ModelMeta(PydanticMeta):
 
 def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     """Gives a new class what pydantic did not see."""
-    relations: dict[str, Forward] = {}
-    for base in reversed(cls.__mro__[1:]):
-        for key, relation in base.__dict__.get("__datalayer_relations__", {}).items():
-            relations[key] = relation.copied()
-    relations.update(parts.relations)
-    for key, relation in relations.items():
+    relations = _inherited(cls, "__datalayer_relations__") | parts.relations
+    many = _inherited(cls, "__datalayer_many__") | parts.many
+    for key, relation in (relations | many).items():
         type.__setattr__(cls, key, relation)
+    for relation in relations.values():
         if not relation.options["fields"]:
             _type_key(cls, relation, parts.box)
     guard_values(own_fields(cls))
@@ -235,6 +239,7 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     is_abstract = options.abstract or bool(generic["parameters"]) or generic["origin"] is not None
     type.__setattr__(cls, "__datalayer_options__", options)
     type.__setattr__(cls, "__datalayer_relations__", relations)
+    type.__setattr__(cls, "__datalayer_many__", many)
     type.__setattr__(cls, "__datalayer_reverses__", tuple(parts.reverses))
     type.__setattr__(cls, "__datalayer_scope__", scope)
     type.__setattr__(cls, PARENT_NAMESPACE, scope)
@@ -250,6 +255,15 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     type.__setattr__(cls, "__datalayer_hooks__", collected(cls))
     if not is_abstract:
         registry.register(cls)
+
+
+def _inherited(cls: Any, place: str) -> dict[str, Any]:
+    """Copies of the relations of a class's parents."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[1:]):
+        for key, relation in base.__dict__.get(place, {}).items():
+            found[key] = relation.copied()
+    return found
 
 
 def _type_key(cls: Any, relation: Forward, box: list[Any]) -> None:

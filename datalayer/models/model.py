@@ -18,6 +18,7 @@ from datalayer.models.fields import Mapped, PrimaryKey, guard_values
 from datalayer.models.identifiers import uuid7
 from datalayer.models.manager import Manager
 from datalayer.models.meta import ModelMeta
+from datalayer.models.relations import not_assignable
 from datalayer.models.state import (
     StateSlots,
     forget,
@@ -59,6 +60,14 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 if name in data:
                     linked = linked or {}
                     linked[name] = data.pop(name)
+            for name in cls.__datalayer_many__:
+                if name in data:
+                    raise refused(
+                        cls.__name__,
+                        name,
+                        f"is many rows: save this {cls.__name__}, then call {name}.add(...)",
+                        data[name],
+                    )
             if cls.__datalayer_abstract__:
                 raise QueryError(f"{cls.__name__} is abstract; make an instance of one of its subclasses")
             if linked is not None:
@@ -87,6 +96,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             if name.startswith("__datalayer_"):
                 object.__setattr__(self, name, value)
                 return
+            if name not in cls.__pydantic_fields__ and name in cls.table.relations:
+                raise not_assignable(cls.__name__, name)
             if has_model_validators(cls):
                 # pydantic keeps the bad value when a validator of the whole model fails after the assignment.
                 before, changed = dict(self.__dict__), set(self.__pydantic_fields_set__)

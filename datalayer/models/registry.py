@@ -16,9 +16,9 @@ from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import ForeignKeySpec, TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
-from datalayer.models import building
+from datalayer.models import building, many
 from datalayer.models._pydantic import is_complete, own_fields
-from datalayer.models.relations import Forward, Reverse
+from datalayer.models.relations import Declared, Forward, Many, Reverse
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
 
@@ -139,7 +139,7 @@ def column_of(model: Any, name: str) -> Any:
     return make_column(model, name)
 
 
-def find_target(relation: Forward, model: Any) -> Any:
+def find_target(relation: Declared, model: Any) -> Any:
     """The model a relation leads to.
 
     Raises:
@@ -147,8 +147,20 @@ def find_target(relation: Forward, model: Any) -> Any:
     """
     if relation.spec is not None:
         return relation.spec.target.python_model
-    name = relation.target_name
-    where = f"{model.__name__}.{relation.name}"
+    return find_model(relation.target_name, model, f"{model.__name__}.{relation.name}")
+
+
+def find_model(name: Any, model: Any, where: str) -> Any:
+    """A model by the name that another one calls it.
+
+    Args:
+        name: The model itself, its name, with the module before it or without, or `self`.
+        model: The one that names it; what is near to it is found first.
+        where: The place that names it, for messages.
+
+    Raises:
+        ModelError: No model of that name, or several.
+    """
     if not isinstance(name, str):
         if not hasattr(name, "__datalayer_abstract__"):
             raise ModelError(f"{where} refers to {name!r}, which is not a model")
@@ -255,6 +267,11 @@ def complete(model: Any) -> None:
 def _try_pending() -> None:
     """Builds and links what can be; what cannot stays pending with its error."""
     with _lock:
+        for model in list(_pending):
+            try:
+                _join(model)
+            except ModelError as error:
+                _failed[model] = error
         waiting = list(_pending)
         for model in waiting:
             try:
@@ -273,6 +290,32 @@ def _try_pending() -> None:
                     _failed.pop(model, None)
 
 
+def _join(model: Any) -> None:
+    """Finds or makes the models in between of its relations of many to many."""
+    relation: Many
+    for relation in model.__datalayer_many__.values():
+        if relation.through is not None:
+            continue
+        named = relation.options["through"]
+        if named is None:
+            target = find_target(relation, model)
+            relation.through = many.make_through(relation, model, target, _key_annotations)
+        else:
+            relation.through = find_model(named, model, f"{model.__name__}.{relation.name} (through=)")
+
+
+def _key_annotations(model: Any) -> dict[str, Any]:
+    """The fields of a model's primary key, each with the annotation of a field that holds its value elsewhere."""
+    found: dict[str, Any] = {}
+    for name in primary_key(model):
+        info = own_fields(model)[name]
+        found[name] = many.annotation_of(info)
+        for relation in model.__datalayer_relations__.values():
+            if name in relation.key_fields and not relation.options["fields"]:
+                found[name] = key_annotation(relation, model)
+    return found
+
+
 def _build(model: Any) -> None:
     if "__datalayer_table__" in model.__dict__:
         return
@@ -280,6 +323,7 @@ def _build(model: Any) -> None:
     table = building.build_table(
         model, model.__datalayer_options__, model.__datalayer_relations__, lambda relation: key_type(relation, model)
     )
+    table.is_automatic = "__datalayer_automatic__" in model.__dict__
     type.__setattr__(model, "__datalayer_table__", table)
 
 
@@ -300,17 +344,59 @@ def _link(model: Any) -> None:
                 f"{model.__name__}.{relation.name} has to_field={remote[0]!r}, which is not unique in {other.model}"
             )
         name = _reverse_name(model, relation)
-        relation.spec = table.relations[relation.name] = RelationSpec(
+        spec = RelationSpec(
             relation.name, relation.kind, table, other, relation.key_fields, remote, relation.nullable, name
         )
         if relation.options["db_constraint"]:
             keys.append(building.foreign_key(table, relation, other, remote))
             other.referred_by(table, keys[-1])
         if name is not None:
-            _add_reverse(model, relation, target, other, name, remote)
+            back = (
+                RelationKind.REVERSE_ONE_TO_ONE
+                if relation.kind is RelationKind.ONE_TO_ONE
+                else RelationKind.REVERSE_FOREIGN_KEY
+            )
+            _add_reverse(
+                model,
+                relation,
+                target,
+                RelationSpec(name, back, other, table, remote, relation.key_fields, True, relation.name),
+            )
+        relation.spec = table.relations[relation.name] = spec
     table.foreign_keys = tuple(keys)
+    for between in model.__datalayer_many__.values():
+        _link_many(model, between, table)
     for name in table.ordering:
         _check_ordering(table, name)
+
+
+def _link_many(model: Any, relation: Many, table: TableSpec) -> None:
+    """Makes both ends of a relation of many to many."""
+    target, between = find_target(relation, model), relation.through
+    other: TableSpec | None = target.__dict__.get("__datalayer_table__")
+    middle: TableSpec | None = getattr(between, "__dict__", {}).get("__datalayer_table__")
+    if between is None:
+        raise _failed[model]  # as `_join` has found it
+    if other is None or middle is None:
+        broken = target if other is None else between
+        raise ModelError(
+            f"{model.__name__}.{relation.name} needs {broken.__name__}, which cannot be built: {_failed.get(broken)}"
+        )
+    ends = {name: find_target(key, between) for name, key in between.__datalayer_relations__.items()}
+    here, there = many.sides(relation, model, target, between, ends)
+    local, remote = target_fields(here, between)[1], target_fields(there, between)[1]
+    is_symmetrical = many.is_symmetrical(relation, model, target)
+    name = relation.name if is_symmetrical else _reverse_name(model, relation)
+    kind = RelationKind.MANY_TO_MANY
+    spec = RelationSpec(
+        relation.name, kind, table, other, local, remote, True, name, middle, here.key_fields, there.key_fields
+    )
+    if name is not None and not is_symmetrical:
+        back = RelationSpec(
+            name, kind, other, table, remote, local, True, relation.name, middle, there.key_fields, here.key_fields
+        )
+        _add_reverse(model, relation, target, back)
+    relation.spec = table.relations[relation.name] = spec
 
 
 def _is_unique(table: TableSpec, fields: tuple[str, ...]) -> bool:
@@ -326,8 +412,10 @@ def _check_ordering(table: TableSpec, path: str) -> None:
         )
 
 
-def _reverse_name(model: Any, relation: Forward) -> str | None:
+def _reverse_name(model: Any, relation: Declared) -> str | None:
     given: str | None = relation.options["related_name"]
+    if given is None:
+        given = model.__datalayer_options__.default_related_name
     if given is None:
         tail = "" if relation.kind is RelationKind.ONE_TO_ONE else "_set"
         return str(model.__name__.lower()) + tail
@@ -336,9 +424,13 @@ def _reverse_name(model: Any, relation: Forward) -> str | None:
     return given.replace("%(class)s", model.__name__.lower())
 
 
-def _add_reverse(
-    model: Any, relation: Forward, target: Any, other: TableSpec, name: str, remote: tuple[str, ...]
-) -> None:
+def _add_reverse(model: Any, relation: Declared, target: Any, spec: RelationSpec) -> None:
+    """Puts the way back of a relation on its target.
+
+    Raises:
+        ModelError: The target has something of that name.
+    """
+    other, name = spec.source, spec.name
     known = other.relations.get(name)
     where = f"{model.__name__}.{relation.name}"
     if known is not None:
@@ -354,14 +446,6 @@ def _add_reverse(
         raise ModelError(
             f"{where} is called {name!r} on {other.model}, which has that name already; choose another related_name"
         )
-    kind = (
-        RelationKind.REVERSE_ONE_TO_ONE
-        if relation.kind is RelationKind.ONE_TO_ONE
-        else RelationKind.REVERSE_FOREIGN_KEY
-    )
-    spec = RelationSpec(
-        name, kind, other, model.__dict__["__datalayer_table__"], remote, relation.key_fields, True, relation.name
-    )
     other.relations[name] = spec
     back: Any = Reverse
     type.__setattr__(target, name, back(name, spec))

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ForwardRef, Generic, TypeVar, get_args, get_origin, overload
+from typing import TYPE_CHECKING, Any, ForwardRef, Generic, Never, Self, TypeVar, get_args, get_origin, overload
 
 from datalayer._schema.field import UNSET
 from datalayer._schema.relation import RelationKind, RelationSpec
@@ -20,11 +20,10 @@ from datalayer.errors import ModelError, choices_text, nearest
 
 if TYPE_CHECKING:
     from datalayer.models.column import Related
-    from datalayer.models.manager import Manager
+    from datalayer.models.related_manager import RelatedManager
 
 M = TypeVar("M")
 R = TypeVar("R")
-Self_ = TypeVar("Self_", bound="Forward")
 
 
 class Access:
@@ -97,10 +96,58 @@ def target_and_null(argument: Any) -> tuple[Any, bool]:
     return argument, False
 
 
-class Forward:
-    """What ForeignKey and OneToOne have in common."""
+def not_assignable(model: str, name: str) -> AttributeError:
+    """The error of an assignment to a relation to many rows."""
+    return AttributeError(f"{model}.{name} is many rows and cannot be assigned; call {name}.set([...]) on a saved row")
+
+
+class Declared:
+    """What all relations of a class body have in common: a name, a target, options.
+
+    Attributes:
+        name: The attribute it is declared as.
+        target_name: The target, as the annotation has it: a class or its name.
+        nullable: Whether the target may be missing.
+        options: What the declaration says, by keyword.
+        spec: Both ends of it, once the models are resolved.
+    """
 
     kind = RelationKind.FOREIGN_KEY
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.name = ""
+        self.target_name: Any = None
+        self.nullable = False
+        self.spec: RelationSpec | None = None
+
+    def copied(self) -> Self:
+        """A copy for a subclass: the same options, resolved anew."""
+        new = type(self)(**self.options)
+        new.name, new.target_name, new.nullable = self.name, self.target_name, self.nullable
+        return new
+
+    def declared(self, name: str, annotation: Any, where: str) -> None:
+        """Learns its name and target from the class body.
+
+        Raises:
+            ModelError: When the annotation says no target, or contradicts the options.
+        """
+        found = relation_annotation(annotation)
+        word = type(self).__name__
+        if found is None or found.word != word:
+            raise ModelError(f"{where} needs the annotation `{name}: {word}[Target] = {word}(...)` to know its target")
+        self.name = name
+        self.target_name, self.nullable = target_and_null(found.argument)
+
+    @property
+    def shown_target(self) -> str:
+        """The target's name, for messages."""
+        return self.target_name if isinstance(self.target_name, str) else getattr(self.target_name, "__name__", "?")
+
+
+class Forward(Declared):
+    """What ForeignKey and OneToOne have in common."""
 
     def __init__(
         self,
@@ -123,42 +170,28 @@ class Forward:
             )
         if default is not UNSET and default is not None:
             raise ModelError("the default of a relation can only be None; for another row give its key as db_default=")
-        self.options: dict[str, Any] = {
-            "on_delete": on_delete,
-            "related_name": related_name,
-            "to_field": to_field,
-            "fields": fields,
-            "column": column,
-            "default": default,
-            "index": index,
-            "db_constraint": db_constraint,
-            "primary_key": primary_key,
-            "comment": comment,
-            "db_default": db_default,
-        }
-        self.name = ""
-        self.target_name: Any = None
-        self.nullable = False
-        self.spec: RelationSpec | None = None
-
-    def copied(self) -> Forward:
-        """A copy for a subclass: the same options, resolved anew."""
-        new = type(self)(**self.options)
-        new.name, new.target_name, new.nullable = self.name, self.target_name, self.nullable
-        return new
+        super().__init__(
+            on_delete=on_delete,
+            related_name=related_name,
+            to_field=to_field,
+            fields=fields,
+            column=column,
+            default=default,
+            index=index,
+            db_constraint=db_constraint,
+            primary_key=primary_key,
+            comment=comment,
+            db_default=db_default,
+        )
 
     def declared(self, name: str, annotation: Any, where: str) -> None:
-        """Learns its name and target from the class body.
+        """As `Declared.declared`.
 
         Raises:
             ModelError: When the annotation says no target, or contradicts the options.
         """
-        found = relation_annotation(annotation)
+        super().declared(name, annotation, where)
         word = type(self).__name__
-        if found is None or found.word != word:
-            raise ModelError(f"{where} needs the annotation `{name}: {word}[Target] = {word}(...)` to know its target")
-        self.name = name
-        self.target_name, self.nullable = target_and_null(found.argument)
         if self.options["on_delete"] == SET_NULL and not self.nullable:
             raise ModelError(
                 f"{where} has on_delete=SET_NULL but is never null; write {word}[{self.shown_target} | None] "
@@ -166,11 +199,6 @@ class Forward:
             )
         if self.options["default"] is None and not self.nullable:
             raise ModelError(f"{where} has default=None but is never null; write {word}[{self.shown_target} | None]")
-
-    @property
-    def shown_target(self) -> str:
-        """The target's name, for messages."""
-        return self.target_name if isinstance(self.target_name, str) else getattr(self.target_name, "__name__", "?")
 
     @property
     def on_delete(self) -> str:
@@ -182,6 +210,49 @@ class Forward:
         """The names of the fields that hold the key."""
         fields: tuple[str, ...] = self.options["fields"]
         return fields or (f"{self.name}_id",)
+
+
+class Many(Declared):
+    """What ManyToMany is at run time, but for its way of being read."""
+
+    kind = RelationKind.MANY_TO_MANY
+
+    def __init__(
+        self,
+        *,
+        related_name: str | None = None,
+        through: Any = None,
+        through_fields: tuple[str, str] | None = None,
+        symmetrical: bool | None = None,
+        db_table: str | None = None,
+    ) -> None:
+        if through is not None and db_table is not None:
+            raise ModelError("db_table= names the table that is made for a ManyToMany; through= has one already")
+        if through_fields is not None and through is None:
+            raise ModelError("through_fields= names relations of through=, which is not given")
+        if through_fields is not None and (isinstance(through_fields, str) or len(tuple(through_fields)) != 2):
+            raise ModelError(
+                f"through_fields is {through_fields!r}; name the two relations of through=: the one that leads here, "
+                "then the one that leads there"
+            )
+        super().__init__(
+            related_name=related_name,
+            through=through,
+            through_fields=through_fields,
+            symmetrical=symmetrical,
+            db_table=db_table,
+        )
+        self.through: Any = None  # the model in between, once it is found or made
+
+    def declared(self, name: str, annotation: Any, where: str) -> None:
+        """As `Declared.declared`.
+
+        Raises:
+            ModelError: When the annotation says no target.
+        """
+        super().declared(name, annotation, where)
+        if self.nullable:
+            raise ModelError(f"{where}: a ManyToMany is never None, only empty; write ManyToMany[{self.shown_target}]")
 
 
 if TYPE_CHECKING:
@@ -220,8 +291,26 @@ if TYPE_CHECKING:
         @overload
         def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
         @overload
-        def __get__(self, instance: object, owner: Any) -> Manager[R]: ...  # type: ignore[type-var]
+        def __get__(self, instance: object, owner: Any) -> RelatedManager[R]: ...  # type: ignore[type-var]
         def __get__(self, instance: object, owner: Any) -> Any: ...
+
+    class ManyToMany(Many, Generic[R]):
+        """Many rows refer to many, through a table in between: annotation and declaration at once.
+
+        Args:
+            related_name: The name of the way back, on the target; `<model>_set` when not given, `+` for none.
+            through: The model of the table in between, or its name; one is made when not given.
+            through_fields: The relations of `through` that lead to this model and to the target, where it has several.
+            symmetrical: Of a relation to itself: whether it goes both ways at once; it does when not given.
+            db_table: The table that is made, when `<table>_<name>` is not wanted.
+        """
+
+        @overload
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> RelatedManager[R]: ...  # type: ignore[type-var]
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+        def __set__(self, instance: object, value: Never) -> None: ...
 
     class ReverseOne(Generic[R]):
         """The way back of a one to one, as an annotation: `profile: ClassVar[ReverseOne["Profile"]]`."""
@@ -250,6 +339,18 @@ else:
 
         kind = RelationKind.ONE_TO_ONE
 
+    class ManyToMany(Many):
+        """Many rows refer to many, through a table in between: annotation and declaration at once."""
+
+        def __class_getitem__(cls, item):
+            return RelationAnnotation("ManyToMany", item)
+
+        def __get__(self, instance, owner):
+            return Access.read(self, instance, owner)
+
+        def __set__(self, instance, value):
+            raise not_assignable(type(instance).__name__, self.name)
+
     class Reverse:
         """The way back of a relation, found at resolution; as an annotation it tells type checkers about it."""
 
@@ -264,6 +365,8 @@ else:
             return Access.read(self, instance, owner)
 
         def __set__(self, instance, value):
+            if self.spec.kind.is_to_many:
+                raise not_assignable(self.spec.source.model, self.name)
             raise AttributeError(
                 f"{self.name} is the reverse side of {self.spec.target.model}.{self.spec.reverse}; set that one instead"
             )

@@ -61,7 +61,7 @@ def _tables(models: Iterable[type[ModelBase]]) -> list[TableSpec]:
     joining = [
         table
         for table in known
-        if table.python_model is None and {key.target for key in table.foreign_keys} <= names and table.foreign_keys
+        if table.is_automatic and {key.target for key in table.foreign_keys} <= names and table.foreign_keys
     ]
     return [*chosen, *(table for table in joining if table.name not in names)]
 
