@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from datalayer.models.hooks import Change, after_delete, after_save, before_delete, before_save
     from datalayer.models.manager import Manager
     from datalayer.models.model import Model, ModelBase, UUIDModel
+    from datalayer.models.prefetch import Prefetch, aprefetch_related_objects, prefetch_related_objects
     from datalayer.models.queryset import QuerySet
+    from datalayer.models.related_manager import RelatedManager
     from datalayer.models.relations import (
         CASCADE,
         DO_NOTHING,
@@ -59,10 +61,12 @@ _HOMES = {
     "NaiveDatetime": "models.fields",
     "OneToOne": "models.relations",
     "PROTECT": "models.relations",
+    "Prefetch": "models.prefetch",
     "PrimaryKey": "models.fields",
     "Q": "models.expressions",
     "QuerySet": "models.queryset",
     "RESTRICT": "models.relations",
+    "RelatedManager": "models.related_manager",
     "Reverse": "models.relations",
     "ReverseOne": "models.relations",
     "SET_DEFAULT": "models.relations",
@@ -75,6 +79,7 @@ _HOMES = {
     "UniqueConstraint": "models.constraints",
     "after_delete": "models.hooks",
     "after_save": "models.hooks",
+    "aprefetch_related_objects": "models.prefetch",
     "atomic": "databases.atomic",
     "before_delete": "models.hooks",
     "before_save": "models.hooks",
@@ -83,6 +88,7 @@ _HOMES = {
     "on_commit": "databases.atomic",
     "override": "conf",
     "pools": "pooling.registry",
+    "prefetch_related_objects": "models.prefetch",
     "settings": "conf",
 }
 
@@ -110,10 +116,12 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "NaiveDatetime",
     "OneToOne",
     "PROTECT",
+    "Prefetch",
     "PrimaryKey",
     "Q",
     "QuerySet",
     "RESTRICT",
+    "RelatedManager",
     "Reverse",
     "ReverseOne",
     "SET_DEFAULT",
@@ -126,6 +134,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "UniqueConstraint",
     "after_delete",
     "after_save",
+    "aprefetch_related_objects",
     "atomic",
     "before_delete",
     "before_save",
@@ -134,6 +143,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "on_commit",
     "override",
     "pools",
+    "prefetch_related_objects",
     "settings",
 ]
 

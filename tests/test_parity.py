@@ -13,6 +13,7 @@ import pytest
 CLASSES = (
     ("datalayer.models.queryset", "QuerySet"),
     ("datalayer.models.manager", "Manager"),
+    ("datalayer.models.related_manager", "RelatedManager"),
     ("datalayer.models.model", "ModelBase"),
     ("datalayer.models.model", "Model"),
 )
@@ -20,6 +21,7 @@ SAME_WORDS = (  # where the two worlds differ by more than a word, only the sign
     ("datalayer.pooling.registry", "PoolRegistry"),
     ("datalayer.pooling.registry", "DatabasePool"),
     ("datalayer.databases.database", "Database"),
+    ("datalayer.models.prefetch", None),
     ("datalayer.testing", None),
 )
 COMES_WITH_PYTHON = {"aclose"}  # an ending that only the awaiting world has is no twin

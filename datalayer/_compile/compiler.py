@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from datalayer._compile import values
 from datalayer._compile.prepared import Convert, Prepared
+from datalayer._query.behind import Behind
 from datalayer._query.change import Delete, Insert, InsertFrom, Update, UpdateMany
 from datalayer._query.expression import Expression
 from datalayer._query.query import Query
@@ -62,6 +63,15 @@ class Compiler:
         if found is not None:
             return found
         return self._keep(key, lambda: _select().aggregate(self.backend, query, aggregates))
+
+    def behind(self, query: Query, wanted: Behind) -> Prepared:
+        """SELECT of the rows behind a relation of many rows. Values: those of `wanted`, then the query's.
+
+        The last columns of each row are the key of the one it belongs to.
+        """
+        key = ("behind", query.shape, wanted.shape)
+        found = self._cache.get(key)
+        return found if found is not None else self._keep(key, lambda: _behind().behind(self.backend, query, wanted))
 
     def insert(self, insert: Insert, rows: int = 1) -> Prepared:
         """INSERT of a number of rows. Values: row after row, then those of the conflict."""
@@ -142,6 +152,10 @@ class Compiler:
 
 def _select() -> Any:
     return import_module("datalayer._compile.select")
+
+
+def _behind() -> Any:
+    return import_module("datalayer._compile.behind")
 
 
 def _insert() -> Any:

@@ -7,6 +7,7 @@ unless a condition that must hold needs it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -99,7 +100,7 @@ class Scope:
         if last is not None and last.through is not None:
             remote = remote_fields(last)
             if name in remote and self._find(path, filter) is None:
-                through = self._through(path, last, filter)
+                _, through = self._through(path, last, filter)
                 return _column(through, last.through, last.through_remote[remote.index(name)])
         return _column(self.source(path, filter), here, name)
 
@@ -112,11 +113,11 @@ class Scope:
             return self._joins[found].table
         relation = self._relation(path)
         key = self._key(path, filter)
+        parent: Key | None
         if relation.through is not None:
-            start = self._through(path, relation, filter)
+            parent, start = self._through(path, relation, filter)
             pairs = zip(relation.through_remote, remote_fields(relation), strict=True)
             start_table: TableSpec = relation.through
-            parent: Key | None = Key(key.path, key.filter, is_through=True)
             may_miss = False
         else:
             start = self.source(path[:-1], filter)
@@ -128,6 +129,13 @@ class Scope:
         on = sa.and_(*[_column(start, start_table, a) == _column(target, relation.target, b) for a, b in pairs])
         self._joins[key] = Join(target, on, parent, may_miss)
         return target
+
+    def hang(self, table: TableSpec, pairs: Iterable[tuple[str, str]]) -> FromClause:
+        """Joins a table that no relation of the root leads to; each pair is a field of the root and its equal there."""
+        joined = self.statement.alias(table)
+        on = sa.and_(*[_column(self.root, self.table, a) == _column(joined, table, b) for a, b in pairs])
+        self._joins[Key(("+",), None)] = Join(joined, on, None, may_miss=False)
+        return joined
 
     def require(self, path: Path, filter: int | None) -> None:
         """Notes that rows without something at the end of the path are not wanted."""
@@ -171,7 +179,7 @@ class Scope:
         join = self._joins[key]
         return join.may_miss or (join.parent is not None and self._is_outer(join.parent))
 
-    def _through(self, path: Path, relation: RelationSpec, filter: int | None) -> FromClause:
+    def _through(self, path: Path, relation: RelationSpec, filter: int | None) -> tuple[Key, FromClause]:
         assert relation.through is not None
         plain = self._key(path, filter)
         key = Key(plain.path, plain.filter, is_through=True)
@@ -183,7 +191,7 @@ class Scope:
             pairs = zip(relation.local, relation.through_local, strict=True)
             on = sa.and_(*[_column(start, relation.source, a) == _column(table, relation.through, b) for a, b in pairs])
             self._joins[key] = Join(table, on, self._find(path[:-1], filter) if path[:-1] else None, True)
-        return self._joins[key].table
+        return key, self._joins[key].table
 
     def _find(self, path: Path, filter: int | None) -> Key | None:
         key = self._key(path, filter)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from datalayer._compile.compiler import Compiler
+from datalayer._compile.prepared import Prepared
 from datalayer._plans.plan import Plan, Row
-from datalayer._plans.read import Load, fetch, tuples
+from datalayer._plans.read import Load, fetch, is_nothing, tuples
+from datalayer._query.behind import Behind
 from datalayer._query.condition import Comparison, Condition, Junction
 from datalayer._query.expression import Expression, Value
 from datalayer._query.query import Query
+from datalayer._schema.relation import RelationSpec
 
 T = TypeVar("T")
 
@@ -42,13 +45,19 @@ def matching(expressions: tuple[Expression, ...], keys: Sequence[Row]) -> Condit
     )
 
 
+def padded(keys: Sequence[Row]) -> Sequence[Row]:
+    """The keys, the last of them repeated until there are 1, 2, 4, 8 ...: few lengths are few statements to compile."""
+    wanted = 1 << (len(keys) - 1).bit_length()
+    return (*keys, *[keys[-1]] * (wanted - len(keys)))
+
+
 def unique(keys: Sequence[Row]) -> list[Row]:
     """The keys without repetition and without those that hold a NULL, in order."""
     return [key for key in dict.fromkeys(keys) if None not in key]
 
 
 def _limit(expressions: tuple[Expression, ...]) -> int:
-    return KEYS if len(expressions) == 1 else 200
+    return KEYS if len(expressions) == 1 else 256
 
 
 def children(
@@ -66,7 +75,8 @@ def children(
     found: list[T] = []
     wanted = unique(keys)
     for start in range(0, len(wanted), _limit(expressions)):
-        piece = query.filtered(matching(expressions, wanted[start : start + _limit(expressions)]))
+        keys = wanted[start : start + _limit(expressions)]
+        piece = query.filtered(matching(expressions, keys if len(expressions) == 1 else padded(keys)))
         found.extend((yield from fetch(compiler, piece, load)))
     return found
 
@@ -81,3 +91,64 @@ def child_tuples(
         piece = query.filtered(matching(expressions, wanted[start : start + _limit(expressions)]))
         found.extend((yield from tuples(compiler, piece)))
     return found
+
+
+def behind(
+    compiler: Compiler,
+    query: Query,
+    relation: RelationSpec,
+    keys: Sequence[Row],
+    load: Load[T],
+    cut: tuple[int, int | None] | None = None,
+) -> Plan[list[tuple[Row, T]]]:
+    """The instances behind a relation of many rows, each with the key of the one it belongs to.
+
+    Of a many to many, a row that belongs to several is one instance.
+
+    Args:
+        compiler: For the backend at hand.
+        query: The query of the target, without limit and offset.
+        relation: Leads from those who ask to the target.
+        keys: The keys of those who ask; NULLs and repetitions are left out.
+        load: As in `read.fetch`.
+        cut: As in `Behind`.
+    """
+    found: list[tuple[Row, T]] = []
+    wanted = unique(keys)
+    width = len(relation.local)
+    limit = KEYS if width == 1 else 256
+    if is_nothing(query):
+        return found
+    for start in range(0, len(wanted), limit):
+        piece = wanted[start : start + limit]
+        asked = Behind(relation, tuple(piece if width == 1 else padded(piece)), cut)
+        prepared = compiler.behind(query, asked)
+        reply = yield prepared.command((*asked.values, *query.values))
+        if reply.rows:
+            is_shared = relation.through is not None and not query.annotations
+            found += _told_apart(compiler, relation, prepared, reply.rows, load, is_shared=is_shared)
+    return found
+
+
+def _told_apart(
+    compiler: Compiler, relation: RelationSpec, prepared: Prepared, rows: list[Row], load: Load[T], *, is_shared: bool
+) -> list[tuple[Row, T]]:
+    """Rows that end in a key -> keys and instances; the same row is made once where it may be shared."""
+    types = [relation.source.fields[name].type for name in relation.local]
+    converters = [compiler.converter(type)[1] for type in types]
+    cut = len(rows[0]) - len(types)
+    keys = [
+        tuple([v if c is None or v is None else c(v) for c, v in zip(converters, row[cut:], strict=True)])
+        for row in rows
+    ]
+    if not is_shared:
+        return list(zip(keys, load(prepared, rows), strict=True))
+    own = [
+        place
+        for place, column in enumerate(prepared.columns)
+        if not column.path and column.field is not None and column.field.is_primary_key
+    ]
+    names = [tuple([row[place] for place in own]) for row in rows]
+    once = dict(zip(names, rows, strict=True))
+    made = dict(zip(once, load(prepared, list(once.values())), strict=True))
+    return [(key, made[name]) for key, name in zip(keys, names, strict=True)]

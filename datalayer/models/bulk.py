@@ -19,7 +19,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.models import related, saving, undone
 from datalayer.models.conflicts import twins
-from datalayer.models.state import Origin, content_of, key_values, set_content
+from datalayer.models.state import Origin, content_of, key_values, set_content, set_origin
 
 if TYPE_CHECKING:
     from datalayer.models.model import ModelBase
@@ -187,7 +187,8 @@ def _saved(
     undone.note_inserts(alias, origin, absent)
     for place, instance in enumerate(instances):
         saving.saved(instance, alias, dict(zip(read_back, rows[place], strict=False)) if read_back else None)
-        related.set_origin(instance, origin)
+        set_origin(instance, origin)
+        related.written(instance, alias, instance.__dict__)
 
 
 # -- bulk_update ---------------------------------------------------------------------------------

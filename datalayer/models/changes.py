@@ -20,7 +20,7 @@ from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
-from datalayer.models import deleting
+from datalayer.models import deleting, related
 from datalayer.models._pydantic import own_fields
 from datalayer.models.checks import assigned
 from datalayer.models.column import Deferred, Expr
@@ -36,6 +36,9 @@ def writable(queryset: Any, verb: str) -> Query:
         QueryError: It is sliced, or the whole table without `all()`.
     """
     query: Query = queryset.query
+    if queryset._parent is not None:
+        instance, spec = queryset._parent
+        related.drop(instance, spec.name, queryset._alias)
     if query.limit is not None or query.offset is not None:
         raise QueryError(f"{verb}() of a sliced query; filter by primary key instead: filter(pk__in=[...])")
     if query.distinct or query.group_by is not None:

@@ -297,6 +297,21 @@ class Related(Generic[M, R]):
             here = here.relations[step].target
         return here
 
+    @property
+    def through(self) -> type[Any]:
+        """The model in between of a many to many: `Book.tags.through`.
+
+        Raises:
+            QueryError: There is none.
+        """
+        here, relation = self.table, None
+        for step in self.path:
+            relation = here.relations[step]
+            here = relation.target
+        if relation is None or relation.through is None or relation.through.python_model is None:
+            raise QueryError(f"{self._name} is no ManyToMany, so there is no model in between")
+        return relation.through.python_model
+
     @overload
     def __getitem__(self, item: Expr[R, T]) -> Expr[M, T]: ...
     @overload

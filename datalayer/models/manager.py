@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from datalayer._query.query import Query
-from datalayer._schema.relation import RelationSpec
 from datalayer.errors import QueryError
-from datalayer.models import related
 from datalayer.models.queryset import QuerySet
 from datalayer.models.question import M
-from datalayer.models.state import key_values, peek
 
 if TYPE_CHECKING:
     from datalayer.models.model import ModelBase
@@ -30,19 +26,19 @@ class Manager(QuerySet[M]):
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
         new._start(owner)
+        start = new.get_queryset()
+        if start is not new:
+            new.query = start.query
+            new._prefetched = start._prefetched
+            new._alias = start._alias
         return new
 
-    def _behind(self, instance: Any, spec: RelationSpec) -> Self:
-        """The rows that refer to an instance."""
-        key = key_values(instance, spec.local)
-        query: Query = self.query.filtered(related.reverse_condition(spec, key or ()))
-        new = self._with(query)
-        new._alias = related.alias_of(instance)
-        new._behind_of = (instance, spec)
-        known = peek(instance, spec.name)
-        if known is not None:
-            new._kept = list(known)
-        return new
+    def get_queryset(self) -> Self:
+        """The rows the manager starts from: override it for a manager that knows a part of its table only.
+
+        It is asked each time the manager is, so it may depend on a context variable, such as the tenant of a request.
+        """
+        return self
 
     if TYPE_CHECKING:
 
@@ -56,6 +52,8 @@ class Manager(QuerySet[M]):
         def __get__(self, instance, owner):
             if instance is not None:
                 raise QueryError(f"managers belong to the class: {owner.__name__}.objects, not an instance")
+            if type(self).get_queryset is not Manager.get_queryset:
+                return self._bound(owner)  # it may answer otherwise each time
             managers = owner.__dict__.get("__datalayer_managers__")
             if managers is None:
                 managers = {}

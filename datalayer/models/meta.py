@@ -16,7 +16,14 @@ import pydantic
 
 from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
-from datalayer.errors import ModelError, MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist
+from datalayer.errors import (
+    ModelError,
+    MultipleObjectsReturned,
+    NotUpdated,
+    ObjectDoesNotExist,
+    choices_text,
+    nearest,
+)
 from datalayer.models import registry
 from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, own_fields
 from datalayer.models.building import Options, read_meta
@@ -253,8 +260,27 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
         body = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{error}", "__doc__": root.__doc__}
         type.__setattr__(cls, error, type(error, (parents[0] if parents else root,), body))
     type.__setattr__(cls, "__datalayer_hooks__", collected(cls))
+    type.__setattr__(cls, "__datalayer_own_managers__", tuple(parts.managers))
+    type.__setattr__(cls, "__datalayer_default_name__", _default_manager(cls, options))
     if not is_abstract:
         registry.register(cls)
+
+
+def _default_manager(cls: Any, options: Options) -> str:
+    """The name of the manager that relations start from: the one `Meta` names, else the first that was declared.
+
+    Raises:
+        ModelError: `Meta` names something that is no manager.
+    """
+    known = [name for base in cls.__mro__ for name in base.__dict__.get("__datalayer_own_managers__", ())]
+    for option in ("default_manager_name", "base_manager_name"):
+        name: str | None = getattr(options, option)
+        if name is not None and name not in known:
+            raise ModelError(
+                f"{cls.__name__}.Meta.{option} is {name!r}; the managers are {choices_text(known)}"
+                f"{nearest(name, known)}"
+            )
+    return options.default_manager_name or known[0]
 
 
 def _inherited(cls: Any, place: str) -> dict[str, Any]:

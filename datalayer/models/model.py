@@ -12,13 +12,14 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import FieldNotLoaded, MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
-from datalayer.models import registry, related, saving
+from datalayer.models import loading, registry, related, related_manager, saving
 from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
 from datalayer.models.identifiers import uuid7
 from datalayer.models.manager import Manager
 from datalayer.models.meta import ModelMeta
-from datalayer.models.relations import not_assignable
+from datalayer.models.prefetch import lookups_of
+from datalayer.models.relations import Access, not_assignable
 from datalayer.models.state import (
     StateSlots,
     forget,
@@ -32,6 +33,10 @@ from datalayer.models.state import (
 )
 
 _MISSING: Any = object()
+
+if not TYPE_CHECKING:  # it would have to know itself first
+    _every = Manager()
+Access.behind = related_manager.behind
 
 
 class ModelBase(StateSlots, metaclass=ModelMeta):
@@ -78,6 +83,17 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             if linked is not None:
                 for name, value in linked.items():
                     related.remember(self, name, value)
+
+        @classmethod
+        def __datalayer_default__(cls):
+            """The manager that related managers and prefetching start from."""
+            return getattr(cls, cls.__datalayer_default_name__)
+
+        @classmethod
+        def __datalayer_base__(cls):
+            """The manager of rows that are reached by their key: it hides none, unless `Meta` says so."""
+            name = cls.__datalayer_options__.base_manager_name
+            return _every.__get__(None, cls) if name is None else getattr(cls, name)
 
         @classmethod
         def __get_pydantic_core_schema__(cls, source, handler):
@@ -260,13 +276,13 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
     def load(self, *relations: str) -> None:
         """Loads relations of this instance that are not loaded yet: `book.load("author")`."""
         return databases[related.alias_of(self)].run(
-            related.prefetch, [self], related.paths_of(type(self), relations), related.alias_of(self)
+            loading.prefetch, [self], lookups_of(type(self), relations), related.alias_of(self)
         )
 
     async def aload(self, *relations: str) -> None:
         """The awaiting twin of `load`."""
         return await databases[related.alias_of(self)].arun(
-            related.prefetch, [self], related.paths_of(type(self), relations), related.alias_of(self)
+            loading.prefetch, [self], lookups_of(type(self), relations), related.alias_of(self)
         )
 
 

@@ -13,9 +13,10 @@ from datalayer._compile.prepared import Output
 from datalayer._plans import read
 from datalayer._plans.plan import Command, Plan, Row
 from datalayer._query.query import Query
-from datalayer._schema.relation import RelationSpec
+from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer.errors import QueryError, choices_text
-from datalayer.models import hydrate, related
+from datalayer.models import hydrate, loading, related
+from datalayer.models.loading import Lookup
 from datalayer.models.state import cache_of, peek
 
 
@@ -25,10 +26,10 @@ class Fetched:
 
     query: Query
     load: Any
-    prefetched: tuple[tuple[str, ...], ...]
+    prefetched: tuple[Lookup, ...]
     alias: str
     behind: tuple[Any, RelationSpec] | None
-    source: Any
+    parent: tuple[Any, RelationSpec] | None
 
 
 def fetch(compiler: Compiler, rows: Fetched) -> Plan[list[Any]]:
@@ -36,13 +37,23 @@ def fetch(compiler: Compiler, rows: Fetched) -> Plan[list[Any]]:
     if rows.behind is not None:
         instance, spec = rows.behind
         if peek(instance, spec.name) is None:
-            yield from related.load(compiler, related.lacking(instance, spec), spec, rows.alias)
+            yield from loading.load(compiler, related.lacking(instance, spec), spec, rows.alias)
         found: list[Any] = list(peek(instance, spec.name) or ())
     else:
         found = yield from read.fetch(compiler, rows.query, rows.load)
+        if rows.parent is not None:
+            _know_their_parent(found, *rows.parent)
     if rows.prefetched and found:
-        yield from related.prefetch(compiler, found, rows.prefetched, rows.alias)
+        yield from loading.prefetch(compiler, found, rows.prefetched, rows.alias)
     return found
+
+
+def _know_their_parent(found: list[Any], instance: Any, spec: RelationSpec) -> None:
+    """Rows that were found by what they refer to have it without asking for it."""
+    if spec.kind is RelationKind.REVERSE_FOREIGN_KEY and spec.reverse is not None:
+        for row in found:
+            if type(row) is spec.target.python_model:
+                cache_of(row)[spec.reverse] = instance
 
 
 def get(compiler: Compiler, rows: Fetched, model: Any) -> Plan[Any]:
@@ -55,7 +66,9 @@ def get(compiler: Compiler, rows: Fetched, model: Any) -> Plan[Any]:
     found = yield from read.one(compiler, rows.query, rows.load)
     if len(found) == 1:
         if rows.prefetched:
-            yield from related.prefetch(compiler, found, rows.prefetched, rows.alias)
+            yield from loading.prefetch(compiler, found, rows.prefetched, rows.alias)
+        if rows.parent is not None:
+            _know_their_parent(found, *rows.parent)
         return found[0]
     if not found:
         raise model.DoesNotExist(f"no {model.__name__} matches the query")

@@ -20,6 +20,7 @@ from datalayer.models import operations
 from datalayer.models.column import Deferred, Expr, Related
 from datalayer.models.expressions import expression_of
 from datalayer.models.ordering import default_order, order_item
+from datalayer.models.prefetch import Prefetch, lookups_of
 from datalayer.models.question import M, R
 from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
@@ -93,15 +94,18 @@ class QuerySet(WritableRows[M]):
                     joined.append(steps[:length])
         return self._with(self.query.replaced(joined=tuple(joined)))
 
-    def prefetch_related(self, *paths: str | Related[M, Any]) -> Self:
+    def prefetch_related(self, *paths: str | Related[M, Any] | Prefetch | None) -> Self:
         """Rows of relations are loaded right after, by one statement for each relation.
+
+        Args:
+            paths: Relations, or `Prefetch` for a part of their rows; None alone takes earlier ones back.
 
         Raises:
             FieldError: An unknown relation.
+            QueryError: Two different sets of rows for one relation.
         """
         new = self._with(self.query)
-        found = [relation_path(self.query.table, self._path(path)) for path in paths]
-        new._prefetched = (*self._prefetched, *found)
+        new._prefetched = () if paths == (None,) else lookups_of(self.model, paths, self._prefetched)
         return new
 
     def only(self, *fields: str | Expr[M, Any] | Related[M, Any]) -> Self:
@@ -193,7 +197,7 @@ class QuerySet(WritableRows[M]):
                 "several rows could have the same key"
             )
         found = self if keys is None else self.filter(**{f"{field}__in": keys})
-        return operations.Fetched(found.query, self._load, self._prefetched, self._alias, None, None)
+        return operations.Fetched(found.query, self._load, self._prefetched, self._alias, None, self._parent)
 
     def raw(self, sql: str, params: Mapping[str, object] | Sequence[object] = ()) -> RawRows[M]:
         """Instances from SQL written by hand: `raw("select * from book where price < %(p)s", {"p": 5})`.

@@ -15,6 +15,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
 from datalayer.models.column import Condition, Expr, OrderBy, Related
 from datalayer.models.expressions import DeferredOrder, F, Q, condition_of, owned
+from datalayer.models.loading import Lookup
 from datalayer.models.ordering import default_order, order_item
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Question(Generic[M, R]):
         query: The description that the compiler reads.
     """
 
-    __slots__ = ("_alias", "_behind_of", "_is_all", "_kept", "_prefetched", "model", "query")
+    __slots__ = ("_alias", "_behind_of", "_is_all", "_kept", "_parent", "_prefetched", "model", "query")
     __datalayer_manager__ = False
 
     model: type[M]
@@ -49,9 +50,12 @@ class Question(Generic[M, R]):
         self.query = Query(model.table)
         self._alias = alias
         self._kept: list[R] | None = None
-        self._prefetched: tuple[tuple[str, ...], ...] = ()
+        self._prefetched: tuple[Lookup, ...] = ()
         self._is_all = False
+        # Of a related manager: the instance and the relation. The first is for all of its rows, the second stays with
+        # every part of them.
         self._behind_of: tuple[Any, RelationSpec] | None = None
+        self._parent: tuple[Any, RelationSpec] | None = None
 
     def _with(self, query: Query) -> Self:
         new = object.__new__(type(self))
@@ -62,6 +66,7 @@ class Question(Generic[M, R]):
         new._prefetched = self._prefetched
         new._is_all = self._is_all
         new._behind_of = None
+        new._parent = self._parent
         own = getattr(self, "__dict__", None)
         if own:
             new.__dict__.update(own)

@@ -1,28 +1,22 @@
-"""Relations of instances: what is loaded, and loading the rest for many rows at once."""
+"""Relations of instances: what reading, assigning, linking and deleting does to what they know of each other."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
-from datalayer._compile.compiler import Compiler
-from datalayer._plans import related as plans
-from datalayer._plans.plan import Plan
-from datalayer._query.expression import FieldRef
-from datalayer._query.path import field_reference, relation_path
-from datalayer._query.query import Query
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer.databases import databases
 from datalayer.errors import QueryError, RelationNotLoaded
+from datalayer.models import undone
 from datalayer.models._pydantic import refused
 from datalayer.models.column import Related
-from datalayer.models.hydrate import loader
+from datalayer.models.loading import MISSING, listed, load
 from datalayer.models.relations import Access
-from datalayer.models.state import cache_of, key_values, origin_of, peek, set_origin
+from datalayer.models.state import cache_of, key_values, origin_of, peek
 
-_MISSING: Any = object()
-_ONE = (RelationKind.FOREIGN_KEY, RelationKind.ONE_TO_ONE, RelationKind.REVERSE_ONE_TO_ONE)
+_ONE_TO_ONE = (RelationKind.ONE_TO_ONE, RelationKind.REVERSE_ONE_TO_ONE)
 
 
 def spec_of(owner: Any, name: str) -> RelationSpec:
@@ -37,11 +31,11 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
     if instance is None:
         found: Related[Any, Any] = Related(owner.table, (name,))
         return found
-    known = peek(instance, name, _MISSING)
-    spec = spec_of(type(instance), name)
+    known = peek(instance, name, MISSING)
+    spec = spec_of(instance.__class__, name)
     if spec.kind.is_to_many:
         return rows_behind(instance, spec)
-    if known is not _MISSING and (known is not None or not spec.kind.is_forward):
+    if known is not MISSING and (known is not None or not spec.kind.is_forward):
         return _found(instance, spec, known)
     key = key_values(instance, spec.local)
     if key is None and (spec.kind.is_forward or origin_of(instance) is None):
@@ -98,8 +92,11 @@ def assign(instance: Any, name: str, value: Any, changed: set[str]) -> None:
     Raises:
         ValidationError: The object is of another model.
     """
-    spec = spec_of(type(instance), name)
+    spec = spec_of(instance.__class__, name)
     check_target(spec, value)
+    before = peek(instance, name)
+    if before is not None and before is not value and spec.reverse is not None:
+        cache_of(before).pop(spec.reverse, None)
     key = None if value is None else key_values(value, spec.remote)
     for place, field in enumerate(spec.local):
         if value is not None and key is None:
@@ -115,8 +112,8 @@ def remember(instance: Any, name: str, value: Any) -> None:
     cache_of(instance)[name] = value
     if value is None:
         return
-    spec = spec_of(type(instance), name)
-    if spec.reverse is not None and spec.kind in (RelationKind.ONE_TO_ONE, RelationKind.REVERSE_ONE_TO_ONE):
+    spec = spec_of(instance.__class__, name)
+    if spec.reverse is not None and spec.kind in _ONE_TO_ONE:
         cache_of(value)[spec.reverse] = instance
 
 
@@ -130,108 +127,63 @@ def lacking(instance: Any, spec: RelationSpec) -> list[Any]:
     """The instance and those of its peers that have not loaded a relation either."""
     origin = origin_of(instance)
     peers = [] if origin is None else origin.peers
-    found = [peer for peer in peers if type(peer) is type(instance) and peek(peer, spec.name, _MISSING) is _MISSING]
+    found = [
+        peer for peer in peers if peer.__class__ is instance.__class__ and peek(peer, spec.name, MISSING) is MISSING
+    ]
     return found if any(peer is instance for peer in found) else [instance, *found]
 
 
-def load(
-    compiler: Compiler, instances: Sequence[Any], spec: RelationSpec, alias: str, query: Query | None = None
-) -> Plan[list[Any]]:
-    """Loads a relation of many instances by one query; gives the rows at its end."""
-    target: Any = spec.target.python_model
-    keys = [key_values(instance, spec.local) for instance in instances]
-    if query is None:
-        query = Query(spec.target)
-        if spec.kind.is_to_many:
-            query = query.replaced(order=ordering_of(target))
-    columns = tuple([FieldRef((), name, spec.target.fields[name].type) for name in spec.remote])
-    found = yield from plans.children(
-        compiler, query, columns, [key for key in keys if key is not None], loader(target, alias)
-    )
-    _join_peers(found)
-    by_key: dict[Any, list[Any]] = {}
-    for child in found:
-        by_key.setdefault(key_values(child, spec.remote), []).append(child)
-    for instance, key in zip(instances, keys, strict=True):
-        rows = [] if key is None else by_key.get(key, [])
-        cache = cache_of(instance)
-        if spec.kind.is_to_many:
-            cache[spec.name] = rows
-            for child in rows:
-                if spec.reverse is not None:
-                    cache_of(child)[spec.reverse] = instance
-        elif spec.kind is RelationKind.REVERSE_ONE_TO_ONE:
-            cache[spec.name] = rows[0] if rows else None
-            if rows and spec.reverse is not None:
-                cache_of(rows[0])[spec.reverse] = instance
-        elif rows:
-            cache[spec.name] = rows[0]
-        else:
-            cache.pop(spec.name, None)
-    return found
-
-
-def _join_peers(found: list[Any]) -> None:
-    """Rows that came in several statements are still one result."""
-    origins = {id(origin): origin for child in found if (origin := origin_of(child)) is not None}
-    if len(origins) > 1:
-        for origin in origins.values():
-            origin.peers = found
-
-
-def ordering_of(model: Any) -> Any:
-    """`Meta.ordering` as a query has it."""
-    from datalayer.models.queryset import default_order  # noqa: PLC0415 - querysets need this module
-
-    return default_order(model.table)
-
-
-def prefetch(compiler: Compiler, instances: Sequence[Any], paths: Sequence[tuple[str, ...]], alias: str) -> Plan[None]:
-    """Loads paths of relations of many instances: one query for each step."""
-    done: dict[tuple[str, ...], list[Any]] = {(): list(instances)}
-    for path in paths:
-        for length in range(1, len(path) + 1):
-            step = path[:length]
-            if step in done:
-                continue
-            parents = done[step[:-1]]
-            if not parents:
-                done[step] = []
-                continue
-            spec = spec_of(type(parents[0]), step[-1])
-            missing = [parent for parent in parents if peek(parent, spec.name, _MISSING) is _MISSING]
-            if missing:
-                yield from load(compiler, missing, spec, alias)
-            reached: dict[int, Any] = {}
-            for parent in parents:
-                value = peek(parent, spec.name)
-                single = () if value is None else (value,)
-                for child in cast("Sequence[Any]", value) if isinstance(value, list) else single:
-                    reached[id(child)] = child
-            done[step] = list(reached.values())
-
-
-def paths_of(model: Any, names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Names of relations, such as `author__country`, as paths."""
-    return [relation_path(model.table, name) for name in names]
-
-
 def rows_behind(instance: Any, spec: RelationSpec) -> Any:
-    """The queryset of the rows that refer to an instance."""
+    """The related manager of a relation to many rows."""
     target: Any = spec.target.python_model
     if origin_of(instance) is None:
+        other = "be linked to it" if spec.through is not None else "refer to it"
         raise QueryError(
-            f"this {spec.source.model} is not saved, so no {spec.target.model} can refer to it yet; save it first"
+            f"this {spec.source.model} is not saved, so no {spec.target.model} can {other} yet; save it first"
         )
-    return target.objects._behind(instance, spec)
+    return Access.behind(target.__datalayer_default__(), instance, spec)
 
 
-def reverse_condition(spec: RelationSpec, key: Sequence[object]) -> Any:
-    """The condition that a row refers to a key."""
-    return plans.matching(tuple([field_reference(spec.target, (), name) for name in spec.remote]), [tuple(key)])
+# -- what became wrong by a write ----------------------------------------------------------------
+
+
+def drop(instance: Any, name: str, alias: str) -> None:
+    """Forgets what is loaded of a relation: now, and again if the transaction around is rolled back."""
+    cache_of(instance).pop(name, None)
+    undone.note_relation(alias, instance, name)
+
+
+def written(instance: Any, alias: str, fields: Iterable[str]) -> None:
+    """What a write of an instance means for the objects it refers to: their rows behind it are other ones now."""
+    names = None
+    table = instance.__class__.table
+    for name in instance.__class__.__datalayer_relations__:
+        other = peek(instance, name)
+        if other is None:
+            continue
+        spec = table.relations[name]
+        names = set(fields) if names is None else names
+        if spec.reverse is not None and not names.isdisjoint(spec.local):
+            if spec.kind is RelationKind.ONE_TO_ONE:
+                undone.note_relation(alias, other, spec.reverse)
+            else:
+                drop(other, spec.reverse, alias)
+
+
+def deleted(instance: Any, alias: str) -> None:
+    """What the end of a row means: nothing is behind it any more, and it is behind nothing."""
+    for name, spec in instance.__class__.table.relations.items():
+        known = peek(instance, name)
+        if known is None:
+            continue
+        if spec.reverse is not None and (spec.kind.is_forward or spec.through is not None):
+            for other in listed(known):
+                drop(other, spec.reverse, alias)
+        if not spec.kind.is_forward:
+            drop(instance, name, alias)
 
 
 Access.read = read
 Access.write = write
 
-__all__ = ["alias_of", "lacking", "load", "prefetch", "read", "remember", "set_origin", "write"]
+__all__ = ["alias_of", "assign", "drop", "lacking", "read", "remember", "write"]

@@ -27,10 +27,14 @@ R = TypeVar("R")
 
 
 class Access:
-    """How relations are read and written; `related.py` puts itself here, because it needs querysets."""
+    """How relations are read and written.
+
+    `related.py` and `model.py` put the functions here, because they need querysets.
+    """
 
     read: Callable[[Any, Any, Any], Any]
     write: Callable[[Any, Any, Any], None]
+    behind: Callable[[Any, Any, RelationSpec], Any]
 
 
 CASCADE = "CASCADE"

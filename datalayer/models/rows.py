@@ -39,7 +39,7 @@ class Rows(Question[M, R]):
     @property
     def _rows(self) -> operations.Fetched:
         return operations.Fetched(
-            self._ordered(self.query), self._load, self._prefetched, self._alias, self._behind_of, self
+            self._ordered(self.query), self._load, self._prefetched, self._alias, self._behind_of, self._parent
         )
 
     def _one(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> operations.Fetched:
@@ -48,7 +48,7 @@ class Rows(Question[M, R]):
             self._unsliced("filter")
             condition = self._condition(conditions, named)
             query = query.replaced(where=query.where if condition is None else (*query.where, condition), limit=2)
-        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, None)
+        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, self._parent)
 
     def _end(self, *, is_last: bool) -> operations.Fetched:
         query = read_plans.ordered(self._ordered(self.query))
@@ -58,7 +58,7 @@ class Rows(Question[M, R]):
             query = query.replaced(order=tuple([item.reversed() for item in query.order]))
         if query.limit != 0:
             query = query.replaced(limit=1)
-        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, None)
+        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, self._parent)
 
     def get(self, *conditions: Condition[M] | Q, **named: Any) -> R:
         """The one row that satisfies the conditions.
@@ -126,7 +126,7 @@ class Rows(Question[M, R]):
             order = [item.reversed() for item in order]
         order = [Ordering(item.expression, descending=item.descending, nulls=item.nulls or "last") for item in order]
         query = self.query.replaced(order=tuple(order), limit=1)
-        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, None)
+        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, self._parent)
 
     def count(self) -> int:
         """How many rows there are; counted here where they were fetched already."""

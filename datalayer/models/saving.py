@@ -16,7 +16,7 @@ from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
-from datalayer.models import deleting, undone
+from datalayer.models import deleting, related, undone
 from datalayer.models._pydantic import set_dict, set_fields_set
 from datalayer.models.hooks import Change, hooks_of
 from datalayer.models.hydrate import loader
@@ -243,6 +243,7 @@ def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ..
     row = yield from write.insert(compiler, table, fields, values, returning)
     undone.note_insert(alias, instance, returning)
     saved(instance, alias, dict(zip(returning, row, strict=True)))
+    related.written(instance, alias, fields)
     return fields
 
 
@@ -290,6 +291,7 @@ def _update(
     if not rows:
         raise model.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
     undone.note_change(alias, instance, changed)
+    related.written(instance, alias, changed)
     still: set[str] = set() if asked is None else set(instance.__pydantic_fields_set__) - set(changed)
     saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if asked is None else changed)
     set_fields_set(instance, still)
@@ -323,6 +325,7 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     else:
         count = yield from write.delete(compiler, change)
     undone.note_change(alias, instance)
+    related.deleted(instance, alias)
     set_origin(instance, None)
     set_fields_set(
         instance,

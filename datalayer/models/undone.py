@@ -13,7 +13,7 @@ from weakref import ref
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
 from datalayer.models._pydantic import set_fields_set
-from datalayer.models.state import Origin, content_of, origin_of, set_content, set_origin
+from datalayer.models.state import Origin, cache_of, content_of, origin_of, set_content, set_origin
 
 
 def note_insert(alias: str, instance: Any, absent: Collection[str]) -> None:
@@ -54,6 +54,25 @@ def note_change(alias: str, instance: Any, fields: Iterable[str] = ()) -> None:
     if transaction is not None:
         unsaved = instance.__pydantic_fields_set__.union(fields)
         transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), unsaved, content_of(instance))))
+
+
+def note_relation(alias: str, instance: Any, name: str) -> None:
+    """Notes that what is loaded of a relation from now on may be undone.
+
+    Args:
+        alias: The database.
+        instance: The one that has the relation.
+        name: The relation.
+    """
+    transaction = current.transaction(alias)
+    if transaction is not None:
+        transaction.undos.append((_not_loaded_again, (ref(instance), name)))
+
+
+def _not_loaded_again(reference: ref[Any], name: str) -> None:
+    instance = reference()
+    if instance is not None:
+        cache_of(instance).pop(name, None)
 
 
 def _new_again(reference: ref[Any], origin: Origin | None, absent: Collection[str]) -> None:

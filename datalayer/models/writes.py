@@ -31,7 +31,7 @@ class WritableRows(Rows[M, M]):
         if self._behind_of is None:
             return values
         instance, spec = self._behind_of
-        return values if spec.reverse is None else {spec.reverse: instance, **values}
+        return values if spec.reverse is None or spec.through is not None else {spec.reverse: instance, **values}
 
     def _new(self, values: dict[str, Any]) -> M:
         return self.model(**self._defaults(values))

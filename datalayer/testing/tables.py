@@ -52,18 +52,17 @@ async def adrop_tables(*models: type[ModelBase], using: str = "default") -> None
 def _tables(models: Iterable[type[ModelBase]]) -> list[TableSpec]:
     from datalayer.models import registry  # noqa: PLC0415  (models are only needed when tables are made)
 
-    known = registry.tables()
     chosen = [model.table for model in models]
     if not chosen:
-        return known
-    # The table of a many-to-many without a model of its own comes with the models it joins.
-    names = {table.name for table in chosen}
-    joining = [
-        table
-        for table in known
-        if table.is_automatic and {key.target for key in table.foreign_keys} <= names and table.foreign_keys
-    ]
-    return [*chosen, *(table for table in joining if table.name not in names)]
+        return registry.tables()
+    # The table of a many to many without a model of its own comes with the models it joins.
+    joining = {
+        relation.through.name: relation.through
+        for table in chosen
+        for relation in table.relations.values()
+        if relation.through is not None and relation.through.is_automatic and relation.target in chosen
+    }
+    return [*chosen, *(table for table in joining.values() if table not in chosen)]
 
 
 def _create(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:

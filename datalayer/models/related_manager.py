@@ -1,0 +1,265 @@
+"""Related managers: the rows behind a relation to many, as a queryset that also links and unlinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, cast
+from uuid import UUID
+
+from datalayer._plans.related import matching
+from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction
+from datalayer._query.expression import Expression, FieldRef, Subquery
+from datalayer._query.path import field_reference
+from datalayer._query.query import Query
+from datalayer._schema.relation import RelationSpec
+from datalayer.models import linking
+from datalayer.models.manager import Manager
+from datalayer.models.question import M
+from datalayer.models.related import alias_of
+from datalayer.models.state import key_values, peek
+
+Key: TypeAlias = int | str | UUID | tuple[object, ...]
+"""A primary key, where it stands for an object."""
+
+
+class RelatedManager(Manager[M]):
+    """The rows at the far end of a relation to many: `author.books`, `book.tags`.
+
+    It is the default manager of their model, filtered, so everything of that is here as well.
+    """
+
+    def _link(self, verb: str, through_defaults: Mapping[str, Any] | None = None) -> linking.Link:
+        if self._behind_of is None:
+            linking.refuse_part(None if self._parent is None else self._parent[1], verb)
+        instance, spec = self._behind_of
+        if verb in ("remove", "clear", "set"):
+            linking.check_removable(spec, verb)
+        return linking.Link(instance, spec, self._alias, through_defaults or {})
+
+    def add(self, *objects: M | Key, through_defaults: Mapping[str, Any] | None = None) -> None:
+        """Links objects, or the rows with these primary keys; what is linked already stays so.
+
+        One statement: it writes the foreign keys of the objects, or the rows in between.
+
+        Args:
+            objects: Saved objects, or their primary keys.
+            through_defaults: What new rows of a `through=` model have besides their keys.
+
+        Raises:
+            InvalidValue: One is not saved.
+        """
+        return self._database.run(linking.add, self._link("add", through_defaults), objects, self._database.depth)
+
+    async def aadd(self, *objects: M | Key, through_defaults: Mapping[str, Any] | None = None) -> None:
+        """The awaiting twin of `add`."""
+        return await self._database.arun(
+            linking.add, self._link("add", through_defaults), objects, self._database.depth
+        )
+
+    def remove(self, *objects: M | Key) -> None:
+        """Unlinks objects, or the rows with these primary keys; what is not linked is left alone.
+
+        Raises:
+            QueryError: The foreign key is never null, so there is no way to unlink.
+        """
+        return self._database.run(linking.remove, self._link("remove"), objects)
+
+    async def aremove(self, *objects: M | Key) -> None:
+        """The awaiting twin of `remove`."""
+        return await self._database.arun(linking.remove, self._link("remove"), objects)
+
+    def clear(self) -> None:
+        """Unlinks every row.
+
+        Raises:
+            QueryError: The foreign key is never null, so there is no way to unlink.
+        """
+        return self._database.run(linking.clear, self._link("clear"))
+
+    async def aclear(self) -> None:
+        """The awaiting twin of `clear`."""
+        return await self._database.arun(linking.clear, self._link("clear"))
+
+    def set(self, objects: Iterable[M | Key], *, through_defaults: Mapping[str, Any] | None = None) -> None:
+        """Links exactly these objects: the others are unlinked, those that stay are not touched.
+
+        Args:
+            objects: Saved objects, or their primary keys.
+            through_defaults: What new rows of a `through=` model have besides their keys.
+
+        Raises:
+            QueryError: The foreign key is never null, so there is no way to unlink.
+            InvalidValue: One is not saved.
+        """
+        return self._database.run(
+            linking.replace, self._link("set", through_defaults), list(objects), self._database.depth
+        )
+
+    async def aset(self, objects: Iterable[M | Key], *, through_defaults: Mapping[str, Any] | None = None) -> None:
+        """The awaiting twin of `set`."""
+        return await self._database.arun(
+            linking.replace, self._link("set", through_defaults), list(objects), self._database.depth
+        )
+
+    # -- make and link -----------------------------------------------------------------------------
+
+    def create(self, *, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
+        """Makes an object, saves it and links it.
+
+        Args:
+            through_defaults: What the new row of a `through=` model has besides its keys.
+            values: The values of the object.
+        """
+        return cast(
+            "M",
+            self._database.run(
+                linking.create, self._link("create", through_defaults), self._new(values), self._database.depth
+            ),
+        )
+
+    async def acreate(self, *, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
+        """The awaiting twin of `create`."""
+        return cast(
+            "M",
+            await self._database.arun(
+                linking.create, self._link("create", through_defaults), self._new(values), self._database.depth
+            ),
+        )
+
+    def get_or_create(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        *,
+        through_defaults: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> tuple[M, bool]:
+        """The linked object that matches, or a new one, linked; and whether it is new.
+
+        Args:
+            defaults: Values of a new object besides `named`.
+            through_defaults: What the new row of a `through=` model has besides its keys.
+            named: Lookups that find the object, and values of a new one.
+        """
+        return cast(
+            "tuple[M, bool]",
+            self._database.run(
+                linking.get_or_create,
+                self._link("get_or_create", through_defaults),
+                self._upsert(defaults, None, named),
+                self._database.depth,
+            ),
+        )
+
+    async def aget_or_create(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        *,
+        through_defaults: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> tuple[M, bool]:
+        """The awaiting twin of `get_or_create`."""
+        return cast(
+            "tuple[M, bool]",
+            await self._database.arun(
+                linking.get_or_create,
+                self._link("get_or_create", through_defaults),
+                self._upsert(defaults, None, named),
+                self._database.depth,
+            ),
+        )
+
+    def update_or_create(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        create_defaults: Mapping[str, Any] | None = None,
+        *,
+        through_defaults: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> tuple[M, bool]:
+        """Writes `defaults` to the linked object that matches, or makes one and links it; and whether it is new.
+
+        Args:
+            defaults: The values to write.
+            create_defaults: What a new object is made of instead of `defaults`.
+            through_defaults: What the new row of a `through=` model has besides its keys.
+            named: Lookups that find the object, and values of a new one.
+        """
+        return cast(
+            "tuple[M, bool]",
+            self._database.run(
+                linking.update_or_create,
+                self._link("update_or_create", through_defaults),
+                self._upsert(defaults, create_defaults, named),
+                self._database.depth,
+            ),
+        )
+
+    async def aupdate_or_create(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        create_defaults: Mapping[str, Any] | None = None,
+        *,
+        through_defaults: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> tuple[M, bool]:
+        """The awaiting twin of `update_or_create`."""
+        return cast(
+            "tuple[M, bool]",
+            await self._database.arun(
+                linking.update_or_create,
+                self._link("update_or_create", through_defaults),
+                self._upsert(defaults, create_defaults, named),
+                self._database.depth,
+            ),
+        )
+
+
+_classes: dict[type, type] = {}
+
+
+def _class_of(manager: type) -> type:
+    """The class of a related manager: the methods above under those of the model's own manager."""
+    found = _classes.get(manager)
+    if found is None:
+        bases = (RelatedManager,) if manager is Manager else (manager, RelatedManager)
+        found = type(f"Related{manager.__name__}", bases, {}) if len(bases) > 1 else RelatedManager
+        _classes[manager] = found
+    return found
+
+
+def behind(manager: Any, instance: Any, spec: RelationSpec) -> Any:
+    """The rows of a manager that are behind a relation of an instance."""
+    cls: Any = _class_of(manager.__class__)
+    new: Any = cls.__new__(cls)
+    new.__dict__.update(manager.__dict__)
+    new._start(manager.model, alias_of(instance))
+    new.query = manager.query.filtered(is_behind(spec, key_values(instance, spec.local) or ()))
+    new._prefetched = manager._prefetched
+    new._behind_of = new._parent = (instance, spec)
+    known = peek(instance, spec.name)
+    if known is not None:
+        new._kept = list(known)
+    return new
+
+
+def is_behind(spec: RelationSpec, key: tuple[object, ...]) -> Condition:
+    """The condition that a row of the target is behind a relation of the row with a key."""
+    through = spec.through
+    if through is None:
+        return matching(tuple([field_reference(spec.target, (), name) for name in spec.remote]), [key])
+    here = matching(tuple([field_reference(through, (), name) for name in spec.through_local]), [key])
+    links = Query(through).filtered(here)
+    if len(spec.remote) == 1:
+        column = field_reference(through, (), spec.through_remote[0])
+        own = field_reference(spec.target, (), spec.remote[0])
+        there: Expression = Subquery(links.replaced(columns=((spec.through_remote[0], column),)), own.type)
+        return Comparison(own, "in", there)
+    ties = [
+        Comparison(
+            field_reference(through, (), name),
+            "exact",
+            FieldRef((), remote, spec.target.fields[remote].type, outer=1),
+        )
+        for name, remote in zip(spec.through_remote, spec.remote, strict=True)
+    ]
+    return ExistsCondition(links.filtered(Junction("and", tuple(ties))))
