@@ -7,7 +7,7 @@ import decimal
 import enum
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
 import sqlalchemy as sa
@@ -209,19 +209,29 @@ def in_order(metadata: sa.MetaData) -> list[tuple[sa.Table | None, list[sa.Forei
     return [(table, list(keys)) for table, keys in found]
 
 
-def create_all_statements(tables: Iterable[TableSpec], backend: Backend) -> list[str]:
-    """The statements that create the tables in an empty database, in an order that works.
+def create_all_statements(
+    tables: Sequence[TableSpec], backend: Backend, existing: Iterable[TableSpec] = ()
+) -> list[str]:
+    """The statements that create the tables, in an order that works.
 
     Foreign keys that go in a circle come last on PostgreSQL; SQLite takes them in the table. A percent sign is
     written once: run the statements without values.
+
+    Args:
+        tables: What is created.
+        backend: Where.
+        existing: Tables that are there already, for foreign keys to refer to.
     """
-    metadata = to_metadata(tables, backend)
+    metadata = to_metadata((*existing, *tables), backend)
+    created = {table.name for table in tables}
     statements: list[str] = []
     late: list[str] = []
     for table, keys in in_order(metadata):
         if table is None:
             if backend != "sqlite":
-                late += [_text(AddConstraint(key), backend) for key in keys]
+                late += [_text(AddConstraint(key), backend) for key in keys if key.table.name in created]
+            continue
+        if table.name not in created:
             continue
         inline = None if backend == "sqlite" else keys
         statements.append(_text(CreateTable(table, include_foreign_key_constraints=inline), backend))
@@ -230,20 +240,22 @@ def create_all_statements(tables: Iterable[TableSpec], backend: Backend) -> list
     return statements + late
 
 
-def drop_all_statements(tables: Iterable[TableSpec], backend: Backend) -> list[str]:
+def drop_all_statements(tables: Sequence[TableSpec], backend: Backend, existing: Iterable[TableSpec] = ()) -> list[str]:
     """The statements that drop the tables, those that refer before those that are referred to.
 
     Tables that are missing are no error. SQLite may check foreign keys only at the end: outside a transaction they
-    are switched off meanwhile, and inside one they are deferred.
+    are switched off meanwhile, and inside one they are deferred. `existing` tables stay.
     """
-    metadata = to_metadata(tables, backend)
+    metadata = to_metadata((*existing, *tables), backend)
+    dropped = {table.name for table in tables}
     drops: list[str] = []
     first: list[str] = []
     for table, keys in reversed(in_order(metadata)):
         if table is not None:
-            drops.append(_text(DropTable(table, if_exists=True), backend))
+            if table.name in dropped:
+                drops.append(_text(DropTable(table, if_exists=True), backend))
         elif backend != "sqlite":
-            for key in keys:
+            for key in [key for key in keys if key.table.name in dropped]:
                 text = _text(DropConstraint(key, if_exists=True), backend)
                 first.append(text.replace("ALTER TABLE ", "ALTER TABLE IF EXISTS ", 1))
     if backend == "sqlite":

@@ -65,20 +65,35 @@ def _tables(models: Iterable[type[ModelBase]]) -> list[TableSpec]:
     return [*chosen, *(table for table in joining.values() if table not in chosen)]
 
 
+def _referred(tables: list[TableSpec]) -> list[TableSpec]:
+    """The tables that foreign keys of some tables lead to, step by step, without those tables."""
+    from datalayer.models import registry  # noqa: PLC0415  (models are only needed when tables are made)
+
+    known = {table.name: table for table in registry.tables()}
+    seen = {table.name for table in tables}
+    found: list[TableSpec] = []
+    waiting = list(tables)
+    while waiting:
+        for key in waiting.pop().foreign_keys:
+            if key.target not in seen and key.target in known:
+                seen.add(key.target)
+                found.append(known[key.target])
+                waiting.append(known[key.target])
+    return found
+
+
 def _create(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:
     from datalayer._compile.tables import create_all_statements  # noqa: PLC0415  (imports SQLAlchemy)
 
-    return nested(
-        compiler.backend, partial(_send, compiler.backend, create_all_statements(tables, compiler.backend)), depth=depth
-    )
+    statements = create_all_statements(tables, compiler.backend, _referred(tables))
+    return nested(compiler.backend, partial(_send, compiler.backend, statements), depth=depth)
 
 
 def _drop(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:
     from datalayer._compile.tables import drop_all_statements  # noqa: PLC0415  (imports SQLAlchemy)
 
-    return nested(
-        compiler.backend, partial(_send, compiler.backend, drop_all_statements(tables, compiler.backend)), depth=depth
-    )
+    statements = drop_all_statements(tables, compiler.backend, _referred(tables))
+    return nested(compiler.backend, partial(_send, compiler.backend, statements), depth=depth)
 
 
 def _send(backend: str, statements: list[str]) -> Plan[None]:

@@ -61,3 +61,15 @@ def test_an_error_leaves_no_table_behind(configured: str, world: World, models: 
         world.call(datalayer.testing, "create_tables", book, author)
     with pytest.raises(UndefinedTable):
         world.call(book.objects, "count")
+
+
+def test_a_model_is_made_after_the_one_it_refers_to(configured: str, world: World, models: tuple[Any, Any]) -> None:
+    author, book = models
+    world.call(datalayer.testing, "create_tables", author)
+    world.call(datalayer.testing, "create_tables", book)
+    made = world.call(author.objects, "create", name="Ada")
+    world.call(book.objects, "create", title="Notes", author=made)
+    world.call(datalayer.testing, "drop_tables", book)
+    assert world.call(author.objects, "count") == 1
+    with pytest.raises(UndefinedTable):
+        world.call(book.objects, "count")
