@@ -203,7 +203,7 @@ class QuerySet(WritableRows[M]):
         """Instances from SQL written by hand: `raw("select * from book where price < %(p)s", {"p": 5})`.
 
         Args:
-            sql: A statement that returns columns of the model, its primary key among them.
+            sql: A query that returns every column of the model; others are left aside.
             params: Values for `%(name)s` or `%s`; never put them into the text.
         """
         return RawRows(self.model, self._alias, sql, params)
