@@ -212,11 +212,25 @@ def Field(
         generated: The SQL expression of a column the database computes.
         auto_now: Set to the present moment on every save.
         auto_now_add: Set to the present moment on the first save.
-        ge, gt, le, lt, min_length: Limits, checked by pydantic and by a CHECK constraint.
+        ge: Least value; checked by pydantic and by a CHECK constraint, as the next four are.
+        gt: The value is greater than this.
+        le: Greatest value.
+        lt: The value is less than this.
+        multiple_of: The value is a multiple of this; checked by pydantic alone.
         max_length: Longest text; also the length of the column.
-        max_digits, decimal_places: Precision and scale of a decimal.
-        multiple_of, pattern, strict, frozen, alias, title, description, examples, exclude, repr, json_schema_extra:
-            As in `pydantic.Field`.
+        min_length: Shortest text; checked by a CHECK constraint as well.
+        max_digits: All digits of a decimal, as the column has them.
+        decimal_places: Digits of a decimal after the point.
+        pattern: A regular expression the text matches; checked by pydantic alone.
+        strict: Refuses values that would have to be converted, as in `pydantic.Field`.
+        frozen: Refuses assignments, as in `pydantic.Field`.
+        alias: The name in JSON and in the constructor, as in `pydantic.Field`.
+        title: For the JSON schema.
+        description: For the JSON schema.
+        examples: For the JSON schema.
+        exclude: Leaves the field out of dumps.
+        repr: False leaves the field out of the `repr`.
+        json_schema_extra: More for the JSON schema.
 
     Raises:
         ModelError: When options contradict each other.

@@ -38,11 +38,17 @@ class Access:
 
 
 CASCADE = "CASCADE"
+"""When the target is deleted, this row goes too."""
 RESTRICT = "RESTRICT"
+"""The target cannot be deleted while this row refers to it."""
 PROTECT = "PROTECT"
+"""The same as `RESTRICT`, in Django's word."""
 SET_NULL = "SET_NULL"
+"""When the target is deleted, the key becomes NULL."""
 SET_DEFAULT = "SET_DEFAULT"
+"""When the target is deleted, the key becomes its `db_default`."""
 DO_NOTHING = "DO_NOTHING"
+"""The schema says `NO ACTION`: the database refuses to delete the target, unless a trigger takes care of this row."""
 
 ON_DELETE: dict[str, OnDelete] = {
     CASCADE: "CASCADE",

@@ -20,7 +20,10 @@ class Connector(Protocol[C]):
     """
 
     @property
-    def fast_open(self) -> bool: ...  # noqa: D102
+    def fast_open(self) -> bool:
+        """As in `Connector`."""
+        ...
+
     def connect(self) -> C:
         """Opens a connection. Raises when it cannot."""
         ...
@@ -54,17 +57,38 @@ class AsyncConnector(Protocol[C]):
     """The twin of `Connector`: what may do I/O is awaited, and `terminate` ends a connection without awaiting."""
 
     @property
-    def fast_open(self) -> bool: ...  # noqa: D102
-    async def connect(self) -> C: ...  # noqa: D102
-    async def close(self, conn: C) -> None: ...  # noqa: D102
-    async def ping(self, conn: C) -> None: ...  # noqa: D102
-    def is_broken(self, conn: C) -> bool: ...  # noqa: D102
+    def fast_open(self) -> bool:
+        """As in `Connector`."""
+        ...
+
+    async def connect(self) -> C:
+        """Opens a connection."""
+        ...
+
+    async def close(self, conn: C) -> None:
+        """Closes a connection."""
+        ...
+
+    async def ping(self, conn: C) -> None:
+        """Raises when the connection is not usable; may ask the server."""
+        ...
+
+    def is_broken(self, conn: C) -> bool:
+        """As in `Connector`."""
+        ...
+
     def reset(self, conn: C) -> Coroutine[Any, Any, None] | None:
         """As in `Connector`; an `async def`, or a function that gives None when there is nothing to await."""
         ...
 
-    def is_disconnect(self, exc: BaseException) -> bool: ...  # noqa: D102
-    def is_fatal(self, exc: BaseException) -> bool: ...  # noqa: D102
+    def is_disconnect(self, exc: BaseException) -> bool:
+        """As in `Connector`."""
+        ...
+
+    def is_fatal(self, exc: BaseException) -> bool:
+        """As in `Connector`."""
+        ...
+
     def terminate(self, conn: C) -> None:
         """Drops the connection at once, for a loop that is gone."""
         ...
