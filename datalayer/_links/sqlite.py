@@ -1,6 +1,7 @@
 """SQLite behind the protocol of `link.py`: sqlite3 in autocommit mode, blocking, and awaiting through a thread.
 
-The awaiting link hands its work to the connection's thread (`sqlite_thread.py`).
+The awaiting link hands its work to the connection's thread (`sqlite_thread.py`), but for short reads
+(`sqlite_short.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TypeVar
 from datalayer import errors
 from datalayer._links import functions, sqlite_thread, translate
 from datalayer._links.link import BackendName
+from datalayer._links.sqlite_short import ShortReads
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
 T = TypeVar("T")
@@ -304,7 +306,7 @@ class AsyncSQLiteLink:
         raw: The connection, an `AsyncSQLiteConnection`.
     """
 
-    __slots__ = ("_file", "_raw", "alias", "backend", "raw")
+    __slots__ = ("_file", "_raw", "_short", "alias", "backend", "raw")
 
     def __init__(
         self, raw: sqlite_thread.AsyncSQLiteConnection, *, alias: str = "default", file: _File | None = None
@@ -313,6 +315,7 @@ class AsyncSQLiteLink:
         self.alias = alias
         self.raw = raw
         self._raw = raw.raw
+        self._short = ShortReads(raw.raw, raw.worker)
         self._file = file
 
     def __repr__(self) -> str:
@@ -321,6 +324,10 @@ class AsyncSQLiteLink:
     async def execute(self, command: Command | Batch) -> Reply:
         """The awaiting twin of `SQLiteLink.execute`."""
         try:
+            if isinstance(command, Command):
+                reply = await self._short.execute(command)
+                if reply is not None:
+                    return reply
             return await self.raw.worker.patiently(lambda: _execute(self._raw, command))
         except _RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error

@@ -1,7 +1,8 @@
 """The thread of an awaiting SQLite connection, and the connection as its borrower sees it.
 
-The law of this file: only the thread runs statements, the event loop never waits for SQLite, and a cancelled caller
-gets its `CancelledError` when the thread has let go of the connection, so that it can be rolled back and lent again.
+The law of this file: the event loop never waits for SQLite, and a cancelled caller gets its `CancelledError` when the
+thread has let go of the connection, so that it can be rolled back and lent again. All statements run on the thread but
+the short reads of `sqlite_short.py`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def is_closed(raw: sqlite3.Connection) -> bool:
 class _Job:
     """One piece of work for the thread, and the future its event loop waits on.
 
-    `deliver` runs on the event loop, as does everything but `run`: no lock is needed.
+    `deliver` runs on the event loop, as does everything but `run` and `tell`: no lock is needed.
     """
 
     __slots__ = (
@@ -74,6 +75,8 @@ class _Job:
                 self.result = self.work()
             except BaseException as error:
                 self.error = error
+
+    def tell(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
             self.loop.call_soon_threadsafe(self.deliver)
 
@@ -105,7 +108,16 @@ class Worker:
 
     def adopt(self, raw: sqlite3.Connection) -> None:
         self._state.raw = raw
+        self.listen(raw)
+
+    def listen(self, raw: sqlite3.Connection) -> None:
+        """Lets long queries on the thread ask whether they are still wanted."""
         raw.set_progress_handler(self._state.is_unwanted, _STEPS_BETWEEN_QUESTIONS)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the thread has nothing to do."""
+        return self._state.job is None and self._queue.empty()
 
     @property
     def is_stopped(self) -> bool:
@@ -201,9 +213,9 @@ def _serve(queue: SimpleQueue[_Job | None], state: _State) -> None:
         if state.is_terminated:
             job.is_cancelled = True
         job.run()
-        # Its result must not live until the next job comes.
-        state.job = None
-        del job
+        state.job = None  # before anybody is told, who may look whether the thread is idle
+        job.tell()
+        del job  # its result must not live until the next one comes
     try:
         if state.raw is not None:
             state.raw.close()

@@ -1,0 +1,84 @@
+"""Short reads of an awaiting SQLite connection, on the event loop itself.
+
+A row by its key takes SQLite some microseconds, and handing it to the connection's thread and back takes ten times as
+long. So a read is begun on the event loop and stopped after a few hundred steps of SQLite's virtual machine (a step is
+some hundredths of a microsecond); what is not done by then begins again on the thread, and the next time goes there at
+once. The law of this file: only a SELECT is begun here, since one that is stopped has changed nothing, and the loop is
+never kept for longer than those steps take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import Final
+
+from datalayer._links.sqlite_thread import Worker
+from datalayer._plans.plan import Command, Reply
+
+STEPS: Final = 300
+"""SQLite counts over all runs of a statement: one is stopped after this many steps at the least, and twice that."""
+
+_IN_A_ROW: Final = 8
+"""So many reads may follow each other before the other tasks of the event loop have their turn."""
+
+_REMEMBERED: Final = 1_000
+
+
+class ShortReads:
+    """The reads of one connection that need no thread.
+
+    Args:
+        raw: The connection.
+        worker: Its thread, for all other work.
+    """
+
+    __slots__ = ("_in_a_row", "_is_off", "_long", "_questions", "_raw", "_worker")
+
+    def __init__(self, raw: sqlite3.Connection, worker: Worker) -> None:
+        self._raw = raw
+        self._worker = worker
+        self._long: set[str] = set()
+        self._is_off = False
+        self._questions = 0
+        self._in_a_row = 0
+
+    async def execute(self, command: Command) -> Reply | None:
+        """The reply; None where the thread has to work on the statement.
+
+        Raises:
+            sqlite3.Error: What SQLite says of it.
+        """
+        sql = command.sql
+        if self._is_off or not sql.startswith("SELECT") or sql in self._long or not self._worker.is_idle:
+            self._in_a_row = 0
+            return None
+        self._in_a_row += 1
+        if self._in_a_row > _IN_A_ROW:
+            self._in_a_row = 0
+            await asyncio.sleep(0)
+        return self._tried(command)
+
+    def _tried(self, command: Command) -> Reply | None:
+        self._questions = 0
+        raw = self._raw
+        raw.set_progress_handler(self._is_long, STEPS)
+        try:
+            cursor = raw.execute(command.sql, command.params)
+            return Reply(cursor.fetchall(), cursor.rowcount)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_INTERRUPT":
+                if len(self._long) >= _REMEMBERED:
+                    self._long.clear()
+                self._long.add(command.sql)
+            elif error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                self._is_off = True  # others keep readers out of this file: waiting is for the thread
+            else:
+                raise
+            return None
+        finally:
+            self._worker.listen(raw)
+
+    def _is_long(self) -> bool:
+        self._questions += 1
+        return self._questions > 1

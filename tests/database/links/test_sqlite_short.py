@@ -1,0 +1,173 @@
+"""Short reads of an awaiting SQLite connection stay on the event loop; everything else goes to the thread."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datalayer import errors
+from datalayer._links import sqlite_short
+from datalayer._links.sqlite import aconnect_sqlite
+from datalayer._plans.plan import Command
+
+LONG = (
+    "SELECT where_am_i(count(*)) FROM "
+    "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 100000) SELECT x FROM n)"
+)
+
+
+def run(path: Path, test: Callable[[Any, list[int]], Awaitable[None]], **options: Any) -> None:
+    async def begin() -> None:
+        link = await aconnect_sqlite(path, **options)
+        threads: list[int] = []
+
+        def where_am_i(value: Any) -> Any:
+            threads.append(threading.get_ident())
+            return value
+
+        link.raw.raw.create_function("where_am_i", 1, where_am_i)
+        try:
+            await test(link, threads)
+        finally:
+            await link.close()
+
+    asyncio.run(begin())
+
+
+def test_short_read_runs_on_the_event_loop(tmp_path: Path) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        assert (await link.execute(Command("SELECT where_am_i(?)", (5,)))).rows == [(5,)]
+        assert threads == [threading.get_ident()]
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_long_read_runs_on_the_thread(tmp_path: Path) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        assert (await link.execute(Command(LONG))).rows == [(100_000,)]
+        assert threading.get_ident() not in threads
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_read_that_was_long_goes_to_the_thread_at_once(tmp_path: Path) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        sql = "SELECT where_am_i(x) FROM n"
+        await link.execute(Command("CREATE TABLE n (x integer)", returns_rows=False, writes=True))
+        fill = "INSERT INTO n WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 5000) SELECT x FROM c"
+        await link.execute(Command(fill, returns_rows=False, writes=True))
+        await link.execute(Command(sql))
+        assert threading.get_ident() in threads  # it was tried
+        threads.clear()
+        await link.execute(Command(sql))
+        assert threading.get_ident() not in threads
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_every_run_of_a_short_read_stays_short(tmp_path: Path) -> None:
+    # SQLite counts the steps of all runs of a prepared statement together.
+    async def read(link: Any, threads: list[int]) -> None:
+        for number in range(500):
+            await link.execute(Command("SELECT where_am_i(?)", (number,)))
+        assert set(threads) == {threading.get_ident()}
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_write_runs_on_the_thread(tmp_path: Path) -> None:
+    async def write(link: Any, threads: list[int]) -> None:
+        await link.execute(Command("CREATE TABLE t (id integer)", returns_rows=False, writes=True))
+        await link.execute(Command("INSERT INTO t VALUES (where_am_i(1)) RETURNING id", writes=True))
+        assert threading.get_ident() not in threads
+
+    run(tmp_path / "db.sqlite3", write)
+
+
+def test_stopped_read_leaves_the_transaction_as_it_was(tmp_path: Path) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        for sql in ("CREATE TABLE t (id integer)", "BEGIN IMMEDIATE", "INSERT INTO t VALUES (1)"):
+            await link.execute(Command(sql, returns_rows=False, writes=True))
+        assert (await link.execute(Command(LONG))).rows == [(100_000,)]
+        assert link.in_transaction
+        assert (await link.execute(Command("SELECT count(*) FROM t"))).rows == [(1,)]
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_short_reads_let_other_tasks_have_their_turn(tmp_path: Path) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        for _ in range(100):
+            await link.execute(Command("SELECT 1"))
+        task.cancel()
+        assert turns >= 10
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_row_of_short_reads_can_be_cancelled(tmp_path: Path) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        async def endless() -> None:
+            while True:
+                await link.execute(Command("SELECT 1"))
+
+        task = asyncio.create_task(endless())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await link.execute(Command("SELECT 1"))).rows == [(1,)]
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_error_of_a_short_read_is_ours(tmp_path: Path) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        with pytest.raises(errors.DatabaseError, match="nowhere"):
+            await link.execute(Command("SELECT * FROM nowhere"))
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_read_that_meets_a_lock_waits_on_the_thread(tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite3"
+    holder = sqlite3.connect(path, isolation_level=None)  # without WAL, where a writer keeps readers out
+    holder.execute("CREATE TABLE t (id integer)")
+
+    async def read(link: Any, threads: list[int]) -> None:
+        holder.execute("BEGIN EXCLUSIVE")
+        task = asyncio.create_task(link.execute(Command("SELECT where_am_i(count(*)) FROM t")))
+        await asyncio.sleep(0)
+        assert not task.done()
+        holder.execute("COMMIT")
+        assert (await task).rows == [(0,)]
+        assert threading.get_ident() not in threads
+
+    run(path, read, read_only=True)
+    holder.close()
+
+
+def test_memory_of_long_reads_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_short, "_REMEMBERED", 3)
+
+    async def read(link: Any, threads: list[int]) -> None:
+        for number in range(5):
+            await link.execute(Command(f"{LONG} -- {number}"))
+        assert len(link._short._long) <= 3
+
+    run(tmp_path / "db.sqlite3", read)
