@@ -900,6 +900,11 @@ class Core(Generic[C]):
         if used > _SHORT:
             self.use_histogram[bisect_left(BUCKETS, used)] += 1
 
+    def listen(self, is_on: bool) -> None:
+        """Makes events from now on, or stops making them."""
+        self.listening = is_on
+        self._set_ready()
+
     def _set_ready(self) -> None:
         """Whether lending from the idle ones asks for nothing more."""
         is_watched = self.listening or self.min_idle or self.config.leak_threshold is not None

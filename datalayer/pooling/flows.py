@@ -307,6 +307,18 @@ class Machine(Generic[C]):
             found = [(one.id, now - one.since, one.owner, one.site) for one in self._core.lent()]
         return [LeaseInfo(id, held, *self._describe(owner), site=site_text(site)) for id, held, owner, site in found]
 
+    def listen(self, listener: Listener) -> None:
+        """Tells the listener of every event from now on, outside of every lock; what it raises is logged."""
+        with self._mutex:
+            self._listeners = (*self._listeners, listener)
+            self._core.listen(True)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Stops telling the listener."""
+        with self._mutex:
+            self._listeners = tuple(one for one in self._listeners if one != listener)
+            self._core.listen(bool(self._listeners))
+
     def pause(self) -> None:
         """Lets callers queue from now on, whatever is idle; their timeouts go on counting."""
         with self._mutex:

@@ -12,9 +12,9 @@ import importlib
 import os
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import fields
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -23,16 +23,30 @@ from datalayer.conf import DatabaseSettings, DatabaseUrl, current, settings
 from datalayer.errors import MissingExtra
 from datalayer.pooling.async_pool import Acquiring, AsyncLease, AsyncPool
 from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.events import Event
 from datalayer.pooling.explain import call_site
+from datalayer.pooling.flows import Listener
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Lease, Pool
 from datalayer.pooling.sqlite import PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool, memory_name
 from datalayer.pooling.stats import CloseReport, LeaseInfo, PoolStats, total
 
 
+class Part(Protocol):
+    """One pool of connections: SQLite has two for each database, one that writes and one that reads."""
+
+    @property
+    def name(self) -> str | None: ...  # noqa: D102
+    def stats(self) -> PoolStats: ...  # noqa: D102
+    def listen(self, listener: Listener) -> None: ...  # noqa: D102
+    def unlisten(self, listener: Listener) -> None: ...  # noqa: D102
+
+
 class LinkPool(Protocol):
     """What the registry needs of a blocking pool of links."""
 
+    @property
+    def parts(self) -> Sequence[Part]: ...  # noqa: D102
     def acquire(self, mode: Mode = "write") -> Lease[Link]: ...  # noqa: D102
     def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
     def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
@@ -43,6 +57,8 @@ class LinkPool(Protocol):
 class AsyncLinkPool(Protocol):
     """What the registry needs of an awaiting pool of links."""
 
+    @property
+    def parts(self) -> Sequence[Part]: ...  # noqa: D102
     def acquire(self, mode: Mode = "write") -> Acquiring[AsyncLink]: ...  # noqa: D102
     async def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
     async def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
@@ -56,6 +72,7 @@ class _Moded:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self.parts: Sequence[Part] = (pool,)
         self.open = pool.open
         self.close = pool.close
         self.stats = pool.stats
@@ -72,6 +89,7 @@ class _AsyncModed:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self.parts: Sequence[Part] = (pool,)
         self.open = pool.open
         self.close = pool.close
         self.stats = pool.stats
@@ -85,6 +103,24 @@ class _AsyncModed:
 
 
 Loops: TypeAlias = dict[asyncio.AbstractEventLoop, AsyncLinkPool]
+
+DatabaseListener: TypeAlias = Callable[[str, Event], object]
+"""Hears the name of a pool (the alias; of SQLite's readers `alias (read)`) and what happened there."""
+
+
+LAST_PATIENCE = 1.0
+"""How long the end of an event loop waits for leases that are still out, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A listener of one pool that tells its name to a listener of many."""
+
+    name: str
+    listener: DatabaseListener
+
+    def __call__(self, event: Event) -> None:
+        self.listener(self.name, event)
 
 
 class DatabasePool:
@@ -103,8 +139,11 @@ class DatabasePool:
         self._lock = threading.Lock()
         self._pool: LinkPool | None = None
         self._loops: Loops = {}
+        self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
+        self._listeners: tuple[DatabaseListener, ...] = ()
         self._memory: str | None = None
         self._anchor: sqlite3.Connection | None = None
+        self._inherited: list[object] = []  # of the parent process, which is using it
 
     def __repr__(self) -> str:
         return f"<DatabasePool {self.alias!r} of {self.settings.url}>"
@@ -184,25 +223,54 @@ class DatabasePool:
 
     async def aclose(self, timeout: float | None = None) -> None:
         """Closes the awaiting pool of the running loop; the next use opens it again."""
+        loop = asyncio.get_running_loop()
         with self._lock:
-            pool = self._loops.pop(asyncio.get_running_loop(), None)
+            pool = self._loops.pop(loop, None)
+            guard = self._guards.pop(loop, None)
         if pool is not None:
             await pool.close(timeout)
+        if guard is not None:
+            await guard.aclose()
         self._forget_closed_loops()
 
     def stats(self) -> PoolStats:
         """The numbers of all pools of this database together: the blocking one, and one for each event loop."""
-        found = [pool for pool in (self._pool, *self._loops.values()) if pool is not None]
+        found = self._present()
         return total([pool.stats() for pool in found]) if found else PoolStats(state="new")
+
+    def parts(self) -> dict[str, PoolStats]:
+        """The numbers by the name of the pool: as `stats`, with SQLite's readers (`alias (read)`) on their own."""
+        found: dict[str, list[PoolStats]] = {}
+        for pool in self._present():
+            for part in pool.parts:
+                found.setdefault(part.name or self.alias, []).append(part.stats())
+        return {name: total(stats) for name, stats in found.items()}
 
     def leases(self) -> list[LeaseInfo]:
         """Who holds a connection at this moment, in both worlds."""
-        return [lease for pool in (self._pool, *self._loops.values()) if pool is not None for lease in pool.leases()]
+        return [lease for pool in self._present() for lease in pool.leases()]
+
+    def listen(self, listener: DatabaseListener) -> None:
+        """Tells the listener of every event of this database's pools from now on, those to come included."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+            for pool in (self._pool, *self._loops.values()):
+                if pool is not None:
+                    self._attach(pool, listener)
+
+    def unlisten(self, listener: DatabaseListener) -> None:
+        """Stops telling the listener."""
+        with self._lock:
+            self._listeners = tuple(one for one in self._listeners if one != listener)
+            for pool in (self._pool, *self._loops.values()):
+                for part in pool.parts if pool is not None else ():
+                    part.unlisten(_Named(part.name or self.alias, listener))
 
     def forget_after_fork(self) -> None:
         """In a child process: a fresh lock, and no pool of an event loop, which has stayed with the parent."""
         self._lock = threading.Lock()
-        self._loops = {}
+        self._inherited.append((self._loops, self._guards))
+        self._loops, self._guards = {}, {}
 
     # -- building -------------------------------------------------------------------------------
 
@@ -210,6 +278,8 @@ class DatabasePool:
         with self._lock:
             if self._pool is None:
                 self._pool = self._new_pool()
+                for listener in self._listeners:
+                    self._attach(self._pool, listener)
             return self._pool
 
     def _abuild(self) -> AsyncLinkPool:
@@ -219,13 +289,44 @@ class DatabasePool:
             pool = self._loops.get(loop)
             if pool is None:
                 pool = self._loops[loop] = self._new_async_pool()
+                for listener in self._listeners:
+                    self._attach(pool, listener)
+                guard = self._guards[loop] = self._close_with(loop)
+                with suppress(StopIteration):
+                    guard.asend(None).send(None)  # up to its `yield`; from now on the loop knows it
             return pool
+
+    async def _close_with(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
+        """Closes the pool of a loop at the end of the loop.
+
+        `asyncio.run` and `asyncio.Runner` close all asynchronous generators that are under way before they close their
+        loop, and this is one. Whoever ends a loop without that leaves it to `_forget_closed_loops`.
+        """
+        try:
+            yield
+        finally:
+            with self._lock:
+                pool = self._loops.pop(loop, None)
+                self._guards.pop(loop, None)
+            if pool is not None:
+                await pool.close(LAST_PATIENCE)
 
     def _forget_closed_loops(self) -> None:
         with self._lock:
-            gone = [self._loops.pop(loop) for loop in list(self._loops) if loop.is_closed()]
+            closed = [loop for loop in self._loops if loop.is_closed()]
+            gone = [self._loops.pop(loop) for loop in closed]
+            for loop in closed:
+                del self._guards[loop]
         for pool in gone:
             pool.abandon()
+
+    def _present(self) -> list[LinkPool | AsyncLinkPool]:
+        self._forget_closed_loops()
+        return [pool for pool in (self._pool, *list(self._loops.values())) if pool is not None]
+
+    def _attach(self, pool: LinkPool | AsyncLinkPool, listener: DatabaseListener) -> None:
+        for part in pool.parts:
+            part.listen(_Named(part.name or self.alias, listener))
 
     def _new_pool(self) -> LinkPool:
         config, chosen = self._config(), self.settings
@@ -281,6 +382,7 @@ class PoolRegistry:
         self._pools: dict[str, DatabasePool] = {}
         self._others: list[DatabasePool] = []  # of settings that were in force before, or are elsewhere
         self._overrides: dict[str, DatabasePool] = {}
+        self._listeners: tuple[DatabaseListener, ...] = ()
         atexit.register(self.close_all)
 
     def __getitem__(self, alias: str) -> DatabasePool:
@@ -321,6 +423,27 @@ class PoolRegistry:
         """The numbers of every pool that was used, by alias."""
         return {alias: pool.stats() for alias, pool in {**self._pools, **self._overrides}.items()}
 
+    def listen(self, listener: DatabaseListener) -> None:
+        """Tells the listener of every event of every pool from now on, those to come included.
+
+        It is called where the event happens, in a thread or task that lends a connection: it must be quick, and must
+        not block. What it raises is logged. Without listeners no events are made.
+
+        Args:
+            listener: Called with the name of the pool and the event; see `datalayer.pooling.events`.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+        for pool in self._known():
+            pool.listen(listener)
+
+    def unlisten(self, listener: DatabaseListener) -> None:
+        """Stops telling the listener."""
+        with self._lock:
+            self._listeners = tuple(one for one in self._listeners if one != listener)
+        for pool in self._known():
+            pool.unlisten(listener)
+
     @contextmanager
     def override(self, alias: str, *, url: str | DatabaseUrl) -> Generator[DatabasePool, None, None]:
         """Another database under an alias inside the block, for all threads and tasks; for tests.
@@ -330,7 +453,7 @@ class PoolRegistry:
             url: The database to use instead.
         """
         parsed = DatabaseUrl.parse(url) if isinstance(url, str) else url
-        pool = DatabasePool(alias, DatabaseSettings(url=parsed))
+        pool = self._made(alias, DatabaseSettings(url=parsed))
         before = self._overrides.get(alias)
         self._overrides[alias] = pool
         try:
@@ -369,8 +492,14 @@ class PoolRegistry:
             if same is not None:
                 self._others.remove(same)
                 same.settings = chosen
-            pool = self._pools[alias] = same if same is not None else DatabasePool(alias, chosen)
+            pool = self._pools[alias] = same if same is not None else self._made(alias, chosen)
             return pool
+
+    def _made(self, alias: str, chosen: DatabaseSettings) -> DatabasePool:
+        pool = DatabasePool(alias, chosen)
+        for listener in self._listeners:
+            pool.listen(listener)
+        return pool
 
     def _known(self) -> list[DatabasePool]:
         with self._lock:

@@ -89,7 +89,7 @@ class SQLitePool:
             if plan.is_memory
             else Pool(LinkConnector(lambda: connect(True), fast_open=True), plan.readers, name=f"{alias} (read)")
         )
-        self._pools = [self.writer] if self.readers is self.writer else [self.writer, self.readers]
+        self.parts = (self.writer,) if self.readers is self.writer else (self.writer, self.readers)
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
         """Lends the writer or a reader.
@@ -106,26 +106,26 @@ class SQLitePool:
 
     def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
         """Opens both pools; with `wait`, makes sure that the database can be opened."""
-        for pool in self._pools:
+        for pool in self.parts:
             pool.open(wait=wait, timeout=timeout)
         return self
 
     def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
         """Closes both pools, the readers first so that the writer can tidy up the file."""
-        reports = [pool.close(timeout, force=force) for pool in reversed(self._pools)]
+        reports = [pool.close(timeout, force=force) for pool in reversed(self.parts)]
         return joined(reports)
 
     def stats(self, *, reset: bool = False) -> PoolStats:
         """The numbers of both pools together."""
-        return total([pool.stats(reset=reset) for pool in self._pools])
+        return total([pool.stats(reset=reset) for pool in self.parts])
 
     def leases(self) -> list[LeaseInfo]:
         """Who holds a connection at this moment."""
-        return [one for pool in self._pools for one in pool.leases()]
+        return [one for pool in self.parts for one in pool.leases()]
 
     def invalidate(self, exc: BaseException | None = None) -> None:
         """Makes every connection stale."""
-        for pool in self._pools:
+        for pool in self.parts:
             pool.invalidate(exc)
 
     def __enter__(self) -> Self:
@@ -161,7 +161,7 @@ class AsyncSQLitePool:
             if plan.is_memory
             else AsyncPool(AsyncLinkConnector(lambda: connect(True)), plan.readers, name=f"{alias} (read)")
         )
-        self._pools = [self.writer] if self.readers is self.writer else [self.writer, self.readers]
+        self.parts = (self.writer,) if self.readers is self.writer else (self.writer, self.readers)
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
         """The twin of `SQLitePool.acquire`."""
@@ -171,31 +171,31 @@ class AsyncSQLitePool:
 
     async def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
         """The twin of `SQLitePool.open`."""
-        for pool in self._pools:
+        for pool in self.parts:
             await pool.open(wait=wait, timeout=timeout)
         return self
 
     async def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
         """The twin of `SQLitePool.close`."""
-        reports = [await pool.close(timeout, force=force) for pool in reversed(self._pools)]
+        reports = [await pool.close(timeout, force=force) for pool in reversed(self.parts)]
         return joined(reports)
 
     def stats(self, *, reset: bool = False) -> PoolStats:
         """The numbers of both pools together."""
-        return total([pool.stats(reset=reset) for pool in self._pools])
+        return total([pool.stats(reset=reset) for pool in self.parts])
 
     def leases(self) -> list[LeaseInfo]:
         """Who holds a connection at this moment."""
-        return [one for pool in self._pools for one in pool.leases()]
+        return [one for pool in self.parts for one in pool.leases()]
 
     def invalidate(self, exc: BaseException | None = None) -> None:
         """Makes every connection stale."""
-        for pool in self._pools:
+        for pool in self.parts:
             pool.invalidate(exc)
 
     def abandon(self) -> None:
         """Drops every connection without awaiting anything: the loop is gone."""
-        for pool in self._pools:
+        for pool in self.parts:
             pool.abandon()
 
     async def __aenter__(self) -> Self:

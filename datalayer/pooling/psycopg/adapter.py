@@ -171,6 +171,16 @@ class Adapter(LinkJudge, Generic[L]):
             lent = [(one.id, now - one.since, one.owner, one.site) for one in self._ledger.lent()]
         return [LeaseInfo(id, held, *self._describe(owner), site=site_text(site)) for id, held, owner, site in lent]
 
+    def listen(self, listener: Listener) -> None:
+        """Tells the listener of every event from now on, outside of every lock; what it raises is logged."""
+        with self._mutex:
+            self._listeners = (*self._listeners, listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Stops telling the listener."""
+        with self._mutex:
+            self._listeners = tuple(one for one in self._listeners if one != listener)
+
     def now(self) -> float:
         """The pool's clock."""
         return self._clock()
