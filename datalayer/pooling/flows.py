@@ -546,7 +546,8 @@ class Machine(Generic[C]):
         while self._orphans:
             entry = self._orphans.popleft()
             with self._mutex:
-                core.orphaned(entry, self._clock())
+                if core.entries.get(entry.id) is entry:  # else it was lent before a fork, by the parent
+                    core.orphaned(entry, self._clock())
         while core.actions:
             with self._mutex:
                 actions, core.actions = core.actions, []
@@ -584,6 +585,12 @@ class Machine(Generic[C]):
         self._core = self._new_core()
         self._core.adopt_state(old.state if old.state in ("new", "open", "paused") else "closed")
         self._core.generation = old.generation + 1
+
+    def __del__(self) -> None:
+        # Dropped without close(): no thread or task of it is left, only what is idle.
+        core: Core[C] | None = getattr(self, "_core", None)
+        for entry in list(core.entries.values()) if core is not None else ():
+            self._drop_now(entry.conn)
 
     # -- what a shell adds ----------------------------------------------------------------------
 

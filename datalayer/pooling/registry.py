@@ -383,7 +383,7 @@ class PoolRegistry:
         self._others: list[DatabasePool] = []  # of settings that were in force before, or are elsewhere
         self._overrides: dict[str, DatabasePool] = {}
         self._listeners: tuple[DatabaseListener, ...] = ()
-        atexit.register(self.close_all)
+        atexit.register(self.close_all, 0.0)  # who still holds a connection now is a daemon, or has leaked it
 
     def __getitem__(self, alias: str) -> DatabasePool:
         """The pool of a database.

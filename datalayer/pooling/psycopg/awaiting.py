@@ -396,6 +396,8 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     def _bury(self, entry: Entry[AsyncPostgresLink]) -> None:
         with self._mutex:
+            if self._ledger.entries.get(id(getattr(entry, "raw", None))) is not entry:
+                return  # lent before a fork, by the parent
             self._ledger.leaks += 1
         self._tell(LeaseAbandoned(entry.id, self._clock() - entry.since))
         with contextlib.suppress(PoolError):

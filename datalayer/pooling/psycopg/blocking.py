@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 import weakref
@@ -221,6 +222,8 @@ class PsycopgPool(Adapter[PostgresLink]):
     def orphan_entry(self, entry: Entry[PostgresLink]) -> None:
         """Ends a lease that was garbage collected, perhaps while this thread holds a lock: another thread does it."""
         warn_of_orphan(entry)
+        if sys.is_finalizing():  # no thread starts any more, and waiting for one would never end
+            return
         threading.Thread(target=self._bury, args=(entry,), name=f"datalayer-pool-{self.name}-leak", daemon=True).start()
 
     def dedicated(self) -> PostgresLink:
@@ -308,6 +311,8 @@ class PsycopgPool(Adapter[PostgresLink]):
 
     def _bury(self, entry: Entry[PostgresLink]) -> None:
         with self._mutex:
+            if self._ledger.entries.get(id(getattr(entry, "raw", None))) is not entry:
+                return  # lent before a fork, by the parent
             self._ledger.leaks += 1
         self._tell(LeaseAbandoned(entry.id, self._clock() - entry.since))
         with contextlib.suppress(PoolError):
