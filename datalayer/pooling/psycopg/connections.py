@@ -229,8 +229,8 @@ class _EndingQueue:
 class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
     """A pool of psycopg-pool whose tasks end when they are cancelled.
 
-    Its own swallow a cancellation that finds them connecting, or, before Python 3.12, in the moment something else wakes
-    them; and `asyncio.run`, which cancels everything at its end and waits for it, would wait for ever.
+    Its own swallow a cancellation that finds them connecting, or, before Python 3.12, one in the moment when something
+    else wakes them; and `asyncio.run`, which cancels everything at its end and waits for it, would wait for ever.
 
     Attributes:
         look: Awaited with each idle connection by `check()`; raises when it is no good.
@@ -250,7 +250,8 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
 
     async def schedule_task(self, task: Any, delay: float) -> None:
         """Runs a task later, by the timer of the loop: the scheduler of psycopg-pool is never woken, and so can end."""
-        asyncio.get_running_loop().call_later(delay, _run, weakref.ref(self), task)
+        ref: weakref.ref[AsyncHome] = weakref.ref(self)
+        asyncio.get_running_loop().call_later(delay, _run, ref, task)
 
 
 def _run(ref: weakref.ref[AsyncHome], task: Any) -> None:
