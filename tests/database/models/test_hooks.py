@@ -175,6 +175,7 @@ def test_hooks_of_get_or_create_and_update_or_create(world: World, shop: Shop) -
         ("before", False),
         ("after", False),
         ("before", False),
+        ("after", False),
     ]
 
 
