@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from datalayer import errors
     from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
     from datalayer.databases.atomic import atomic, on_commit
+    from datalayer.databases.events import Listener, Statement, listen
+    from datalayer.databases.listeners import OpenTelemetryTracing, SlowQueryLog
     from datalayer.models.conflicts import Excluded
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
     from datalayer.models.expressions import Avg, Count, F, Max, Min, Q, Sum
@@ -51,6 +53,7 @@ _HOMES = {
     "Field": "models.fields",
     "ForeignKey": "models.relations",
     "Index": "models.constraints",
+    "Listener": "databases.events",
     "Manager": "models.manager",
     "ManyToMany": "models.relations",
     "Mapped": "models.fields",
@@ -60,6 +63,7 @@ _HOMES = {
     "ModelBase": "models.model",
     "NaiveDatetime": "models.fields",
     "OneToOne": "models.relations",
+    "OpenTelemetryTracing": "databases.listeners",
     "PROTECT": "models.relations",
     "Prefetch": "models.prefetch",
     "PrimaryKey": "models.fields",
@@ -72,8 +76,10 @@ _HOMES = {
     "SET_DEFAULT": "models.relations",
     "SET_NULL": "models.relations",
     "Settings": "conf",
+    "SlowQueryLog": "databases.listeners",
     "SmallInt": "models.fields",
     "Sql": "models.fields",
+    "Statement": "databases.events",
     "Sum": "models.expressions",
     "UUIDModel": "models.model",
     "UniqueConstraint": "models.constraints",
@@ -85,6 +91,7 @@ _HOMES = {
     "before_save": "models.hooks",
     "configure": "conf",
     "errors": "",
+    "listen": "databases.events",
     "on_commit": "databases.atomic",
     "override": "conf",
     "pools": "pooling.registry",
@@ -106,6 +113,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Field",
     "ForeignKey",
     "Index",
+    "Listener",
     "Manager",
     "ManyToMany",
     "Mapped",
@@ -115,6 +123,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "ModelBase",
     "NaiveDatetime",
     "OneToOne",
+    "OpenTelemetryTracing",
     "PROTECT",
     "Prefetch",
     "PrimaryKey",
@@ -127,8 +136,10 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "SET_DEFAULT",
     "SET_NULL",
     "Settings",
+    "SlowQueryLog",
     "SmallInt",
     "Sql",
+    "Statement",
     "Sum",
     "UUIDModel",
     "UniqueConstraint",
@@ -140,6 +151,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "before_save",
     "configure",
     "errors",
+    "listen",
     "on_commit",
     "override",
     "pools",

@@ -137,10 +137,21 @@ def explain(compiler: Compiler, query: Query, analyze: bool = False) -> Plan[str
         if analyze:
             raise NotSupported("SQLite cannot measure a query: explain() without analyze shows its plan")
         reply = yield Command("EXPLAIN QUERY PLAN " + prepared.sql, prepared.params(query.values), table=query.table)
-        return "\n".join(str(row[3]) for row in reply.rows)
+        return _tree(reply.rows)
     words = "EXPLAIN (ANALYZE) " if analyze else "EXPLAIN "
     reply = yield Command(words + prepared.sql, prepared.params(query.values), table=query.table)
     return "\n".join(str(row[0]) for row in reply.rows)
+
+
+def _tree(rows: Sequence[Row]) -> str:
+    """SQLite's plan, each step indented below the one it is part of: rows of number, parent's number, -, words."""
+    depths: dict[object, int] = {0: 0}
+    lines: list[str] = []
+    for number, parent, _, words in rows:
+        depth = depths.get(parent, 0)
+        depths[number] = depth + 1
+        lines.append("  " * depth + str(words))
+    return "\n".join(lines)
 
 
 def raw(compiler: Compiler, sql: str, params: Sequence[object] = (), *, writes: bool = False) -> Plan[list[Row]]:

@@ -22,8 +22,9 @@ from datalayer._links.run import arun, run
 from datalayer._plans import transaction as texts
 from datalayer._plans.plan import Command, Plan
 from datalayer._plans.transaction import ISOLATIONS, Isolation
-from datalayer.databases import current
-from datalayer.databases.current import AsyncHeard, Callback, Frame, Heard, Transaction
+from datalayer.databases import current, events
+from datalayer.databases.current import Callback, Frame, Transaction
+from datalayer.databases.events import AsyncHeard, Heard
 from datalayer.errors import (
     DatabaseError,
     DeadlockDetected,
@@ -221,7 +222,7 @@ class Atomic:
 
     @staticmethod
     def _run(plan: Plan[None], transaction: Transaction) -> None:
-        run(plan, Heard(transaction.link) if current.listeners else transaction.link)
+        run(plan, Heard(transaction.link) if events.listeners else transaction.link)
 
     # -- awaiting -------------------------------------------------------------------------------
 
@@ -282,7 +283,7 @@ class Atomic:
 
     @staticmethod
     async def _arun(plan: Plan[None], transaction: Transaction) -> None:
-        await arun(plan, AsyncHeard(transaction.link) if current.listeners else transaction.link)
+        await arun(plan, AsyncHeard(transaction.link) if events.listeners else transaction.link)
 
     # -- both -----------------------------------------------------------------------------------
 

@@ -10,15 +10,12 @@ import asyncio
 import inspect
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from datalayer._links.link import AsyncLink, BackendName, Link
-from datalayer._plans.plan import Batch, Command, Reply, Row
 from datalayer.conf.current import settings
 from datalayer.errors import DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
 
@@ -26,128 +23,6 @@ if TYPE_CHECKING:
     from datalayer._compile.compiler import Compiler
 
 _IN_FAILED_TRANSACTION = "25P02"
-
-
-# -- who listens ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement that was sent, told to the listeners after it ended (a stream: after its last row).
-
-    Attributes:
-        alias: The database.
-        sql: The text.
-        params: The values; for a batch, its rows of values.
-        took: Seconds from sending to the answer.
-        error: What it ended with, if it failed.
-    """
-
-    alias: str
-    sql: str
-    params: Any
-    took: float
-    error: BaseException | None = None
-
-    def __repr__(self) -> str:
-        # The values stay out: they may be secrets, and reprs end in logs.
-        return f"<Statement {self.sql!r} on {self.alias!r}>"
-
-
-Listener = Callable[[Statement], None]
-
-listeners: tuple[Listener, ...] = ()
-"""Who hears of every statement; replaced as a whole, so that reading it needs no lock."""
-
-_listeners_lock = threading.Lock()
-
-
-def listen(listener: Listener) -> None:
-    """Tells the listener about every statement from now on."""
-    global listeners
-    with _listeners_lock:
-        listeners = (*listeners, listener)
-
-
-def unlisten(listener: Listener) -> None:
-    """Stops telling the listener."""
-    global listeners
-    with _listeners_lock:
-        listeners = tuple(each for each in listeners if each is not listener)
-
-
-def tell(alias: str, command: Command | Batch, started: float, error: BaseException | None = None) -> None:
-    """Tells every listener about a statement that ended."""
-    params = command.rows if isinstance(command, Batch) else command.params
-    statement = Statement(alias, command.sql, params, perf_counter() - started, error)
-    for listener in listeners:
-        listener(statement)
-
-
-class Heard:
-    """A link whose statements are told to the listeners; stands in for the link while there are any."""
-
-    __slots__ = ("_link",)
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    def execute(self, command: Command | Batch) -> Reply:
-        """Runs the statement and tells about it."""
-        started = perf_counter()
-        try:
-            reply = self._link.execute(command)
-        except BaseException as error:
-            tell(self._link.alias, command, started, error)
-            raise
-        tell(self._link.alias, command, started)
-        return reply
-
-    def stream(self, command: Command, chunk_size: int) -> Iterator[list[Row]]:
-        """Streams the rows, and tells about the statement when the stream ends."""
-        started = perf_counter()
-        error: BaseException | None = None
-        try:
-            yield from self._link.stream(command, chunk_size)
-        except Exception as failed:
-            error = failed
-            raise
-        finally:
-            tell(self._link.alias, command, started, error)
-
-
-class AsyncHeard:
-    """The awaiting twin of `Heard`."""
-
-    __slots__ = ("_link",)
-
-    def __init__(self, link: AsyncLink) -> None:
-        self._link = link
-
-    async def execute(self, command: Command | Batch) -> Reply:
-        """Runs the statement and tells about it."""
-        started = perf_counter()
-        try:
-            reply = await self._link.execute(command)
-        except BaseException as error:
-            tell(self._link.alias, command, started, error)
-            raise
-        tell(self._link.alias, command, started)
-        return reply
-
-    async def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]:
-        """Streams the rows, and tells about the statement when the stream ends."""
-        started = perf_counter()
-        error: BaseException | None = None
-        try:
-            async with aclosing(cast("Any", self._link.stream(command, chunk_size))) as chunks:
-                async for rows in chunks:
-                    yield rows
-        except Exception as failed:
-            error = failed
-            raise
-        finally:
-            tell(self._link.alias, command, started, error)
 
 
 Owner: TypeAlias = int | asyncio.Task[Any]

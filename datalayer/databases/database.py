@@ -17,10 +17,11 @@ from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer._links.run import arun, run
 from datalayer._plans.plan import Batch, Call, Command, Plan, Row, calling
 from datalayer._plans.write import is_writing
-from datalayer.databases import current
+from datalayer.databases import current, events
 from datalayer.databases.atomic import Atomic
 from datalayer.databases.calling import AsyncCalling, Calling, check_blocking
-from datalayer.databases.current import AsyncHeard, Heard, Transaction
+from datalayer.databases.current import Transaction
+from datalayer.databases.events import AsyncHeard, Heard
 from datalayer.errors import QueryError
 from datalayer.pooling.registry import pools
 
@@ -116,7 +117,7 @@ class Database:
             plan.close()
             raise
         with lease as link:  # which hears of an error that leaves it: the server may be gone
-            return run(plan, Heard(link) if current.listeners else link, first)
+            return run(plan, Heard(link) if events.listeners else link, first)
 
     async def arun(
         self, operation: Callable[Concatenate[Compiler, P], Plan[T]], *args: P.args, **kwargs: P.kwargs
@@ -147,7 +148,7 @@ class Database:
             plan.close()
             raise
         async with lease as link:
-            return await arun(plan, AsyncHeard(link) if current.listeners else link, first)
+            return await arun(plan, AsyncHeard(link) if events.listeners else link, first)
 
     def _run_calling(self, plan: Plan[T], first: Call) -> T:
         """Runs a plan that calls hooks, in a transaction in which they take part."""
@@ -286,11 +287,11 @@ def _check_chunk(size: int) -> None:
 
 
 def _heard(link: Link) -> Link | Heard:
-    return Heard(link) if current.listeners else link
+    return Heard(link) if events.listeners else link
 
 
 def _aheard(link: AsyncLink) -> AsyncLink | AsyncHeard:
-    return AsyncHeard(link) if current.listeners else link
+    return AsyncHeard(link) if events.listeners else link
 
 
 def _everything(compiler: Compiler, command: Command) -> Plan[list[Row]]:
@@ -307,7 +308,7 @@ def _mode(first: Command | Batch, operation: Callable[..., Any]) -> Mode:
 def _run_inside(transaction: Transaction, plan: Plan[T], first: Command | Batch) -> T:
     link = transaction.link
     try:
-        return run(plan, Heard(link) if current.listeners else link, first)
+        return run(plan, Heard(link) if events.listeners else link, first)
     except BaseException as error:
         transaction.note(error)
         raise
@@ -316,7 +317,7 @@ def _run_inside(transaction: Transaction, plan: Plan[T], first: Command | Batch)
 async def _arun_inside(transaction: Transaction, plan: Plan[T], first: Command | Batch) -> T:
     link = transaction.link
     try:
-        return await arun(plan, AsyncHeard(link) if current.listeners else link, first)
+        return await arun(plan, AsyncHeard(link) if events.listeners else link, first)
     except BaseException as error:
         transaction.note(error)
         raise

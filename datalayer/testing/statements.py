@@ -6,10 +6,10 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import overload
 
-from datalayer.databases import current
-from datalayer.databases.current import Statement
+from datalayer.databases.events import Listener, Statement, listen
 
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA")
+_LONGEST = 500
 
 
 class Statements(Sequence[Statement]):
@@ -41,8 +41,37 @@ class Statements(Sequence[Statement]):
         return f"<{len(self)} statements>"
 
     def text(self) -> str:
-        """The statements, one a line."""
-        return "\n".join(f"{number}. {each.sql}" for number, each in enumerate(self.queries, 1)) or "(none)"
+        """The statements with their values, how long they took, and the lines that sent them."""
+        return "\n".join(_shown(number, each) for number, each in enumerate(self.queries, 1)) or "(none)"
+
+
+def _shown(number: int, statement: Statement) -> str:
+    values = repr(list(statement.params))
+    if len(values) > _LONGEST:
+        values = values[:_LONGEST] + "..."
+    failed = "" if statement.error is None else f", failed with {type(statement.error).__name__}"
+    return (
+        f"{number}. {statement.sql}\n"
+        f"     values {values}\n"
+        f"     {statement.took * 1000:.1f} ms{failed}, sent by {statement.origin or 'nobody known'}"
+    )
+
+
+class _Capturing(Listener):
+    """Keeps every statement of a database."""
+
+    wants_origin = True
+
+    def __init__(self, captured: Statements, using: str | None) -> None:
+        self.captured = captured
+        self.using = using
+
+    def statement_finished(self, statement: Statement) -> None:
+        if self.using is None or statement.alias == self.using:
+            self.captured.all.append(statement)
+
+    def statement_failed(self, statement: Statement) -> None:
+        self.statement_finished(statement)
 
 
 @contextmanager
@@ -53,16 +82,8 @@ def capture_queries(using: str | None = None) -> Generator[Statements, None, Non
         using: Only those of this alias; None for all.
     """
     captured = Statements()
-
-    def hear(statement: Statement) -> None:
-        if using is None or statement.alias == using:
-            captured.all.append(statement)
-
-    current.listen(hear)
-    try:
+    with listen(_Capturing(captured, using)):
         yield captured
-    finally:
-        current.unlisten(hear)
 
 
 @contextmanager

@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from datalayer._plans.plan import Batch, Command
 from datalayer.databases import Atomic, atomic, current
-from datalayer.databases.current import Statement
 from datalayer.errors import SyncInAsyncContext, TransactionError
-from datalayer.testing import capture_queries
 
 
 class Rows:
@@ -50,22 +47,6 @@ def test_a_blocking_call_in_a_loop_names_its_twin(call: Any, words: str) -> None
 
     with pytest.raises(SyncInAsyncContext, match=words):
         asyncio.run(main())
-
-
-def test_listeners_hear_until_they_stop() -> None:
-    with capture_queries() as captured:
-        current.tell("default", Command("select 1", (5,)), 0.0)
-        current.tell("default", Batch("insert", [(1,), (2,)]), 0.0)
-    current.tell("default", Command("select 2"), 0.0)
-    assert [each.sql for each in captured] == ["select 1", "insert"]
-    assert captured[1].params == [(1,), (2,)]
-    assert captured.text() == "1. select 1\n2. insert"
-    assert repr(captured) == "<2 statements>"
-    assert current.listeners == ()
-
-
-def test_values_stay_out_of_the_repr() -> None:
-    assert "secret" not in repr(Statement("default", "select ?", ("secret",), 0.1))
 
 
 def test_a_transaction_belongs_to_its_database() -> None:
