@@ -188,15 +188,20 @@ def sqlmigrate(
     return show([commands.sqlmigrate(target, backwards, database).rstrip("\n")])
 
 
-def check(database: str = DATABASE) -> int:
-    """Check settings, models and migrations; changes nothing.
+def check(
+    database: str = DATABASE,
+    fail_level: str = typer.Option("error", metavar="LEVEL", help="error, or warning to fail on dangers as well."),
+) -> int:
+    """Check settings, models and migrations, and what is dangerous in those not applied yet; changes nothing.
 
     Exit code 1 when something is wrong, with one line for each problem.
     """
+    if fail_level not in ("error", "warning"):
+        raise typer.BadParameter(f"--fail-level is error or warning, not {fail_level!r}")
     enter_project()
     from datalayer.migrations import commands
 
-    found = commands.check(database)
+    found = commands.check(database, fails_on_warnings=fail_level == "warning")
     return show(found.lines, found.exit_code)
 
 

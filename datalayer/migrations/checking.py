@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from datalayer._compile import tables as compiled
 from datalayer.errors import DatalayerError, MigrationError
 from datalayer.migrations import config
+from datalayer.migrations.environment import Environment
 from datalayer.migrations.findings import Checked, Finding
 from datalayer.migrations.history import History
+from datalayer.migrations.lint import lint
 from datalayer.migrations.making import makemigrations
+from datalayer.migrations.state import State, describe
 
 
-def check(alias: str = "default") -> Checked:
-    """Looks for problems without changing anything: models, the history, drift between them, the database."""
+def check(alias: str = "default", *, fails_on_warnings: bool = False) -> Checked:
+    """Looks for problems without changing anything: models, the history, drift between them, dangers, the database.
+
+    Args:
+        alias: The database; the linter looks at what it does not have yet.
+        fails_on_warnings: Whether the linter's warnings count as failures.
+    """
     findings: list[Finding] = []
     history: History | None = None
     try:
@@ -19,16 +30,17 @@ def check(alias: str = "default") -> Checked:
     except DatalayerError as error:
         findings.append(Finding("migrations", str(error)))
         history = None
+    models: State | None = None
     try:
-        config.tables()
+        models = describe(compiled.to_metadata(config.tables()))
     except DatalayerError as error:
         findings.append(Finding("models", str(error)))
     else:
         if history is not None:
             findings += _drift()
     if history is not None:
-        findings += _database(alias)
-    return Checked(tuple(findings))
+        findings += _database(alias, models)
+    return Checked(tuple(findings), fails_on_warnings)
 
 
 def _drift() -> list[Finding]:
@@ -42,7 +54,7 @@ def _drift() -> list[Finding]:
     return [Finding("drift", f"the models have changes that are in no migration: {what}; run datalayer makemigrations")]
 
 
-def _database(alias: str) -> list[Finding]:
+def _database(alias: str, models: State | None) -> list[Finding]:
     """What a database lacks, and what it has in another form."""
     try:
         environment = config.environment(alias)
@@ -54,10 +66,26 @@ def _database(alias: str) -> list[Finding]:
     if left:
         names = ", ".join(step.name for step in left)
         found.append(Finding("pending", f"database {alias!r} lacks {names}; run datalayer migrate", is_error=False))
+    found += _dangers(environment, applied.names, models)
     for one in applied.edited(environment.history):
         message = (
             f"{one.name} was edited after database {alias!r} had it, which changes nothing there; put the file back "
             "and write a new migration, or take it as it is with migrate --fake"
         )
         found.append(Finding("edited", message, is_error=False))
+    return found
+
+
+def _dangers(environment: Environment, applied: Collection[str], models: State | None) -> list[Finding]:
+    """What the linter says of the migrations that the database does not have."""
+    found: list[Finding] = []
+    states = environment.history.states()
+    newest = environment.history.head
+    for place, one in enumerate(environment.history.order):
+        # Nobody uses a database that has nothing yet; there, the newest file is what somebody works on.
+        if one.name not in applied and (applied or one.name == newest):
+            try:
+                found += lint(one, states[place], environment.url.backend, models)
+            except MigrationError as error:
+                found.append(Finding("migrations", str(error)))
     return found

@@ -62,6 +62,12 @@ def _default(info: Any, spec: FieldSpec) -> tuple[str, str] | None:
     return text.sqlite, text.postgresql
 
 
+def backends() -> list[str]:
+    """The kinds of databases there are: one with PostgreSQL stands for the others, whose dangers it shares."""
+    kinds = {database.url.backend for database in settings.databases.values()}
+    return ["postgresql"] if "postgresql" in kinds else sorted(kinds)
+
+
 def history() -> History:
     """The migrations."""
     return History(folder())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,7 +12,8 @@ class Finding:
     """Something `check` does not like.
 
     Attributes:
-        code: What kind of thing it is: `models`, `migrations`, `drift`, `database` or `pending`.
+        code: What kind of thing it is: `models`, `migrations`, `drift`, `database`, `schema`, `pending`, `edited`, or a
+            rule of the linter such as `M103`.
         message: What is wrong and what to do.
         is_error: Whether the check fails because of it.
     """
@@ -21,7 +23,13 @@ class Finding:
     is_error: bool = True
 
     def __str__(self) -> str:
-        return f"{'error' if self.is_error else 'note'} ({self.code}): {self.message}"
+        word = "error" if self.is_error else "warning" if self.is_risk else "note"
+        return f"{word} ({self.code}): {self.message}"
+
+    @property
+    def is_risk(self) -> bool:
+        """Whether it is the linter's."""
+        return bool(re.fullmatch(r"M\d+", self.code))
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Checked:
     """The findings of `check`; iterating gives them."""
 
     findings: tuple[Finding, ...] = field(default=())
+    fails_on_warnings: bool = False
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -38,8 +47,8 @@ class Checked:
 
     @property
     def exit_code(self) -> int:
-        """1 when one of them is an error."""
-        return int(any(finding.is_error for finding in self.findings))
+        """1 when one of them is an error, or a warning where those count."""
+        return int(any(one.is_error or (self.fails_on_warnings and one.is_risk) for one in self.findings))
 
     @property
     def lines(self) -> list[str]:

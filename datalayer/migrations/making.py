@@ -12,9 +12,11 @@ from typing import TypeAlias
 from datalayer._compile import tables as compiled
 from datalayer._schema.table import TableSpec
 from datalayer.errors import MigrationError, UnansweredQuestion, nearest
-from datalayer.migrations import config, enums, files
+from datalayer.migrations import config, enums, files, scripts
 from datalayer.migrations.autogenerate import Answers, Changes, difference
 from datalayer.migrations.findings import Finding
+from datalayer.migrations.history import History
+from datalayer.migrations.lint import lint
 from datalayer.migrations.questions import Questions, asked_renames
 from datalayer.migrations.state import State, describe
 
@@ -155,13 +157,21 @@ def makemigrations(
         return MadeMigration()
     made = files.next_name(history, up, name)
     text = files.file_text(made, history.head, up, down)
+    findings = () if empty else tuple(_linted(history, made, text, old))
     summaries, hints = tuple(up.summaries), () if questions else tuple(_hints(up, down))
     if not empty:
         hints += tuple(_value_hints(old, new, renames))
     if check or dry_run:
-        return MadeMigration(made, None, text, summaries, hints, has_changes=True, exit_code=int(check))
+        code = int(check)
+        return MadeMigration(made, None, text, summaries, hints, has_changes=True, exit_code=code, findings=findings)
     path = files.write(history.folder / f"{made}.py", text)
-    return MadeMigration(made, path, text, summaries, hints, has_changes=True)
+    return MadeMigration(made, path, text, summaries, hints, has_changes=True, findings=findings)
+
+
+def _linted(history: History, name: str, text: str, before: State) -> list[Finding]:
+    """What the linter says of a new file, for all kinds of databases there are."""
+    migration = scripts.python(history.folder / f"{name}.py", text)
+    return [finding for backend in config.backends() for finding in lint(migration, before, backend)]
 
 
 def makesql(name: str, *, has_down: bool = True) -> MadeMigration:

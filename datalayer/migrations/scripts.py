@@ -176,7 +176,7 @@ def read(folder: Path) -> list[Migration]:
             if entry.is_dir():
                 made = _read_folder(entry)
             elif entry.suffix == ".py":
-                made = _read_python(entry)
+                made = python(entry, _text(entry))
             elif entry.suffix == ".sql":
                 made = _read_pair(entry, names)
             else:
@@ -253,8 +253,12 @@ def _holds_a_statement(text: str) -> bool:
     return bool(bare.replace(";", "").strip())
 
 
-def _read_python(path: Path) -> Migration:
-    source = _text(path)
+def python(path: Path, source: str) -> Migration:
+    """A Python migration of this text.
+
+    Raises:
+        MigrationError: It is no Python, or does not say its name.
+    """
     where = f"migration file {path.name!r}"
     try:
         tree = ast.parse(source, str(path))

@@ -93,7 +93,8 @@ State: TypeAlias = dict[str, Table]
 # -- from SQLAlchemy --------------------------------------------------------------------------------
 
 
-def _text(clause: Any) -> Text2:
+def sql_text(clause: Any) -> Text2:
+    """An SQL expression as text for each backend; a string is a value."""
     if isinstance(clause, str):
         quoted = "'" + clause.replace("'", "''") + "'"
         return quoted, quoted
@@ -114,9 +115,9 @@ def describe_column(column: sa.Column[Any]) -> Column:
         column.type,
         (column.type.compile(DIALECTS["sqlite"]), column.type.compile(DIALECTS["postgresql"])),
         nullable=bool(column.nullable) and not column.primary_key,
-        default=_text(default.arg) if isinstance(default, sa.DefaultClause) and plain else None,
+        default=sql_text(default.arg) if isinstance(default, sa.DefaultClause) and plain else None,
         identity=column.identity is not None,
-        computed=None if computed is None else _text(computed.sqltext),
+        computed=None if computed is None else sql_text(computed.sqltext),
         comment=column.comment,
     )
 
@@ -127,7 +128,7 @@ def describe_index(index: sa.Index) -> Index:
     expressions: list[bool] = []
     for expression in index.expressions:
         is_column = isinstance(expression, sa.Column)
-        parts.append(expression.name if isinstance(expression, sa.Column) else _text(expression)[0])
+        parts.append(expression.name if isinstance(expression, sa.Column) else sql_text(expression)[0])
         expressions.append(not is_column)
     options = index.dialect_options
     sqlite_where = options["sqlite"].get("where")
@@ -136,7 +137,7 @@ def describe_index(index: sa.Index) -> Index:
     if where is not None or sqlite_where is not None:
         either = where if where is not None else sqlite_where
         as_clause = sa.text(either) if isinstance(either, str) else either
-        both = _text(as_clause)
+        both = sql_text(as_clause)
     using = options["postgresql"].get("using") or None
     return Index(tuple(parts), tuple(expressions), bool(index.unique), both, using)
 
@@ -169,7 +170,7 @@ def _with_constraint(table: Table, constraint: sa.Constraint) -> Table:
         return replace(table, foreign_keys={**table.foreign_keys, key: made})
     if isinstance(constraint, sa.CheckConstraint):
         key = name or constraint_name("ck", table.name, (), str(len(table.checks)))
-        return replace(table, checks={**table.checks, key: _text(constraint.sqltext)})
+        return replace(table, checks={**table.checks, key: sql_text(constraint.sqltext)})
     raise MigrationError(f"a constraint of type {type(constraint).__name__} on {table.name!r} is not known here")
 
 
@@ -423,7 +424,7 @@ def _alter_column(state: State, operation: ops.AlterColumnOp, context: Migration
         column = replace(column, nullable=operation.modify_nullable)
     if operation.modify_server_default is not False:
         default = operation.modify_server_default
-        column = replace(column, default=None if default is None else _text(default))
+        column = replace(column, default=None if default is None else sql_text(default))
     if operation.modify_comment is not False:
         column = replace(column, comment=operation.modify_comment)
     state = {**state, table.name: replace(table, columns={**table.columns, column.name: column})}

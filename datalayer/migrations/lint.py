@@ -1,0 +1,297 @@
+"""The linter: looks at what a migration would do to tables that are in use, before it does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+from alembic.operations.ops import MigrateOperation
+
+from datalayer._compile import types
+from datalayer.errors import MigrationError, choices_text, nearest
+from datalayer.migrations._alembic import as_op
+from datalayer.migrations.findings import Finding
+from datalayer.migrations.history import Migration, in_words
+from datalayer.migrations.operations import Recording, recording_context
+from datalayer.migrations.rules import RULES
+from datalayer.migrations.scripts import PythonMigration, SqlMigration
+from datalayer.migrations.state import POSTGRESQL, SQLITE, State, sql_text
+from datalayer.migrations.statements import statements
+
+_VOLATILE = re.compile(
+    r"\b(random|gen_random_uuid|uuidv7|uuid_generate_v\d|clock_timestamp|nextval|timeofday)\s*\(", re.I
+)
+_MANY_TABLES = 3
+
+
+def lint(migration: Migration, before: State, backend: str, models: State | None = None) -> list[Finding]:
+    """What is dangerous about a migration.
+
+    Args:
+        migration: The migration.
+        before: What the tables look like before it.
+        backend: The database it is for.
+        models: What the models want, to tell what is dropped and still in use; None where they do not matter.
+
+    Raises:
+        MigrationError: It allows a rule that does not exist, or cannot be read.
+    """
+    for code in sorted(migration.allowed - set(RULES)):
+        raise MigrationError(
+            f"{migration.name} allows {code!r}; the rules are {choices_text(RULES)}{nearest(code, RULES)}"
+        )
+    found = _Linting(before, backend, migration.is_atomic, models)
+    with in_words(migration.name, "checked"):
+        if isinstance(migration, PythonMigration):
+            with as_op(found):
+                migration.function(True)()
+        elif isinstance(migration, SqlMigration):
+            for one in migration.statements(True, backend):
+                found.look_at(one.text, line=one.line)
+    found.end()
+    shown: dict[tuple[str, str], Finding] = {}
+    for code, what in found.found:
+        rule = RULES[code]
+        if code not in migration.allowed and (backend == "postgresql" or rule.on_sqlite):
+            message = f"{migration.name}: {what}: {rule.danger}; {rule.recipe}"
+            shown.setdefault((code, what), Finding(code, message, rule.is_error))
+    return list(shown.values())
+
+
+class _Linting(Recording):
+    """An `op` that notes what is dangerous, and keeps the state."""
+
+    def __init__(self, before: State, backend: str, is_atomic: bool, models: State | None) -> None:
+        super().__init__(recording_context(backend), before)
+        self.before = set(before)
+        self.made: set[str] = set()
+        self.backend = backend
+        self.is_atomic = is_atomic
+        self.models = models
+        self.found: list[tuple[str, str]] = []
+        self.locked: dict[str, None] = {}
+        self.changes_rows = ""
+
+    def note(self, code: str, what: str) -> None:
+        self.found.append((code, what))
+
+    def invoke(self, operation: MigrateOperation) -> Any:
+        if isinstance(operation, ops.ExecuteSQLOp):
+            self._execute(operation)
+        else:
+            for kind, look in _LOOKS:
+                if isinstance(operation, kind):
+                    look(self, operation)
+        super().invoke(operation)
+
+    def is_in_use(self, table: str) -> bool:
+        """Whether the table was there before this migration, so that others use it."""
+        return table in self.before and table not in self.made
+
+    def lock(self, table: str) -> bool:
+        """Notes that a table is locked, and whether that matters to anybody."""
+        if not self.is_in_use(table):
+            return False
+        self.locked[table] = None
+        return True
+
+    def gone(self, table: str, column: str | None = None) -> None:
+        """Notes that something is dropped."""
+        what = f"drop {table}" + (f".{column}" if column else "")
+        if not self.lock(table):
+            return
+        in_models = self.models is not None and table in self.models
+        if in_models and (column is None or (self.models is not None and column in self.models[table].columns)):
+            self.note("M108", what)
+        else:
+            self.note("M109", what)
+
+    def _execute(self, operation: ops.ExecuteSQLOp) -> None:
+        said = operation.sqltext
+        pair = (said, said) if isinstance(said, str) else sql_text(said)
+        for one in statements(pair[SQLITE if self.backend == "sqlite" else POSTGRESQL], self.backend, "op.execute"):
+            self.look_at(one.text)
+
+    def look_at(self, text: str, line: int | None = None) -> None:
+        """Looks at one statement."""
+        plain = " ".join(re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL).split())
+        where = f"line {line}, {plain[:50]}" if line else plain[:50]
+        for code, table in _of_statement(self, plain):
+            if table is None or self.lock(table):
+                self.note(code, where)
+
+    def end(self) -> None:
+        """What only the whole shows."""
+        if self.is_atomic and self.changes_rows and self.changes_rows in self.locked:
+            self.note("M113", f"rows of {self.changes_rows}")
+        if self.is_atomic and len(self.locked) >= _MANY_TABLES:
+            self.note("M114", ", ".join(self.locked))
+
+
+# -- operations ---------------------------------------------------------------------------------------
+
+
+def _add_column(op: _Linting, operation: ops.AddColumnOp) -> None:
+    column = operation.column
+    what = f"add {operation.table_name}.{column.name}"
+    if not op.lock(operation.table_name):
+        return
+    default = column.server_default
+    if column.identity is not None or column.computed is not None:
+        op.note("M111", what)
+    elif default is None:
+        if not column.nullable:
+            op.note("M101", what)
+    elif isinstance(default, sa.DefaultClause) and _VOLATILE.search(sql_text(default.arg)[POSTGRESQL]):
+        op.note("M111", what)
+
+
+def _alter_column(op: _Linting, operation: ops.AlterColumnOp) -> None:
+    table, name = operation.table_name, operation.column_name
+    column = op.state[table].columns.get(name) if table in op.state else None
+    if not op.lock(table) or column is None:
+        return
+    made = operation.modify_type
+    if made is not None:
+        kind = made() if isinstance(made, type) else made
+        if not is_free(column.type, kind):
+            op.note("M102", f"change the type of {table}.{name}")
+    if operation.modify_nullable is False and column.nullable:
+        op.note("M107", f"{table}.{name} must not be NULL")
+    if operation.modify_name is not None:
+        op.note("M110", f"rename {table}.{name}")
+
+
+def is_free(old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) -> bool:
+    """Whether PostgreSQL changes the type without looking at the rows: longer text, more digits."""
+    if isinstance(new, sa.String) and isinstance(old, sa.String):
+        return new.length is None or (old.length is not None and old.length <= new.length)
+    if isinstance(new, types.Decimal) and isinstance(old, types.Decimal):
+        if new.precision is None:
+            return True
+        same = (old.scale or 0) == (new.scale or 0)
+        return old.precision is not None and same and old.precision <= new.precision
+    return type(old) is type(new)
+
+
+def _create_index(op: _Linting, operation: ops.CreateIndexOp) -> None:
+    concurrently = operation.kw.get("postgresql_concurrently")
+    if op.is_in_use(operation.table_name) and not concurrently:
+        op.lock(operation.table_name)
+        op.note("M103", f"create {operation.index_name}")
+    if concurrently and op.is_atomic:
+        op.note("M115", f"create {operation.index_name}")
+
+
+def _drop_index(op: _Linting, operation: ops.DropIndexOp) -> None:
+    table = next((one.name for one in op.state.values() if str(operation.index_name) in one.indexes), "")
+    if op.is_in_use(table) and not operation.kw.get("postgresql_concurrently"):
+        op.lock(table)
+        op.note("M112", f"drop {operation.index_name}")
+
+
+def _constraint(code: str) -> Callable[[_Linting, Any], None]:
+    def look(op: _Linting, operation: Any) -> None:
+        table = str(getattr(operation, "source_table", None) or operation.table_name)
+        if op.lock(table) and not operation.kw.get("postgresql_not_valid"):
+            op.note(code, f"add {operation.constraint_name}")
+
+    return look
+
+
+def _created(op: _Linting, operation: ops.CreateTableOp) -> None:
+    op.made.add(operation.table_name)
+
+
+def _renamed(op: _Linting, operation: ops.RenameTableOp) -> None:
+    if op.lock(operation.table_name):
+        op.note("M110", f"rename {operation.table_name}")
+        op.before.add(str(operation.new_table_name))
+
+
+_LOOKS: tuple[tuple[type[MigrateOperation], Callable[[_Linting, Any], None]], ...] = (
+    (ops.CreateTableOp, _created),
+    (ops.RenameTableOp, _renamed),
+    (ops.DropTableOp, lambda op, operation: op.gone(operation.table_name)),
+    (ops.DropColumnOp, lambda op, operation: op.gone(operation.table_name, operation.column_name)),
+    (ops.AddColumnOp, _add_column),
+    (ops.AlterColumnOp, _alter_column),
+    (ops.CreateIndexOp, _create_index),
+    (ops.DropIndexOp, _drop_index),
+    (ops.CreateForeignKeyOp, _constraint("M104")),
+    (ops.CreateCheckConstraintOp, _constraint("M105")),
+    (ops.CreateUniqueConstraintOp, _constraint("M106")),
+    (ops.CreatePrimaryKeyOp, _constraint("M117")),
+)
+
+
+# -- plain SQL ----------------------------------------------------------------------------------------
+
+_NAME = r'(?:(?:"[^"]+"|\w+)\.)?(?P<table>"[^"]+"|\w+)'
+_ALTER = re.compile(rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_NAME} (?P<rest>.*)", re.I | re.S)
+_CREATE = re.compile(rf"CREATE (?:UNLOGGED |TEMP(?:ORARY)? )?TABLE (?:IF NOT EXISTS )?{_NAME}", re.I)
+_INDEX = re.compile(rf"CREATE (?:UNIQUE )?INDEX (?P<how>CONCURRENTLY )?.*?\bON (?:ONLY )?{_NAME}", re.I)
+_DROP_INDEX = re.compile(r"DROP INDEX (?P<how>CONCURRENTLY)?", re.I)
+_DROP = re.compile(rf"DROP TABLE (?:IF EXISTS )?{_NAME}", re.I)
+_ROWS = re.compile(rf"(?:UPDATE (?:ONLY )?|DELETE FROM (?:ONLY )?){_NAME}", re.I)
+_WHOLE = re.compile(r"(VACUUM \(?FULL|CLUSTER\b|LOCK TABLE|REINDEX (?!.*CONCURRENTLY))", re.I)
+_ADD_COLUMN = re.compile(r"^ADD (?:COLUMN )?(?!CONSTRAINT\b|CHECK\b|UNIQUE\b|PRIMARY\b|FOREIGN\b)", re.I)
+
+
+def _of_statement(op: _Linting, text: str) -> Iterator[tuple[str, str | None]]:
+    """The rules a statement meets, each with the table it is about; None where no table matters."""
+    if found := _CREATE.match(text):
+        op.made.add(_bare(found))
+    elif found := _INDEX.match(text):
+        if not found["how"]:
+            yield "M103", _bare(found)
+        elif op.is_atomic:
+            yield "M115", None
+    elif found := _DROP_INDEX.match(text):
+        if not found["how"]:
+            yield "M112", None
+        elif op.is_atomic:
+            yield "M115", None
+    elif found := _DROP.match(text):
+        op.gone(_bare(found))
+    elif found := _ROWS.match(text):
+        op.changes_rows = _bare(found)
+    elif found := _ALTER.match(text):
+        yield from _of_alter(op, _bare(found), found["rest"])
+    elif _WHOLE.match(text):
+        yield "M116", None
+    if re.match(r"TRUNCATE\b|DROP .*\bCASCADE$", text, re.I):
+        yield "M118", None
+
+
+def _bare(found: re.Match[str]) -> str:
+    name = found["table"]
+    return name[1:-1] if name.startswith('"') else name
+
+
+def _of_alter(op: _Linting, table: str, rest: str) -> Iterator[tuple[str, str | None]]:
+    if table not in op.made:  # plain SQL may be about tables that no Python file has made
+        op.before.add(table)
+    not_valid = re.search(r"NOT VALID$", rest, re.I)
+    for part in re.split(r",\s*(?=ADD\b|ALTER\b|DROP\b|RENAME\b)", rest, flags=re.I):
+        if _ADD_COLUMN.match(part):
+            if re.search(r"\bGENERATED\b|\bSERIAL\b|\bBIGSERIAL\b", part, re.I) or _VOLATILE.search(part):
+                yield "M111", table
+            elif re.search(r"\bNOT NULL\b", part, re.I) and not re.search(r"\bDEFAULT\b", part, re.I):
+                yield "M101", table
+            elif re.search(r"\bREFERENCES\b", part, re.I):
+                yield "M104", table
+        elif re.match(r"ADD\b", part, re.I) and not not_valid and not re.search(r"USING INDEX", part, re.I):
+            kinds = {"FOREIGN KEY": "M104", "CHECK": "M105", "UNIQUE": "M106", "PRIMARY KEY": "M117"}
+            yield next((code for word, code in kinds.items() if re.search(rf"\b{word}\b", part, re.I)), "M105"), table
+        elif re.match(r"ALTER (COLUMN )?\S+ (SET DATA )?TYPE\b", part, re.I):
+            yield "M102", table
+        elif re.match(r"ALTER (COLUMN )?\S+ SET NOT NULL", part, re.I):
+            yield "M107", table
+        elif re.match(r"RENAME (?!CONSTRAINT)", part, re.I):
+            yield "M110", table
+        elif found := re.match(r'DROP (?:COLUMN )?(?!CONSTRAINT)(?:IF EXISTS )?("[^"]+"|\w+)', part, re.I):
+            op.gone(table, found[1].strip('"'))

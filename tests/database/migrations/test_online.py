@@ -1,0 +1,136 @@
+"""Operations for tables in use: forwards, back, stopped half-way and run again, with rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datalayer import conf
+from datalayer.errors import MigrationError
+from datalayer.migrations import commands
+from tests.database.migrations.files import python, rows, run
+
+TABLES = """    op.create_table("author", sa.Column("id", types.BigInteger(), primary_key=True))
+    op.create_table(
+        "book",
+        sa.Column("id", types.BigInteger(), primary_key=True),
+        sa.Column("title", types.String(50), nullable=True),
+        sa.Column("author_id", types.BigInteger(), nullable=True),
+    )"""
+HEAD = "    from datalayer.migrations import online\n"
+CHANGES = {
+    "index": ('online.create_index("ix", "book", ["title"])', 'online.drop_index("ix", "book")'),
+    "unique index": ('online.create_index("ix", "book", ["id"], unique=True)', 'online.drop_index("ix", "book")'),
+    "unique": ('online.create_unique("uq", "book", ["title"])', 'op.drop_constraint("uq", "book", type_="unique")'),
+    "not null": ('online.set_not_null("book", "title")', 'op.alter_column("book", "title", nullable=True)'),
+    "key": (
+        'online.create_foreign_key("fk", "book", ["author_id"], "author", ["id"], on_delete="CASCADE")\n'
+        '    online.validate("book", "fk")',
+        'op.drop_constraint("fk", "book", type_="foreignkey")',
+    ),
+    "check": (
+        'online.create_check("ck", "book", "length(title) > 2")\n    online.validate("book", "ck")',
+        'op.drop_constraint("ck", "book", type_="check")',
+    ),
+}
+
+
+def write(folder: Path, name: str, after: str, up: str, down: str = "pass", *, atomic: bool = False) -> None:
+    python(folder, name, after, f"{HEAD}    {up}", f"{HEAD}    {down}")
+    if not atomic:
+        path = folder / f"{name}.py"
+        path.write_text(path.read_text().replace("down_revision", "atomic = False\ndown_revision"))
+
+
+@pytest.fixture
+def filled(migrations: Path) -> Path:
+    python(migrations, "0001_tables", None, TABLES)
+    commands.migrate()
+    run("INSERT INTO author VALUES (1)", "INSERT INTO book VALUES (1, 'Roke', 1), (2, 'Solaris', 1)")
+    return migrations
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_an_operation_goes_there_and_back_with_rows(filled: Path, what: str) -> None:
+    up, down = CHANGES[what]
+    write(filled, "0002_change", "0001_tables", up, down)
+    for _ in range(2):
+        assert commands.migrate().applied == ("0002_change",)
+        assert commands.revert().reverted == ("0002_change",)
+    assert rows("SELECT * FROM book ORDER BY id") == [(1, "Roke", 1), (2, "Solaris", 1)]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_the_sql_of_an_operation_can_be_read(filled: Path, what: str, backend: str) -> None:
+    write(filled, "0002_change", "0001_tables", *CHANGES[what])
+    text = commands.sqlmigrate("0002")
+    if backend == "postgresql":
+        assert any(word in text for word in ("CONCURRENTLY", "NOT VALID"))
+        assert text.index("INSERT INTO datalayer_migrations") > text.index("BEGIN")
+        assert "CONCURRENTLY" not in text[text.index("BEGIN") :]
+
+
+def test_concurrently_inside_a_transaction_is_refused(postgresql_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        python(tmp_path, "0001_tables", None, TABLES)
+        write(tmp_path, "0002_change", "0001_tables", CHANGES["index"][0], atomic=True)
+        with pytest.raises(MigrationError, match="write atomic = False at the top"):
+            commands.migrate()
+
+
+def test_an_index_that_was_left_invalid_is_made_again(postgresql_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        python(tmp_path, "0001_tables", None, TABLES)
+        commands.migrate()
+        run("INSERT INTO book VALUES (1, 'same', NULL), (2, 'same', NULL)")
+        write(
+            tmp_path,
+            "0002_change",
+            "0001_tables",
+            'online.create_index("ix", "book", ["id"])\n    online.create_index("uq", "book", ["title"], unique=True)',
+        )
+        with pytest.raises(MigrationError, match=r"could not create unique index.*the next run goes on"):
+            commands.migrate()
+        assert str(commands.showmigrations()[1]) == "[ ] 0002_change  (stopped after 1 operations)"
+        run("UPDATE book SET title = 'other' WHERE id = 2")
+        assert commands.migrate().applied == ("0002_change",)
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid IN ('ix'::regclass, 'uq'::regclass)"
+        assert rows(valid) == [(True,), (True,)]
+
+
+def test_rows_that_do_not_obey_stop_the_validation_only(postgresql_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        python(tmp_path, "0001_tables", None, TABLES)
+        commands.migrate()
+        run("INSERT INTO book VALUES (1, 'x', NULL)")
+        up = 'online.create_check("ck", "book", "length(title) > 2")'
+        write(tmp_path, "0002_check", "0001_tables", up, atomic=True)
+        write(tmp_path, "0003_validate", "0002_check", 'online.validate("book", "ck")', atomic=True)
+        with pytest.raises(MigrationError, match=r"'0003_validate' cannot be applied.*is violated"):
+            commands.migrate()
+        assert [one.is_applied for one in commands.showmigrations()] == [True, True, False]
+
+
+def test_a_table_that_others_use_is_not_waited_for_long(postgresql_url: str, tmp_path: Path) -> None:
+    database = {"url": postgresql_url, "migrate": {"lock_timeout": 0.1}}
+    with conf.override(databases={"default": database}, migrations=str(tmp_path)):
+        python(tmp_path, "0001_tables", None, TABLES)
+        commands.migrate()
+        python(tmp_path, "0002_more", "0001_tables", '    op.add_column("book", sa.Column("x", types.Text()))')
+        from datalayer.migrations import config
+
+        with config.environment("default").connect() as other:
+            other.exec_driver_sql("SELECT * FROM book")
+            with pytest.raises(MigrationError, match=r"lock timeout.*migrate\.lock_timeout"):
+                commands.migrate()
+            other.rollback()
+            assert commands.migrate().applied == ("0002_more",)
+
+
+def test_a_statement_may_not_take_longer_than_was_said(postgresql_url: str, tmp_path: Path) -> None:
+    database = {"url": postgresql_url, "migrate": {"statement_timeout": 0.1}}
+    with conf.override(databases={"default": database}, migrations=str(tmp_path)):
+        python(tmp_path, "0001_slow", None, '    op.execute("SELECT pg_sleep(60)")')
+        with pytest.raises(MigrationError, match=r"statement timeout.*migrate\.statement_timeout"):
+            commands.migrate()
