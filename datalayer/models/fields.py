@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, overload
 
 import pydantic
 from pydantic import AfterValidator
@@ -56,8 +56,11 @@ SmallInt = Annotated[int, ColumnKind(Kind.SMALL_INTEGER)]
 """An integer of 16 bits."""
 BigInt = Annotated[int, ColumnKind(Kind.BIG_INTEGER)]
 """An integer of 64 bits."""
-NaiveDatetime = Annotated[pydantic.NaiveDatetime, ColumnKind(Kind.NAIVE_DATETIME)] if not TYPE_CHECKING else datetime
-"""A date and time without a time zone, kept as it is."""
+if TYPE_CHECKING:
+    NaiveDatetime: TypeAlias = datetime
+    """A date and time without a time zone, kept as it is."""
+else:
+    NaiveDatetime = Annotated[pydantic.NaiveDatetime, ColumnKind(Kind.NAIVE_DATETIME)]
 
 
 class _MappedMark:
