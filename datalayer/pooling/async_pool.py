@@ -36,6 +36,7 @@ from datalayer.pooling.flows import (
 )
 from datalayer.pooling.pool import keeping_nothing
 from datalayer.pooling.stats import CheckReport, CloseReport
+from datalayer.pooling.waiting import Door, TaskWaiter
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -176,38 +177,6 @@ def asking_of(pool: LendingPool[C], timeout: Timeout, site: Site | None) -> Acqu
     return asking
 
 
-class _TaskWaiter(Generic[C]):
-    """A one-shot over a plain future; made only when somebody really waits."""
-
-    __slots__ = ("entry", "error", "future", "owner", "since", "woken")
-
-    def __init__(self, owner: object) -> None:
-        self.entry: Entry[C] | None = None
-        self.error: BaseException | None = None
-        self.owner = owner
-        self.since = 0.0
-        self.woken = False
-        self.future: asyncio.Future[None] | None = None
-
-    def wake(self) -> None:
-        self.woken = True
-        future = self.future
-        if future is not None and not future.done():
-            future.set_result(None)
-
-    async def wait(self, timeout: float | None) -> None:
-        if self.woken:
-            return
-        loop = asyncio.get_running_loop()
-        self.future = loop.create_future()
-        handle = None if timeout is None else loop.call_later(timeout, self.wake)
-        try:
-            await self.future
-        finally:
-            if handle is not None:
-                handle.cancel()
-
-
 class AsyncPool(Machine[C]):
     """Lends connections to tasks of one event loop and takes them back.
 
@@ -252,6 +221,7 @@ class AsyncPool(Machine[C]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._last_door: Door | None = None
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -283,7 +253,7 @@ class AsyncPool(Machine[C]):
             await (await self.acquire(limit)).release()
             return
         while True:
-            watcher: _TaskWaiter[C] = _TaskWaiter(None)
+            watcher: TaskWaiter[C] = TaskWaiter(None, self._door())
             with self._mutex:
                 if self._is_ready(began):
                     return
@@ -313,7 +283,7 @@ class AsyncPool(Machine[C]):
             self._core.stop(self._clock())
         self._collect()
         while True:
-            watcher: _TaskWaiter[C] = _TaskWaiter(None)
+            watcher: TaskWaiter[C] = TaskWaiter(None, self._door())
             with self._mutex:
                 if self._core.is_empty():
                     break
@@ -598,7 +568,7 @@ class AsyncPool(Machine[C]):
     async def _do(self, request: Request[C]) -> C | None:
         match request:
             case Wait(waiter=waiter, timeout=timeout):
-                assert isinstance(waiter, _TaskWaiter)
+                assert isinstance(waiter, TaskWaiter)
                 await waiter.wait(timeout)
             case Ping(conn=conn, timeout=seconds):
                 await in_time(self._ping(conn), seconds)
@@ -688,7 +658,14 @@ class AsyncPool(Machine[C]):
         return len(conns)
 
     def _new_waiter(self, owner: object) -> Waiter[C]:
-        return _TaskWaiter(owner)
+        return TaskWaiter(owner, self._door())
+
+    def _door(self) -> Door:
+        loop = get_running_loop()
+        door = self._last_door
+        if door is None or door.loop is not loop:
+            self._last_door = door = Door(loop)
+        return door
 
     def _describe(self, owner: object) -> tuple[str, str]:
         return describe_task(owner)

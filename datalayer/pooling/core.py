@@ -18,6 +18,7 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 from datalayer.errors import (
     PoolClosed,
     PoolDeadlock,
+    PoolError,
     PoolFull,
     PoolOverloaded,
     PoolUnavailable,
@@ -50,6 +51,7 @@ State: TypeAlias = Literal["new", "open", "paused", "closing", "closed"]
 
 IDLE, TESTING, LENT, GONE = range(4)
 NEVER = float("inf")
+GIVEN_UP = PoolError("a caller was cancelled")  # the outcome of a waiter that was counted before it could say so
 _SHORT = BUCKETS[0]
 
 
@@ -80,10 +82,15 @@ class Entry(Generic[C]):
 
 
 class Waiter(Protocol[C]):
-    """A caller in the queue: woken once, with an entry or an error set."""
+    """A caller in the queue: woken once, with an entry or an error set.
+
+    Attributes:
+        is_leaving: Whether it was cancelled and is about to `abandon`; it is served no more.
+    """
 
     entry: Entry[C] | None
     error: BaseException | None
+    is_leaving: bool
     owner: object
     since: float
 
@@ -777,7 +784,12 @@ class Core(Generic[C]):
         self._settle()
 
     def _serve(self, entry: Entry[C]) -> None:
+        """Hands an entry to the first caller in the queue that still wants it."""
         waiter, _ = self.waiters.popitem(last=False)
+        while waiter.is_leaving and self.waiters:
+            self.cancelled += 1
+            waiter.error = GIVEN_UP
+            waiter, _ = self.waiters.popitem(last=False)
         entry.state = TESTING
         entry.owner = waiter.owner
         self.testing += 1

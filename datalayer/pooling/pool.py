@@ -95,11 +95,12 @@ def lease_of(pool: ReleasingPool[C], entry: Entry[C]) -> Lease[C]:
 class ThreadWaiter(Generic[C]):
     """A one-shot: born locked, woken by letting go."""
 
-    __slots__ = ("_lock", "_woken", "entry", "error", "owner", "since")
+    __slots__ = ("_lock", "_woken", "entry", "error", "is_leaving", "owner", "since")
 
     def __init__(self, owner: object) -> None:
         self.entry: Entry[C] | None = None
         self.error: BaseException | None = None
+        self.is_leaving = False
         self.owner = owner
         self.since = 0.0
         self._woken = False

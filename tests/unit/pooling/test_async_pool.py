@@ -10,6 +10,7 @@ from pooling_fakes import AsyncFakeConnector
 
 from datalayer.errors import DoubleRelease, PoolClosed, PoolDeadlock, PoolTimeout, WrongEventLoop
 from datalayer.pooling import AsyncPool, PoolConfig
+from datalayer.pooling.waiting import PORTION
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -154,6 +155,69 @@ def test_cancel_storm(identities: Any) -> None:
             identities(pool.stats())
 
     run(work)
+
+
+def test_cancelled_crowd_leaves_in_portions_so_that_others_get_their_turn(identities: Any) -> None:
+    async def work() -> None:
+        async with AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1)) as pool:
+            lease = await pool.acquire()
+            tasks = [asyncio.ensure_future(pool.acquire(timeout=None)) for _ in range(20 * PORTION)]
+            await settle(3)
+            for task in tasks:
+                task.cancel()
+            left, most = len(tasks), 0
+            while left:
+                await asyncio.sleep(0)
+                now = sum(not task.done() for task in tasks)
+                left, most = now, max(most, left - now)
+            assert 0 < most <= 2 * PORTION
+            assert all(task.cancelled() for task in tasks)
+            await lease.release()
+            identities(pool.stats())
+            assert pool.stats().acquires_cancelled == len(tasks)
+
+    run(work)
+
+
+def test_nobody_on_the_way_out_is_served_before_those_who_wait(identities: Any) -> None:
+    async def work() -> None:
+        async with AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1)) as pool:
+            lease = await pool.acquire()
+            crowd = [asyncio.ensure_future(pool.acquire(timeout=None)) for _ in range(10 * PORTION)]
+            last = asyncio.ensure_future(pool.acquire(timeout=None))
+            await settle(3)
+            for task in crowd:
+                task.cancel()
+            await lease.release()
+            await settle(3)
+            assert last.done()  # while most of the crowd is still there
+            assert not crowd[-1].done()
+            await (await last).release()
+            assert all(isinstance(one, asyncio.CancelledError) for one in await gathered(crowd))
+            identities(pool.stats())
+            assert (pool.stats().acquires_cancelled, pool.stats().idle) == (len(crowd), 1)
+
+    run(work)
+
+
+def test_cancellation_is_not_lost_to_a_pool_that_is_closed_meanwhile(identities: Any) -> None:
+    async def work() -> None:
+        pool = AsyncPool(AsyncFakeConnector(), PoolConfig(max_size=1))
+        lease = await pool.acquire()
+        crowd = [asyncio.ensure_future(pool.acquire(timeout=None)) for _ in range(3 * PORTION)]
+        await settle(3)
+        for task in crowd:
+            task.cancel()
+        await lease.release()
+        await pool.close()
+        assert all(isinstance(one, asyncio.CancelledError) for one in await gathered(crowd))
+        identities(pool.stats())
+
+    run(work)
+
+
+async def gathered(tasks: list[asyncio.Future[Any]]) -> list[object]:
+    return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
 @pytest.mark.parametrize("seed", range(5))

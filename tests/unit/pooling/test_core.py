@@ -20,6 +20,7 @@ class Waiter:
     def __init__(self, owner: object = None) -> None:
         self.entry: Entry[str] | None = None
         self.error: BaseException | None = None
+        self.is_leaving = False
         self.owner = owner
         self.since = 0.0
         self.woken = False
