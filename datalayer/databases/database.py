@@ -33,8 +33,8 @@ P = ParamSpec("P")
 
 Mode: TypeAlias = Literal["read", "write"]
 
-Streamed: TypeAlias = tuple[Command, Callable[[list[Row]], Iterable[T]]]
-"""What is sent for a stream, and what makes results of each chunk of its rows."""
+Streamed: TypeAlias = tuple[Command, Callable[[list[Row]], Plan[Iterable[T]]]]
+"""What is sent for a stream, and the plan that makes results of each chunk of its rows, on the same connection."""
 
 
 class Database:
@@ -218,7 +218,7 @@ class Database:
             try:
                 with closing(cast("Any", _heard(transaction.link).stream(command, chunk_size))) as chunks:
                     for rows in chunks:
-                        yield from load(rows)
+                        yield from run(load(rows), _heard(transaction.link))
             except BaseException as error:
                 transaction.note(error)
                 raise
@@ -226,14 +226,14 @@ class Database:
         pool = pools[self.alias]
         command, load = operation(compiler_for(pool.backend), *args, **kwargs)
         if pool.settings.url.is_memory:
-            yield from load(self.run(_everything, command))
+            yield from self.run(_loaded, command, load)
             return
         with (
             pool.borrow(_mode(command, operation)) as link,
             closing(cast("Any", _heard(link).stream(command, chunk_size))) as chunks,
         ):
             for rows in chunks:
-                yield from load(rows)
+                yield from run(load(rows), _heard(link))
 
     def astream(
         self,
@@ -260,7 +260,7 @@ class Database:
             try:
                 async with aclosing(cast("Any", _aheard(transaction.link).stream(command, chunk_size))) as chunks:
                     async for rows in chunks:
-                        for each in load(rows):
+                        for each in await arun(load(rows), _aheard(transaction.link)):
                             yield each
             except BaseException as error:
                 transaction.note(error)
@@ -269,7 +269,7 @@ class Database:
         pool = pools[self.alias]
         command, load = operation(compiler_for(pool.backend), *args, **kwargs)
         if pool.settings.url.is_memory:
-            for each in load(await self.arun(_everything, command)):
+            for each in await self.arun(_loaded, command, load):
                 yield each
             return
         async with (
@@ -277,7 +277,7 @@ class Database:
             aclosing(cast("Any", _aheard(link).stream(command, chunk_size))) as chunks,
         ):
             async for rows in chunks:
-                for each in load(rows):
+                for each in await arun(load(rows), _aheard(link)):
                     yield each
 
 
@@ -294,10 +294,10 @@ def _aheard(link: AsyncLink) -> AsyncLink | AsyncHeard:
     return AsyncHeard(link) if events.listeners else link
 
 
-def _everything(compiler: Compiler, command: Command) -> Plan[list[Row]]:
+def _loaded(compiler: Compiler, command: Command, load: Callable[[list[Row]], Plan[Iterable[T]]]) -> Plan[Iterable[T]]:
     """All rows at once, from a database in memory: its one connection must be free for the body of the loop."""
     reply = yield command
-    return reply.rows
+    return (yield from load(reply.rows))
 
 
 def _mode(first: Command | Batch, operation: Callable[..., Any]) -> Mode:

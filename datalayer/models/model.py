@@ -11,8 +11,8 @@ from pydantic import ConfigDict
 from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
-from datalayer.errors import FieldNotLoaded, MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
-from datalayer.models import loading, registry, related, related_manager, saving
+from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
+from datalayer.models import deferring, loading, registry, related, related_manager, saving
 from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
 from datalayer.models.identifiers import uuid7
@@ -25,7 +25,6 @@ from datalayer.models.state import (
     forget,
     key_fields_changed,
     key_values,
-    origin_of,
     packed,
     peek,
     set_origin,
@@ -136,9 +135,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 found = tuple(getattr(self, item) for item in key)
                 return found[0] if len(key) == 1 else found
             if name in cls.__pydantic_fields__:
-                if origin_of(self) is None:
-                    raise FieldNotLoaded(f"{cls.__name__}.{name} is not set before the first save; call save() first")
-                raise FieldNotLoaded(f"{cls.__name__}.{name} was not loaded; load it with refresh(fields=[{name!r}])")
+                return deferring.read_field(self, name)
             if not name.startswith("_"):
                 found = peek(self, name, _MISSING)
                 if found is not _MISSING:
@@ -259,6 +256,10 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
     def refresh(self, *, fields: Sequence[str] | None = None, using: str | None = None) -> None:
         """Reads the row again, whole or some fields of it, and drops loaded relations.
+
+        Args:
+            fields: Fields or relations: only these are read again and dropped, and relations to many just dropped.
+            using: The alias of the database; the one it came from when not given.
 
         Raises:
             DoesNotExist: The row is gone.

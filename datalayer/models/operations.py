@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from datalayer._compile.compiler import Compiler
@@ -101,14 +100,19 @@ def in_bulk(compiler: Compiler, rows: Fetched, field: str) -> Plan[dict[Any, Any
     return {getattr(row, field): row for row in found}
 
 
-def streamed(compiler: Compiler, rows: Fetched) -> tuple[Command, Callable[[list[Row]], Iterable[Any]]]:
-    """The statement of a stream, and what makes instances of a chunk of rows."""
-    if rows.prefetched:
-        raise QueryError(
-            "iterator() cannot prefetch, since it never has all rows; use select_related, or iterate the query"
-        )
+def streamed(compiler: Compiler, rows: Fetched) -> tuple[Command, Callable[[list[Row]], Plan[Iterable[Any]]]]:
+    """The statement of a stream, and the plan that makes instances of a chunk of rows, with what comes along."""
     prepared = compiler.select(rows.query)
-    return prepared.command(rows.query.values), partial(rows.load, prepared)
+
+    def load(chunk: list[Row]) -> Plan[Iterable[Any]]:
+        found: list[Any] = rows.load(prepared, chunk)
+        if rows.parent is not None:
+            _know_their_parent(found, *rows.parent)
+        if rows.prefetched:
+            yield from loading.prefetch(compiler, found, rows.prefetched, rows.alias)
+        return found
+
+    return prepared.command(rows.query.values), load
 
 
 # -- SQL by hand ---------------------------------------------------------------------------------

@@ -16,11 +16,11 @@ from datalayer._query.expression import FieldRef
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
 from datalayer.errors import QueryError
-from datalayer.models import operations
+from datalayer.models import deferring, operations
 from datalayer.models.column import Deferred, Expr, Related
 from datalayer.models.expressions import expression_of
 from datalayer.models.ordering import default_order, order_item
-from datalayer.models.prefetch import Prefetch, lookups_of
+from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M, R
 from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
@@ -80,15 +80,20 @@ class QuerySet(WritableRows[M]):
             made.append((name, expression_of(item, table, known)))
         return self._with(self.query.replaced(annotations=tuple(made)))
 
-    def select_related(self, *paths: str | Related[M, Any]) -> Self:
+    def select_related(self, *paths: str | Related[M, Any] | None) -> Self:
         """Rows of to-one relations come along in the same statement.
+
+        Args:
+            paths: Relations; None as the first takes earlier ones back.
 
         Raises:
             FieldError: An unknown relation, or one to many rows.
         """
-        joined = list(self.query.joined)
+        joined = [] if paths and paths[0] is None else list(self.query.joined)
         for path in paths:
-            steps = relation_path(self.query.table, self._path(path), to_one=True)
+            if path is None:
+                continue
+            steps = relation_path(self.query.table, path_of(path, self.query.table), to_one=True)
             for length in range(1, len(steps) + 1):
                 if steps[:length] not in joined:
                     joined.append(steps[:length])
@@ -98,33 +103,45 @@ class QuerySet(WritableRows[M]):
         """Rows of relations are loaded right after, by one statement for each relation.
 
         Args:
-            paths: Relations, or `Prefetch` for a part of their rows; None alone takes earlier ones back.
+            paths: Relations, or `Prefetch` for a part of their rows; None as the first takes earlier ones back.
 
         Raises:
             FieldError: An unknown relation.
             QueryError: Two different sets of rows for one relation.
         """
         new = self._with(self.query)
-        new._prefetched = () if paths == (None,) else lookups_of(self.model, paths, self._prefetched)
+        known = () if paths and paths[0] is None else self._prefetched
+        new._prefetched = lookups_of(self.model, [path for path in paths if path is not None], known)
         return new
 
     def only(self, *fields: str | Expr[M, Any] | Related[M, Any]) -> Self:
-        """Loads these columns only; reading another one raises `FieldNotLoaded`."""
-        names = self._names(fields, "only")
-        key = [name for name in self.query.table.primary_key if name not in names]
-        return self._with(self.query.replaced(only=(*key, *names)))
+        """Loads these columns only; reading another one loads it for all rows of the result at once.
+
+        Args:
+            fields: Columns of the model, or of relations that `select_related` joined: `author__name`.
+
+        Raises:
+            FieldError: An unknown name.
+        """
+        return self._with(deferring.only(self.query, fields))
 
     def defer(self, *fields: str | Expr[M, Any] | Related[M, Any]) -> Self:
-        """Loads every column but these."""
-        names = self._names(fields, "defer")
-        table = self.query.table
-        kept = tuple([n for n in table.fields if n not in names or n in table.primary_key])
-        return self._with(self.query.replaced(only=kept))
+        """Loads every column but these; reading one loads it for all rows of the result at once.
+
+        Args:
+            fields: Columns of the model, or of relations that `select_related` joined: `author__name`.
+
+        Raises:
+            FieldError: An unknown name.
+        """
+        return self._with(deferring.defer(self.query, fields))
 
     # -- other forms -----------------------------------------------------------------------------
 
     def _values(self, form: str, columns: tuple[Any, ...], named: dict[str, Any]) -> Values[M, Any]:
         table, known = self.query.table, self._annotations
+        if self._prefetched:
+            raise QueryError("values are no instances that rows could be prefetched for; take prefetch_related() away")
         wanted: list[tuple[str, Any]] = []
         if not columns and not named:
             columns = (*table.fields, *known)

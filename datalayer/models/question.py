@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from datalayer._query.condition import Condition as ConditionNode
@@ -12,8 +11,8 @@ from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
-from datalayer.errors import FieldError, QueryError, choices_text, nearest
-from datalayer.models.column import Condition, Expr, OrderBy, Related
+from datalayer.errors import QueryError
+from datalayer.models.column import Condition, Expr, OrderBy
 from datalayer.models.expressions import DeferredOrder, F, Q, condition_of, owned
 from datalayer.models.loading import Lookup
 from datalayer.models.ordering import default_order, order_item
@@ -162,33 +161,3 @@ class Question(Generic[M, R]):
         if query.order or not query.table.ordering or query.group_by is not None or query.distinct:
             return query
         return query.replaced(order=default_order(query.table))
-
-    def _path(self, path: object) -> str:
-        if isinstance(path, str):
-            return path
-        if not isinstance(path, Related):
-            raise QueryError(f"{path!r} is no relation; give a name or a relation such as {self.query.table.model}.x")
-        if path.table is not self.query.table:
-            raise QueryError(f"{path!r} starts at {path.table.model}, not at {self.query.table.model}")
-        return "__".join(path.path)
-
-    def _names(self, fields: Iterable[str | Expr[M, Any] | Related[M, Any]], verb: str) -> tuple[str, ...]:
-        known = self.query.table.fields
-        found: list[str] = []
-        for item in fields:
-            if isinstance(item, Related):
-                name = self._path(item)
-            else:
-                name = item if isinstance(item, str) else own_name(item, self.query.table)
-            if name in self.query.table.relations and self.query.table.relations[name].kind.is_forward:
-                found.extend(self.query.table.relations[name].local)
-                continue
-            if name not in known:
-                raise FieldError(
-                    f"{verb}() got {name!r}, which is no field of {self.query.table.model}; the choices are "
-                    f"{choices_text(known)}{nearest(name, known)}",
-                    name=name,
-                    choices=known,
-                )
-            found.append(name)
-        return tuple(found)

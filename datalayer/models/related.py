@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from datalayer._schema.relation import RelationKind, RelationSpec
@@ -125,11 +125,14 @@ def alias_of(instance: Any) -> str:
 
 def lacking(instance: Any, spec: RelationSpec) -> list[Any]:
     """The instance and those of its peers that have not loaded a relation either."""
+    return peers_without(instance, lambda peer: peek(peer, spec.name, MISSING) is MISSING)
+
+
+def peers_without(instance: Any, is_without: Callable[[Any], bool]) -> list[Any]:
+    """The instance, and those that came with it which lack the same."""
     origin = origin_of(instance)
     peers = [] if origin is None else origin.peers
-    found = [
-        peer for peer in peers if peer.__class__ is instance.__class__ and peek(peer, spec.name, MISSING) is MISSING
-    ]
+    found = [peer for peer in peers if peer.__class__ is instance.__class__ and is_without(peer)]
     return found if any(peer is instance for peer in found) else [instance, *found]
 
 
@@ -151,6 +154,15 @@ def drop(instance: Any, name: str, alias: str) -> None:
     """Forgets what is loaded of a relation: now, and again if the transaction around is rolled back."""
     cache_of(instance).pop(name, None)
     undone.note_relation(alias, instance, name)
+
+
+def forget_some(instance: Any, names: Iterable[str], fields: Iterable[str]) -> None:
+    """Drops what is loaded of some relations, and of those that some fields are the key of."""
+    wanted = set(fields)
+    cache, table = cache_of(instance), instance.__class__.table
+    for name in (*names, *[key for key in instance.__class__.__datalayer_relations__ if key in cache]):
+        if name in names or not wanted.isdisjoint(table.relations[name].local):
+            cache.pop(name, None)
 
 
 def written(instance: Any, alias: str, fields: Iterable[str]) -> None:

@@ -163,7 +163,7 @@ class Rows(Question[M, R]):
         return tuple([(name, item.resolved(self.query.table, known)) for name, item in every.items()])
 
     def iterator(self, chunk_size: int = 500) -> Iterator[R]:
-        """The rows one by one, never holding more than a chunk of them."""
+        """The rows one by one, never holding more than a chunk of them; relations are prefetched for each chunk."""
         return cast("Iterator[R]", self._database.stream(chunk_size, operations.streamed, self._rows))
 
     def aiterator(self, chunk_size: int = 500) -> AsyncIterator[R]:

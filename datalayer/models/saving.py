@@ -24,13 +24,19 @@ from datalayer.models.relations import Forward
 from datalayer.models.state import Origin, content_of, forget, key_values, origin_of, peek, set_content, set_origin
 
 
-def by_key(table: TableSpec, key: Sequence[object]) -> Query:
-    """The query of one row by its primary key."""
+def by_key(table: TableSpec, key: Sequence[object], query: Query | None = None) -> Query:
+    """The query of one row by its primary key.
+
+    Args:
+        table: Where it is.
+        key: The values of the primary key.
+        query: Of which rows it is one; of all when not given.
+    """
     conditions: list[Condition] = []
     for name, value in zip(table.primary_key, key, strict=True):
         kind = table.fields[name].type
         conditions.append(Comparison(FieldRef((), name, kind), "exact", Value(value, kind)))
-    query = Query(table)
+    query = Query(table) if query is None else query
     return query.filtered(conditions[0] if len(conditions) == 1 else Junction("and", tuple(conditions)))
 
 
@@ -335,25 +341,29 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
 
 
 def refresh(compiler: Compiler, instance: Any, alias: str, fields: Sequence[str] | None) -> Plan[None]:
-    """Reads the row again; what was loaded of relations is dropped."""
-    model = instance.__class__
-    query = by_key(model.table, existing_key(instance, "refresh"))
+    """Reads the row again; what was loaded of relations is dropped, of the named ones where names are given."""
+    model: Any = instance.__class__
+    table: TableSpec = model.table
+    key = existing_key(instance, "refresh")
+    query = by_key(table, key, model.__datalayer_base__().query)
     if fields is not None:
-        fields = field_names(model.table, fields, "fields")
+        dropped = [name for name in fields if name in table.relations and not table.relations[name].kind.is_forward]
+        fields = field_names(table, [name for name in fields if name not in dropped], "fields")
+        related.forget_some(instance, dropped, fields)
+        if not fields:
+            return
         query = query.replaced(only=fields)
     found = yield from read.fetch(compiler, query, loader(model, alias))
     if not found:
-        raise model.DoesNotExist(
-            f"{model.__name__} {_shown(existing_key(instance, 'refresh'))} is gone from the database"
-        )
+        raise model.DoesNotExist(f"{model.__name__} {_shown(key)} is gone from the database")
     fresh = found[0].__dict__
     content = content_of(found[0]) or ()
     if fields is None:
         set_dict(instance, fresh)
         set_fields_set(instance, set())
+        forget(instance)
     else:
         instance.__dict__.update(fresh)
         set_fields_set(instance, set(instance.__pydantic_fields_set__) - set(fields))
         content = tuple({item[0]: item for item in (*(content_of(instance) or ()), *content)}.values())
-    forget(instance)
     set_content(instance, content)

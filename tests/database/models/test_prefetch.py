@@ -1,0 +1,361 @@
+"""What comes along with rows: prefetched relations, parts of them, joined rows, and columns that are left out."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+
+from datalayer import (
+    Count,
+    Field,
+    ForeignKey,
+    ManyToMany,
+    Mapped,
+    Model,
+    ModelBase,
+    Prefetch,
+    Reverse,
+    aprefetch_related_objects,
+    prefetch_related_objects,
+)
+from datalayer.errors import FieldError, FieldNotLoaded, QueryError, RelationNotLoaded
+from datalayer.models import registry
+from datalayer.testing import capture_queries, create_tables
+from datalayer.testing.tables import acreate_tables
+from tests.worlds import World
+
+with registry.isolated():
+
+    class Tag(Model):
+        label: Mapped[str] = Field(max_length=20)
+        books: ClassVar[Reverse[Book]]
+
+        class Meta:
+            table = "pre_tag"
+            ordering = ("label",)
+
+    class Author(Model):
+        name: Mapped[str] = Field(max_length=20)
+        notes: Mapped[dict[str, int]] = Field(default_factory=dict)
+        books: ClassVar[Reverse[Book]]
+
+        class Meta:
+            table = "pre_author"
+            ordering = ("name",)
+
+    class Book(Model):
+        title: Mapped[str] = Field(max_length=20)
+        pages: Mapped[int] = Field(default=0)
+        author: ForeignKey[Author] = ForeignKey(related_name="books")
+        editor: ForeignKey[Author | None] = ForeignKey(default=None, related_name="edited")
+        tags: ManyToMany[Tag] = ManyToMany(related_name="books")
+
+        class Meta:
+            table = "pre_book"
+            ordering = ("title",)
+
+    class Order(ModelBase):
+        region: Mapped[str] = Field(max_length=5)
+        number: Mapped[int]
+        lines: ClassVar[Reverse[Line]]
+
+        class Meta:
+            table = "pre_order"
+            primary_key = ("region", "number")
+            ordering = ("region", "number")
+
+    class Line(ModelBase):
+        region: Mapped[str] = Field(max_length=5)
+        number: Mapped[int]
+        place: Mapped[int]
+        order: ForeignKey[Order] = ForeignKey(fields=("region", "number"), related_name="lines")
+
+        class Meta:
+            table = "pre_line"
+            primary_key = ("order", "place")
+
+    registry.tables()
+
+MODELS = (Tag, Author, Book, Order, Line)
+
+
+@pytest.fixture(autouse=True)
+def shop(configured: str, world: World) -> None:
+    """Two authors with three books each, of 1, 2, 3 pages; every book has the tags a and b, the third c as well."""
+    world.run(lambda: create_tables(*MODELS), lambda: acreate_tables(*MODELS))
+    tags = world.call(Tag.objects, "bulk_create", [Tag(label=label) for label in "abc"])
+    for name in ("Ann", "Bob"):
+        author = world.call(Author.objects, "create", name=name, notes={"n": 1})
+        for number in (1, 2, 3):
+            book = world.call(author.books, "create", title=f"{name}{number}", pages=number, editor=author)
+            world.call(book.tags, "add", *tags[: 3 if number == 3 else 2])
+
+
+def titles(world: World, rows: Any) -> list[str]:
+    return [row.title for row in world.iterate(rows)]
+
+
+# -- prefetch --------------------------------------------------------------------------------------
+
+
+def test_a_part_of_the_rows_is_prefetched_into_the_relation(world: World) -> None:
+    chosen = Prefetch("books", Book.objects.filter(pages__gt=1).order_by("-pages"))
+    with capture_queries() as sent:
+        found = world.iterate(Author.objects.prefetch_related(chosen))
+        assert [titles(world, row.books) for row in found] == [["Ann3", "Ann2"], ["Bob3", "Bob2"]]
+    assert len(sent) == 2
+
+
+def test_parts_are_prefetched_into_attributes_of_their_own(world: World) -> None:
+    query = Author.objects.prefetch_related(
+        Prefetch("books", Book.objects.filter(pages=1), to_attr="short"),
+        Prefetch(Author.books, Book.objects.filter(pages=3), to_attr="long"),
+        "books",
+    )
+    with capture_queries() as sent:
+        ann = world.iterate(query)[0]
+        assert ([row.title for row in ann.short], [row.title for row in ann.long]) == (["Ann1"], ["Ann3"])
+        assert titles(world, ann.books) == ["Ann1", "Ann2", "Ann3"]
+    assert len(sent) == 4
+
+
+def test_each_parent_gets_its_own_slice(world: World) -> None:
+    for low, high, wanted in ((0, 2, ["Ann3", "Ann2"]), (1, None, ["Ann2", "Ann1"]), (2, 9, ["Ann1"]), (0, 0, [])):
+        part = Book.objects.order_by("-pages")[low:high]
+        with capture_queries() as sent:
+            ann, bob = world.iterate(Author.objects.prefetch_related(Prefetch("books", part)))
+        assert titles(world, ann.books) == wanted
+        assert titles(world, bob.books) == [title.replace("Ann", "Bob") for title in wanted]
+        assert len(sent) <= 2
+
+
+def test_each_parent_gets_its_own_slice_of_links(world: World) -> None:
+    part = Tag.objects.order_by("-label").annotate(n=Count("books"))[:1]
+    found = world.iterate(Book.objects.prefetch_related(Prefetch("tags", part)))
+    assert [[(tag.label, tag.n) for tag in world.iterate(row.tags)] for row in found] == [
+        [("b", 6)], [("b", 6)], [("c", 2)], [("b", 6)], [("b", 6)], [("c", 2)]
+    ]  # fmt: skip
+
+
+def test_a_slice_without_an_order_goes_by_the_default_one(world: World) -> None:
+    found = world.iterate(Author.objects.prefetch_related(Prefetch("books", Book.objects.all()[:1])))
+    assert [titles(world, row.books) for row in found] == [["Ann1"], ["Bob1"]]
+
+
+def test_slices_of_keys_of_several_columns(world: World) -> None:
+    for number in (1, 2, 3):
+        order = world.call(Order.objects, "create", region="eu", number=number)
+        for place in range(number):
+            world.call(Line.objects, "create", order=order, place=place)
+    part = Line.objects.order_by("-place")[:2]
+    found = world.iterate(Order.objects.prefetch_related(Prefetch("lines", part)))
+    assert [[line.place for line in world.iterate(row.lines)] for row in found] == [[0], [1, 0], [2, 1]]
+
+
+def test_prefetched_rows_prefetch_and_join_in_turn(world: World) -> None:
+    part = Book.objects.filter(pages=3).select_related("editor").prefetch_related("tags")
+    with capture_queries() as sent:
+        ann, _ = world.iterate(
+            Author.objects.prefetch_related(Prefetch("books", part, to_attr="long"), "long__tags__books")
+        )
+        (book,) = ann.long
+        assert (book.editor, book.author) == (ann, ann)
+        assert [tag.label for tag in world.iterate(book.tags)] == ["a", "b", "c"]
+        assert len(titles(world, world.iterate(book.tags)[2].books)) == 2
+    assert len(sent) == 4
+
+
+def test_a_joined_relation_is_gone_on_from(world: World) -> None:
+    with capture_queries() as sent:
+        found = world.iterate(Book.objects.select_related("author").prefetch_related("author__books__tags"))
+        assert titles(world, found[0].author.books) == ["Ann1", "Ann2", "Ann3"]
+        assert len(world.iterate(world.iterate(found[0].author.books)[0].tags)) == 2
+    assert len(sent) == 3
+
+
+def test_a_relation_to_one_takes_a_part_as_well(world: World) -> None:
+    bobs = Prefetch("author", Author.objects.filter(name="Bob").only("id", "name"), to_attr="bob")
+    found = world.iterate(Book.objects.prefetch_related(bobs))
+    assert [row.bob and row.bob.name for row in found] == [None] * 3 + ["Bob"] * 3
+
+
+def test_only_some_columns_are_prefetched(world: World) -> None:
+    with capture_queries() as sent:
+        found = world.iterate(Author.objects.prefetch_related(Prefetch("books", Book.objects.only("title"))))
+        assert titles(world, found[1].books) == ["Bob1", "Bob2", "Bob3"]
+        assert found[1].books[0].author is found[1]
+    assert len(sent) == 2
+    assert "pages" not in sent[1].sql
+
+
+def test_objects_that_are_there_get_their_relations(world: World) -> None:
+    found = world.iterate(Author.objects.all())
+    paths = ("books__tags", Prefetch("books", Book.objects.filter(pages=1), to_attr="short"))
+    with capture_queries() as sent:
+        world.run(lambda: prefetch_related_objects(found, *paths), lambda: aprefetch_related_objects(found, *paths))
+        assert titles(world, found[1].books) == ["Bob1", "Bob2", "Bob3"]
+        assert [row.title for row in found[0].short] == ["Ann1"]
+    assert len(sent) == 3
+    with capture_queries() as sent:
+        world.run(lambda: prefetch_related_objects(found, "books"), lambda: aprefetch_related_objects(found, "books"))
+        world.run(lambda: prefetch_related_objects([], "books"), lambda: aprefetch_related_objects([], "books"))
+        world.call(found[0], "load", "books", "books__tags")
+    assert not sent
+
+
+def test_a_stream_prefetches_chunk_by_chunk(world: World) -> None:
+    query = Book.objects.prefetch_related("author", "tags")
+    with capture_queries() as sent:
+        rows = world.run(
+            lambda: list(query.iterator(chunk_size=4)),
+            lambda: _collected(query.aiterator(chunk_size=4)),
+        )
+        assert [row.author.name for row in rows] == ["Ann"] * 3 + ["Bob"] * 3
+        assert [len(world.iterate(row.tags)) for row in rows] == [2, 2, 3, 2, 2, 3]
+    # One for the rows, and two for each of two chunks.
+    assert len([each for each in sent if each.sql.startswith("SELECT")]) == 5
+
+
+async def _collected(items: Any) -> list[Any]:
+    return [item async for item in items]
+
+
+def test_earlier_wishes_are_taken_back(world: World) -> None:
+    with capture_queries() as sent:
+        world.iterate(
+            Book.objects.select_related("author").prefetch_related("tags").prefetch_related(None).select_related(None)
+        )
+    assert len(sent) == 1
+    assert "JOIN" not in sent[0].sql
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: Author.objects.prefetch_related("boks"), "did you mean 'books'"),
+        (lambda: Author.objects.prefetch_related("books__tag"), "did you mean 'tags'"),
+        (lambda: Author.objects.prefetch_related("name"), "'name' is no relation of Author"),
+        (lambda: Author.objects.prefetch_related(Book.tags), "starts at Book, not at Author"),
+        (lambda: Author.objects.prefetch_related(3), "3 is no relation"),
+        (
+            lambda: Author.objects.prefetch_related(Prefetch("books", Tag.objects.all())),
+            "leads to Book, and .* gives Tag",
+        ),
+        (lambda: Author.objects.prefetch_related(Prefetch("books", Book.objects.values("id"))), "whole Book instances"),
+        (lambda: Author.objects.prefetch_related(Prefetch("books", to_attr="name")), "Author has 'name' already"),
+        (lambda: Author.objects.prefetch_related(Prefetch("books", to_attr="save")), "Author has 'save' already"),
+        (lambda: Prefetch("books", to_attr="a b"), "must be the name of an attribute"),
+        (lambda: Book.objects.prefetch_related(Prefetch("author", Author.objects.all()[:1])), "at most one Author"),
+        (
+            lambda: Author.objects.prefetch_related("books", Prefetch("books", Book.objects.all())),
+            "'books' is prefetched twice",
+        ),
+        (lambda: Author.objects.prefetch_related(Prefetch("books", Book.objects.distinct()[:1])), "leave distinct"),
+        (lambda: Author.objects.prefetch_related("books").values("name"), "values are no instances"),
+        (lambda: Book.objects.select_related("tags"), "'tags' is a relation to many rows of Book.*author, editor"),
+        (lambda: Book.objects.select_related("autor"), "'autor' is no relation of Book.*did you mean 'author'"),
+        (lambda: Book.objects.only("titel"), "did you mean 'title'"),
+        (lambda: Book.objects.defer("tags"), "has no column in Book"),
+        (lambda: Book.objects.defer("author__name"), r"select_related\('author'\) first"),
+        (lambda: Book.objects.only("title__icontains"), "nothing may follow"),
+    ],
+)
+def test_wrong_wishes_are_refused_when_they_are_made(ask: Any, message: str) -> None:
+    with capture_queries() as sent, pytest.raises((QueryError, FieldError), match=message):
+        ask()
+    assert not sent
+
+
+def test_objects_of_several_models_or_unsaved_ones_are_refused(world: World) -> None:
+    ann, book = world.call(Author.objects, "first"), world.call(Book.objects, "first")
+    for wrong, message in (
+        ([ann, book], "an Author and a Book|a Author and a Book"),
+        ([Author(name="n")], "not saved"),
+    ):
+        with pytest.raises(QueryError, match=message):
+            world.run(
+                lambda wrong=wrong: prefetch_related_objects(wrong, "books"),
+                lambda wrong=wrong: aprefetch_related_objects(wrong, "books"),
+            )
+
+
+# -- columns that are left out ---------------------------------------------------------------------
+
+
+def test_a_column_that_was_left_out_is_loaded_for_all_rows(world: World) -> None:
+    found = world.iterate(Book.objects.defer("title", "pages"))
+    with capture_queries() as sent:
+        if world.is_async:
+            with pytest.raises(FieldNotLoaded, match=r"arefresh\(fields=\['title'\]\)"):
+                world.run(lambda: None, lambda: _read(found[0], "title"))
+            world.call(found[0], "refresh", fields=["title"])
+            assert found[0].title == "Ann1"
+        else:
+            assert [row.title for row in found] == ["Ann1", "Ann2", "Ann3", "Bob1", "Bob2", "Bob3"]
+    assert len(sent) == 1
+    assert "pages" not in sent[0].sql
+
+
+async def _read(row: Any, name: str) -> Any:
+    return getattr(row, name)
+
+
+def test_dumps_reprs_and_saves_load_nothing(world: World) -> None:
+    found = world.iterate(Author.objects.only("name"))
+    with capture_queries() as sent:
+        assert found[0].model_dump() == {"id": found[0].id, "name": "Ann"}
+        assert "notes" not in repr(found[0])
+        assert found[0] == found[0].model_copy()
+        world.call(found[0], "save")
+    assert not sent
+    found[0].name = "Eve"
+    world.call(found[0], "save")
+    fresh = world.call(Author.objects, "get", pk=found[0].pk)
+    assert (fresh.name, fresh.notes) == ("Eve", {"n": 1})
+
+
+def test_what_was_loaded_later_is_saved_when_it_changes(world: World) -> None:
+    row = world.call(Author.objects.defer("notes"), "first")
+    world.call(row, "refresh", fields=["notes"])
+    row.notes["m"] = 2
+    world.call(row, "save")
+    assert world.call(Author.objects, "get", pk=row.pk).notes == {"n": 1, "m": 2}
+
+
+def test_columns_are_left_out_step_by_step(world: World) -> None:
+    def loaded(query: Any) -> set[str]:
+        return set(world.call(query, "first").__dict__)
+
+    assert loaded(Book.objects.defer("title").defer("pages")) == {"id", "author_id", "editor_id"}
+    assert loaded(Book.objects.only("title", "pages").defer("pages")) == {"id", "title"}
+    assert loaded(Book.objects.only("title").only("pages")) == {"id", "pages"}
+    assert loaded(Book.objects.only(Book.author)) == {"id", "author_id"}
+    assert loaded(Book.objects.defer(Book.title, "author", "editor", "pk")) == {"id", "pages"}
+
+
+def test_columns_of_joined_rows_are_left_out(world: World) -> None:
+    joined = Book.objects.select_related("author")
+    row = world.call(joined.only("title", "author__name"), "first")
+    assert (set(row.__dict__), set(row.author.__dict__)) == ({"id", "title", "author_id"}, {"id", "name"})
+    row = world.call(joined.defer(Book.author[Author.notes]), "first")
+    assert (set(row.author.__dict__), "pages" in row.__dict__) == ({"id", "name"}, True)
+    row = world.call(joined.only("author__name"), "first")
+    assert (set(row.__dict__), set(row.author.__dict__)) == ({"id", "author_id"}, {"id", "name"})
+
+
+def test_relations_are_dropped_by_a_refresh(world: World) -> None:
+    book = world.call(Book.objects.select_related("author", "editor").prefetch_related("tags"), "first")
+    author, editor = book.author, book.editor
+    world.call(book, "refresh", fields=["pages", "tags", "author"])
+    assert book.editor is editor
+    if world.is_async:
+        with pytest.raises(RelationNotLoaded):
+            world.run(lambda: None, lambda: _read(book, "author"))
+    else:
+        assert book.author == author
+        assert book.author is not author
+    with capture_queries() as sent:
+        world.iterate(book.tags)
+        world.call(book, "refresh", fields=["tags"])
+    assert len(sent) == 1
