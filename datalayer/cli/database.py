@@ -148,7 +148,9 @@ def redo(
     database_url: str | None = DATABASE_URL,
     migrations: Path | None = MIGRATIONS,
 ) -> int:
-    """Take back the newest migrations and apply them again, in one transaction."""
+    """Take back the newest migrations and apply them again.
+
+    Both ways are one transaction."""
     enter(database_url, migrations, database)
     from datalayer.migrations import commands
 

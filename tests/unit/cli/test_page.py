@@ -1,0 +1,34 @@
+"""docs/commands.md names every command with all of its options."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from datalayer.cli import app
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "commands.md").read_text("utf-8")
+SECTIONS = {match[1]: match[2] for match in re.finditer(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)}
+GROUP: Any = typer.main.get_command(app.app)
+
+
+@pytest.mark.parametrize("name", app.command_names())
+def test_the_page_has_a_section_with_every_option(name: str) -> None:
+    common = SECTIONS["Options of several commands"]
+    options = [option for item in GROUP.commands[name].params for option in item.opts if option.startswith("--")]
+    assert name in SECTIONS
+    assert [option for option in options if f"`{option}" not in SECTIONS[name] + common] == []
+
+
+def test_the_page_names_no_command_that_is_not_there() -> None:
+    assert sorted(SECTIONS.keys() - {"Options of several commands"}) == app.command_names()
+
+
+@pytest.mark.parametrize("name", app.command_names())
+def test_the_help_begins_with_a_line_that_fits_the_list(name: str) -> None:
+    text = GROUP.commands[name].get_short_help_str(60)
+    assert not text.endswith("...")
