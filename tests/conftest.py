@@ -12,6 +12,7 @@ import os
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if _needs_postgresql(item)]
     items[:] = [item for item in items if not _needs_postgresql(item)]
     config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_report_collectionfinish(items: list[pytest.Item]) -> str:
+    """How many tests run on each backend and in each world; `pytest --collect-only -q tests | grep backend`."""
+    counted: Counter[str] = Counter()
+    for item in items:
+        call = getattr(item, "callspec", None)
+        given: dict[str, object] = {} if call is None else call.params
+        backend, world = str(given.get("backend", "")), str(given.get("world", ""))
+        counted[f"{backend} {world}".strip() or "neither"] += 1
+    return "backend and world: " + ", ".join(f"{name} {number}" for name, number in sorted(counted.items()))
 
 
 def _needs_postgresql(item: pytest.Item) -> bool:

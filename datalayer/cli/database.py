@@ -150,7 +150,8 @@ def redo(
 ) -> int:
     """Take back the newest migrations and apply them again.
 
-    Both ways are one transaction."""
+    Both ways are one transaction.
+    """
     enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
@@ -194,9 +195,10 @@ def check(
     database: str = DATABASE,
     fail_level: str = typer.Option("error", metavar="LEVEL", help="error, or warning to fail on dangers as well."),
 ) -> int:
-    """Check settings, models and migrations, and what is dangerous in those not applied yet; changes nothing.
+    """Check settings, models and migrations; changes nothing.
 
-    Exit code 1 when something is wrong, with one line for each problem.
+    It also names what is dangerous in the migrations that are not applied yet. Exit code 1 when something is wrong, with
+    one line for each problem.
     """
     if fail_level not in ("error", "warning"):
         raise typer.BadParameter(f"--fail-level is error or warning, not {fail_level!r}")

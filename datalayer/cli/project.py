@@ -11,6 +11,7 @@ import keyword
 import re
 import shutil
 import sys
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,16 +85,25 @@ def check_name(name: str, target: Path) -> None:
     Raises:
         DatalayerError: The name is no identifier, a keyword, or taken.
     """
-    if not name.isidentifier() or keyword.iskeyword(name):
-        near = re.sub(r"\W+", "_", name).strip("_").lower()
-        hint = f"; did you mean {near!r}?" if near.isidentifier() and not keyword.iskeyword(near) else ""
-        raise DatalayerError(f"{name!r} is no name for a Python package: letters, digits and underscores{hint}")
+    if not is_name(name):
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        near = re.sub(r"\W+", "_", plain).strip("_").lower()
+        hint = f"; did you mean {near!r}?" if is_name(near) else ""
+        raise DatalayerError(
+            f"{name!r} is no name for a Python package: letters, digits and underscores, a letter first and no "
+            f"underscore last{hint}"
+        )
     if name in sys.stdlib_module_names:
         raise DatalayerError(f"{name!r} would hide a module of Python's standard library; choose another name")
     if name in TAKEN:
         raise DatalayerError(f"{name!r} is a name every project uses itself; choose another name")
     if is_installed(name, target):
         raise DatalayerError(f"{name!r} would hide an installed module of that name; choose another name")
+
+
+def is_name(name: str) -> bool:
+    """Whether Python can import a package of that name, and an installer takes it for one of a project."""
+    return re.fullmatch(r"[A-Za-z](\w*[A-Za-z0-9])?", name, re.ASCII) is not None and not keyword.iskeyword(name)
 
 
 def is_installed(name: str, target: Path) -> bool:
