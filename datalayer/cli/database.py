@@ -197,8 +197,8 @@ def check(
 ) -> int:
     """Check settings, models and migrations; changes nothing.
 
-    It also names what is dangerous in the migrations that are not applied yet. Exit code 1 when something is wrong, with
-    one line for each problem.
+    It also names what is dangerous in the migrations that are not applied yet. Exit code 1 when something is wrong,
+    with one line for each problem.
     """
     if fail_level not in ("error", "warning"):
         raise typer.BadParameter(f"--fail-level is error or warning, not {fail_level!r}")
