@@ -13,13 +13,13 @@ from datalayer._compile.backends.base import Backend
 from datalayer._compile.backends.postgresql import PostgreSQL
 from datalayer._compile.backends.sqlite import SQLite
 from datalayer._compile.joins import Element, Scope, Statement
+from datalayer._compile.locks import lock_text
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.writer import Writer as BaseWriter
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
-from datalayer.errors import NotSupported
 
 BACKENDS: Final[dict[str, Backend]] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
 
@@ -330,21 +330,8 @@ def select(backend_name: str, query: Query) -> Prepared:
     backend, statement = BACKENDS[backend_name], Statement()
     selection = Selection(backend, statement, query)
     element = selection.full()
-    return finished(backend, statement, element, query, tuple(selection.outputs), _lock(selection))
-
-
-def _lock(selection: Selection) -> str:
-    lock = selection.query.lock
-    if lock is None:
-        return ""
-    if not selection.backend.has_lock:
-        raise NotSupported("SQLite has no row locks: a writing transaction locks the whole database, so use atomic()")
-    if selection.writer.scope.has_outer and " OF " not in lock.upper():
-        head, _, rest = lock.upper().partition(" SHARE" if " SHARE" in lock.upper() else " UPDATE")
-        word = "SHARE" if " SHARE" in lock.upper() else "UPDATE"
-        name = selection.backend.dialect.identifier_preparer.quote(selection.query.table.name)
-        return f" {head} {word} OF {name}{rest}"
-    return " " + lock
+    tail = lock_text(backend, query, selection.writer.scope)
+    return finished(backend, statement, element, query, tuple(selection.outputs), tail)
 
 
 def _is_simple(selection: Selection) -> bool:

@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression, Ordering
+from datalayer._query.lock import Lock
 from datalayer._schema.table import TableSpec
 
 
@@ -23,7 +24,7 @@ class QueryParts(TypedDict, total=False):
     joined: tuple[tuple[str, ...], ...]
     only: tuple[str, ...] | None
     group_by: tuple[Expression, ...] | None
-    lock: str | None
+    lock: Lock | None
 
 
 _OFTEN = frozenset({"where", "limit", "offset"})
@@ -45,7 +46,7 @@ class Query:
         joined: `select_related`: paths of to-one relations whose rows come along.
         only: Field names to load; None for all. The primary key always comes.
         group_by: GROUP BY; None for none.
-        lock: `select_for_update` text, or None.
+        lock: What `select_for_update` locks, or None.
     """
 
     __slots__ = (
@@ -77,7 +78,7 @@ class Query:
         self.joined: tuple[tuple[str, ...], ...] = ()
         self.only: tuple[str, ...] | None = None
         self.group_by: tuple[Expression, ...] | None = None
-        self.lock: str | None = None
+        self.lock: Lock | None = None
         self._form: Hashable = None
         self._shape: Hashable = None
 

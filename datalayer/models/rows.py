@@ -16,6 +16,7 @@ from datalayer.models import operations
 from datalayer.models.column import Condition, Expr, OrderBy
 from datalayer.models.expressions import Aggregate, DeferredOrder, F, Q
 from datalayer.models.hydrate import loader
+from datalayer.models.locking import check_transaction
 from datalayer.models.ordering import order_item
 from datalayer.models.question import M, Question, R
 
@@ -30,6 +31,8 @@ class Rows(Question[M, R]):
 
     @property
     def _database(self) -> Database:
+        if self.query.lock is not None:
+            check_transaction(self.query, self._alias)
         return databases[self._alias]
 
     @property
@@ -188,7 +191,7 @@ class Rows(Question[M, R]):
     def sql(self) -> tuple[str, tuple[object, ...]]:
         """The SQL and its values; sends nothing."""
         query = self._ordered(self.query)
-        command = self._database.compiler.select(query).command(query.values)
+        command = databases[self._alias].compiler.select(query).command(query.values)
         return command.sql, tuple(command.params)
 
     # -- as a collection -------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from datalayer._compile.compiler import Compiler
 from datalayer._plans import read, transaction, upsert
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
+from datalayer._query.lock import Lock
 from datalayer.models import saving
 from datalayer.models.hooks import opened
 from datalayer.models.operations import Fetched
@@ -44,7 +45,7 @@ class Upsert:
         """The row that matches, or None; locked where the backend locks rows."""
         query = self.rows.query
         if is_locking and compiler.backend == "postgresql":
-            query = query.replaced(lock="FOR UPDATE")
+            query = query.replaced(lock=Lock())
         found = yield from read.one(compiler, query, self.rows.load)
         if len(found) > 1:
             raise self.model.MultipleObjectsReturned(f"more than one {self.model.__name__} matches")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, overload
 
 from datalayer._query.path import names_of
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
@@ -12,6 +12,7 @@ from datalayer.models.bulk import Saved
 from datalayer.models.column import Condition, Expr, Related
 from datalayer.models.conflicts import conflict_of, written_of
 from datalayer.models.expressions import Q
+from datalayer.models.locking import lock_of
 from datalayer.models.question import M
 from datalayer.models.rows import Rows
 
@@ -116,6 +117,30 @@ class WritableRows(Rows[M, M]):
             dict(defaults or {}),
             None if create_defaults is None else dict(create_defaults),
         )
+
+    def select_for_update(
+        self,
+        *,
+        nowait: bool = False,
+        skip_locked: bool = False,
+        of: Sequence[str | Related[M, Any]] = (),
+        no_key: bool = False,
+    ) -> Self:
+        """The rows, locked until the end of the transaction: others wait who want to change or lock them.
+
+        Args:
+            nowait: A row that somebody else has locked is an error at once, `LockTimeout`.
+            skip_locked: Such rows are left out.
+            of: Whose rows are locked: `"self"` and relations of `select_related`; all that are sure to be there when
+                not given.
+            no_key: A weaker lock, under which others may still insert rows that refer to the locked ones.
+
+        Raises:
+            NotSupported: SQLite, which locks the whole database for each writing transaction.
+            TransactionError: When the rows are asked for outside of `atomic()`.
+        """
+        lock = lock_of(self.query, self._alias, of, nowait=nowait, skip_locked=skip_locked, no_key=no_key)
+        return self._with(self.query.replaced(lock=lock))
 
     # -- the rows of a query ---------------------------------------------------------------------
 

@@ -1,0 +1,40 @@
+"""FOR UPDATE: the end of a SELECT that locks its rows."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from datalayer._compile.backends.base import Backend
+from datalayer._compile.joins import Scope
+from datalayer._query.query import Query
+from datalayer.errors import NotSupported, QueryError
+
+NO_LOCKS: Final = "SQLite has no row locks: a writing transaction locks the whole database, so use atomic()"
+
+
+def lock_text(backend: Backend, query: Query, scope: Scope) -> str:
+    """The words after everything else; empty where nothing is locked.
+
+    Raises:
+        NotSupported: The backend has no row locks.
+        QueryError: The rows are not those of a table.
+    """
+    lock = query.lock
+    if lock is None:
+        return ""
+    if not backend.has_lock:
+        raise NotSupported(NO_LOCKS)
+    if query.distinct or query.group_by is not None:
+        raise QueryError("select_for_update() of distinct or grouped rows: they are no rows of a table to be locked")
+    of = lock.of
+    if not of and scope.has_outer:
+        of = ((),)  # rows that may be missing cannot be locked
+    text = " FOR NO KEY UPDATE" if lock.is_weak else " FOR UPDATE"
+    if of:
+        quote = backend.dialect.identifier_preparer.quote
+        names: list[str] = []
+        for path in of:
+            source: Any = scope.source(path)
+            names.append(quote(source.name))
+        text += f" OF {', '.join(names)}"
+    return text + {"wait": "", "nowait": " NOWAIT", "skip locked": " SKIP LOCKED"}[lock.waiting]
