@@ -410,6 +410,7 @@ class Core(Generic[C]):
             self._new_generation(now)
         if self.state not in ("open", "paused"):
             self.failed += 1
+            self._settle()
             raise PoolClosed("the pool was closed while this caller waited for a connection")
         # One that is idle and still good serves at once.
         self.waiters[waiter] = None
@@ -441,6 +442,7 @@ class Core(Generic[C]):
         self.cancelled += 1
         self._drop(entry, "invalid", now)
         self._grow(now)
+        self._settle()
 
     def fail(self, waiter: Waiter[C]) -> None:
         """Ends the acquire of a caller whom the pool woke with an error."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -31,6 +33,17 @@ def server(postgresql_server_url: str) -> Iterator[PostgresServer]:
     server.stop()
 
 
+@pytest.fixture(autouse=True)
+def _swept(server: PostgresServer) -> Iterator[None]:
+    """No statement of a test runs on into the next one: a server finishes what it does for a client that is gone."""
+    yield
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+
+
 @pytest.fixture
 def proxy(server: PostgresServer) -> Iterator[Proxy]:
     """A proxy to that server."""
@@ -39,8 +52,23 @@ def proxy(server: PostgresServer) -> Iterator[Proxy]:
 
 
 @pytest.fixture(params=KINDS)
-def make(request: pytest.FixtureRequest, world: World, server: PostgresServer, proxy: Proxy) -> Iterator[Maker]:
+def make(
+    request: pytest.FixtureRequest, _swept: None, world: World, server: PostgresServer, proxy: Proxy
+) -> Iterator[Maker]:
     """Makes pools of both kinds whose connections go through the proxy."""
     url = proxy.url(server.url)
     maker = Maker(str(request.param), world, url, url.replace("/postgres", "/no_such_datalayer", 1))
     yield from lend_maker(maker)
+
+
+def sessions_left(server: PostgresServer) -> list[Any]:
+    """The sessions of the server besides ours; it may need a moment to notice that one has ended."""
+    until = time.monotonic() + 5
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        while True:
+            found = connection.execute(
+                "select state, query, wait_event, datname, backend_start from pg_stat_activity "
+                "where backend_type = 'client backend' and pid <> pg_backend_pid()"
+            ).fetchall()
+            if not found or time.monotonic() > until:
+                return found

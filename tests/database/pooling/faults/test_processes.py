@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from datalayer.conf import reset
 from datalayer.pooling import pools
+from tests.database.pooling.faults.conftest import sessions_left
 from tests.postgres_server import PostgresServer
 from tests.processes import command, environment
 from tests.tcp_proxy import Proxy
@@ -53,19 +53,6 @@ def output_of(code: str, url: str, kind: str, *, folder: Path, leaks: bool = Fal
     done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=8)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout
-
-
-def sessions_left(server: PostgresServer) -> list[Any]:
-    """The sessions of the server besides ours; it may need a moment to notice that one has ended."""
-    until = time.monotonic() + 5
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        while True:
-            found = connection.execute(
-                "select state, query, wait_event, datname, backend_start from pg_stat_activity "
-                "where backend_type = 'client backend' and pid <> pg_backend_pid()"
-            ).fetchall()
-            if not found or time.monotonic() > until:
-                return found
 
 
 # -- 35: the interpreter ends --------------------------------------------------------------------
