@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from datalayer.databases.atomic import atomic, on_commit
     from datalayer.databases.events import Listener, Statement, listen
     from datalayer.databases.listeners import OpenTelemetryTracing, SlowQueryLog
+    from datalayer.models.aggregates import Avg, Count, Max, Min, Sum
+    from datalayer.models.conditional import Case, Value, When
     from datalayer.models.conflicts import Excluded
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
-    from datalayer.models.expressions import Avg, Count, F, Max, Min, Q, Sum
+    from datalayer.models.expressions import F, Q
     from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
     from datalayer.models.hooks import Change, after_delete, after_save, before_delete, before_save
     from datalayer.models.manager import Manager
@@ -37,18 +39,22 @@ if TYPE_CHECKING:
         Reverse,
         ReverseOne,
     )
+    from datalayer.models.subqueries import Exists, OuterRef, Subquery
+    from datalayer.models.windows import Window
     from datalayer.pooling.registry import pools
 
 _HOMES = {
-    "Avg": "models.expressions",
+    "Avg": "models.aggregates",
     "BigInt": "models.fields",
     "CASCADE": "models.relations",
+    "Case": "models.conditional",
     "Change": "models.hooks",
     "CheckConstraint": "models.constraints",
-    "Count": "models.expressions",
+    "Count": "models.aggregates",
     "DO_NOTHING": "models.relations",
     "DatabaseUrl": "conf",
     "Excluded": "models.conflicts",
+    "Exists": "models.subqueries",
     "F": "models.expressions",
     "Field": "models.fields",
     "ForeignKey": "models.relations",
@@ -57,13 +63,14 @@ _HOMES = {
     "Manager": "models.manager",
     "ManyToMany": "models.relations",
     "Mapped": "models.fields",
-    "Max": "models.expressions",
-    "Min": "models.expressions",
+    "Max": "models.aggregates",
+    "Min": "models.aggregates",
     "Model": "models.model",
     "ModelBase": "models.model",
     "NaiveDatetime": "models.fields",
     "OneToOne": "models.relations",
     "OpenTelemetryTracing": "databases.listeners",
+    "OuterRef": "models.subqueries",
     "PROTECT": "models.relations",
     "Prefetch": "models.prefetch",
     "PrimaryKey": "models.fields",
@@ -80,9 +87,13 @@ _HOMES = {
     "SmallInt": "models.fields",
     "Sql": "models.fields",
     "Statement": "databases.events",
-    "Sum": "models.expressions",
+    "Subquery": "models.subqueries",
+    "Sum": "models.aggregates",
     "UUIDModel": "models.model",
     "UniqueConstraint": "models.constraints",
+    "Value": "models.conditional",
+    "When": "models.conditional",
+    "Window": "models.windows",
     "after_delete": "models.hooks",
     "after_save": "models.hooks",
     "aprefetch_related_objects": "models.prefetch",
@@ -103,12 +114,14 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Avg",
     "BigInt",
     "CASCADE",
+    "Case",
     "Change",
     "CheckConstraint",
     "Count",
     "DO_NOTHING",
     "DatabaseUrl",
     "Excluded",
+    "Exists",
     "F",
     "Field",
     "ForeignKey",
@@ -124,6 +137,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "NaiveDatetime",
     "OneToOne",
     "OpenTelemetryTracing",
+    "OuterRef",
     "PROTECT",
     "Prefetch",
     "PrimaryKey",
@@ -140,9 +154,13 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "SmallInt",
     "Sql",
     "Statement",
+    "Subquery",
     "Sum",
     "UUIDModel",
     "UniqueConstraint",
+    "Value",
+    "When",
+    "Window",
     "after_delete",
     "after_save",
     "aprefetch_related_objects",

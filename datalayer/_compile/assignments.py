@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from datalayer._compile import values
 from datalayer._compile.backends.base import Backend
-from datalayer._compile.backends.postgresql import type_name
+from datalayer._compile.backends.postgresql_functions import type_name
 from datalayer._compile.joins import Element, Scope, Statement
 from datalayer._compile.prepared import Convert, Output
-from datalayer._compile.select import Writer, one_line
+from datalayer._compile.select import one_line, subquery
+from datalayer._compile.writer import Writer
 from datalayer._query.change import Given
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression, Value
@@ -27,7 +28,7 @@ class GivenWriter(Writer):
     """Writes nodes over a row in the way and over what the new row brought, which has names of its own."""
 
     def __init__(self, backend: Backend, statement: Statement, table: TableSpec, given: Mapping[str, str]) -> None:
-        super().__init__(backend, statement, Scope(statement, table))
+        super().__init__(backend, statement, Scope(statement, table), nested=subquery)
         self.given = given
 
     def expression(self, node: Expression, at: int) -> Element:

@@ -14,7 +14,7 @@ from datalayer._compile import values
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Element, Statement
 from datalayer._compile.prepared import Prepared
-from datalayer._compile.select import BACKENDS, Selection, finished
+from datalayer._compile.select import BACKENDS, Conditions, Selection, finished
 from datalayer._query.behind import Behind
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
@@ -38,10 +38,10 @@ class _Behind(Selection):
         self.table: TableSpec = table
         self.keys: list[Element] = [source.c[table.fields[name].column] for name in self.names]
 
-    def conditions(self) -> tuple[list[Element], list[Element]]:
+    def conditions(self) -> Conditions:
         """WHERE and HAVING, the keys among them."""
-        where, having = super().conditions()
-        return [self._wanted(), *where], having
+        where, having, windows = super().conditions()
+        return [self._wanted(), *where], having, windows
 
     def _wanted(self) -> Element:
         types = [self.table.fields[name].type for name in self.names]

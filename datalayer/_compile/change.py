@@ -81,13 +81,14 @@ def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tupl
     selection = Selection(backend, statement, query, at)
     walk = selection.writer.walk
     is_cut = query.limit is not None or query.offset is not None or query.distinct or query.group_by is not None
+    is_cut = is_cut or selection.is_qualified
     parts = [
         part
         for condition, place in zip(query.where, selection.places.where, strict=True)
         for part, _ in conjuncts(condition, place)
     ]
     if not is_cut and not any(next(walk.paths(part), None) for part in parts):
-        where, _ = selection.conditions()
+        where, _, _ = selection.conditions()
         return selection, where
     keys = query.table.primary_key
     columns = tuple((name, FieldRef((), name, query.table.fields[name].type)) for name in keys)

@@ -143,6 +143,10 @@ class Scope:
             key = self._key(path[:length], filter)
             self._required |= {key, Key(key.path, key.filter, is_through=True)}
 
+    def has(self, path: Path) -> bool:
+        """Whether the table at the end of a path is joined already."""
+        return any(key.path == path and not key.is_through for key in self._joins)
+
     @property
     def joins(self) -> bool:
         """Whether anything was joined."""

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import sqlalchemy as sa
 
-from datalayer._compile import values
+from datalayer._compile import aggregates, values
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.backends.postgresql import PostgreSQL
 from datalayer._compile.backends.sqlite import SQLite
 from datalayer._compile.joins import Element, Scope, Statement
 from datalayer._compile.locks import lock_text
+from datalayer._compile.outside import PART, Aggregating, Qualifying
 from datalayer._compile.prepared import Output, Prepared
-from datalayer._compile.writer import Writer as BaseWriter
+from datalayer._compile.walk import Walk
+from datalayer._compile.writer import Writer
 from datalayer._query.condition import Condition, Junction
-from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Ordering
+from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
+from datalayer.errors import QueryError
 
 BACKENDS: Final[dict[str, Backend]] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+
+Conditions: TypeAlias = tuple[list[Element], list[Element], list[tuple[Condition, int]]]
+"""WHERE, HAVING, and what is on windows and not written yet."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +63,17 @@ def layout(query: Query, at: int = 0) -> Layout:
     return Layout(columns, annotations, where, group_by, order, limit, limit + (query.limit is not None))
 
 
-class Writer(BaseWriter):
-    """Writes whole queries as well."""
-
-    def subquery(self, query: Query, at: int, *, is_exists: bool = False) -> sa.Select[Any]:
-        """A query inside this one, which may refer to this one's tables."""
-        inner = Selection(self.backend, self.statement, query, at, parent=self)
-        if is_exists and query.group_by is None and query.limit is None and query.offset is None:
-            return inner.bare([sa.literal_column("1")])
-        if query.columns is None and not is_exists and len(query.table.primary_key) == 1:
-            key = query.table.primary_key[0]
-            inner.query = query.replaced(columns=((key, _field(query.table, key)),))
-            inner.places.columns.append(at)
-        return inner.full()
+def subquery(writer: Writer, query: Query, at: int, is_exists: bool) -> sa.Select[Any]:
+    """A query inside another one, which may refer to the other one's tables."""
+    inner = Selection(writer.backend, writer.statement, query, at, parent=writer)
+    is_plain = query.group_by is None and query.limit is None and query.offset is None and not inner.is_qualified
+    if is_exists and is_plain:
+        return inner.bare([sa.literal_column("1")])
+    if query.columns is None and not is_exists and len(query.table.primary_key) == 1:
+        key = query.table.primary_key[0]
+        inner.query = query.replaced(columns=((key, _field(query.table, key)),))
+        inner.places.columns.append(at)
+    return inner.full()
 
 
 def _field(table: TableSpec, name: str) -> FieldRef:
@@ -83,6 +87,7 @@ class Selection:
         query: The question.
         writer: Writes its nodes.
         outputs: What comes back; filled by `full`.
+        is_qualified: A condition is on a window, so that everything else becomes a subquery.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class Selection:
         query: Query,
         at: int = 0,
         *,
-        parent: BaseWriter | None = None,
+        parent: Writer | None = None,
         is_aggregate: bool = False,
     ) -> None:
         self.backend = backend
@@ -111,6 +116,7 @@ class Selection:
             parent=parent,
             annotations=annotations,
             aggregates_here=query.group_by is not None or is_aggregate,
+            nested=subquery,
         )
         self.outputs: list[Output] = []
         self._is_counted = (
@@ -118,28 +124,37 @@ class Selection:
             and not is_aggregate
             and any(self.writer.walk.has_aggregate(expression) for _, expression in query.annotations)
         )
+        self.is_qualified = any(self.writer.walk.has_window(condition) for condition in query.where)
 
     # -- the parts --------------------------------------------------------------------------
 
-    def conditions(self) -> tuple[list[Element], list[Element]]:
-        """WHERE and HAVING."""
+    def conditions(self) -> Conditions:
+        """WHERE and HAVING, and the conditions on windows, which are not written yet."""
         where: list[Element] = []
         having: list[Element] = []
+        windows: list[tuple[Condition, int]] = []
         for number, (condition, place) in enumerate(zip(self.query.where, self.places.where, strict=True)):
             self.writer.filter = number
             for part, _ in conjuncts(condition, place):
                 for path in self.writer.walk.required(part):
                     if not (self._is_counted and self.writer.walk.is_to_many(part)):
                         self.writer.scope.require(path, number)
-            if self._is_counted and self.writer.walk.is_to_many(condition):
+            if (
+                self._is_counted
+                and self.writer.walk.is_to_many(condition)
+                and not self.writer.walk.has_window(condition)
+            ):
                 # Joined rows would repeat ours beside aggregates that have subqueries of their own.
                 where.append(self.writer.on_one_row(condition, place))
                 continue
             for part, at in conjuncts(condition, place):
+                if self.is_qualified and self.writer.walk.has_window(part):
+                    windows.append((part, at))
+                    continue
                 is_grouped = self.writer.aggregates_here and self.writer.walk.has_aggregate(part)
                 (having if is_grouped else where).append(self.writer.condition(part, at))
         self.writer.filter = None
-        return where, having
+        return where, having, windows
 
     def columns(self) -> list[Element]:
         """The SELECT list; notes what comes back."""
@@ -157,8 +172,10 @@ class Selection:
                 for part in path:
                     table = table.relations[part].target
                 self._fields(path, table, found)
+        hidden = query.extra.hidden if query.extra is not None else ()
         for (name, expression), place in zip(query.annotations, self.places.annotations, strict=True):
-            found.append(self._computed(name, expression, place))
+            if name not in hidden:
+                found.append(self._computed(name, expression, place))
         return found
 
     def _fields(self, path: tuple[str, ...], table: TableSpec, found: list[Element]) -> None:
@@ -197,11 +214,7 @@ class Selection:
             element = self._ordered(item.expression, place)
             if not isinstance(item.expression, FieldRef):
                 element = self.backend.collated(element, item.expression.type, is_column=False)
-            clause = element.desc() if item.descending else element.asc()
-            last = not item.descending if item.nulls is None else item.nulls == "last"
-            natural = (not item.descending) == self.backend.sorts_null_last
-            if last != natural and (item.nulls is not None or self.writer.walk.may_be_null(item.expression)):
-                clause = clause.nulls_last() if last else clause.nulls_first()
+            clause = self.writer.ordered(item, element)
             found.append((element, clause, item))
         return found
 
@@ -236,28 +249,74 @@ class Selection:
     def full(self, extra: Callable[[], list[Element]] | None = None) -> sa.Select[Any]:
         """Everything the query asks for, and some more columns."""
         query = self.query
-        where, having = self.conditions()
+        where, having, windows = self.conditions()
+        if self.writer.aggregates_here:
+            self._join_groups()
         shown = self.columns()
         order = self.ordering()
         groups = self.grouping(shown) if query.group_by else []
+        if windows:
+            return self._around(where, having, windows, shown, order, groups, extra)
         if query.distinct:
             shown += _hidden(order, shown)
         if extra is not None:
             shown += extra()
-        select = self.assembled(shown, where)
-        if groups:
-            select = select.group_by(*groups)
-        if having:
-            select = select.having(sa.and_(*having))
+        select = self._grouped(self.assembled(shown, where), groups, having)
         if query.distinct:
             select = select.distinct()
         return self._sliced(select.order_by(*[clause for _, clause, _ in order]))
 
+    def _grouped(self, select: sa.Select[Any], groups: list[Element], having: list[Element]) -> sa.Select[Any]:
+        if groups:
+            select = select.group_by(*groups)
+        return select.having(sa.and_(*having)) if having else select
+
+    def _join_groups(self) -> None:
+        """Joins for the keys of the groups come before those that aggregates need."""
+        for expression, place in zip(self.query.group_by or (), self.places.group_by, strict=True):
+            self.writer.expression(expression, place)
+        shown = self.query.columns if self.query.columns is not None else ()
+        every: list[Condition | Expression] = [e for _, e in (*shown, *self.query.annotations)]
+        every += self.query.where
+        aggregates.join_together(self.writer, every)
+
+    def _around(
+        self,
+        where: list[Element],
+        having: list[Element],
+        windows: list[tuple[Condition, int]],
+        shown: list[Element],
+        order: list[tuple[Element, Any, Ordering]],
+        groups: list[Element],
+        extra: Callable[[], list[Element]] | None,
+    ) -> sa.Select[Any]:
+        """The rows as a subquery, and the conditions on windows around it."""
+        outside = Qualifying(self.writer)
+        conditions = [outside.condition(condition, at) for condition, at in windows]
+        keys = [(outside.ship(element), item) for element, _, item in order]
+        more = extra() if extra is not None else []
+        names = [getattr(element, "name", "") for element in shown]
+        inside = [getattr(element, "element", element).label(f"c{number}") for number, element in enumerate(shown)]
+        part = self._grouped(self.assembled([*inside, *outside.shipped, *more], where), groups, having)
+        if self.writer.parent is not None and self.writer.is_correlated:
+            raise QueryError(
+                "a query that is filtered by a window cannot use OuterRef(): filter outside, or use first()"
+            )
+        columns: list[Element] = [
+            sa.literal_column(f"{PART}.c{number}").label(name or f"c{number}") for number, name in enumerate(names)
+        ]
+        columns += [sa.literal_column(f"{PART}.{element.name}").label(element.name) for element in more]
+        if self.query.distinct:
+            columns += [key for key, _ in keys]
+        select = sa.select(*columns).select_from(part.subquery(PART)).where(*conditions)
+        if self.query.distinct:
+            select = select.distinct()
+        return self._sliced(select.order_by(*[self.writer.ordered(item, key) for key, item in keys]))
+
     def bare(self, shown: list[Element]) -> sa.Select[Any]:
         """Only the rows: no columns of its own, no order."""
-        where, having = self.conditions()
-        select = self.assembled(shown, where)
-        return select.having(sa.and_(*having)) if having else select
+        where, having, _ = self.conditions()
+        return self._grouped(self.assembled(shown, where), [], having)
 
     def assembled(self, shown: list[Element], where: list[Element]) -> sa.Select[Any]:
         """SELECT, FROM and WHERE."""
@@ -339,6 +398,8 @@ def _is_simple(selection: Selection) -> bool:
     query = selection.query
     if query.distinct or query.limit is not None or query.offset is not None or query.group_by is not None:
         return False
+    if selection.is_qualified:
+        return False
     walk = selection.writer.walk
     shown = [expression for _, expression in (*(query.columns or ()), *query.annotations)]
     return not any(walk.is_to_many(expression) for expression in shown) and not any(
@@ -367,61 +428,51 @@ def exists(backend_name: str, query: Query) -> Prepared:
     backend, statement = BACKENDS[backend_name], Statement()
     selection = Selection(backend, statement, query)
     one: Element = sa.literal_column("1")
-    if query.group_by is None and query.limit is None and query.offset is None:
+    if query.group_by is None and query.limit is None and query.offset is None and not selection.is_qualified:
         element = selection.bare([one])
     else:
         element = sa.select(one).select_from(selection.full().subquery("found"))
     return finished(backend, statement, element, query, (Output("exists", (), None, None),), " LIMIT 1")
 
 
-def aggregate(backend_name: str, query: Query, aggregates: tuple[tuple[str, Expression], ...]) -> Prepared:
+def aggregate(backend_name: str, query: Query, aggregates_: tuple[tuple[str, Expression], ...]) -> Prepared:
     """See `Compiler.aggregate`."""
     backend, statement = BACKENDS[backend_name], Statement()
-    own = sum(len(expression.values) for _, expression in aggregates)
+    own = sum(len(expression.values) for _, expression in aggregates_)
     is_cut = query.distinct or query.limit is not None or query.offset is not None or query.group_by is not None
+    is_cut = is_cut or _needs_rows(query, aggregates_)
     selection = Selection(backend, statement, query, own, is_aggregate=not is_cut)
-    writer = _Outside(selection.writer) if is_cut else selection.writer
+    writer = Aggregating(selection.writer) if is_cut else selection.writer
     where = [] if is_cut else selection.conditions()[0]
     shown: list[Element] = []
     outputs: list[Output] = []
 
     def write() -> list[Element]:
         at = 0
-        for name, expression in aggregates:
+        for name, expression in aggregates_:
             shown.append(writer.expression(expression, at).label(name))
             outputs.append(Output(name, (), None, values.reader(expression, backend.name)))
             at += len(expression.values)
-        return writer.shipped if isinstance(writer, _Outside) else []
+        return writer.shipped if isinstance(writer, Aggregating) else []
 
     element: Any
     if is_cut:
         if query.columns is None and query.group_by is None and not query.distinct:
             selection.query = query.replaced(only=query.table.primary_key, joined=())
         inside = selection.full(write)
-        element = sa.select(*shown).select_from(inside.subquery("part"))
+        element = sa.select(*shown).select_from(inside.subquery(PART))
     else:
+        aggregates.join_together(selection.writer, [expression for _, expression in aggregates_])
         write()
         element = selection.assembled(shown, where)
     return finished(backend, statement, element, query, tuple(outputs), is_whole=False)
 
 
-class _Outside(Writer):
-    """Writes aggregates over a subquery called `part`, and collects the columns that the subquery must have."""
-
-    def __init__(self, inner: BaseWriter) -> None:
-        super().__init__(inner.backend, inner.statement, inner.scope, aggregates_here=True)
-        self.inner = inner
-        self.shipped: list[Element] = []
-
-    def aggregate_parts(self, node: Aggregate, at: int) -> tuple[Element | None, Element | None]:
-        """The same, inside the subquery."""
-        argument, condition = self.inner.aggregate_parts(node, at)
-        return (
-            None if argument is None else self._shipped(argument),
-            None if condition is None else self._shipped(condition),
-        )
-
-    def _shipped(self, element: Element) -> Element:
-        name = f"a{len(self.shipped)}"
-        self.shipped.append(element.label(name))
-        return sa.literal_column(f"part.{name}")
+def _needs_rows(query: Query, aggregates_: tuple[tuple[str, Expression], ...]) -> bool:
+    """Whether something of each row must be computed before the rows are brought together: windows, aggregates."""
+    walk = Walk(query.table, dict(query.annotations))
+    every: list[Condition | Expression] = [*[e for _, e in aggregates_], *query.where]
+    if any(walk.has_window(node) for node in every):
+        return True
+    inside = [child for _, e in aggregates_ for aggregate in walk.aggregates(e) for child in aggregate.children]
+    return any(walk.has_aggregate(node) for node in inside)

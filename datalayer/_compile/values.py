@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
+from typing import cast
 from uuid import UUID
 
 from datalayer._compile.prepared import Convert
@@ -259,6 +260,8 @@ def reader(expression: Expression, backend: str) -> Convert | None:
     type = expression.type
     if type is None or isinstance(expression, FieldRef):
         return from_driver(type, backend)
+    if type.item is not None:
+        return _array_reader(type, backend)
     is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max"}
     if type.kind is Kind.DECIMAL:
         return from_driver(type, backend) if is_rounded and backend == "sqlite" else _read_decimal
@@ -267,6 +270,20 @@ def reader(expression: Expression, backend: str) -> Convert | None:
     if type.kind in {Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER}:
         return int if backend == "postgresql" else None  # type: ignore[return-value]
     return from_driver(type, backend)
+
+
+def _array_reader(type: ColumnType, backend: str) -> Convert:
+    """A list of values: JSON text on SQLite, a list of the driver on PostgreSQL."""
+    item = (
+        _read_decimal if type.item is not None and type.item.kind is Kind.DECIMAL else from_driver(type.item, backend)
+    )
+
+    def run(value: object) -> object:
+        found = json.loads(value) if isinstance(value, str) else value
+        items = cast("list[object]", found)
+        return items if item is None else [None if one is None else item(one) for one in items]
+
+    return run
 
 
 def _read_decimal(value: object) -> object:

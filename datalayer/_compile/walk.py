@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from datalayer._compile.joins import Path, is_to_many
-from datalayer._query.condition import Comparison, Condition, Junction, Negation
+from datalayer._query.condition import Comparison, Condition, Junction, Truth
 from datalayer._query.expression import (
     Aggregate,
     AnnotationRef,
     Arithmetic,
+    Case,
     Expression,
     FieldRef,
     Function,
+    Predicate,
     Value,
+    Window,
 )
 from datalayer._query.path import is_nullable
 from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 
-_NULL_SAFE = frozenset({"coalesce", "concat", "now", "greatest", "least"})
+NULL_SAFE = frozenset(
+    {"coalesce", "concat", "now", "greatest", "least", "random", "pi", "json_object", "json_array", "json_has"}
+)
 """Functions that may give something although an argument is NULL."""
+
+_NEVER_NULL = frozenset({"now", "concat", "random", "pi", "json_object", "json_array"})
+_NEVER_NULL_WINDOWS = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile"})
 
 
 @dataclass(frozen=True)
@@ -37,13 +45,22 @@ class Walk:
     annotations: Mapping[str, Expression]
 
     def has_aggregate(self, node: Condition | Expression) -> bool:
-        """Whether an aggregate takes part, through annotations as well."""
-        for part in parts(node):
-            if isinstance(part, Aggregate):
-                return True
-            if isinstance(part, AnnotationRef) and self.has_aggregate(self.annotations[part.name]):
-                return True
-        return False
+        """Whether an aggregate takes part, through annotations as well; one of a window is not over groups."""
+        return self._has(node, lambda part: isinstance(part, Aggregate))
+
+    def has_window(self, node: Condition | Expression) -> bool:
+        """Whether a window takes part, through annotations as well."""
+        return self._has(node, lambda part: isinstance(part, Window))
+
+    def _has(self, node: Condition | Expression, is_it: Callable[[Condition | Expression], bool]) -> bool:
+        if is_it(node):
+            return True
+        if isinstance(node, AnnotationRef):
+            return self._has(self.annotations[node.name], is_it)
+        below = node.children
+        if isinstance(node, Window) and isinstance(node.function, Aggregate):
+            below = (*node.function.children, *below[1:])
+        return any(self._has(child, is_it) for child in below)
 
     def paths(self, node: Condition | Expression) -> Iterator[Path]:
         """Every path of relations outside aggregates."""
@@ -53,21 +70,23 @@ class Walk:
             if not node.outer and node.path:
                 yield node.path
             return
-        if isinstance(node, Comparison):
-            yield from self.paths(node.left)
-            if node.right is not None:
-                yield from self.paths(node.right)
-        elif isinstance(node, Junction):
+        for child in node.children:
+            yield from self.paths(child)
+
+    def aggregates(self, node: Condition | Expression) -> Iterator[Aggregate]:
+        """Every aggregate over groups, through annotations as well."""
+        if isinstance(node, Aggregate):
+            yield node
+        elif isinstance(node, AnnotationRef):
+            yield from self.aggregates(self.annotations[node.name])
+        elif not isinstance(node, Window):
             for child in node.children:
-                yield from self.paths(child)
-        elif isinstance(node, Negation):
-            yield from self.paths(node.child)
-        elif isinstance(node, Arithmetic):
-            yield from self.paths(node.left)
-            yield from self.paths(node.right)
-        elif isinstance(node, Function):
-            for argument in node.arguments:
-                yield from self.paths(argument)
+                yield from self.aggregates(child)
+
+    def paths_inside(self, node: Aggregate) -> set[Path]:
+        """The paths to many rows that an aggregate runs over."""
+        found = {part.path for part in parts(node) if isinstance(part, FieldRef) and part.path and not part.outer}
+        return {path for path in found if is_to_many(self.table, path)}
 
     def is_to_many(self, node: Condition | Expression) -> bool:
         """Whether a relation to many rows takes part, outside aggregates."""
@@ -80,6 +99,8 @@ class Walk:
                 return set()
             found = self._strict(condition.left)
             return found | self._strict(condition.right) if condition.right is not None else found
+        if isinstance(condition, Truth):
+            return self._strict(condition.expression)
         if isinstance(condition, Junction) and condition.children:
             children = [self.required(child) for child in condition.children]
             if condition.connector == "and":
@@ -96,7 +117,9 @@ class Walk:
             return {expression.path[:length] for length in range(1, len(expression.path) + 1)}
         if isinstance(expression, Arithmetic):
             return self._strict(expression.left) | self._strict(expression.right)
-        if isinstance(expression, Function) and expression.name not in _NULL_SAFE:
+        if isinstance(expression, Function) and expression.name not in NULL_SAFE:
+            if expression.name == "nullif":
+                return self._strict(expression.arguments[0])
             return {path for argument in expression.arguments for path in self._strict(argument)}
         return set()
 
@@ -106,21 +129,33 @@ class Walk:
             if node.lookup in {"isnull", "notnull"}:
                 return False
             return self.may_be_null(node.left) or (node.right is not None and self.may_be_null(node.right))
+        if isinstance(node, Truth):
+            return self.may_be_null(node.expression)
         if isinstance(node, Junction):
-            return any(self.may_be_null(child) for child in node.children)
+            return node.connector != "xor" and any(self.may_be_null(child) for child in node.children)
         if isinstance(node, Condition):
             return False  # NOT, EXISTS and "nothing" are made so that they are never NULL
         if isinstance(node, FieldRef):
             return bool(node.outer) or is_nullable(self.table, node.path, node.field)
         if isinstance(node, Value):
             return False
+        return self._computed_may_be_null(node)
+
+    def _computed_may_be_null(self, node: Expression) -> bool:
         if isinstance(node, Aggregate):
             return node.name != "count"
         if isinstance(node, AnnotationRef):
             return self.may_be_null(self.annotations[node.name])
+        if isinstance(node, Predicate):
+            return self.may_be_null(node.condition)
+        if isinstance(node, Window):
+            return not (isinstance(node.function, Function) and node.function.name in _NEVER_NULL_WINDOWS)
         if isinstance(node, Arithmetic):
             return self.may_be_null(node.left) or self.may_be_null(node.right) or node.operator in "/%"
-        if isinstance(node, Function) and node.name in {"now", "concat"}:
+        if isinstance(node, Case):
+            values = [then for _, then in node.pairs]
+            return node.default is None or any(self.may_be_null(value) for value in (*values, node.default))
+        if isinstance(node, Function) and node.name in _NEVER_NULL:
             return False
         if isinstance(node, Function) and node.name == "coalesce":
             return all(self.may_be_null(argument) for argument in node.arguments)

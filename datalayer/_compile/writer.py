@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, cast
 
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import Grouping, UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
-from datalayer._compile import values
-from datalayer._compile.backends.base import Backend
+from datalayer._compile import aggregates, functions, spans, values
+from datalayer._compile.backends.base import Backend, Ordered
 from datalayer._compile.joins import Element, Scope, Statement
 from datalayer._compile.prepared import Convert
 from datalayer._compile.walk import Walk
-from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction, Negation, Nothing
+from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction, Negation, Nothing, Truth
 from datalayer._query.expression import (
     Aggregate,
     AnnotationRef,
     Arithmetic,
+    Case,
     Expression,
     FieldRef,
     Function,
+    Ordering,
+    OuterRef,
+    Predicate,
     Subquery,
     Value,
+    Window,
 )
-from datalayer._query.lookup import TEXT_LOOKUPS, TRANSFORMS, transformed
+from datalayer._query.lookup import TEXT_LOOKUPS, transformed
+from datalayer._query.path import reference
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import QueryError
 
 _SYMBOLS: Final = {"exact": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_PLAIN_FUNCTIONS: Final = frozenset(
-    {
-        "lower", "upper", "length", "coalesce", "nullif", "greatest", "least", "abs", "round", "ceil", "floor",
-        "trim", "ltrim", "rtrim", "replace", "substr", "left", "right", "concat", "now", "cast", "sign", "power",
-        "sqrt", "mod", "exp", "ln", "random",
-    }
-)  # fmt: skip
+
+
+Nested: TypeAlias = "Callable[[Writer, Query, int, bool], sa.Select[Any]]"
+"""Given by `select.py`: writes a whole query inside another one."""
+
+AggregateParts: TypeAlias = "tuple[list[Element], list[Ordered], Element | None]"
 
 
 class Writer:
@@ -52,6 +56,7 @@ class Writer:
         annotations: The query's annotations by name, each with the offset of its values.
         aggregates_here: Aggregates go over the rows of this SELECT (GROUP BY); otherwise each has its own subquery.
         filter: The number of the filter() call being written; None for columns and ORDER BY.
+        is_correlated: Whether something of a query further out was asked for.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Writer:
         annotations: Mapping[str, tuple[Expression, int]] | None = None,
         aggregates_here: bool = False,
         home: Writer | None = None,
+        nested: Nested | None = None,
     ) -> None:
         self.backend = backend
         self.statement = statement
@@ -74,6 +80,8 @@ class Writer:
         self.filter: int | None = None
         self.labels: dict[str, Element] = {}
         self._home = home
+        self._nested = nested
+        self.is_correlated = False
         self.walk = Walk(scope.table, {name: expression for name, (expression, _) in self.annotations.items()})
 
     # -- expressions ------------------------------------------------------------------------
@@ -93,19 +101,40 @@ class Writer:
             case Function():
                 return self._function(node, at)
             case Aggregate():
-                return self._aggregate(node, at)
+                return aggregates.written(self, node, at)
             case Subquery():
                 return self.subquery(node.query, at).scalar_subquery()
+            case Case():
+                return self._case(node, at)
+            case Predicate():
+                return Grouping(self.condition(node.condition, at))
+            case Window():
+                return aggregates.window(self, node, at)
+            case OuterRef():
+                return self._outer(node)
             case _:
                 raise QueryError(f"{node!r} has no meaning in this place")
 
     def _column(self, node: FieldRef) -> Element:
-        writer: Writer = self
-        for _ in range(node.outer):
-            if writer.parent is None:
-                raise QueryError(f"OuterRef({node.field!r}) stands in a query that is not inside another one")
-            writer = writer.parent
+        writer = self._further_out(node.outer, node.field)
         return writer.scope.column(node.path, node.field, writer.filter)
+
+    def _further_out(self, levels: int, name: str) -> Writer:
+        writer: Writer = self
+        for _ in range(levels):
+            if writer.parent is None:
+                raise QueryError(f"OuterRef({name!r}) stands in a query that is not inside another one")
+            writer.is_correlated = (writer._home or writer).is_correlated = True
+            writer = writer.parent
+        return writer
+
+    def _outer(self, node: OuterRef) -> Element:
+        writer = self._further_out(node.levels, node.name)
+        types = {name: expression.type for name, (expression, _) in writer.annotations.items()}
+        found = reference(writer.scope.table, node.name, annotations=types)
+        if isinstance(found, AnnotationRef):
+            return writer._annotation(found.name)
+        return writer.expression(found, 0)
 
     def _annotation(self, name: str) -> Element:
         if self._home is not None:
@@ -120,7 +149,7 @@ class Writer:
     def _arithmetic(self, node: Arithmetic, at: int) -> Element:
         left = self.expression(node.left, at)
         right = self.expression(node.right, at + len(node.left.values))
-        own = self.backend.arithmetic(node.operator, left, right, node.type)
+        own = self.backend.arithmetic(node.operator, left, right, (node.left.type, node.right.type), node.type)
         if own is not None:
             return own
         if node.operator == "/" and node.type is not None and node.type.kind in {Kind.FLOAT, Kind.DECIMAL}:
@@ -132,78 +161,64 @@ class Writer:
         for argument in node.arguments:
             arguments.append(self.expression(argument, at))
             at += len(argument.values)
-        if node.name in TRANSFORMS:
-            return self.backend.part(node.name, arguments[0], node.arguments[0].type)
-        own = self.backend.function(node.name, arguments, node.type)
-        if own is not None:
-            return own
-        if node.name not in _PLAIN_FUNCTIONS:
-            raise QueryError(
-                f"there is no function {node.name!r}; the choices are: {', '.join(sorted(_PLAIN_FUNCTIONS))}"
-            )
-        return cast("Element", getattr(sa.func, node.name)(*arguments))
+        return functions.written(self.backend, node, arguments)
 
-    # -- aggregates -------------------------------------------------------------------------
+    def _case(self, node: Case, at: int) -> Element:
+        pairs: list[tuple[Element, Element]] = []
+        for condition, then in node.pairs:
+            test = self.condition(condition, at)
+            at += len(condition.values)
+            pairs.append((test, self.expression(then, at)))
+            at += len(then.values)
+        default = sa.null() if node.default is None else self.expression(node.default, at)
+        return Grouping(sa.case(*pairs, else_=default))
 
-    def _aggregate(self, node: Aggregate, at: int) -> Element:
-        if self.aggregates_here:
-            return self._plain_aggregate(node, at)
-        sub = self._inside(is_anchored=True)
-        element = sub._plain_aggregate(node, at)
-        if not sub.scope.joins:  # only our own columns: look at our own row alone
-            sub = self._inside(is_anchored=False)
-            element = sub._plain_aggregate(node, at)
-        return sub._finished(sa.select(element), self).scalar_subquery()
+    def ordered(self, item: Ordering, element: Element) -> Element:
+        """The clause of an item of ORDER BY, NULLs where the item wants them."""
+        clause = element.desc() if item.descending else element.asc()
+        last = not item.descending if item.nulls is None else item.nulls == "last"
+        natural = (not item.descending) == self.backend.sorts_null_last
+        if last != natural and (item.nulls is not None or self.walk.may_be_null(item.expression)):
+            clause = clause.nulls_last() if last else clause.nulls_first()
+        return clause
 
-    def _plain_aggregate(self, node: Aggregate, at: int) -> Element:
-        kept, self.aggregates_here = self.aggregates_here, True
-        try:
-            return self._aggregate_call(node, at)
-        finally:
-            self.aggregates_here = kept
+    def aggregate_parts(self, node: Aggregate, at: int) -> AggregateParts:
+        """What an aggregate runs over, in which order, and the condition rows must meet."""
+        arguments: list[Element] = []
+        for argument in (*(() if node.argument is None else (node.argument,)), *node.extra):
+            arguments.append(self.expression(argument, at))
+            at += len(argument.values)
+        order: list[Ordered] = []
+        for item in node.order:
+            element = self.expression(item.expression, at)
+            order.append(Ordered(element, self.ordered(item, element), item))
+            at += len(item.values)
+        return arguments, order, None if node.condition is None else self.condition(node.condition, at)
 
-    def _aggregate_call(self, node: Aggregate, at: int) -> Element:
-        argument, condition = self.aggregate_parts(node, at)
-        type = None if node.argument is None else node.argument.type
-        found: Any = None
-        if argument is None:
-            found = sa.func.count(sa.literal_column("*"))
-        elif node.distinct:
-            found = getattr(sa.func, node.name)(sa.distinct(argument))
-        else:
-            if node.name in {"sum", "avg"}:
-                found = self.backend.aggregate(node.name, argument, type)
-            if found is None:
-                found = getattr(sa.func, node.name)(argument)
-        if condition is not None:
-            found = found.filter(condition)
-        is_scaled = argument is not None and not node.distinct
-        return cast("Element", self.backend.scaled(found, node.name, type) if is_scaled else found)
+    # -- about one row ----------------------------------------------------------------------
 
-    def aggregate_parts(self, node: Aggregate, at: int) -> tuple[Element | None, Element | None]:
-        """What an aggregate runs over, and the condition rows must meet."""
-        argument = None if node.argument is None else self.expression(node.argument, at)
-        if node.condition is None:
-            return argument, None
-        return argument, self.condition(node.condition, at + (len(node.argument.values) if node.argument else 0))
+    def of_one_row(self, node: Aggregate, at: int) -> Element:
+        """An aggregate over what is related to one row, as a value of that row."""
+        return aggregates.of_one_row(self, node, at)
 
-    def _inside(self, *, is_anchored: bool) -> Writer:
+    def inside(self, *, is_anchored: bool) -> Writer:
         """A writer for a subquery about one row of this query: hanging on it, or looking it up again by its key."""
         table = self.scope.table
         root = self.scope.root if is_anchored else self.statement.alias(table)
         scope = Scope(self.statement, table, root, is_anchored=is_anchored)
-        inner = type(self)(
+        inner = Writer(
             self.backend,
             self.statement,
             scope,
             parent=self.parent,
             annotations=self.annotations,
             home=self._home or self,
+            nested=self._nested,
         )
         inner.filter = 0
         return inner
 
-    def _finished(self, select: sa.Select[Any], outer: Writer, condition: Element | None = None) -> sa.Select[Any]:
+    def finished(self, select: sa.Select[Any], outer: Writer, condition: Element | None = None) -> sa.Select[Any]:
         """A subquery about one row of `outer`, with its FROM and the tie to that row."""
         source, tie = self.scope.from_clause()
         if tie is None:
@@ -225,6 +240,8 @@ class Writer:
                 return self._junction(node, at)
             case Negation():
                 return self._negation(node, at)
+            case Truth():
+                return self.backend.truth(self.expression(node.expression, at))
             case ExistsCondition():
                 return sa.exists(self.subquery(node.query, at, is_exists=True))
             case Nothing():
@@ -259,11 +276,11 @@ class Writer:
         required = self.walk.required(node)
         first = list(self.walk.paths(node))
         is_anchored = bool(first) and first[0][:1] in required
-        inner = self._inside(is_anchored=is_anchored)
+        inner = self.inside(is_anchored=is_anchored)
         for path in required:
             inner.scope.require(path, 0)
         found = inner.condition(node, at)
-        return sa.exists(inner._finished(sa.select(sa.literal_column("1")), self, found))
+        return sa.exists(inner.finished(sa.select(sa.literal_column("1")), self, found))
 
     def on_own_row(self, node: Expression, at: int) -> Element:
         """A value over relations of this row, as a subquery that looks the row up again.
@@ -276,8 +293,8 @@ class Writer:
                 f"a value over a relation to many rows of {self.scope.table.model} is many values; aggregate them, "
                 "such as Max(...)"
             )
-        inner = self._inside(is_anchored=False)
-        return inner._finished(sa.select(inner.expression(node, at)), self).scalar_subquery()
+        inner = self.inside(is_anchored=False)
+        return inner.finished(sa.select(inner.expression(node, at)), self).scalar_subquery()
 
     def _comparison(self, node: Comparison, at: int) -> Element:
         left = self.expression(node.left, at)
@@ -291,8 +308,8 @@ class Writer:
             raise QueryError(f"the lookup {node.lookup!r} needs a value")
         at += len(node.left.values)
         if node.transform is not None:
-            if node.transform in {"year", "date"} and isinstance(right, Value) and _is_dated(type):
-                spanned = self._span(node, left, at)
+            if node.transform in {"year", "date"} and isinstance(right, Value) and spans.is_dated(type):
+                spanned = spans.span(self, node, left, at)
                 if spanned is not None:
                     return spanned
             left = self.backend.part(node.transform, left, type)
@@ -323,48 +340,13 @@ class Writer:
             return self.backend.text_expression(lookup, left, element)
         return left.op(_SYMBOLS[lookup], is_comparison=True)(element)
 
-    def _span(self, node: Comparison, left: Element, at: int) -> Element | None:
-        """A year or a day as a span from its begin to the begin of the next, so that an index can be used."""
-        type = node.left.type
-        convert = values.to_driver(type, self.backend.name)
-        is_date = type is not None and type.kind is Kind.DATE
-        is_aware = type is not None and type.kind is Kind.DATETIME
-
-        def edge(step: int, place: int | None = None) -> Element:
-            def run(value: object) -> object:
-                item = cast("tuple[object, ...]", value)[place] if place is not None else value
-                begin = _begin(item, step, is_date=is_date, is_aware=is_aware)
-                if isinstance(begin, bool):
-                    return self.backend.ends[begin]
-                return begin if convert is None else convert(begin)
-
-            return self.statement.bind(at, run)
-
-        begin: Any = left.op(">=", is_comparison=True)
-        before: Any = left.op("<", is_comparison=True)
-        match node.lookup:
-            case "exact":
-                return sa.and_(begin(edge(0)), before(edge(1)))
-            case "ne":
-                return sa.or_(before(edge(0)), begin(edge(1)))
-            case "gt":
-                return cast("Element", begin(edge(1)))
-            case "gte":
-                return cast("Element", begin(edge(0)))
-            case "lt":
-                return cast("Element", before(edge(0)))
-            case "lte":
-                return cast("Element", before(edge(1)))
-            case "range":
-                return sa.and_(begin(edge(0, 0)), before(edge(1, 1)))
-            case _:
-                return None
-
     # -- nested queries ---------------------------------------------------------------------
 
     def subquery(self, query: Query, at: int, *, is_exists: bool = False) -> sa.Select[Any]:
-        """A query inside this one; `select.py` fills it in."""
-        raise NotImplementedError
+        """A query inside this one, which may refer to this one's tables."""
+        if self._nested is None:
+            raise QueryError("a query inside another one has no place here")
+        return self._nested(self, query, at, is_exists)
 
 
 def _is_true(condition: Element) -> Element:
@@ -376,30 +358,9 @@ def _suffixed(condition: Element, words: str) -> Element:
     return UnaryExpression(Grouping(condition), modifier=modifier)
 
 
-def _is_dated(type: ColumnType | None) -> bool:
-    return type is not None and type.kind in {Kind.DATE, Kind.DATETIME, Kind.NAIVE_DATETIME}
-
-
 def _item(place: int, convert: Convert | None) -> Convert:
     def run(value: object) -> object:
         item = cast("tuple[object, ...]", value)[place]
         return item if convert is None else convert(item)
 
     return run
-
-
-def _begin(value: object, step: int, *, is_date: bool, is_aware: bool) -> object:
-    """The first moment of a year or day, or of the one after it; True or False for after or before all of Python's."""
-    if isinstance(value, date):
-        ordinal = value.toordinal() + step
-        if ordinal > date.max.toordinal():
-            return True
-        day = date.fromordinal(ordinal)
-    else:
-        year = int(str(value)) + step
-        if not date.min.year <= year <= date.max.year:
-            return year > date.max.year
-        day = date(year, 1, 1)
-    if is_date:
-        return day
-    return datetime(day.year, day.month, day.day, tzinfo=UTC if is_aware else None)

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
 
+from datalayer._links.collectors import COLLECTORS, STATISTICS
+from datalayer._links.documents import DOCUMENTS
+from datalayer._links.scalars import SCALARS
+
 # Wide enough that sums of money and of any column a person would declare stay exact.
 _EXACT = Context(prec=1000, rounding=ROUND_HALF_EVEN)
 _AVERAGE_DIGITS = 28
@@ -75,15 +79,25 @@ class DecimalSum:
 
     def __init__(self) -> None:
         self.total: Decimal | None = None
+        self.count = 0
 
     def step(self, value: object) -> None:
         """Adds one value; NULL counts for nothing."""
         if value is not None:
+            self.count += 1
             self.total = _EXACT.add(self.total or Decimal(0), Decimal(str(value)))
 
-    def finalize(self) -> str | None:
+    def inverse(self, value: object) -> None:
+        """Takes one value out, where a window moves on."""
+        if value is not None:
+            self.total = _EXACT.subtract(self.total or Decimal(0), Decimal(str(value)))
+            self.count -= 1
+
+    def value(self) -> str | None:
         """The sum as text."""
-        return None if self.total is None else _text(self.total)
+        return None if self.total is None or not self.count else _text(self.total)
+
+    finalize = value
 
 
 class DecimalAverage:
@@ -99,11 +113,19 @@ class DecimalAverage:
             self.total = _EXACT.add(self.total, Decimal(str(value)))
             self.count += 1
 
-    def finalize(self) -> str | None:
+    def inverse(self, value: object) -> None:
+        """Counts one value out, where a window moves on."""
+        if value is not None:
+            self.total = _EXACT.subtract(self.total, Decimal(str(value)))
+            self.count -= 1
+
+    def value(self) -> str | None:
         """The average as text."""
         if not self.count:
             return None
         return _text(Context(prec=_AVERAGE_DIGITS).divide(self.total, Decimal(self.count)))
+
+    finalize = value
 
 
 def _exactly(compute: Callable[[Decimal, Decimal], Decimal]) -> Callable[[object, object], str | None]:
@@ -150,9 +172,15 @@ COLLATIONS: list[tuple[str, Callable[[str, str], int]]] = [("datalayer_decimal",
 
 def register(connection: sqlite3.Connection) -> None:
     """Makes every function, aggregate and collation known to a connection."""
+    for name, arity, function in (*SCALARS, *DOCUMENTS):
+        connection.create_function(f"datalayer_{name}", arity, function, deterministic=True)  # type: ignore[arg-type]
+    for name, aggregate in COLLECTORS:
+        connection.create_aggregate(f"datalayer_{name}", -1, aggregate)  # type: ignore[arg-type]
+    for name, aggregate in STATISTICS:
+        connection.create_window_function(f"datalayer_{name}", 1, aggregate)  # type: ignore[arg-type]
     for name, arity, function in FUNCTIONS:
         connection.create_function(name, arity, function, deterministic=True)  # type: ignore[arg-type]
     for name, arity, aggregate in AGGREGATES:
-        connection.create_aggregate(name, arity, aggregate)  # type: ignore[arg-type]
+        connection.create_window_function(name, arity, aggregate)  # type: ignore[arg-type]
     for name, compare in COLLATIONS:
         connection.create_collation(name, compare)

@@ -118,7 +118,7 @@ def aggregate(
     compiler: Compiler, query: Query, aggregates: tuple[tuple[str, Expression], ...]
 ) -> Plan[dict[str, object]]:
     """Aggregates over all rows of a query, by name. Nothing is sent for a query that finds no row."""
-    if is_nothing(query):
+    if is_nothing(query) and all(isinstance(expression, Aggregate) for _, expression in aggregates):
         return {
             name: 0 if isinstance(expression, Aggregate) and expression.name == "count" else None
             for name, expression in aggregates

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from datalayer._query.expression import Expression
 
 if TYPE_CHECKING:
+    from datalayer._query.expression import Nodes
     from datalayer._query.query import Query
 
 
@@ -17,6 +18,11 @@ class Condition:
     __slots__ = ("shape", "values")
     shape: Hashable
     values: tuple[object, ...]
+
+    @property
+    def children(self) -> Nodes:
+        """The nodes right below, in the order of their values; those of a nested query are its own."""
+        return ()
 
     def __and__(self, other: object) -> Condition:
         return Junction("and", (self, other)) if isinstance(other, Condition) else NotImplemented
@@ -55,17 +61,27 @@ class Comparison(Condition):
             self.shape = (lookup, left.shape, right.shape, transform)
             self.values = left.values + right.values
 
+    @property
+    def children(self) -> Nodes:
+        """The two sides; worked out when asked for, which for most conditions is never."""
+        return (self.left,) if self.right is None else (self.left, self.right)
+
 
 class Junction(Condition):
     """Children joined by `and`, `or` or `xor`. Order of values: the children's."""
 
-    __slots__ = ("children", "connector")
+    __slots__ = ("_children", "connector")
 
     def __init__(self, connector: str, children: tuple[Condition, ...]) -> None:
         self.connector = connector
-        self.children = children
+        self._children = children
         self.shape = (connector, *[child.shape for child in children])
         self.values = tuple([value for child in children for value in child.values])
+
+    @property
+    def children(self) -> tuple[Condition, ...]:
+        """What is joined."""
+        return self._children
 
 
 class Negation(Condition):
@@ -77,6 +93,27 @@ class Negation(Condition):
         self.child = child
         self.shape = ("not", child.shape)
         self.values = child.values
+
+    @property
+    def children(self) -> Nodes:
+        """What is not to be true."""
+        return (self.child,)
+
+
+class Truth(Condition):
+    """A boolean value as a condition. Order of values: the expression's."""
+
+    __slots__ = ("expression",)
+
+    def __init__(self, expression: Expression) -> None:
+        self.expression = expression
+        self.shape = ("truth", expression.shape)
+        self.values = expression.values
+
+    @property
+    def children(self) -> Nodes:
+        """The value."""
+        return (self.expression,)
 
 
 class ExistsCondition(Condition):

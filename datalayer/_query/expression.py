@@ -11,13 +11,19 @@ The law: `values` is exactly the concatenation of the children's values in the o
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from datalayer._schema.field import ColumnType
+from datalayer._schema.field import ColumnType, Kind
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from datalayer._query.condition import Condition
     from datalayer._query.query import Query
+
+    Nodes: TypeAlias = "tuple[Condition | Expression, ...]"
+
+BOOLEAN: Final = ColumnType(Kind.BOOLEAN, bool)
 
 
 class Expression:
@@ -27,12 +33,14 @@ class Expression:
         shape: Hashable, without values.
         values: Plain Python values, unconverted, in walking order.
         type: The column type of the result; None where it is not known.
+        children: The nodes right below, in the order of their values; those of a nested query are its own.
     """
 
     __slots__ = ("shape", "type", "values")
     shape: Hashable
     values: tuple[object, ...]
     type: ColumnType | None
+    children: Nodes = ()
 
 
 class FieldRef(Expression):
@@ -54,6 +62,19 @@ class FieldRef(Expression):
         self.outer = outer
         self.table: object = None
         self.shape = ("field", path, field, outer)
+        self.values = ()
+
+
+class OuterRef(Expression):
+    """A name of the query around this one, looked up when that is known: `levels` is 1, or more further out."""
+
+    __slots__ = ("levels", "name")
+
+    def __init__(self, name: str, levels: int = 1) -> None:
+        self.name = name
+        self.levels = levels
+        self.type = None
+        self.shape = ("outer", name, levels)
         self.values = ()
 
 
@@ -81,9 +102,9 @@ class Value(Expression):
 
 
 class Arithmetic(Expression):
-    """`left operator right` with `+ - * / % ||`. Order of values: left, right."""
+    """`left operator right` with `+ - * / % || & |`. Order of values: left, right."""
 
-    __slots__ = ("left", "operator", "right")
+    __slots__ = ("children", "left", "operator", "right")
 
     def __init__(self, operator: str, left: Expression, right: Expression, type: ColumnType | None) -> None:
         self.operator = operator
@@ -92,12 +113,13 @@ class Arithmetic(Expression):
         self.type = type
         self.shape = (operator, left.shape, right.shape)
         self.values = left.values + right.values
+        self.children = (left, right)
 
 
 class Function(Expression):
     """A function of the portable library (`lower`, `coalesce`, `now`, ...). Order of values: arguments."""
 
-    __slots__ = ("arguments", "name")
+    __slots__ = ("arguments", "children", "name")
 
     def __init__(self, name: str, arguments: tuple[Expression, ...], type: ColumnType | None) -> None:
         self.name = name
@@ -105,12 +127,61 @@ class Function(Expression):
         self.type = type
         self.shape = ("function", name, tuple([a.shape for a in arguments]), type)
         self.values = tuple([value for a in arguments for value in a.values])
+        self.children = arguments
+
+
+class Case(Expression):
+    """The value behind the first condition that is true, else the default. Order of values: pair by pair, default."""
+
+    __slots__ = ("children", "default", "pairs")
+
+    def __init__(
+        self,
+        pairs: tuple[tuple[Condition, Expression], ...],
+        default: Expression | None,
+        type: ColumnType | None,
+    ) -> None:
+        self.pairs = pairs
+        self.default = default
+        self.type = type
+        self.shape = (
+            "case",
+            tuple([(condition.shape, then.shape) for condition, then in pairs]),
+            None if default is None else default.shape,
+            type,
+        )
+        nodes = tuple([node for pair in pairs for node in pair])
+        self.children = nodes if default is None else (*nodes, default)
+        self.values = values_of(self.children)
+
+
+class Predicate(Expression):
+    """The truth of a condition as a value. Order of values: the condition's."""
+
+    __slots__ = ("children", "condition")
+
+    def __init__(self, condition: Condition) -> None:
+        self.condition = condition
+        self.type = BOOLEAN
+        self.shape = ("predicate", condition.shape)
+        self.values = condition.values
+        self.children = (condition,)
 
 
 class Aggregate(Expression):
-    """`count sum avg min max` over rows; `argument` None means `count(*)`. Order of values: argument, condition."""
+    """`count sum avg min max ...` over rows; `argument` None means `count(*)`.
 
-    __slots__ = ("argument", "condition", "distinct", "name")
+    Order of values: argument, extra, order, condition.
+
+    Attributes:
+        argument: What it runs over.
+        extra: Further arguments: the text between the items of `string_agg`.
+        order: In which order it meets the rows.
+        condition: Which rows it meets.
+        distinct: Whether it meets equal values once.
+    """
+
+    __slots__ = ("argument", "children", "condition", "distinct", "extra", "name", "order")
 
     def __init__(
         self,
@@ -120,11 +191,15 @@ class Aggregate(Expression):
         *,
         distinct: bool = False,
         condition: Condition | None = None,
+        extra: tuple[Expression, ...] = (),
+        order: tuple[Ordering, ...] = (),
     ) -> None:
         self.name = name
         self.argument = argument
         self.distinct = distinct
         self.condition = condition
+        self.extra = extra
+        self.order = order
         self.type = type
         self.shape = (
             "aggregate",
@@ -132,8 +207,48 @@ class Aggregate(Expression):
             None if argument is None else argument.shape,
             distinct,
             None if condition is None else condition.shape,
+            tuple([item.shape for item in extra]),
+            tuple([item.shape for item in order]),
         )
-        self.values = (() if argument is None else argument.values) + (() if condition is None else condition.values)
+        nodes: Nodes = () if argument is None else (argument,)
+        nodes = (*nodes, *extra, *[item.expression for item in order])
+        self.children = nodes if condition is None else (*nodes, condition)
+        self.values = values_of(self.children)
+
+
+class Window(Expression):
+    """A function or an aggregate over the rows around each row. Order of values: function, partition, order.
+
+    Attributes:
+        function: What is computed.
+        partition: Rows that agree in these are looked at together.
+        order: The order inside a part.
+        frame: `ROWS BETWEEN ...`, made of known words and whole numbers only; None for the usual one.
+    """
+
+    __slots__ = ("children", "frame", "function", "order", "partition")
+
+    def __init__(
+        self,
+        function: Expression,
+        partition: tuple[Expression, ...],
+        order: tuple[Ordering, ...],
+        frame: str | None,
+    ) -> None:
+        self.function = function
+        self.partition = partition
+        self.order = order
+        self.frame = frame
+        self.type = function.type
+        self.shape = (
+            "window",
+            function.shape,
+            tuple([item.shape for item in partition]),
+            tuple([item.shape for item in order]),
+            frame,
+        )
+        self.children = (function, *partition, *[item.expression for item in order])
+        self.values = values_of(self.children)
 
 
 class Subquery(Expression):
@@ -164,3 +279,8 @@ class Ordering:
         """The opposite order, NULLs included."""
         nulls = {None: None, "first": "last", "last": "first"}[self.nulls]
         return Ordering(self.expression, descending=not self.descending, nulls=nulls)
+
+
+def values_of(nodes: Nodes) -> tuple[object, ...]:
+    """The values of nodes, one after the other."""
+    return tuple([value for node in nodes for value in node.values])

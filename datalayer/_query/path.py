@@ -292,10 +292,12 @@ def key_of(relation: RelationSpec, value: object, name: str) -> object:
     """
     if isinstance(value, (list, tuple, set, frozenset)):
         return [key_of(relation, item, name) for item in cast("Iterable[object]", value)]
+    target = relation.target
+    if isinstance(value, Query):
+        return _keys(relation, value, name)
     table = getattr(type(value), "table", None)
     if not isinstance(table, TableSpec):
         return value
-    target = relation.target
     if table is not target:
         raise InvalidValue(f"{name!r} leads to {target.model}, and {value!r} is a {table.model}")
     values = vars(value)
@@ -304,6 +306,18 @@ def key_of(relation: RelationSpec, value: object, name: str) -> object:
     if missing:
         raise InvalidValue(f"{name!r}: this {target.model} is not saved yet and has no {missing[0]}")
     return values[names[0]] if len(names) == 1 else tuple([values[item] for item in names])
+
+
+def _keys(relation: RelationSpec, query: Query, name: str) -> Query:
+    """The column of a query that a relation is compared with."""
+    if query.columns is not None:
+        return query
+    if query.table is not relation.target:
+        raise InvalidValue(f"{name!r} leads to {relation.target.model}, and the query is of {query.table.model}")
+    names = relation.remote if relation.kind.is_forward else relation.target.primary_key
+    if len(names) != 1:
+        raise InvalidValue(f"{name!r}: a key of several columns cannot be compared with a query; use Exists()")
+    return query.replaced(columns=((names[0], field_reference(query.table, (), names[0])),), joined=(), only=None)
 
 
 def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Check | None) -> Condition:
@@ -348,7 +362,7 @@ def compare(
         return _null(left, lookup, value, name, transform)
     type = transformed(left.type, transform)
     if isinstance(value, Query):
-        value = Subquery(value, type)
+        value = _one_column(value, left.type, lookup, name)
     if isinstance(value, Expression):
         if lookup == "range":
             raise InvalidValue(f"{name}: range needs a pair of plain values; use gte and lte with expressions")
@@ -365,6 +379,45 @@ def compare(
     if is_beyond(bound, type):
         return _beyond(left, lookup, bound > 0, transform)
     return Comparison(left, lookup, Value(bound, type), transform=transform)
+
+
+def _one_column(query: Query, type: ColumnType | None, lookup: str, name: str) -> Subquery:
+    """A query as the right side of a comparison."""
+    columns = query.columns
+    if columns is None:
+        if len(query.table.primary_key) != 1:
+            raise InvalidValue(f"{name}: {query.table.model} has a key of several columns; name one: .values('name')")
+        key = query.table.primary_key[0]
+        columns = ((key, field_reference(query.table, (), key)),)
+        query = query.replaced(columns=columns, joined=(), only=None)
+    if len(columns) != 1:
+        raise InvalidValue(
+            f"{name}: {lookup} needs a query of one column, and this one has {len(columns)}: .values('id')"
+        )
+    if lookup != "in" and query.limit != 1:
+        raise InvalidValue(f"{name}: {lookup} compares with one value; slice the query, [:1], or use in")
+    found = columns[0][1]
+    if isinstance(found, AnnotationRef):
+        found = dict(query.annotations)[found.name]
+    if type is not None and found.type is not None and not _is_comparable(type.kind, found.type.kind):
+        raise InvalidValue(
+            f"{name} is {type.kind.value} and cannot be compared with a query of {found.type.kind.value}"
+        )
+    if lookup == "in" and query.order and query.limit is None and query.offset is None:
+        query = query.replaced(order=())
+    return Subquery(query, found.type)
+
+
+_FAMILIES: Final = (
+    _INTEGERS | {Kind.FLOAT, Kind.DECIMAL},
+    frozenset({Kind.STRING, Kind.TEXT, Kind.ENUM}),
+    _INTEGERS | {Kind.ENUM},
+    frozenset({Kind.DATE, Kind.DATETIME, Kind.NAIVE_DATETIME}),
+)
+
+
+def _is_comparable(left: Kind, right: Kind) -> bool:
+    return left is right or any(left in family and right in family for family in _FAMILIES)
 
 
 def is_beyond(value: object, type: ColumnType | None) -> TypeGuard[int]:

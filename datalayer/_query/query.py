@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression, Ordering
 from datalayer._query.lock import Lock
+from datalayer._query.source import Extra
 from datalayer._schema.table import TableSpec
 
 
@@ -25,6 +26,8 @@ class QueryParts(TypedDict, total=False):
     only: tuple[str, ...] | None
     group_by: tuple[Expression, ...] | None
     lock: Lock | None
+    table: TableSpec
+    extra: Extra | None
 
 
 _OFTEN = frozenset({"where", "limit", "offset"})
@@ -47,6 +50,7 @@ class Query:
         only: Field names to load; None for all. The primary key always comes.
         group_by: GROUP BY; None for none.
         lock: What `select_for_update` locks, or None.
+        extra: What few queries have: other sources, CTEs, joins by name, DISTINCT ON; None for nothing of it.
     """
 
     __slots__ = (
@@ -55,6 +59,7 @@ class Query:
         "annotations",
         "columns",
         "distinct",
+        "extra",
         "group_by",
         "joined",
         "limit",
@@ -79,6 +84,7 @@ class Query:
         self.only: tuple[str, ...] | None = None
         self.group_by: tuple[Expression, ...] | None = None
         self.lock: Lock | None = None
+        self.extra: Extra | None = None
         self._form: Hashable = None
         self._shape: Hashable = None
 
@@ -97,6 +103,7 @@ class Query:
         new.only = self.only
         new.group_by = self.group_by
         new.lock = self.lock
+        new.extra = self.extra
         new._form = self._form or self._formed()
         new._shape = None
         for name, value in parts.items():
@@ -133,12 +140,13 @@ class Query:
             self.only,
             None if self.group_by is None else tuple([e.shape for e in self.group_by]),
             self.lock,
+            None if self.extra is None else self.extra.shape,
         )
         return self._form
 
     @property
     def values(self) -> tuple[object, ...]:
-        """Values in walking order: columns, annotations, where, group by, order, then limit and offset if present."""
+        """Values in walking order: columns, annotations, where, group by, order, limit and offset if present, extra."""
         found: list[object] = []
         if self.columns:
             for _, expression in self.columns:
@@ -158,4 +166,6 @@ class Query:
             found.append(self.limit)
         if self.offset is not None:
             found.append(self.offset)
+        if self.extra is not None:
+            found.extend(self.extra.values)
         return tuple(found)

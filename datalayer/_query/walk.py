@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
-from datalayer._query.condition import Comparison, Condition, Junction, Negation
-from datalayer._query.expression import Aggregate, Arithmetic, Expression, Function
+from datalayer._query.condition import Condition, ExistsCondition
+from datalayer._query.expression import Expression, OuterRef, Subquery
+from datalayer._query.query import Query
 
 
 def parts(node: Condition | Expression) -> Iterator[Condition | Expression]:
     """A node and everything below it; nested queries are not entered."""
     yield node
-    if isinstance(node, Comparison):
-        yield from parts(node.left)
-        if node.right is not None:
-            yield from parts(node.right)
-    elif isinstance(node, Junction):
-        for child in node.children:
-            yield from parts(child)
-    elif isinstance(node, Negation):
-        yield from parts(node.child)
-    elif isinstance(node, Arithmetic):
-        yield from parts(node.left)
-        yield from parts(node.right)
-    elif isinstance(node, Function):
-        for argument in node.arguments:
-            yield from parts(argument)
-    elif isinstance(node, Aggregate):
-        if node.argument is not None:
-            yield from parts(node.argument)
-        if node.condition is not None:
-            yield from parts(node.condition)
+    for child in node.children:
+        yield from parts(child)
+
+
+def nodes_of(query: Query) -> Iterator[Condition | Expression]:
+    """Every node of a query, in no special order; nested queries are not entered."""
+    for _, expression in chain(query.columns or (), query.annotations):
+        yield from parts(expression)
+    for condition in query.where:
+        yield from parts(condition)
+    for expression in chain(query.group_by or (), [item.expression for item in query.order]):
+        yield from parts(expression)
+
+
+def names_outside(query: Query, levels: int = 1) -> Iterator[str]:
+    """The names that a query asks of the query around it."""
+    for node in nodes_of(query):
+        if isinstance(node, OuterRef) and node.levels == levels:
+            yield node.name
+        elif isinstance(node, Subquery | ExistsCondition):
+            yield from names_outside(node.query, levels + 1)

@@ -67,6 +67,7 @@ class ColumnType:
         choices: The stored values of an enum or Literal, in order.
         to_json: Typed JSON only: turns a value into JSON text.
         from_json: Typed JSON only: turns JSON text into a value.
+        item: The type of each value of a list that an aggregate has collected; no column has one.
         exact: The type whose values a comparison takes unchecked: `python`, where that says all; else None.
     """
 
@@ -78,13 +79,16 @@ class ColumnType:
     choices: tuple[str | int, ...] = ()
     to_json: Callable[[object], str] | None = None
     from_json: Callable[[str | bytes], object] | None = None
+    item: ColumnType | None = None
     exact: type | None = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exact", self.python if self.kind in _EXACT else None)
         # Shapes of queries hold types and are looked up for every query: hashing eight fields each time would show.
-        found = hash((self.kind, self.python, self.length, self.precision, self.scale, self.choices, self.to_json))
+        found = hash(
+            (self.kind, self.python, self.length, self.precision, self.scale, self.choices, self.to_json, self.item)
+        )
         object.__setattr__(self, "_hash", found)
 
     def __hash__(self) -> int:

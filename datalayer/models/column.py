@@ -11,15 +11,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 from datalayer._query import condition as nodes
-from datalayer._query.expression import Arithmetic, Expression, FieldRef, Function, Ordering, Value
+from datalayer._query.arithmetic import arithmetic
+from datalayer._query.expression import Expression, FieldRef, Function, Ordering, Value
 from datalayer._query.lookup import DATE_PARTS, TIME_PARTS, transformed
 from datalayer._query.path import compare, field_reference, names_of, relation_path
 from datalayer._query.query import Query
-from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
 from datalayer.models import registry
 from datalayer.models.checks import checked
+from datalayer.models.literals import operand_value
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -54,7 +56,11 @@ def operand(value: object) -> object:
     if isinstance(value, Expr):
         return value.node
     query = getattr(value, "query", None)
-    return query if isinstance(query, Query) else value
+    if not isinstance(query, Query):
+        return value
+    if query.order or (query.limit is None and query.offset is None):
+        return query
+    return cast("Any", value)._ordered(query)  # which rows a slice has depends on the order
 
 
 _WITH_EXTREMES = (int, str)
@@ -88,7 +94,9 @@ class Expr(Generic[M, T]):
 
     def _compared(self, lookup: str, value: object) -> Any:
         if isinstance(value, Deferred):
-            value = value.resolved(self.table)
+            from datalayer.models.expressions import Compared  # noqa: PLC0415 - what is named by text needs columns
+
+            return Compared(self, lookup, value)
         return compare(self.node, lookup, operand(value), name=self.name, check=checked)
 
     def _at_once(self, lookup: str, value: object) -> Any:
@@ -230,18 +238,18 @@ class Expr(Generic[M, T]):
 
     def _computed(self, operator: str, other: object, *, swapped: bool = False) -> Expr[M, T]:
         if isinstance(other, Deferred):
-            other = other.resolved(self.table)
-        other = operand(other)
-        node = (
-            other
-            if isinstance(other, Expression)
-            else Value(checked(self.node.type, "exact", self.name, other), self.node.type)
-        )
+            from datalayer.models.expressions import Combined  # noqa: PLC0415 - what is named by text needs columns
+
+            sides = (other, self) if swapped else (self, other)
+            return cast("Expr[M, T]", Combined(operator, *sides))
+        given: Any = other
+        owner = given.table if isinstance(other, Expr) else None
+        if owner is not None and self.table is not None and owner is not self.table:
+            raise QueryError(f"{self.name} and {given!r} are columns of two models; walk over a relation")
+        found = operand(given)
+        node = found if isinstance(found, Expression) else operand_value(found, self.node.type, self.name)
         left, right = (node, self.node) if swapped else (self.node, node)
-        type_ = self.node.type
-        if operator == "+" and type_ is not None and type_.kind in (Kind.STRING, Kind.TEXT):
-            operator, type_ = "||", ColumnType(Kind.TEXT, python=str)
-        return Expr(Arithmetic(operator, left, right, type_), self.table, f"{self.name} {operator} ...")
+        return Expr(arithmetic(operator, left, right), self.table, f"{self.name} {operator} ...")
 
     def __add__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
         return self._computed("+", other)
@@ -264,8 +272,25 @@ class Expr(Generic[M, T]):
     def __truediv__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
         return self._computed("/", other)
 
+    def __rtruediv__(self, other: Any) -> Expr[M, T]:
+        return self._computed("/", other, swapped=True)
+
     def __mod__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
         return self._computed("%", other)
+
+    def __rmod__(self, other: Any) -> Expr[M, T]:
+        return self._computed("%", other, swapped=True)
+
+    def __neg__(self) -> Expr[M, T]:
+        return self._computed("*", -1)
+
+    def bitand(self: Expr[M, int], other: int | Expr[M, int]) -> Expr[M, int]:
+        """The bits that both whole numbers have."""
+        return self._computed("&", other)
+
+    def bitor(self: Expr[M, int], other: int | Expr[M, int]) -> Expr[M, int]:
+        """The bits that one of two whole numbers has."""
+        return self._computed("|", other)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -1,29 +1,32 @@
-"""What names columns by text: `Q`, `F`, and the aggregates."""
+"""What names columns by text: `Q` and `F`, and how they and typed columns become nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
-from datalayer._query.condition import Comparison, Condition, Junction, Negation
-from datalayer._query.expression import Aggregate as AggregateNode
-from datalayer._query.expression import Arithmetic, Expression, FieldRef, Ordering, Value
-from datalayer._query.path import comparison, reference
+from datalayer._query.arithmetic import arithmetic
+from datalayer._query.condition import Comparison, Condition, Junction, Negation, Truth
+from datalayer._query.expression import (
+    AnnotationRef,
+    Expression,
+    FieldRef,
+    Ordering,
+    Predicate,
+    Subquery,
+    Value,
+)
+from datalayer._query.path import compare, comparison, reference
+from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError, choices_text
+from datalayer.errors import QueryError
 from datalayer.models.checks import checked
 from datalayer.models.column import Deferred, Expr, Related, nulls_of, operand
+from datalayer.models.literals import operand_value
 
 Annotations: TypeAlias = Mapping[str, ColumnType | None]
-
-_NUMBERS: Final = frozenset(
-    {Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER, Kind.FLOAT, Kind.DECIMAL, Kind.DURATION}
-)
-_ORDERED: Final = frozenset(Kind) - {Kind.JSON, Kind.BOOLEAN, Kind.BYTES, Kind.UUID}
-_COUNT = ColumnType(Kind.BIG_INTEGER, python=int)
-_FLOAT = ColumnType(Kind.FLOAT, python=float)
 
 
 class Q:
@@ -92,6 +95,8 @@ def condition_of(item: Any, table: TableSpec, annotations: Annotations | None = 
         return item
     if isinstance(item, Q):
         return item.resolved(table, annotations)
+    if isinstance(item, Deferred | Expr):
+        return _truth(item, table, annotations)
     pair = cast("tuple[object, ...]", item) if isinstance(item, tuple) else ()
     name, value = pair if len(pair) == 2 else (None, None)
     if isinstance(name, str):
@@ -104,43 +109,117 @@ def condition_of(item: Any, table: TableSpec, annotations: Annotations | None = 
     )
 
 
-class F(Deferred):
-    """A column by its name: `F("price") * 2`, `filter(paid__lt=F("price"))`."""
+def _truth(item: Any, table: TableSpec, annotations: Annotations | None) -> Condition:
+    """A boolean value as a condition."""
+    node = expression_of(item, table, dict(annotations or {}))
+    if isinstance(node, Predicate):
+        return node.condition
+    if node.type is not None and node.type.kind is not Kind.BOOLEAN:
+        raise QueryError(
+            f"{item!r} is a {node.type.kind.value}, and a condition is true or false; compare it with something"
+        )
+    return Truth(node)
 
-    __slots__ = ("name", "parts")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.parts: tuple[str, Any, Any] | None = None
+def subquery_of(rows: Any) -> Subquery:
+    """A queryset as one value.
 
-    def _computed(self, operator: str, left: Any, right: Any) -> F:
-        new = F(self.name)
-        new.parts = (operator, left, right)
-        return new
+    Raises:
+        QueryError: It has not one column.
+    """
+    query: Query = operand(rows)  # type: ignore[assignment]
+    columns = query.columns
+    if columns is None or len(columns) != 1:
+        raise QueryError(
+            f"{rows!r} is to be one value, and has {'whole rows' if columns is None else f'{len(columns)} columns'}; "
+            "name one column: .values('price')"
+        )
+    found = columns[0][1]
+    if isinstance(found, AnnotationRef):
+        found = dict(query.annotations)[found.name]
+    return Subquery(query, found.type)
 
-    def __add__(self, other: Any) -> F:
-        return self._computed("+", self, other)
 
-    def __radd__(self, other: Any) -> F:
-        return self._computed("+", other, self)
+class Computable(Deferred):
+    """What names columns by text and can be computed with, compared and ordered by, until a query gives it a table."""
 
-    def __sub__(self, other: Any) -> F:
-        return self._computed("-", self, other)
+    __slots__ = ()
 
-    def __rsub__(self, other: Any) -> F:
-        return self._computed("-", other, self)
+    def __add__(self, other: Any) -> Combined:
+        return Combined("+", self, other)
 
-    def __mul__(self, other: Any) -> F:
-        return self._computed("*", self, other)
+    def __radd__(self, other: Any) -> Combined:
+        return Combined("+", other, self)
 
-    def __rmul__(self, other: Any) -> F:
-        return self._computed("*", other, self)
+    def __sub__(self, other: Any) -> Combined:
+        return Combined("-", self, other)
 
-    def __truediv__(self, other: Any) -> F:
-        return self._computed("/", self, other)
+    def __rsub__(self, other: Any) -> Combined:
+        return Combined("-", other, self)
 
-    def __mod__(self, other: Any) -> F:
-        return self._computed("%", self, other)
+    def __mul__(self, other: Any) -> Combined:
+        return Combined("*", self, other)
+
+    def __rmul__(self, other: Any) -> Combined:
+        return Combined("*", other, self)
+
+    def __truediv__(self, other: Any) -> Combined:
+        return Combined("/", self, other)
+
+    def __rtruediv__(self, other: Any) -> Combined:
+        return Combined("/", other, self)
+
+    def __mod__(self, other: Any) -> Combined:
+        return Combined("%", self, other)
+
+    def __rmod__(self, other: Any) -> Combined:
+        return Combined("%", other, self)
+
+    def __neg__(self) -> Combined:
+        return Combined("*", self, -1)
+
+    def bitand(self, other: Any) -> Combined:
+        """The bits that both whole numbers have."""
+        return Combined("&", self, other)
+
+    def bitor(self, other: Any) -> Combined:
+        """The bits that one of two whole numbers has."""
+        return Combined("|", self, other)
+
+    def __eq__(self, other: object) -> Compared:  # type: ignore[override]
+        return Compared(self, "exact", other)
+
+    def __ne__(self, other: object) -> Compared:  # type: ignore[override]
+        return Compared(self, "ne", other)
+
+    def __lt__(self, other: Any) -> Compared:
+        return Compared(self, "lt", other)
+
+    def __le__(self, other: Any) -> Compared:
+        return Compared(self, "lte", other)
+
+    def __gt__(self, other: Any) -> Compared:
+        return Compared(self, "gt", other)
+
+    def __ge__(self, other: Any) -> Compared:
+        return Compared(self, "gte", other)
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self!r} has no truth value of its own; compare it, and combine conditions with & | ~")
+
+    def in_(self, values: Any) -> Compared:
+        """Whether it is one of some values, or in the one column of a query."""
+        return Compared(self, "in", values)
+
+    def is_null(self) -> Compared:
+        """Whether it is NULL."""
+        return Compared(self, "isnull", True)
+
+    def is_not_null(self) -> Compared:
+        """Whether it has a value."""
+        return Compared(self, "isnull", False)
 
     def asc(self, *, nulls: str | None = None) -> DeferredOrder:
         """Smallest first; `nulls` is `first` or `last`."""
@@ -150,25 +229,74 @@ class F(Deferred):
         """Greatest first; `nulls` is `first` or `last`."""
         return DeferredOrder(self, True, nulls_of(nulls))
 
+
+class F(Computable):
+    """A column by its name: `F("price") * 2`, `filter(paid__lt=F("price"))`, `filter(F("paid") < F("price"))`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     def resolved(self, table: TableSpec | None, annotations: dict[str, ColumnType | None] | None = None) -> Expression:
         """The node it means in a query over that table."""
         if table is None:
             raise QueryError(f"F({self.name!r}) needs a query to belong to")
-        if self.parts is None:
-            return reference(table, self.name, annotations=annotations)
-        operator, left, right = self.parts
-        nodes = [expression_of(side, table, annotations) if not _is_plain(side) else None for side in (left, right)]
-        known = next(node.type for node in nodes if node is not None)
-        first, second = (
-            node if node is not None else Value(checked(known, "exact", f"F({self.name!r})", side), known)
-            for node, side in zip(nodes, (left, right), strict=True)
-        )
-        if operator == "+" and known is not None and known.kind in (Kind.STRING, Kind.TEXT):
-            operator = "||"
-        return Arithmetic(operator, first, second, known)
+        return reference(table, self.name, annotations=annotations)
 
     def __repr__(self) -> str:
-        return f"F({self.name!r})" if self.parts is None else f"({self.parts[1]!r} {self.parts[0]} {self.parts[2]!r})"
+        return f"F({self.name!r})"
+
+
+class Combined(Computable):
+    """Arithmetic with something that is named by text."""
+
+    __slots__ = ("left", "operator", "right")
+
+    def __init__(self, operator: str, left: Any, right: Any) -> None:
+        self.operator = operator
+        self.left = left
+        self.right = right
+
+    def resolved(self, table: TableSpec | None, annotations: dict[str, ColumnType | None] | None = None) -> Expression:
+        """The node it means in a query over that table."""
+        if table is None:
+            raise QueryError(f"{self!r} needs a query to belong to")
+        sides = [
+            None if is_plain(side) else expression_of(side, table, annotations) for side in (self.left, self.right)
+        ]
+        known = next((node.type for node in sides if node is not None), None)
+        left, right = (
+            node if node is not None else operand_value(side, known, repr(self))
+            for node, side in zip(sides, (self.left, self.right), strict=True)
+        )
+        return arithmetic(self.operator, left, right)
+
+    def __repr__(self) -> str:
+        return f"({self.left!r} {self.operator} {self.right!r})"
+
+
+class Compared(Q):
+    """A comparison with something that is named by text: `F("paid") < 5`."""
+
+    __slots__ = ("left", "lookup", "right")
+
+    def __init__(self, left: Any, lookup: str, right: Any) -> None:
+        super().__init__()
+        self.left = left
+        self.lookup = lookup
+        self.right = right
+
+    def resolved(self, table: TableSpec, annotations: Annotations | None = None) -> Condition | None:
+        """The condition it means in a query over that table."""
+        known = dict(annotations or {})
+        left = expression_of(self.left, table, known)
+        right = self.right
+        right = right.resolved(table, known) if isinstance(right, Deferred) else operand(right)
+        return compare(left, self.lookup, right, name=repr(self.left), check=checked)
+
+    def __repr__(self) -> str:
+        return f"<{self.left!r} {self.lookup} {self.right!r}>"
 
 
 class DeferredOrder:
@@ -176,7 +304,7 @@ class DeferredOrder:
 
     __slots__ = ("is_descending", "nulls", "source")
 
-    def __init__(self, source: F, is_descending: bool, nulls: str | None) -> None:
+    def __init__(self, source: Deferred, is_descending: bool, nulls: str | None) -> None:
         self.source = source
         self.is_descending = is_descending
         self.nulls = nulls
@@ -186,8 +314,9 @@ class DeferredOrder:
         return Ordering(self.source.resolved(table, annotations), descending=self.is_descending, nulls=self.nulls)
 
 
-def _is_plain(side: object) -> bool:
-    return not isinstance(side, Deferred | Expr | Expression)
+def is_plain(side: object) -> bool:
+    """Whether something is a value rather than a column or something computed."""
+    return not isinstance(side, Deferred | Expr | Expression | Condition | Q | Related)
 
 
 def expression_of(item: Any, table: TableSpec, annotations: dict[str, ColumnType | None] | None = None) -> Expression:
@@ -201,6 +330,14 @@ def expression_of(item: Any, table: TableSpec, annotations: dict[str, ColumnType
         return item.node
     if isinstance(item, Expression):
         return item
+    if isinstance(item, Q | Condition):
+        condition = condition_of(item, table, annotations)
+        if condition is None:
+            raise QueryError("an empty Q() has no value; give it a condition")
+        return Predicate(condition)
+    query = getattr(item, "query", None)
+    if isinstance(query, Query):
+        return subquery_of(item)
     if isinstance(item, Related):
         if item.table is not table:
             raise QueryError(f"{item!r} starts at {item.table.model}, not at {table.model}")
@@ -225,119 +362,3 @@ def owned(node: Condition | Expression, table: TableSpec) -> None:
                 f"{other.model}.{part.field} is a column of {other.model}, not of {table.model}; "
                 f"walk over a relation, such as {table.model}.relation[{other.model}.{part.field}]"
             )
-
-
-class Aggregate(Deferred):
-    """Parent of the aggregates.
-
-    Args:
-        source: A column or its name; a relation counts its rows.
-        filter: Only rows that satisfy it.
-        distinct: Each value once.
-    """
-
-    __slots__ = ("condition", "is_distinct", "source")
-    word = ""
-    kinds: frozenset[Kind] | None = None
-
-    def __init__(self, source: Any, *, filter: Any = None, distinct: bool = False) -> None:
-        self.source = source
-        self.condition = filter
-        self.is_distinct = distinct
-
-    @property
-    def default_name(self) -> str:
-        """The name it has in `aggregate()` when none is given: `price__avg`."""
-        if not isinstance(self.source, str):
-            name = getattr(getattr(self.source, "node", None), "field", None)
-            if name is None:
-                raise QueryError(
-                    f"{type(self).__name__}({self.source!r}) needs a name: name={type(self).__name__}(...)"
-                )
-            return f"{name}__{self.word}"
-        return self.word if self.source == "*" else f"{self.source}__{self.word}"
-
-    def result(self, argument: ColumnType | None) -> ColumnType | None:
-        """The type of its value."""
-        return argument
-
-    def resolved(self, table: TableSpec | None, annotations: dict[str, ColumnType | None] | None = None) -> Expression:
-        """The node it means in a query over that table."""
-        if table is None:
-            raise QueryError(f"{type(self).__name__}() needs a query to belong to")
-        is_star = self.source is None or (isinstance(self.source, str) and self.source == "*")
-        argument = None if is_star else expression_of(self.source, table, annotations)
-        self._check(argument)
-        condition = None if self.condition is None else condition_of(self.condition, table, annotations)
-        kind = self.result(None if argument is None else argument.type)
-        return AggregateNode(self.word, argument, kind, distinct=self.is_distinct, condition=condition)
-
-    def _check(self, argument: Expression | None) -> None:
-        name = type(self).__name__
-        if argument is None:
-            if self.kinds is not None:
-                raise QueryError(f"{name}({self.source!r}) needs a column; only Count() counts whole rows")
-        elif self.kinds is not None and argument.type is not None and argument.type.kind not in self.kinds:
-            shown = choices_text(kind.value for kind in self.kinds)
-            raise QueryError(f"{name}({self.source!r}) is over {argument.type.kind.value} values; it takes {shown}")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.source!r})"
-
-
-class Count(Aggregate):
-    """How many rows, or how many that are not NULL."""
-
-    __slots__ = ()
-    word = "count"
-
-    def __init__(self, source: Any = "*", *, filter: Any = None, distinct: bool = False) -> None:
-        super().__init__(source, filter=filter, distinct=distinct)
-
-    def result(self, argument: ColumnType | None) -> ColumnType | None:
-        """A whole number."""
-        return _COUNT
-
-
-class Sum(Aggregate):
-    """The sum; None over no rows."""
-
-    __slots__ = ()
-    word = "sum"
-    kinds = _NUMBERS
-
-    def result(self, argument: ColumnType | None) -> ColumnType | None:
-        """The type of what is added; wide for integers."""
-        if argument is not None and argument.kind in (Kind.SMALL_INTEGER, Kind.INTEGER):
-            return _COUNT
-        return argument
-
-
-class Avg(Aggregate):
-    """The mean; None over no rows."""
-
-    __slots__ = ()
-    word = "avg"
-    kinds = _NUMBERS
-
-    def result(self, argument: ColumnType | None) -> ColumnType | None:
-        """A decimal for decimals, a duration for durations, a float for the rest."""
-        if argument is not None and argument.kind is Kind.DECIMAL:
-            return ColumnType(Kind.DECIMAL, python=argument.python)
-        return argument if argument is not None and argument.kind is Kind.DURATION else _FLOAT
-
-
-class Min(Aggregate):
-    """The smallest value."""
-
-    __slots__ = ()
-    word = "min"
-    kinds = _ORDERED
-
-
-class Max(Aggregate):
-    """The greatest value."""
-
-    __slots__ = ()
-    word = "max"
-    kinds = _ORDERED

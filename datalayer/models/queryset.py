@@ -9,21 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar, cast, overload
 
-from datalayer._compile.prepared import Prepared
-from datalayer._plans import read as read_plans
-from datalayer._plans.plan import Row
-from datalayer._query.expression import FieldRef
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
+from datalayer._query.source import NO_EXTRA
 from datalayer.errors import QueryError
 from datalayer.models import deferring, operations
 from datalayer.models.column import Deferred, Expr, Related
-from datalayer.models.expressions import expression_of
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
-from datalayer.models.question import M, R
+from datalayer.models.question import M
 from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
+from datalayer.models.values import Values, annotated, named_columns
 from datalayer.models.writes import WritableRows
 
 T1 = TypeVar("T1")
@@ -31,35 +28,6 @@ T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
 T5 = TypeVar("T5")
-
-
-class Values(Rows[M, R]):
-    """Rows as tuples, dictionaries or single values instead of instances."""
-
-    __slots__ = ("form",)
-
-    form: str
-    """How each row is given: `dict`, `tuple`, or `flat` for one bare value."""
-
-    def _with(self, query: Query) -> Self:
-        new = super()._with(query)
-        new.form = self.form
-        return new
-
-    @property
-    def _load(self) -> Any:
-        form = self.form
-
-        def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
-            found = read_plans.converted(prepared.columns, rows)
-            if form == "flat":
-                return [row[0] for row in found]
-            if form == "tuple":
-                return found
-            names = [column.name for column in prepared.columns]
-            return [dict(zip(names, row, strict=True)) for row in found]
-
-        return load
 
 
 class QuerySet(WritableRows[M]):
@@ -70,15 +38,27 @@ class QuerySet(WritableRows[M]):
     # -- what comes along ------------------------------------------------------------------------
 
     def annotate(self, **named: Any) -> Self:
-        """Values computed by the database beside each row: `annotate(total=Count("books"))`."""
-        self._unsliced("annotate")
-        table, known = self.query.table, self._annotations
-        made = list(self.query.annotations)
-        for name, item in named.items():
-            if name in table.fields or name in table.relations or hasattr(self.model.__class__, name):
-                raise QueryError(f"annotate({name}=...): {table.model} has {name!r} already; choose another name")
-            made.append((name, expression_of(item, table, known)))
-        return self._with(self.query.replaced(annotations=tuple(made)))
+        """Values computed by the database beside each row: `annotate(total=Count("books"))`.
+
+        Raises:
+            QueryError: A name that the model has already.
+            FieldError: An unknown name inside.
+        """
+        return self._with(self._annotated("annotate", named))
+
+    def alias(self, **named: Any) -> Self:
+        """As `annotate`, for values that are only used in other methods and do not come back with the rows."""
+        query = self._annotated("alias", named)
+        extra = query.extra or NO_EXTRA
+        return self._with(query.replaced(extra=extra.replaced(hidden=extra.hidden | frozenset(named))))
+
+    def _annotated(self, verb: str, named: dict[str, Any]) -> Query:
+        self._unsliced(verb)
+        table = self.query.table
+        taken = [name for name in named if name in table.fields or name in table.relations or hasattr(self.model, name)]
+        if taken:
+            raise QueryError(f"{verb}({taken[0]}=...): {table.model} has {taken[0]!r} already; choose another name")
+        return annotated(self.query, named, verb)
 
     def select_related(self, *paths: str | Related[M, Any] | None) -> Self:
         """Rows of to-one relations come along in the same statement.
@@ -139,22 +119,11 @@ class QuerySet(WritableRows[M]):
     # -- other forms -----------------------------------------------------------------------------
 
     def _values(self, form: str, columns: tuple[Any, ...], named: dict[str, Any]) -> Values[M, Any]:
-        table, known = self.query.table, self._annotations
         if self._prefetched:
             raise QueryError("values are no instances that rows could be prefetched for; take prefetch_related() away")
-        wanted: list[tuple[str, Any]] = []
-        if not columns and not named:
-            columns = (*table.fields, *known)
-        for place, item in enumerate(columns):
-            name = item if isinstance(item, str) else f"column{place}"
-            node = expression_of(item, table, known)
-            if not isinstance(item, str) and isinstance(node, FieldRef):
-                name = "__".join((*node.path, node.field))
-            wanted.append((name, node))
-        wanted.extend((name, expression_of(item, table, known)) for name, item in named.items())
-        new: Values[M, Any] = cast("Values[M, Any]", object.__new__(Values))
+        new = cast("Values[M, Any]", object.__new__(Values))
         new._start(self.model, self._alias)
-        new.query = self.query.replaced(columns=tuple(wanted), joined=())
+        new.query = named_columns(self.query.replaced(joined=()), columns, named)
         new.form = form
         return new
 

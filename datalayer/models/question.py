@@ -12,8 +12,8 @@ from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
-from datalayer.models.column import Condition, Expr, OrderBy
-from datalayer.models.expressions import DeferredOrder, F, Q, condition_of, owned
+from datalayer.models.column import Condition, Deferred, Expr, OrderBy
+from datalayer.models.expressions import DeferredOrder, Q, condition_of, owned
 from datalayer.models.loading import Lookup
 from datalayer.models.ordering import default_order, order_item
 
@@ -91,7 +91,7 @@ class Question(Generic[M, R]):
         if self.query.limit is not None or self.query.offset is not None:
             raise QueryError(f"{verb}() of a sliced query; call {verb}() first, then slice")
 
-    def filter(self, *conditions: Condition[M] | Q, **named: Any) -> Self:
+    def filter(self, *conditions: Condition[M] | Q | Expr[M, bool] | Deferred, **named: Any) -> Self:
         """The rows that satisfy every condition.
 
         Args:
@@ -106,7 +106,7 @@ class Question(Generic[M, R]):
         condition = self._condition(conditions, named)
         return self._with(self.query if condition is None else self.query.filtered(condition))
 
-    def exclude(self, *conditions: Condition[M] | Q, **named: Any) -> Self:
+    def exclude(self, *conditions: Condition[M] | Q | Expr[M, bool] | Deferred, **named: Any) -> Self:
         """The rows that do not satisfy all the conditions; NULL counts as not satisfying."""
         self._unsliced("exclude")
         condition = self._condition(conditions, named)
@@ -123,7 +123,7 @@ class Question(Generic[M, R]):
         """No row at all, without asking the database."""
         return self._with(self.query.filtered(Nothing()))
 
-    def order_by(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> Self:
+    def order_by(self, *items: OrderBy[M] | Expr[M, Any] | DeferredOrder | Deferred | str) -> Self:
         """The rows in an order: columns, `Book.price.desc()`, names, `-name`; without any, in no order.
 
         Raises:

@@ -13,8 +13,9 @@ from datalayer._query.expression import Ordering
 from datalayer.databases import databases
 from datalayer.errors import QueryError
 from datalayer.models import operations
-from datalayer.models.column import Condition, Expr, OrderBy
-from datalayer.models.expressions import Aggregate, DeferredOrder, F, Q
+from datalayer.models.aggregates import Aggregate, check_aggregate
+from datalayer.models.column import Condition, Deferred, Expr, OrderBy
+from datalayer.models.expressions import DeferredOrder, Q
 from datalayer.models.hydrate import loader
 from datalayer.models.locking import check_transaction
 from datalayer.models.ordering import order_item
@@ -63,7 +64,7 @@ class Rows(Question[M, R]):
             query = query.replaced(limit=1)
         return operations.Fetched(query, self._load, self._prefetched, self._alias, None, self._parent)
 
-    def get(self, *conditions: Condition[M] | Q, **named: Any) -> R:
+    def get(self, *conditions: Condition[M] | Q | Expr[M, bool] | Deferred, **named: Any) -> R:
         """The one row that satisfies the conditions.
 
         Raises:
@@ -72,7 +73,7 @@ class Rows(Question[M, R]):
         """
         return cast("R", self._database.run(operations.get, self._one(conditions, named), self.model))
 
-    async def aget(self, *conditions: Condition[M] | Q, **named: Any) -> R:
+    async def aget(self, *conditions: Condition[M] | Q | Expr[M, bool] | Deferred, **named: Any) -> R:
         """The awaiting twin of `get`."""
         return cast("R", await self._database.arun(operations.get, self._one(conditions, named), self.model))
 
@@ -92,7 +93,7 @@ class Rows(Question[M, R]):
         """The awaiting twin of `last`."""
         return cast("R | None", await self._database.arun(operations.first, self._end(is_last=True)))
 
-    def earliest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+    def earliest(self, *items: OrderBy[M] | Expr[M, Any] | DeferredOrder | Deferred | str) -> R:
         """The first row in the given order: `earliest("published_on")`. NULLs come last.
 
         Raises:
@@ -100,11 +101,11 @@ class Rows(Question[M, R]):
         """
         return cast("R", self._database.run(operations.earliest, self._extreme(items), self.model))
 
-    async def aearliest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+    async def aearliest(self, *items: OrderBy[M] | Expr[M, Any] | DeferredOrder | Deferred | str) -> R:
         """The awaiting twin of `earliest`."""
         return cast("R", await self._database.arun(operations.earliest, self._extreme(items), self.model))
 
-    def latest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+    def latest(self, *items: OrderBy[M] | Expr[M, Any] | DeferredOrder | Deferred | str) -> R:
         """The last row in the given order: `latest("published_on")`. NULLs never win.
 
         Raises:
@@ -112,7 +113,7 @@ class Rows(Question[M, R]):
         """
         return cast("R", self._database.run(operations.earliest, self._extreme(items, is_latest=True), self.model))
 
-    async def alatest(self, *items: OrderBy[M] | Expr[M, Any] | F | DeferredOrder | str) -> R:
+    async def alatest(self, *items: OrderBy[M] | Expr[M, Any] | DeferredOrder | Deferred | str) -> R:
         """The awaiting twin of `latest`."""
         return cast(
             "R", await self._database.arun(operations.earliest, self._extreme(items, is_latest=True), self.model)
@@ -147,23 +148,31 @@ class Rows(Question[M, R]):
         """The awaiting twin of `exists`."""
         return bool(self._kept) if self._kept is not None else await self._database.arun(read_plans.exists, self.query)
 
-    def aggregate(self, *aggregates: Aggregate, **named: Aggregate) -> dict[str, Any]:
-        """Values over all rows: `aggregate(Avg("price"), cheapest=Min("price"))`."""
+    def aggregate(self, *aggregates: Aggregate, **named: Deferred) -> dict[str, Any]:
+        """Values over all rows: `aggregate(Avg("price"), cheapest=Min("price"), each=Sum("price") / Count("*"))`.
+
+        Raises:
+            QueryError: A value of one row rather than over all.
+        """
         return self._database.run(read_plans.aggregate, self.query, self._aggregates(aggregates, named))
 
-    async def aaggregate(self, *aggregates: Aggregate, **named: Aggregate) -> dict[str, Any]:
+    async def aaggregate(self, *aggregates: Aggregate, **named: Deferred) -> dict[str, Any]:
         """The awaiting twin of `aggregate`."""
         return await self._database.arun(read_plans.aggregate, self.query, self._aggregates(aggregates, named))
 
     def _aggregates(self, aggregates: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         every = {**{item.default_name: item for item in aggregates if isinstance(item, Aggregate)}, **named}
-        wrong = [item for item in (*aggregates, *named.values()) if not isinstance(item, Aggregate)]
+        wrong = [item for item in aggregates if not isinstance(item, Aggregate)]
+        wrong += [item for item in named.values() if not isinstance(item, Deferred)]
         if wrong or not every:
             raise QueryError(
                 f"aggregate() takes Count, Sum, Avg, Min and Max, not {wrong[0] if wrong else 'nothing'!r}"
             )
         known = self._annotations
-        return tuple([(name, item.resolved(self.query.table, known)) for name, item in every.items()])
+        found = tuple([(name, item.resolved(self.query.table, known)) for name, item in every.items()])
+        for name, node in found:
+            check_aggregate(node, name)
+        return found
 
     def iterator(self, chunk_size: int = 500) -> Iterator[R]:
         """The rows one by one, never holding more than a chunk of them; relations are prefetched for each chunk."""

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
 from datalayer._compile.prepared import Convert
+from datalayer._query.expression import Ordering
 from datalayer._schema.field import ColumnType
 
 Element: TypeAlias = sa.ColumnElement[Any]
+Types: TypeAlias = "tuple[ColumnType | None, ColumnType | None]"
+
+
+class Ordered(NamedTuple):
+    """One item of an order: the value, the finished clause, and what it means."""
+
+    element: Element
+    clause: Element
+    item: Ordering
 
 
 class Backend(ABC):
@@ -59,20 +69,41 @@ class Backend(ABC):
         """A part of a date or time."""
 
     @abstractmethod
-    def function(self, name: str, arguments: list[Element], type: ColumnType | None) -> Element | None:
-        """A function that this backend writes in its own way; None for all others."""
+    def function(
+        self, name: str, arguments: list[Element], types: list[ColumnType | None], type: ColumnType | None
+    ) -> Element | None:
+        """A function that this backend writes in its own way; None for all others.
+
+        Args:
+            name: Its portable name.
+            arguments: What it is given.
+            types: The types of the arguments.
+            type: The type of the result.
+        """
 
     @abstractmethod
-    def aggregate(self, name: str, argument: Element, type: ColumnType | None) -> Element | None:
-        """`sum` or `avg` that this backend writes in its own way, else None."""
+    def arithmetic(
+        self, operator: str, left: Element, right: Element, types: Types, type: ColumnType | None
+    ) -> Element | None:
+        """Arithmetic that this backend writes in its own way; None for all other."""
+
+    @abstractmethod
+    def aggregate(
+        self, name: str, arguments: list[Element], type: ColumnType | None, *, distinct: bool, order: list[Ordered]
+    ) -> Any:
+        """The call of an aggregate over values of a type."""
+
+    @abstractmethod
+    def divided(self, total: Element, count: Element, type: ColumnType | None) -> Element:
+        """An average out of a sum and a number."""
+
+    def truth(self, value: Element) -> Element:
+        """A boolean value as a condition."""
+        return value
 
     def scaled(self, total: Element, name: str, type: ColumnType | None) -> Element:
-        """What `aggregate` made, brought to the scale of its type."""
+        """What `aggregate` made (over a window, it may be), brought to the scale of its type."""
         return total
-
-    def arithmetic(self, operator: str, left: Element, right: Element, type: ColumnType | None) -> Element | None:
-        """`left operator right` that this backend writes in its own way, else None."""
-        return None
 
     def rounded(self, value: Element, type: ColumnType) -> Element:
         """A computed value as a column of that type keeps it."""

@@ -8,32 +8,15 @@ from typing import Any, ClassVar, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.elements import Grouping
 
 from datalayer._compile import values
-from datalayer._compile.backends.base import Backend, Element, escaped_like
+from datalayer._compile.backends import postgresql_functions
+from datalayer._compile.backends.base import Backend, Element, Ordered, Types, escaped_like
+from datalayer._compile.backends.postgresql_functions import cast_to, type_name
 from datalayer._compile.prepared import Convert
 from datalayer._schema.field import ColumnType, Kind
 
-_TYPES: Final[dict[Kind, str]] = {
-    # bigint for all whole numbers: a value out of the column's range then finds nothing instead of failing.
-    Kind.SMALL_INTEGER: "bigint",
-    Kind.INTEGER: "bigint",
-    Kind.BIG_INTEGER: "bigint",
-    Kind.FLOAT: "double precision",
-    Kind.DECIMAL: "numeric",
-    Kind.BOOLEAN: "boolean",
-    Kind.STRING: "text",
-    Kind.TEXT: "text",
-    Kind.BYTES: "bytea",
-    Kind.DATE: "date",
-    Kind.TIME: "time",
-    Kind.DATETIME: "timestamp with time zone",
-    Kind.NAIVE_DATETIME: "timestamp",
-    Kind.DURATION: "interval",
-    Kind.UUID: "uuid",
-    Kind.JSON: "jsonb",
-    Kind.INET: "inet",
-}
 _PARTS: Final = {
     "year": "year",
     "iso_year": "isoyear",
@@ -50,33 +33,6 @@ _PATTERNS: Final[dict[str, Callable[[str], str]]] = {
     "startswith": lambda text: f"{escaped_like(text)}%",
     "endswith": lambda text: f"%{escaped_like(text)}",
 }
-
-
-def type_name(type: ColumnType) -> str:
-    """The type of a bound value of a column type."""
-    if type.kind is Kind.ENUM:
-        return "bigint" if type.choices and all(isinstance(choice, int) for choice in type.choices) else "text"
-    return _TYPES[type.kind]
-
-
-def cast_to(value: Element, name: str) -> Element:
-    """`CAST(value AS name)`."""
-    return sa.cast(value, _Named(name))
-
-
-class _Named(sa.types.UserDefinedType[Any]):
-    """A type that is written by its name."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: object) -> str:
-        return self.name
-
-    def bind_expression(self, bindvalue: Any) -> Any:
-        return bindvalue
 
 
 class PostgreSQL(Backend):
@@ -133,22 +89,41 @@ class PostgreSQL(Backend):
             return cast_to(sa.func.floor(sa.extract("second", value)), "integer")
         return cast_to(sa.extract(_PARTS[name], value), "integer")
 
-    def function(self, name: str, arguments: list[Element], type: ColumnType | None) -> Element | None:
-        if name == "now":
-            return cast("Element", sa.func.now())
-        if name == "concat":
-            return cast("Element", sa.func.concat(*arguments))
-        if name == "cast" and type is not None:
-            return cast_to(arguments[0], type_name(type))
-        if name == "round" and len(arguments) == 2:
-            return cast("Element", sa.func.round(cast_to(arguments[0], "numeric"), cast_to(arguments[1], "integer")))
-        if name in {"substr", "left", "right"}:
-            numbers = [cast_to(argument, "integer") for argument in arguments[1:]]
-            return cast("Element", getattr(sa.func, name)(arguments[0], *numbers))
+    def function(
+        self, name: str, arguments: list[Element], types: list[ColumnType | None], type: ColumnType | None
+    ) -> Element | None:
+        return postgresql_functions.written(name, arguments, types, type)
+
+    def arithmetic(
+        self, operator: str, left: Element, right: Element, types: Types, type: ColumnType | None
+    ) -> Element | None:
+        kinds = tuple([None if item is None else item.kind for item in types])
+        if operator == "%" and Kind.FLOAT in kinds:
+            return cast_to(sa.func.mod(cast_to(left, "numeric"), cast_to(right, "numeric")), "double precision")
+        if type is not None and type.kind is Kind.DATE and Kind.DURATION in kinds:
+            return cast_to(left.op(operator)(right), "date")
+        if operator == "-" and kinds == (Kind.DATE, Kind.DATE):
+            return Grouping(Grouping(left.op("-")(right)).op("*")(sa.literal_column("interval '1 day'")))
         return None
 
-    def aggregate(self, name: str, argument: Element, type: ColumnType | None) -> Element | None:
-        return None
+    def aggregate(
+        self, name: str, arguments: list[Element], type: ColumnType | None, *, distinct: bool, order: list[Ordered]
+    ) -> Any:
+        first, *rest = arguments
+        if type is not None and type.kind is Kind.JSON and name == "jsonb_agg":
+            first = cast_to(first, "jsonb")
+        if distinct:
+            first = sa.distinct(first)
+        if order:
+            last = (rest or [first])[-1]
+            ordered = postgresql.aggregate_order_by(last, *[item.clause for item in order])
+            return getattr(sa.func, name)(*([first, ordered] if rest else [ordered]))
+        return getattr(sa.func, name)(first, *rest)
+
+    def divided(self, total: Element, count: Element, type: ColumnType | None) -> Element:
+        number = sa.func.nullif(count, sa.literal_column("0"))
+        is_duration = type is not None and type.kind is Kind.DURATION
+        return Grouping(total.op("/")(cast_to(number, "double precision") if is_duration else number))
 
 
 def list_of(convert: Convert | None) -> Convert:

@@ -6,13 +6,15 @@ import enum
 import json
 import re
 from collections.abc import Iterable
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.elements import Grouping
 
 from datalayer._compile import values
-from datalayer._compile.backends.base import Backend, Element
+from datalayer._compile.backends import sqlite_functions
+from datalayer._compile.backends.base import Backend, Element, Ordered, Types
 from datalayer._compile.prepared import Convert
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import InvalidValue
@@ -131,50 +133,44 @@ class SQLite(Backend):
     def _number(self, format: str, value: Element) -> Element:
         return sa.cast(sa.func.strftime(sa.literal_column(f"'{format}'"), value), sa.Integer)
 
-    def function(self, name: str, arguments: list[Element], type: ColumnType | None) -> Element | None:
-        if name == "now":
-            return cast(
-                "Element",
-                sa.func.strftime(sa.literal_column("'%Y-%m-%d %H:%M:%f000'"), sa.literal_column("'now'")),
-            )
-        if name in {"lower", "upper"}:
-            return cast("Element", getattr(sa.func, f"datalayer_{name}")(*arguments))
-        if name in {"greatest", "least"}:
-            return cast("Element", getattr(sa.func, "max" if name == "greatest" else "min")(*arguments))
-        if name == "concat":
-            found: Element = sa.func.coalesce(arguments[0], sa.literal_column("''"))
-            for argument in arguments[1:]:
-                found = found.op("||")(sa.func.coalesce(argument, sa.literal_column("''")))
-            return found
-        if name == "left":
-            return cast("Element", sa.func.substr(arguments[0], sa.literal_column("1"), arguments[1]))
-        if name == "right":
-            return cast("Element", sa.func.substr(arguments[0], -arguments[1]))
-        if name == "cast" and type is not None:
-            return sa.cast(arguments[0], _CASTS.get(type.kind, sa.Text))
-        return None
+    def function(
+        self, name: str, arguments: list[Element], types: list[ColumnType | None], type: ColumnType | None
+    ) -> Element | None:
+        return sqlite_functions.written(name, arguments, types, type)
 
-    def aggregate(self, name: str, argument: Element, type: ColumnType | None) -> Element | None:
-        if type is None or type.kind is not Kind.DECIMAL:
-            return None
+    def arithmetic(
+        self, operator: str, left: Element, right: Element, types: Types, type: ColumnType | None
+    ) -> Element | None:
+        return sqlite_functions.arithmetic(operator, left, right, types, type)
+
+    def aggregate(
+        self, name: str, arguments: list[Element], type: ColumnType | None, *, distinct: bool, order: list[Ordered]
+    ) -> Any:
+        if name in sqlite_functions.COLLECTORS:
+            return sqlite_functions.collected(name, arguments, type, distinct=distinct, order=order)
+        if name in {"bool_and", "bool_or"}:
+            name = "min" if name == "bool_and" else "max"
+        (first,) = arguments
+        if distinct:
+            first = sa.distinct(first)
+        if name.startswith(("stddev", "var")):
+            return getattr(sa.func, f"datalayer_{name}")(first)
+        if type is None or type.kind is not Kind.DECIMAL or name not in {"sum", "avg"}:
+            return getattr(sa.func, name)(first)
         if not values.is_numeric_decimal(type):
-            wide = sa.func.datalayer_decimal_sum if name == "sum" else sa.func.datalayer_decimal_avg
-            return cast("Element", wide(argument))
-        if name == "sum" and type.scale is not None:  # whole numbers add up without rounding
+            return sa.func.datalayer_decimal_sum(first) if name == "sum" else sa.func.datalayer_decimal_avg(first)
+        if name == "sum" and type.scale is not None and not distinct:  # whole numbers add up without rounding
             unit: Element = sa.literal_column(f"{10**type.scale}.0")
-            whole = sa.cast(sa.func.round(argument.op("*")(unit)), sa.Integer)
-            return cast("Element", sa.func.sum(whole))
-        return None
+            return sa.func.sum(sa.cast(sa.func.round(first.op("*")(unit)), sa.Integer))
+        return getattr(sa.func, name)(first)
+
+    def divided(self, total: Element, count: Element, type: ColumnType | None) -> Element:
+        return Grouping(Grouping(total).op("*")(sa.literal_column("1.0")).op("/")(count))
 
     def scaled(self, total: Element, name: str, type: ColumnType | None) -> Element:
         if name != "sum" or type is None or not values.is_numeric_decimal(type) or type.scale is None:
             return total
         return total.op("/")(sa.literal_column(f"{10**type.scale}.0"))
-
-    def arithmetic(self, operator: str, left: Element, right: Element, type: ColumnType | None) -> Element | None:
-        if not _is_wide(type) or operator not in _EXACT_ARITHMETIC:
-            return None  # numbers of up to 15 digits are doubles, which SQLite adds up itself
-        return cast("Element", getattr(sa.func, _EXACT_ARITHMETIC[operator])(left, right))
 
     def rounded(self, value: Element, type: ColumnType) -> Element:
         if type.kind is not Kind.DECIMAL or type.scale is None:
@@ -191,20 +187,3 @@ class SQLite(Backend):
 
 def _is_wide(type: ColumnType | None) -> bool:
     return type is not None and type.kind is Kind.DECIMAL and not values.is_numeric_decimal(type)
-
-
-_EXACT_ARITHMETIC: Final = {
-    "+": "datalayer_decimal_add",
-    "-": "datalayer_decimal_subtract",
-    "*": "datalayer_decimal_multiply",
-    "/": "datalayer_decimal_divide",
-    "%": "datalayer_decimal_remainder",
-}
-_CASTS: Final = {
-    Kind.SMALL_INTEGER: sa.Integer,
-    Kind.INTEGER: sa.Integer,
-    Kind.BIG_INTEGER: sa.Integer,
-    Kind.BOOLEAN: sa.Integer,
-    Kind.FLOAT: sa.REAL,
-    Kind.DECIMAL: sa.NUMERIC,
-}

@@ -1,0 +1,189 @@
+"""Aggregates and windows -> SQLAlchemy elements.
+
+An aggregate beside whole rows has a subquery of its own, and one over a relation to many rows in a grouped query is
+taken row by row and then added up. So two of them never multiply each other: the numbers are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import Grouping
+
+from datalayer._compile.joins import Element, is_to_many
+from datalayer._compile.walk import Walk
+from datalayer._query.condition import Condition
+from datalayer._query.expression import Aggregate, Expression, Function, Window
+from datalayer.errors import QueryError
+
+if TYPE_CHECKING:
+    from datalayer._compile.writer import Writer
+
+Over: TypeAlias = Callable[[Element], Element]
+
+_ADDED_UP: Final = {
+    "count": "sum",
+    "sum": "sum",
+    "min": "min",
+    "max": "max",
+    "bool_and": "bool_and",
+    "bool_or": "bool_or",
+}
+"""Aggregates that can be taken row by row: what the results of the rows are brought together with."""
+
+_ONCE: Final = frozenset({"min", "max", "bool_and", "bool_or"})
+"""Aggregates that do not mind seeing a row several times."""
+
+
+def written(writer: Writer, node: Aggregate, at: int) -> Element:
+    """An aggregate: over the rows of this SELECT, or in a subquery about each row."""
+    if not writer.aggregates_here:
+        return of_one_row(writer, node, at)
+    if not is_joined(writer, node):
+        return _plain(writer, node, at)
+    if node.name == "avg" and can_be_added_up(node):
+        return _average(writer, node, at)
+    if can_be_added_up(node):
+        each = writer.of_one_row(node, at)
+        type = node.argument.type if node.argument is not None and node.name != "count" else node.type
+        found = writer.backend.aggregate(_ADDED_UP[node.name], [each], type, distinct=False, order=[])
+        found = writer.backend.scaled(found, _ADDED_UP[node.name], type)
+        return cast("Element", sa.func.coalesce(found, sa.literal_column("0"))) if node.name == "count" else found
+    return _plain(writer, node, at)
+
+
+def can_be_added_up(node: Aggregate) -> bool:
+    """Whether the results of rows can be brought together to the result of all."""
+    return node.name in {*_ADDED_UP, "avg"} and not node.distinct
+
+
+def is_joined(writer: Writer, node: Aggregate) -> bool:
+    """Whether the aggregate is over relations to many rows that nothing else has joined."""
+    return any(not _is_here(writer, path) for path in writer.walk.paths_inside(node))
+
+
+def _is_here(writer: Writer, path: tuple[str, ...]) -> bool:
+    steps = [path[:length] for length in range(1, len(path) + 1)]
+    return any(is_to_many(writer.scope.table, step) and writer.scope.has(step) for step in steps)
+
+
+def join_together(writer: Writer, nodes: Iterable[Condition | Expression]) -> None:
+    """Joins what aggregates need that cannot be taken row by row, where that leaves the others right.
+
+    Raises:
+        QueryError: It would not.
+    """
+    every = [aggregate for node in nodes for aggregate in writer.walk.aggregates(node)]
+    joined = [node for node in every if is_joined(writer, node) and not can_be_added_up(node)]
+    if not joined:
+        return
+    paths = {path for node in joined for path in writer.walk.paths_inside(node)}
+    for node in every:
+        own = writer.walk.paths_inside(node)
+        is_same = own == paths and len(_roots(writer.walk, paths)) == 1
+        if not (node.distinct or node.name in _ONCE or is_same):
+            raise QueryError(
+                f"{node.name} and {joined[0].name} over {'__'.join(sorted(paths)[0])} in one grouped query would count "
+                "rows several times; ask for them in two queries, or in a Subquery"
+            )
+    for path in sorted(paths):
+        writer.scope.source(path)
+
+
+def _roots(walk: Walk, paths: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """The shortest of the paths: two of them would multiply each other."""
+    return {path for path in paths if not any(other != path and path[: len(other)] == other for other in paths)}
+
+
+def of_one_row(writer: Writer, node: Aggregate, at: int) -> Element:
+    """An aggregate over the rows related to one row of this SELECT."""
+    sub = writer.inside(is_anchored=True)
+    element = _plain(sub, node, at)
+    if not sub.scope.joins:  # only our own columns: look at our own row alone
+        sub = writer.inside(is_anchored=False)
+        element = _plain(sub, node, at)
+    return sub.finished(sa.select(element), writer).scalar_subquery()
+
+
+def _average(writer: Writer, node: Aggregate, at: int) -> Element:
+    total = Aggregate("sum", node.argument, node.type, condition=node.condition, extra=node.extra, order=node.order)
+    count = Aggregate("count", node.argument, node.type, condition=node.condition, extra=node.extra, order=node.order)
+    return writer.backend.divided(written(writer, total, at), written(writer, count, at), node.type)
+
+
+def _plain(writer: Writer, node: Aggregate, at: int, over: Over | None = None) -> Element:
+    """The call itself, over rows of this SELECT."""
+    kept, writer.aggregates_here = writer.aggregates_here, True
+    try:
+        return _call(writer, node, at, over)
+    finally:
+        writer.aggregates_here = kept
+
+
+def _call(writer: Writer, node: Aggregate, at: int, over: Over | None) -> Element:
+    arguments, order, condition = writer.aggregate_parts(node, at)
+    type = None if node.argument is None else node.argument.type
+    found: Any
+    if not arguments:
+        found = sa.func.count(sa.literal_column("*"))
+    else:
+        found = writer.backend.aggregate(node.name, arguments, type, distinct=node.distinct, order=order)
+    if condition is not None:
+        found = found.filter(condition)
+    if over is not None:
+        found = over(found)
+    return writer.backend.scaled(found, node.name, type) if not node.distinct else cast("Element", found)
+
+
+# -- windows ---------------------------------------------------------------------------------------
+
+
+class _Over(sa.ColumnElement[Any]):
+    """`function OVER (PARTITION BY ... ORDER BY ... frame)`; SQLAlchemy's own would bind the numbers of a frame."""
+
+    inherit_cache = False
+
+    def __init__(self, function: Element, partition: list[Element], order: list[Element], frame: str | None) -> None:
+        self.function = function
+        self.partition = partition
+        self.order = order
+        self.frame = frame
+
+
+def _over_text(element: _Over, compiler: Any, **named: Any) -> str:
+    parts: list[str] = []
+    if element.partition:
+        parts.append("PARTITION BY " + ", ".join(compiler.process(item, **named) for item in element.partition))
+    if element.order:
+        parts.append("ORDER BY " + ", ".join(compiler.process(item, **named) for item in element.order))
+    if element.frame:
+        parts.append(element.frame)
+    return f"{compiler.process(element.function, **named)} OVER ({' '.join(parts)})"
+
+
+compiles(_Over)(_over_text)
+
+
+def window(writer: Writer, node: Window, at: int) -> Element:
+    """A window: its values come in the order of the node, the text in the order of SQL."""
+    place = at + len(node.function.values)
+    partition: list[Element] = []
+    for item in node.partition:
+        partition.append(writer.expression(item, place))
+        place += len(item.values)
+    order: list[Element] = []
+    for ordering in node.order:
+        order.append(writer.ordered(ordering, writer.expression(ordering.expression, place)))
+        place += len(ordering.values)
+
+    def over(found: Element) -> Element:
+        return _Over(found, partition, order, node.frame)
+
+    if isinstance(node.function, Aggregate):
+        return Grouping(_plain(writer, node.function, at, over))
+    if not isinstance(node.function, Function):
+        raise QueryError("a window is over a function or an aggregate")  # pragma: no cover
+    return Grouping(over(writer.expression(node.function, at)))

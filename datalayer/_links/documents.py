@@ -1,0 +1,108 @@
+"""JSON on SQLite, where text is all it knows: steps into it, and whether one document contains another.
+
+Steps are exact, as those of PostgreSQL's `->`: a name finds nothing in an array, a number nothing in an object, and no
+character of a name is special.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import cast
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> object:
+    return json.loads(text)
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def key(document: str | None, step: str | int | None) -> str | None:
+    """What is in a document under a name or a number, as JSON text."""
+    if document is None or step is None:
+        return None
+    found = _parsed(document)
+    if isinstance(step, str):
+        inside = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+        return _text(inside[step]) if step in inside else None
+    items = cast("list[object]", found) if isinstance(found, list) else []
+    return _text(items[step]) if -len(items) <= step < len(items) else None
+
+
+def text(document: str | None) -> str | None:
+    """A document as plain text: without the quotes of a string; NULL for null."""
+    if document is None:
+        return None
+    found = _parsed(document)
+    return found if found is None or isinstance(found, str) else _text(found)
+
+
+def _names(document: object) -> set[str]:
+    if isinstance(document, dict):
+        return set(cast("dict[str, object]", document))
+    if isinstance(document, list):
+        return {item for item in cast("list[object]", document) if isinstance(item, str)}
+    return {document} if isinstance(document, str) else set()
+
+
+def has(document: str | None, name: str | None) -> bool | None:
+    """Whether a name is a key of an object, or a string in an array."""
+    return None if document is None or name is None else name in _names(_parsed(document))
+
+
+def has_all(document: str | None, names: str | None) -> bool | None:
+    """Whether all of some names are."""
+    if document is None or names is None:
+        return None
+    return set(cast("list[str]", json.loads(names))) <= _names(_parsed(document))
+
+
+def has_any(document: str | None, names: str | None) -> bool | None:
+    """Whether any of some names is."""
+    if document is None or names is None:
+        return None
+    return bool(set(cast("list[str]", json.loads(names))) & _names(_parsed(document)))
+
+
+def _is_same(left: object, right: object) -> bool:
+    return (
+        type(left) is type(right) and left == right
+        if isinstance(left, bool) or isinstance(right, bool)
+        else left == right
+    )
+
+
+def _contains(outer: object, inner: object, *, is_top: bool = False) -> bool:
+    if isinstance(inner, dict):
+        if not isinstance(outer, dict):
+            return False
+        have, want = cast("dict[str, object]", outer), cast("dict[str, object]", inner)
+        return all(name in have and _contains(have[name], value) for name, value in want.items())
+    if isinstance(inner, list):
+        if not isinstance(outer, list):
+            return False
+        items = cast("list[object]", outer)
+        return all(any(_contains(item, one) for item in items) for one in cast("list[object]", inner))
+    if is_top and isinstance(outer, list):  # an array contains a plain value, at the top only
+        return any(_is_same(item, inner) for item in cast("list[object]", outer) if not isinstance(item, dict | list))
+    return not isinstance(outer, dict | list) and _is_same(outer, inner)
+
+
+def contains(outer: str | None, inner: str | None) -> bool | None:
+    """Whether one document contains another, as PostgreSQL's `@>` says."""
+    return None if outer is None or inner is None else _contains(_parsed(outer), json.loads(inner), is_top=True)
+
+
+DOCUMENTS: list[tuple[str, int, Callable[..., object]]] = [
+    ("json_key", 2, key),
+    ("json_text", 1, text),
+    ("json_has", 2, has),
+    ("json_has_all", 2, has_all),
+    ("json_has_any", 2, has_any),
+    ("json_contains", 2, contains),
+]
+"""As `SCALARS`."""

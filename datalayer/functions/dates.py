@@ -1,0 +1,220 @@
+"""Functions of dates and times. Parts of moments are those in UTC, or in the time zone that is given."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import date, datetime, time, tzinfo
+from typing import Any, Final, TypeVar, cast, overload
+
+from datalayer._query.arithmetic import MOMENTS, TEXT
+from datalayer._query.expression import Expression, Function
+from datalayer._query.expression import Value as ValueNode
+from datalayer._query.lookup import TRANSFORMS, transformed, transforms_of
+from datalayer._schema.field import ColumnType, Kind
+from datalayer.errors import FieldError, QueryError, choices_text, nearest
+from datalayer.models.column import Deferred, Expr
+from datalayer.models.computed import computed, function
+
+M = TypeVar("M")
+D = TypeVar("D")
+
+_AWARE: Final = ColumnType(Kind.DATETIME, datetime)
+_NAIVE: Final = ColumnType(Kind.NAIVE_DATETIME, datetime)
+_DATE: Final = ColumnType(Kind.DATE, date)
+_STEPS: Final = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
+
+
+def Now() -> Deferred:
+    """The moment of the statement, or of the transaction it is in; with milliseconds on SQLite."""
+    found: Deferred = function("Now", "now", (), _AWARE)
+    return found
+
+
+def _zone(zone: tzinfo | str | None) -> str | None:
+    """The name of a time zone, which both backends know by it.
+
+    Raises:
+        QueryError: There is none of that name, or it has no name.
+    """
+    if zone is None:
+        return None
+    name = zone if isinstance(zone, str) else getattr(zone, "key", None)
+    if name is None and zone.utcoffset(None) is not None and str(zone) == "UTC":  # type: ignore[union-attr]
+        name = "UTC"
+    if not isinstance(name, str):
+        raise QueryError(f"{zone!r} is no zone with a name; use ZoneInfo('Europe/Berlin')")
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        raise QueryError(f"there is no time zone {name!r}; use names such as 'Europe/Berlin'") from None
+    return name
+
+
+def _local(node: Expression, zone: str | None, word: str) -> Expression:
+    """A moment as the clocks of a zone show it."""
+    if node.type is None or node.type.kind is not Kind.DATETIME:
+        if zone is not None:
+            what = "it" if node.type is None else f"a {node.type.kind.value}"
+            raise QueryError(f"{word}(): {what} is in no time zone, so tzinfo= has no meaning for it")
+        return node
+    return Function("in_zone", (node, ValueNode(zone or "UTC", TEXT)), _NAIVE)
+
+
+@overload
+def Extract(source: Expr[M, Any], part: str, /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, int]: ...
+@overload
+def Extract(source: str | Deferred, part: str, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def Extract(source: Any, part: str, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """A part of a date or time: `Extract("sold_at", "hour", tzinfo="Europe/Berlin")`.
+
+    Args:
+        source: A date, time or moment.
+        part: `year`, `iso_year`, `quarter`, `month`, `week`, `day`, `week_day`, `iso_week_day`, `hour`, `minute`,
+            `second`.
+        tzinfo: A ZoneInfo or its name, for moments; UTC when nothing is given.
+
+    Raises:
+        FieldError: There is no such part.
+    """
+    if part not in TRANSFORMS:
+        raise FieldError(
+            f"there is no part {part!r}; the choices are {choices_text(TRANSFORMS)}{nearest(part, TRANSFORMS)}"
+        )
+    zone = _zone(tzinfo)
+
+    def build(nodes: list[Expression]) -> Expression:
+        (node,) = nodes
+        if part not in transforms_of(node.type):
+            kind = "this" if node.type is None else f"a {node.type.kind.value}"
+            raise FieldError(
+                f"Extract(): {kind} has no {part}; the choices are {choices_text(transforms_of(node.type))}"
+            )
+        local = node if zone is None else _local(node, zone, "Extract")
+        return Function(part, (local,), transformed(node.type, part))
+
+    return computed("Extract", (source,), build)
+
+
+@overload
+def Trunc(source: Expr[M, D], step: str, /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def Trunc(source: str | Deferred, step: str, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def Trunc(source: Any, step: str, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """The begin of the year, quarter, month, week (Monday), day, hour, minute or second that a date or moment lies in.
+
+    Args:
+        source: A date or a moment; the result is of the same type.
+        step: Of what.
+        tzinfo: A ZoneInfo or its name, for moments: whose midnight it is; UTC when nothing is given.
+
+    Raises:
+        FieldError: There is no such step.
+    """
+    if step not in _STEPS:
+        raise FieldError(f"there is no step {step!r}; the choices are {choices_text(_STEPS)}{nearest(step, _STEPS)}")
+    zone = _zone(tzinfo)
+
+    def build(nodes: list[Expression]) -> Expression:
+        (node,) = nodes
+        kind = None if node.type is None else node.type.kind
+        if kind not in MOMENTS:
+            raise QueryError(f"Trunc() is of dates and moments, not of {'this' if kind is None else kind.value}")
+        if kind is Kind.DATE and step in {"hour", "minute", "second"}:
+            raise QueryError(f"Trunc(): a date has no {step}")
+        local = _local(node, zone, "Trunc")
+        found = Function(f"trunc_{step}", (local,), local.type)
+        if kind is not Kind.DATETIME:
+            return found
+        return Function("from_zone", (found, ValueNode(zone or "UTC", TEXT)), _AWARE)
+
+    return computed(f"Trunc{step.capitalize()}", (source,), build)
+
+
+@overload
+def TruncYear(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def TruncYear(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncYear(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """`Trunc(source, "year")`."""
+    return cast("Any", Trunc)(source, "year", tzinfo=tzinfo)
+
+
+@overload
+def TruncQuarter(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def TruncQuarter(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncQuarter(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """`Trunc(source, "quarter")`."""
+    return cast("Any", Trunc)(source, "quarter", tzinfo=tzinfo)
+
+
+@overload
+def TruncMonth(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def TruncMonth(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncMonth(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """`Trunc(source, "month")`."""
+    return cast("Any", Trunc)(source, "month", tzinfo=tzinfo)
+
+
+@overload
+def TruncWeek(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def TruncWeek(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncWeek(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """`Trunc(source, "week")`."""
+    return cast("Any", Trunc)(source, "week", tzinfo=tzinfo)
+
+
+@overload
+def TruncDay(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def TruncDay(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncDay(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """`Trunc(source, "day")`."""
+    return cast("Any", Trunc)(source, "day", tzinfo=tzinfo)
+
+
+@overload
+def TruncHour(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def TruncHour(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncHour(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """`Trunc(source, "hour")`."""
+    return cast("Any", Trunc)(source, "hour", tzinfo=tzinfo)
+
+
+@overload
+def TruncMinute(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def TruncMinute(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncMinute(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """`Trunc(source, "minute")`."""
+    return cast("Any", Trunc)(source, "minute", tzinfo=tzinfo)
+
+
+@overload
+def TruncSecond(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
+@overload
+def TruncSecond(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncSecond(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """`Trunc(source, "second")`."""
+    return cast("Any", Trunc)(source, "second", tzinfo=tzinfo)
+
+
+@overload
+def TruncDate(source: Expr[M, Any], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, date]: ...
+@overload
+def TruncDate(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncDate(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """The date of a moment."""
+    return cast("Any", Extract)(source, "date", tzinfo=tzinfo)
+
+
+@overload
+def TruncTime(source: Expr[M, Any], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, time]: ...
+@overload
+def TruncTime(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncTime(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
+    """The time of a moment."""
+    return cast("Any", Extract)(source, "time", tzinfo=tzinfo)

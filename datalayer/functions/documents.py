@@ -1,0 +1,38 @@
+"""JSON made of columns."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from datalayer._query.expression import Expression
+from datalayer._schema.field import ColumnType, Kind
+from datalayer.errors import QueryError
+from datalayer.models.column import Deferred
+from datalayer.models.computed import function
+from datalayer.models.conditional import Value
+
+_WITHOUT: Final = frozenset({Kind.BYTES, Kind.DURATION, Kind.INET})
+
+
+def _check(nodes: list[Expression]) -> None:
+    for node in nodes:
+        if node.type is not None and node.type.kind in _WITHOUT:
+            raise QueryError(f"JSON has no form for {node.type.kind.value}; Cast() it to str")
+
+
+def JSONObject(**items: Any) -> Deferred:
+    """A JSON object: `JSONObject(name="title", paid=Value(True))`; text is the name of a column.
+
+    Decimals become JSON numbers, dates and moments ISO text, in UTC.
+    """
+    if not items:
+        raise QueryError("JSONObject() was given nothing; name its items: JSONObject(name='title')")
+    sources = [part for name, item in items.items() for part in (Value(name), item)]
+    found: Deferred = function("JSONObject", "json_object", sources, ColumnType(Kind.JSON, dict), _check)
+    return found
+
+
+def JSONArray(*items: Any) -> Deferred:
+    """A JSON array: `JSONArray("title", "price")`; text is the name of a column."""
+    found: Deferred = function("JSONArray", "json_array", items, ColumnType(Kind.JSON, list), _check)
+    return found

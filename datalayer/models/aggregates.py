@@ -1,0 +1,347 @@
+"""Aggregates: one value out of many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from datalayer._query.arithmetic import FLOAT, INTEGERS, TEXT, TEXTS, WHOLE
+from datalayer._query.expression import BOOLEAN, Expression, FieldRef, Function, Ordering, Window
+from datalayer._query.expression import Aggregate as AggregateNode
+from datalayer._query.walk import parts
+from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.table import TableSpec
+from datalayer.errors import QueryError, choices_text
+from datalayer.models.expressions import Computable, condition_of, expression_of, is_plain
+from datalayer.models.literals import literal
+from datalayer.models.ordering import order_item
+
+_NUMBERS: Final = INTEGERS | {Kind.FLOAT, Kind.DECIMAL, Kind.DURATION}
+_ORDERED: Final = frozenset(Kind) - {Kind.JSON, Kind.BOOLEAN, Kind.BYTES, Kind.UUID}
+
+
+class Aggregate(Computable):
+    """Parent of the aggregates.
+
+    Args:
+        source: A column or its name, or something computed; a relation counts its rows.
+        filter: Only rows that satisfy it.
+        distinct: Each value once.
+        default: What it is over no rows, instead of None.
+    """
+
+    __slots__ = ("condition", "default", "is_distinct", "source")
+    word = ""
+    kinds: frozenset[Kind] | None = None
+
+    def __init__(self, source: Any, *, filter: Any = None, distinct: bool = False, default: Any = None) -> None:
+        self.source = source
+        self.condition = filter
+        self.is_distinct = distinct
+        self.default = default
+
+    @property
+    def default_name(self) -> str:
+        """The name it has in `aggregate()` when none is given: `price__avg`."""
+        if not isinstance(self.source, str):
+            name = getattr(getattr(self.source, "node", None), "field", None)
+            if name is None:
+                raise QueryError(
+                    f"{type(self).__name__}({self.source!r}) needs a name: name={type(self).__name__}(...)"
+                )
+            return f"{name}__{self.word}"
+        return self.word if self.source == "*" else f"{self.source}__{self.word}"
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """The type of its value."""
+        return argument
+
+    def resolved(self, table: TableSpec | None, annotations: dict[str, ColumnType | None] | None = None) -> Expression:
+        """The node it means in a query over that table."""
+        if table is None:
+            raise QueryError(f"{type(self).__name__}() needs a query to belong to")
+        is_star = self.source is None or (isinstance(self.source, str) and self.source == "*")
+        argument = None if is_star else expression_of(self.source, table, annotations)
+        self._check(argument)
+        condition = None if self.condition is None else condition_of(self.condition, table, annotations)
+        found = AggregateNode(
+            self.word,
+            argument,
+            self.result(None if argument is None else argument.type),
+            distinct=self.is_distinct,
+            condition=condition,
+            extra=self._extra(),
+            order=self._order(table, annotations),
+        )
+        if any(isinstance(part, AggregateNode | Window) for child in found.children for part in parts(child)):
+            raise QueryError(f"{self!r} is over an aggregate or a window; compute that in a Subquery, or group by it")
+        if self.default is None:
+            return found
+        other = literal(self.default, found.type) if is_plain(self.default) else expression_of(self.default, table)
+        return Function("coalesce", (found, other), found.type)
+
+    def _extra(self) -> tuple[Expression, ...]:
+        return ()
+
+    def _order(self, table: TableSpec, annotations: dict[str, ColumnType | None] | None) -> tuple[Ordering, ...]:
+        return ()
+
+    def _check(self, argument: Expression | None) -> None:
+        name = type(self).__name__
+        if argument is None:
+            if self.kinds is not None:
+                raise QueryError(f"{name}({self.source!r}) needs a column; only Count() counts whole rows")
+            if self.is_distinct:
+                raise QueryError("Count('*', distinct=True) has no column to tell rows apart by; use Count('pk')")
+        elif self.kinds is not None and argument.type is not None and argument.type.kind not in self.kinds:
+            shown = choices_text(kind.value for kind in self.kinds)
+            raise QueryError(f"{name}({self.source!r}) is over {argument.type.kind.value} values; it takes {shown}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.source!r})"
+
+
+class Count(Aggregate):
+    """How many rows, or how many that are not NULL."""
+
+    __slots__ = ()
+    word = "count"
+
+    def __init__(self, source: Any = "*", *, filter: Any = None, distinct: bool = False) -> None:
+        super().__init__(source, filter=filter, distinct=distinct)
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """A whole number."""
+        return WHOLE
+
+
+class Sum(Aggregate):
+    """The sum; None over no rows, or `default`."""
+
+    __slots__ = ()
+    word = "sum"
+    kinds = _NUMBERS
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """The type of what is added; wide for integers."""
+        if argument is not None and argument.kind in (Kind.SMALL_INTEGER, Kind.INTEGER):
+            return WHOLE
+        return argument
+
+
+class Avg(Aggregate):
+    """The mean; None over no rows, or `default`."""
+
+    __slots__ = ()
+    word = "avg"
+    kinds = _NUMBERS
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """A decimal for decimals, a duration for durations, a float for the rest."""
+        if argument is not None and argument.kind is Kind.DECIMAL:
+            return ColumnType(Kind.DECIMAL, python=argument.python)
+        return argument if argument is not None and argument.kind is Kind.DURATION else FLOAT
+
+
+class Min(Aggregate):
+    """The smallest value."""
+
+    __slots__ = ()
+    word = "min"
+    kinds = _ORDERED
+
+
+class Max(Aggregate):
+    """The greatest value."""
+
+    __slots__ = ()
+    word = "max"
+    kinds = _ORDERED
+
+
+class _Spread(Aggregate):
+    """How far numbers are from their mean.
+
+    Args:
+        source: A column of numbers.
+        filter: As in `Aggregate`.
+        distinct: As in `Aggregate`.
+        default: As in `Aggregate`.
+        sample: Whether the rows are a sample of more (divided by n - 1).
+    """
+
+    __slots__ = ("is_sample",)
+    kinds = _NUMBERS - {Kind.DURATION}
+
+    def __init__(
+        self, source: Any, *, filter: Any = None, distinct: bool = False, default: Any = None, sample: bool = False
+    ) -> None:
+        super().__init__(source, filter=filter, distinct=distinct, default=default)
+        self.is_sample = sample
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """A float."""
+        return FLOAT
+
+
+class StdDev(_Spread):
+    """The standard deviation, of the whole or with `sample=True` of a sample."""
+
+    __slots__ = ()
+
+    @property
+    def word(self) -> str:  # type: ignore[override]  # the same in SQL, in two words
+        """The word of SQL."""
+        return "stddev_samp" if self.is_sample else "stddev_pop"
+
+
+class Variance(_Spread):
+    """The variance, of the whole or with `sample=True` of a sample."""
+
+    __slots__ = ()
+
+    @property
+    def word(self) -> str:  # type: ignore[override]  # the same in SQL, in two words
+        """The word of SQL."""
+        return "var_samp" if self.is_sample else "var_pop"
+
+
+class BoolAnd(Aggregate):
+    """Whether all values are true; NULLs are looked past."""
+
+    __slots__ = ()
+    word = "bool_and"
+    kinds = frozenset({Kind.BOOLEAN})
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """A boolean."""
+        return BOOLEAN
+
+
+class BoolOr(BoolAnd):
+    """Whether any value is true; NULLs are looked past."""
+
+    __slots__ = ()
+    word = "bool_or"
+
+
+class _Collected(Aggregate):
+    """Values brought together, in an order where one is given.
+
+    Args:
+        source: What is collected.
+        order_by: Columns, names, `-name`: the order of the items.
+        filter: As in `Aggregate`.
+        distinct: Each value once; then the order can only be that of the values.
+        default: As in `Aggregate`.
+    """
+
+    __slots__ = ("order_by",)
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        order_by: Any = (),
+        filter: Any = None,
+        distinct: bool = False,
+        default: Any = None,
+    ) -> None:
+        super().__init__(source, filter=filter, distinct=distinct, default=default)
+        is_many = isinstance(order_by, Sequence) and not isinstance(order_by, str)
+        self.order_by: tuple[Any, ...] = tuple(cast("Sequence[Any]", order_by)) if is_many else (order_by,)
+
+    def _order(self, table: TableSpec, annotations: dict[str, ColumnType | None] | None) -> tuple[Ordering, ...]:
+        order = tuple([order_item(table, item, annotations or {}) for item in self.order_by])
+        if self.is_distinct and order:
+            source = expression_of(self.source, table, annotations)
+            if any(item.expression.shape != source.shape for item in order):
+                raise QueryError(f"{self!r} takes each value once, so it can only be ordered by that value")
+        return order
+
+    def _check(self, argument: Expression | None) -> None:
+        if argument is None:
+            raise QueryError(f"{type(self).__name__}({self.source!r}) needs a column; only Count() counts whole rows")
+        super()._check(argument)
+
+
+class StringAgg(_Collected):
+    """Texts put together: `StringAgg("tags__label", ", ", order_by="tags__label")`; None over no rows.
+
+    Args:
+        source: A column of text.
+        delimiter: What stands between two of them.
+        order_by: As in the other collecting aggregates.
+        filter: As in `Aggregate`.
+        distinct: Each text once.
+        default: As in `Aggregate`.
+    """
+
+    __slots__ = ("delimiter",)
+    word = "string_agg"
+    kinds = TEXTS
+
+    def __init__(
+        self,
+        source: Any,
+        delimiter: str = ",",
+        *,
+        order_by: Any = (),
+        filter: Any = None,
+        distinct: bool = False,
+        default: Any = None,
+    ) -> None:
+        super().__init__(source, order_by=order_by, filter=filter, distinct=distinct, default=default)
+        self.delimiter = delimiter
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """A text."""
+        return TEXT
+
+    def _extra(self) -> tuple[Expression, ...]:
+        return (literal(self.delimiter, TEXT),)
+
+
+class ArrayAgg(_Collected):
+    """The values as a list; None over no rows, or `default`."""
+
+    __slots__ = ()
+    word = "array_agg"
+    kinds = frozenset(Kind) - {Kind.BYTES, Kind.JSON}
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """A list of what is collected."""
+        return None if argument is None else ColumnType(Kind.JSON, list, item=argument)
+
+
+class JSONBAgg(_Collected):
+    """The values as a JSON array; None over no rows, or `default`."""
+
+    __slots__ = ()
+    word = "jsonb_agg"
+    kinds = frozenset(Kind) - {Kind.BYTES, Kind.DURATION}
+
+    def result(self, argument: ColumnType | None) -> ColumnType | None:
+        """JSON."""
+        return ColumnType(Kind.JSON, list)
+
+
+def check_aggregate(node: Expression, name: str) -> None:
+    """Makes sure that a value of `aggregate()` is over all rows.
+
+    Raises:
+        QueryError: It is of one row, or partly.
+    """
+    if isinstance(node, Window):
+        raise QueryError(f"aggregate({name}=...): a window is of each row; annotate() it first")
+    found = list(_outside(node))
+    if any(isinstance(part, FieldRef) for part in found) or not any(isinstance(part, AggregateNode) for part in found):
+        raise QueryError(f"aggregate({name}=...) takes Count, Sum, Avg, Min, Max and what is computed of such")
+
+
+def _outside(node: Any) -> Any:
+    """The parts of a node, aggregates not entered."""
+    yield node
+    if not isinstance(node, AggregateNode):
+        for child in node.children:
+            yield from _outside(child)

@@ -1,0 +1,238 @@
+"""Rows as values instead of instances; and groups of them, which is what `values(...).annotate(Count(...))` means."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from datalayer._compile.prepared import Prepared
+from datalayer._plans import read as read_plans
+from datalayer._plans.plan import Row
+from datalayer._query.condition import Condition, Junction
+from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Window
+from datalayer._query.query import Query
+from datalayer._query.walk import parts
+from datalayer.errors import QueryError
+from datalayer.models.expressions import expression_of, is_plain
+from datalayer.models.literals import literal
+from datalayer.models.question import M, R
+from datalayer.models.rows import Rows
+
+
+def annotated(query: Query, named: dict[str, Any], verb: str) -> Query:
+    """A query with more named values.
+
+    Raises:
+        FieldError: An unknown name.
+        QueryError: Something that is no value.
+    """
+    made = list(query.annotations)
+    known = {name: expression.type for name, expression in made}
+    for name, item in named.items():
+        if "__" in name:
+            raise QueryError(f"{verb}({name}=...): two underscores are for paths; choose another name")
+        if is_plain(item) and not isinstance(item, str) and not hasattr(item, "query"):
+            raise QueryError(f"{verb}({name}={item!r}): a plain value is written Value({item!r})")
+        node = expression_of(item, query.table, known)
+        _check_aggregates(node, dict(made), name)
+        made = [(other, expression) for other, expression in made if other != name] + [(name, node)]
+        known[name] = node.type
+    return query.replaced(annotations=tuple(made))
+
+
+def _check_aggregates(node: Expression, annotations: dict[str, Expression], name: str) -> None:
+    for part in parts(node):
+        if not isinstance(part, Aggregate):
+            continue
+        for inner in (item for child in part.children for item in parts(child)):
+            found = annotations.get(inner.name) if isinstance(inner, AnnotationRef) else None
+            if found is not None and has(found, annotations, Aggregate | Window):
+                raise QueryError(
+                    f"{name}: an aggregate over {inner.name!r}, which is one itself; "  # type: ignore[union-attr]
+                    "use aggregate() of the annotated rows, or a Subquery"
+                )
+
+
+def has(node: Condition | Expression, annotations: dict[str, Expression], kind: Any) -> bool:
+    """Whether a node of some kind takes part, through annotations as well."""
+    for part in parts(node):
+        if isinstance(part, kind):
+            return True
+        if (
+            isinstance(part, AnnotationRef)
+            and part.name in annotations
+            and has(annotations[part.name], annotations, kind)
+        ):
+            return True
+    return False
+
+
+def named_columns(query: Query, columns: tuple[Any, ...], named: dict[str, Any]) -> Query:
+    """A query for values: of the columns given, or of every field and annotation.
+
+    Raises:
+        FieldError: An unknown name.
+        QueryError: Two columns of one name.
+    """
+    table = query.table
+    hidden = query.extra.hidden if query.extra is not None else frozenset[str]()
+    known = {name: expression.type for name, expression in query.annotations}
+    wanted: list[tuple[str, Expression]] = []
+    if not columns and not named:
+        columns = (*table.fields, *[name for name in known if name not in hidden])
+    for place, item in enumerate(columns):
+        name = item if isinstance(item, str) else getattr(item, "default_name", f"column{place}")
+        node = expression_of(item, table, known)
+        if not isinstance(item, str) and isinstance(node, FieldRef):
+            name = "__".join((*node.path, node.field))
+        wanted.append((name, node))
+    if named:
+        # As annotations they can be grouped, filtered and ordered by.
+        for name in named:
+            if name in table.fields or name in table.relations:
+                raise QueryError(f"values({name}=...): {table.model} has {name!r} already; choose another name")
+        query = annotated(query, {n: literal(v) if _is_number(v) else v for n, v in named.items()}, "values")
+        types = dict(query.annotations)
+        wanted.extend((name, AnnotationRef(name, types[name].type)) for name in named)
+    names = [name for name, _ in wanted]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise QueryError(f"{twice!r} is asked for twice; give one of them another name: name=...")
+    if query.group_by is not None:
+        for name, node in wanted:
+            check_grouped(query, node, name)
+    return query.replaced(columns=tuple(wanted))
+
+
+def _is_number(value: object) -> bool:
+    return is_plain(value) and not isinstance(value, str) and not hasattr(value, "query")
+
+
+def check_grouped(query: Query, node: Condition | Expression, name: str) -> None:
+    """Makes sure that a group has one value of something.
+
+    Raises:
+        QueryError: Its rows differ in a column outside of aggregates.
+    """
+    keys = {expression.shape for expression in query.group_by or ()}
+    annotations = dict(query.annotations)
+
+    def look(part: Condition | Expression) -> None:
+        if isinstance(part, Aggregate) or part.shape in keys:
+            return
+        if isinstance(part, AnnotationRef):
+            look(annotations[part.name])
+        elif isinstance(part, FieldRef) and not part.outer:
+            raise QueryError(
+                f"{name}: the rows of a group differ in {'__'.join((*part.path, part.field))!r}; group by it, in "
+                "values(...), or use an aggregate of it"
+            )
+        for child in part.children:
+            look(child)
+
+    look(node)
+
+
+class Values(Rows[M, R]):
+    """Rows as tuples, dictionaries or single values instead of instances.
+
+    `values("author").annotate(total=Sum("price"))` has a row for each author: the columns named before the first
+    aggregate are what is grouped by. `filter()` on an aggregate then takes groups, and on other columns rows.
+    """
+
+    __slots__ = ("form",)
+
+    form: str
+    """How each row is given: `dict`, `tuple`, or `flat` for one bare value."""
+
+    def _with(self, query: Query) -> Self:
+        new = super()._with(query)
+        new.form = self.form
+        return new
+
+    @property
+    def _load(self) -> Any:
+        form = self.form
+
+        def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
+            found = read_plans.converted(prepared.columns, rows)
+            if form == "flat":
+                return [row[0] for row in found]
+            if form == "tuple":
+                return found
+            names = [column.name for column in prepared.columns]
+            return [dict(zip(names, row, strict=True)) for row in found]
+
+        return load
+
+    def annotate(self, **named: Any) -> Self:
+        """More columns; with an aggregate among them, one row for each group of equal columns named before.
+
+        Raises:
+            QueryError: A name that is a column already, or a value that differs inside of a group.
+        """
+        self._unsliced("annotate")
+        return self._with(self._grouped("annotate", named))
+
+    def alias(self, **named: Any) -> Self:
+        """As `annotate`, for values that are only used in other methods and are no columns."""
+        self._unsliced("alias")
+        shown = self.query.columns
+        return self._with(self._grouped("alias", named).replaced(columns=shown))
+
+    def _grouped(self, verb: str, named: dict[str, Any]) -> Query:
+        query = self.query
+        columns = query.columns or ()
+        table = query.table
+        taken = [n for n in named if n in dict(columns) or n in table.fields or n in table.relations]
+        if taken:
+            raise QueryError(f"{verb}({taken[0]}=...): {table.model} has {taken[0]!r} already; choose another name")
+        query = annotated(query, named, verb)
+        annotations = dict(query.annotations)
+        for name in named:
+            node = annotations[name]
+            is_aggregate = has(node, annotations, Aggregate) and not isinstance(node, Window)
+            if is_aggregate and query.group_by is None:
+                query = query.replaced(group_by=self._keys(columns, annotations))
+            if query.group_by is not None and not is_aggregate and not isinstance(node, Window):
+                query = query.replaced(group_by=(*query.group_by, AnnotationRef(name, node.type)))
+            elif query.group_by is not None:
+                check_grouped(query, node, name)
+            columns = (*columns, (name, AnnotationRef(name, node.type)))
+        return query.replaced(columns=columns)
+
+    def _keys(
+        self, columns: tuple[tuple[str, Expression], ...], annotations: dict[str, Expression]
+    ) -> tuple[Expression, ...]:
+        for name, node in columns:
+            if has(node, annotations, Aggregate | Window):
+                raise QueryError(f"{name!r} is an aggregate or a window, and groups are made of plain values")
+        return tuple([node for _, node in columns])
+
+    def values(self, *columns: Any, **named: Any) -> Values[M, dict[str, Any]]:
+        """The same rows, with other columns, as dictionaries."""
+        new = self._with(named_columns(self.query, columns, named))
+        new.form = "dict"
+        return new  # type: ignore[return-value]
+
+    def values_list(self, *columns: Any, flat: bool = False) -> Values[M, Any]:
+        """The same rows, with other columns, as tuples or (`flat`) the values of one."""
+        if flat and len(columns) != 1:
+            raise QueryError(f"values_list(flat=True) gives the values of one column, not of {len(columns)}")
+        new = self._with(named_columns(self.query, columns, {}))
+        new.form = "flat" if flat else "tuple"
+        return new
+
+    def _condition(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> Condition | None:
+        found = super()._condition(conditions, named)
+        if found is not None and self.query.group_by is not None:
+            annotations = dict(self.query.annotations)
+            for part in _conjuncts(found):
+                if has(part, annotations, Aggregate):
+                    check_grouped(self.query, part, "filter()")
+        return found
+
+
+def _conjuncts(condition: Condition) -> list[Condition]:
+    if isinstance(condition, Junction) and condition.connector == "and":
+        return [part for child in condition.children for part in _conjuncts(child)]
+    return [condition]
