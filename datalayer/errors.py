@@ -233,10 +233,10 @@ class ProtectedError(ForeignKeyViolation):
     """A delete was stopped by rows that still refer to the deleted ones.
 
     Attributes:
-        protected: Some of the rows in the way, as `(model name, primary key)`.
+        protected_objects: The rows in the way, at most 100 of each foreign key.
     """
 
-    protected: tuple[tuple[str, object], ...] = ()
+    protected_objects: tuple[object, ...] = ()
 
 
 class NotNullViolation(IntegrityError):

@@ -20,7 +20,7 @@ from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
-from datalayer.models import deleting, related
+from datalayer.models import deleting, protecting, related
 from datalayer.models._pydantic import own_fields
 from datalayer.models.checks import assigned
 from datalayer.models.column import Deferred, Expr
@@ -205,6 +205,12 @@ def delete(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[A
         return [] if change.returning else 0
     if deleting.has_hooks(change.query.table):
         return (yield from _delete_with_hooks(compiler, change, model, alias))
+    return (
+        yield from protecting.protected(compiler, change.query, alias, lambda: _delete(compiler, change, model, alias))
+    )
+
+
+def _delete(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[Any]:
     if not change.returning:
         return (yield from write.delete(compiler, change))
     prepared = compiler.delete(change)
@@ -217,8 +223,12 @@ def _delete_with_hooks(compiler: Compiler, change: Delete, model: Any, alias: st
     yield deleting.beginning(change.query.table)
     plain = change.query.replaced(annotations=change.query.annotations, only=None)
     found: list[Any] = yield from read.fetch(compiler, plain, loader(model, alias))
+
+    def delete_rows() -> Plan[int]:
+        return protecting.protected(compiler, change.query, alias, lambda: deleting.by_keys(compiler, found))
+
     if found:
-        yield from deleting.around(compiler, found, alias, lambda: deleting.by_keys(compiler, found))
+        yield from deleting.around(compiler, found, alias, delete_rows)
     return found if change.returning else len(found)
 
 

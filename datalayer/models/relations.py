@@ -40,9 +40,9 @@ class Access:
 CASCADE = "CASCADE"
 """When the target is deleted, this row goes too."""
 RESTRICT = "RESTRICT"
-"""The target cannot be deleted while this row refers to it."""
+"""The target cannot be deleted while this row refers to it, unless this row goes with it by another way."""
 PROTECT = "PROTECT"
-"""The same as `RESTRICT`, in Django's word."""
+"""The target cannot be deleted while this row refers to it."""
 SET_NULL = "SET_NULL"
 """When the target is deleted, the key becomes NULL."""
 SET_DEFAULT = "SET_DEFAULT"
@@ -52,7 +52,9 @@ DO_NOTHING = "DO_NOTHING"
 
 ON_DELETE: dict[str, OnDelete] = {
     CASCADE: "CASCADE",
-    RESTRICT: "RESTRICT",
+    # Judged when the statement ends, so that rows that go with it by another way are not in the way; PROTECT is judged
+    # at once.
+    RESTRICT: "NO ACTION",
     PROTECT: "RESTRICT",
     SET_NULL: "SET NULL",
     SET_DEFAULT: "SET DEFAULT",

@@ -16,7 +16,7 @@ from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
-from datalayer.models import deleting, related, undone
+from datalayer.models import deleting, protecting, related, undone
 from datalayer.models._pydantic import set_dict, set_fields_set
 from datalayer.models.hooks import Change, hooks_of
 from datalayer.models.hydrate import loader
@@ -326,10 +326,14 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     key = existing_key(instance, "delete")
     table: TableSpec = instance.__class__.table
     change = Delete(by_key(table, key))
+
+    def delete_row() -> Plan[int]:
+        return protecting.protected(compiler, change.query, alias, lambda: write.delete(compiler, change))
+
     if deleting.has_hooks(table):
-        count = yield from deleting.around(compiler, [instance], alias, lambda: write.delete(compiler, change))
+        count = yield from deleting.around(compiler, [instance], alias, delete_row)
     else:
-        count = yield from write.delete(compiler, change)
+        count = yield from delete_row()
     undone.note_change(alias, instance)
     related.deleted(instance, alias)
     set_origin(instance, None)

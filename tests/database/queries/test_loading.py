@@ -220,11 +220,5 @@ def test_prefetch_works_with_get_and_first(world: World, books: Shelf) -> None:
         assert {book.id for book in world.iterate(found.books)} == {b.id for b in books if b.author == author}
 
 
-def test_a_stream_cannot_prefetch(world: World, books: Shelf) -> None:
-    query = Author.objects.prefetch_related("books")
-    with pytest.raises(QueryError, match="select_related"):
-        world.run(lambda: list(query.iterator()), lambda: _all(query.aiterator()))
-
-
 async def _all(items: Any) -> list[Any]:
     return [item async for item in items]
