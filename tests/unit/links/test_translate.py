@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -154,6 +155,6 @@ def test_fatal_at_connect(reason: str, is_fatal: bool) -> None:
 
 
 def test_sqlite_integer_too_wide_names_no_value() -> None:
-    with pytest.raises(OverflowError) as caught:
-        sqlite3.connect(":memory:").execute("SELECT ?", [2**70])
+    with closing(sqlite3.connect(":memory:")) as raw, pytest.raises(OverflowError) as caught:
+        raw.execute("SELECT ?", [2**70])
     assert type(translate.from_sqlite(caught.value, alias="default")) is errors.DataError
