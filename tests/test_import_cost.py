@@ -24,5 +24,12 @@ def test_heavy_packages_come_late(code: str) -> None:
     assert loaded_after(code) == set()
 
 
+def test_declaring_models_loads_no_compiler_and_no_driver() -> None:
+    code = (
+        "from datalayer import *\nclass A(Model):\n    name: Mapped[str]\nA.objects.filter(name='x').order_by('name')"
+    )
+    assert loaded_after(code) == {"pydantic"}  # SQLAlchemy comes with the first statement that is compiled
+
+
 def test_the_guard_sees_them() -> None:
     assert loaded_after("import alembic") >= {"alembic", "sqlalchemy"}

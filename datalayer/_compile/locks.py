@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Scope
+from datalayer._query.lock import NO_LOCKS
 from datalayer._query.query import Query
 from datalayer.errors import NotSupported, QueryError
-
-NO_LOCKS: Final = "SQLite has no row locks: a writing transaction locks the whole database, so use atomic()"
 
 
 def lock_text(backend: Backend, query: Query, scope: Scope) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from datalayer._compile.locks import NO_LOCKS
-from datalayer._query.lock import Lock
+from datalayer._query.lock import NO_LOCKS, Lock
 from datalayer._query.query import Query
 from datalayer.databases import current, databases
 from datalayer.errors import (
