@@ -1,4 +1,7 @@
-"""Every ```python block of README.md and docs/ runs; each page in a process and an empty folder of its own."""
+"""Every ```python block of README.md and docs/ runs; each page in a process and an empty folder of its own.
+
+The pages about models and queries run on PostgreSQL as well.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ON_POSTGRESQL_TOO = ("README.md", "docs/tutorial.md", "docs/models.md", "docs/queries.md", "docs/transactions.md")
+SQLITE = re.compile(r'(?<=configure\(databases={"default": ")sqlite:///[^"]+')
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 RUNNER = """
 import ast, asyncio, inspect, json, sys, types
@@ -56,6 +61,14 @@ def run(text: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_page_runs(page: Path, tmp_path: Path) -> None:
     done = run(page.read_text("utf-8"), page.name, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ON_POSTGRESQL_TOO)
+def test_page_means_the_same_on_postgresql(name: str, postgresql_url: str, tmp_path: Path) -> None:
+    text, replaced = SQLITE.subn(postgresql_url, (ROOT / name).read_text("utf-8"))
+    assert replaced == 1
+    done = run(text, name, tmp_path)
     assert done.returncode == 0, done.stderr
 
 
