@@ -365,6 +365,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(lambda done: self._give_back_late(done, home))
+            task.cancel()  # out of the queue
             raise
 
     def _give_back_late(self, task: asyncio.Task[Any], home: Any) -> None:

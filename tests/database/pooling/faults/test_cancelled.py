@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 import pytest
@@ -175,12 +175,12 @@ class Stepper:
         self.at = at
         self.steps = 0
 
-    def __await__(self) -> Any:
-        step = self.work.send
+    def __await__(self) -> Generator[Any, Any, Any]:
+        step: Any = self.work.send
         value: Any = None
         while True:
             try:
-                waits_for = step(value)
+                waits_for: Any = step(value)
             except StopIteration as stop:
                 return stop.value
             self.steps += 1
