@@ -140,10 +140,10 @@ def _configure(raw: sqlite3.Connection, *, read_only: bool) -> None:
     raw.execute("PRAGMA synchronous = NORMAL")
     # The first statement that reads the file: a file that is no database is found out here.
     (mode,) = raw.execute("PRAGMA journal_mode").fetchone()
+    if mode not in ("wal", "memory"):
+        _switch_to_wal(raw)  # for readers too: with the old journal one that reads keeps all others from writing
     if read_only:
         raw.execute("PRAGMA query_only = ON")
-    elif mode not in ("wal", "memory"):
-        _switch_to_wal(raw)
 
 
 def _switch_to_wal(raw: sqlite3.Connection) -> None:
