@@ -191,6 +191,34 @@ def sqlmigrate(
     return show([commands.sqlmigrate(target, backwards, database).rstrip("\n")])
 
 
+def mergemigrations(
+    name: str | None = typer.Argument(None, help="What the merge is called; taken from the branches by default."),
+    migrations: Path | None = MIGRATIONS,
+) -> int:
+    """Bring together what two branches added to the migrations."""
+    enter(None, migrations)
+    from datalayer.migrations import commands
+
+    return show(commands.mergemigrations(name).lines)
+
+
+def squashmigrations(
+    target: str | None = typer.Argument(None, metavar="TARGET", help="The last to fold; the newest by default."),
+    migrations: Path | None = MIGRATIONS,
+) -> int:
+    """Fold the oldest migrations into one that stands for them, in old and new databases.
+
+    \b
+    Examples:
+      datalayer squashmigrations
+      datalayer squashmigrations 0040
+    """
+    enter(None, migrations)
+    from datalayer.migrations import commands
+
+    return show(commands.squashmigrations(target).lines)
+
+
 def check(
     database: str = DATABASE,
     fail_level: str = typer.Option("error", metavar="LEVEL", help="error, or warning to fail on dangers as well."),
@@ -269,4 +297,14 @@ def show(lines: Iterable[object], exit_code: int = 0) -> int:
     return exit_code
 
 
-COMMANDS = (makemigrations, migrate, revert, redo, showmigrations, sqlmigrate, check)
+COMMANDS = (
+    makemigrations,
+    migrate,
+    revert,
+    redo,
+    showmigrations,
+    sqlmigrate,
+    mergemigrations,
+    squashmigrations,
+    check,
+)

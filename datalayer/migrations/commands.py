@@ -12,8 +12,10 @@ from datalayer.migrations.environment import Environment, Hooks
 from datalayer.migrations.findings import Checked, Finding
 from datalayer.migrations.history import ZERO, Step
 from datalayer.migrations.making import MadeMigration, makemigrations, makesql
+from datalayer.migrations.merging import mergemigrations
 from datalayer.migrations.offline import offline_sql
 from datalayer.migrations.records import Applied
+from datalayer.migrations.squashing import squashmigrations
 
 
 @dataclass(frozen=True)
@@ -258,9 +260,11 @@ __all__ = [
     "check",
     "makemigrations",
     "makesql",
+    "mergemigrations",
     "migrate",
     "redo",
     "revert",
     "showmigrations",
     "sqlmigrate",
+    "squashmigrations",
 ]

@@ -265,10 +265,20 @@ class Environment:
                 return done
             while (step := self._one(connection, choose, fake)) is not None:
                 done.append(step)
-            if fake:
-                with connection.begin():
-                    records.checksums(connection, self.history, self._read(connection).names)
+            self._tidy(connection, fake)
         return done
+
+    def _tidy(self, connection: sa.Connection, fake: bool) -> None:
+        """Takes what the files say now as applied, where that was asked for, and a squash for what it replaced."""
+        if self.history.is_expanded:
+            self.history = History(self.history.folder)
+        elif not fake:
+            return
+        with connection.begin():
+            applied = self._read(connection)
+            records.prepare(connection, applied, self.history)
+            if fake:
+                records.checksums(connection, self.history, applied.names)
 
     def _one(self, connection: sa.Connection, choose: Choose, fake: bool) -> Step | None:
         """The next migration, in its transaction, or without one where it says so."""

@@ -60,6 +60,21 @@ def file_text(name: str, after: str | None, up: Changes, down: Changes) -> str:
     return "\n".join([docstring, "", *imports, *([""] if imports else []), head, "", body])
 
 
+def merge_text(name: str, heads: Sequence[str]) -> str:
+    """The text of a migration that only brings heads together."""
+    words = re.sub(r"^\d+_", "", name).replace("_", " ")
+    both = ", ".join(_quoted(head) for head in heads)
+    body = "def upgrade() -> None:\n    pass\n\n\ndef downgrade() -> None:\n    pass\n"
+    return f'"""{words.capitalize()}."""\n\nrevision = {_quoted(name)}\ndown_revision = ({both})\n\n\n{body}'
+
+
+def squash_text(name: str, up: Changes, down: Changes, replaced: Sequence[str], checksum: str) -> str:
+    """The text of a migration that stands for others."""
+    quoted = "".join(f"{INDENT}{_quoted(one)},\n" for one in replaced)
+    head = f"replaces = [\n{quoted}]\nreplaced_checksum = {_quoted(checksum)}\n"
+    return file_text(name, None, up, down).replace("down_revision = None\n", f"down_revision = None\n{head}", 1)
+
+
 def sql_paths(history: History, name: str, now: datetime.datetime) -> tuple[str, Path, Path]:
     """What a new plain SQL migration is called, and its two files: like those that are there already.
 

@@ -60,6 +60,7 @@ class History:
 
     def __init__(self, folder: Path, *, allows_heads: bool = False, expands: bool = False) -> None:
         self.folder = folder
+        self.is_expanded = expands
         found = scripts.read(folder) if folder.is_dir() else []
         if expands:
             found = _expanded(folder, found)
@@ -286,7 +287,7 @@ def in_words(name: str, what: str, where: str = "", after: str = "") -> Generato
 def _expanded(folder: Path, found: list[Migration]) -> list[Migration]:
     """With the migrations that were replaced in place of the one that replaces them."""
     kept = [one for one in found if not one.replaces]
-    gone = {name for one in found for name in one.replaces}
+    gone = {name for one in found if one.replaces for name in (*one.replaces, one.name)}
     old = scripts.read(folder / scripts.SQUASHED) if (folder / scripts.SQUASHED).is_dir() else []
     missing = gone - {one.name for one in old}
     if missing:

@@ -73,7 +73,7 @@ class _Linting(Recording):
         self.models = models
         self.found: list[tuple[str, str]] = []
         self.locked: dict[str, None] = {}
-        self.changes_rows = ""
+        self.rows_of = ""
 
     def note(self, code: str, what: str) -> None:
         self.found.append((code, what))
@@ -125,8 +125,8 @@ class _Linting(Recording):
 
     def end(self) -> None:
         """What only the whole shows."""
-        if self.is_atomic and self.changes_rows and self.changes_rows in self.locked:
-            self.note("M113", f"rows of {self.changes_rows}")
+        if self.is_atomic and self.rows_of and self.rows_of in self.locked:
+            self.note("M113", f"rows of {self.rows_of}")
         if self.is_atomic and len(self.locked) >= _MANY_TABLES:
             self.note("M114", ", ".join(self.locked))
 
@@ -258,7 +258,7 @@ def _of_statement(op: _Linting, text: str) -> Iterator[tuple[str, str | None]]:
     elif found := _DROP.match(text):
         op.gone(_bare(found))
     elif found := _ROWS.match(text):
-        op.changes_rows = _bare(found)
+        op.rows_of = _bare(found)
     elif found := _ALTER.match(text):
         yield from _of_alter(op, _bare(found), found["rest"])
     elif _WHOLE.match(text):

@@ -49,6 +49,7 @@ class Recording(Operations):
     def __init__(self, context: MigrationContext, state: State) -> None:
         super().__init__(context)
         self.state = state
+        self.changes_rows = False  # noted for whoever wants to leave that out
 
     def invoke(self, operation: MigrateOperation) -> Any:
         """Takes one operation into the state."""
@@ -151,7 +152,7 @@ class Live(Recording):
             self.state = after
             return
         if self.is_sqlite:
-            with self._whole():
+            with self.whole():
                 rebuild.toward(self, table, after)
         else:
             for text in postgresql:
@@ -176,7 +177,7 @@ class Live(Recording):
             return None
         if self.is_sqlite:
             is_plain = all(isinstance(operation, ops.ExecuteSQLOp) for operation in operations)
-            with contextlib.nullcontext() if is_plain else self._whole():
+            with contextlib.nullcontext() if is_plain else self.whole():
                 result = self._sqlite(operations)
         else:
             result = None
@@ -193,12 +194,12 @@ class Live(Recording):
             self.units.finish()
 
     @contextmanager
-    def _whole(self) -> Generator[None]:
-        """Several statements of SQLite that must all happen, where the migration has no transaction."""
+    def whole(self) -> Generator[None]:
+        """Several statements that must all happen, also where the migration has no transaction."""
         if self.units is None:
             yield
             return
-        self.run("BEGIN IMMEDIATE")
+        self.run("BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN")
         try:
             yield
         except BaseException:

@@ -1,0 +1,167 @@
+"""`squashmigrations`: folds the oldest migrations into one that stands for them.
+
+The new one has the name of the last it replaces, so what follows it need not be touched and a database that has them
+all is where it was. The old files move to `squashed/`, for databases that are still in the middle of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from alembic.operations import ops
+from alembic.operations.ops import MigrateOperation
+
+from datalayer.errors import MigrationError
+from datalayer.migrations import config, files, scripts
+from datalayer.migrations._alembic import as_op
+from datalayer.migrations.autogenerate import Answers, difference
+from datalayer.migrations.history import History, Migration
+from datalayer.migrations.making import MadeMigration
+from datalayer.migrations.operations import Recording, recording_context
+from datalayer.migrations.scripts import PythonMigration, SqlMigration
+from datalayer.migrations.state import State, sql_text
+
+_EXISTING_ROWS = re.compile(r"\s*(UPDATE|DELETE)\b", re.IGNORECASE)
+
+
+def squashmigrations(target: str | None = None) -> MadeMigration:
+    """Folds the migrations up to a target into one that stands for them.
+
+    Args:
+        target: The last to fold, by number or name; the newest when left out.
+
+    Raises:
+        MigrationError: There are fewer than two, or one does what cannot be folded; then nothing is changed.
+    """
+    history = config.history()
+    name = history.find(target)
+    if name is None:
+        raise MigrationError("zero is no migration to fold up to")
+    chosen = history.order[: history.place(name) + 1]
+    if any(one.name not in history.closure(name) for one in chosen):
+        raise MigrationError(
+            f"{name!r} has a branch beside it; fold up to the migration that merges them, or a later one"
+        )
+    if len(chosen) < 2:
+        raise MigrationError(f"there is nothing to fold up to {name!r}: it is the first migration")
+    replaced = list(dict.fromkeys([old for one in chosen for old in (*one.replaces, one.name)]))
+    if all(isinstance(one, SqlMigration) for one in chosen):
+        texts = _sql([one for one in chosen if isinstance(one, SqlMigration)], replaced)
+    else:
+        texts = {f"{name}.py": _python(history, chosen, replaced)}
+    return _exchange(history.folder, chosen, name, texts)
+
+
+def _python(history: History, chosen: Sequence[Migration], replaced: list[str]) -> str:
+    state: State = {}
+    inserts = False
+    for one in chosen:
+        if isinstance(one, PythonMigration):
+            recording = _Folding(state)
+            with as_op(recording):
+                one.function(True)()
+            state = recording.state
+            said = recording.beyond(inserts)
+            inserts = inserts or recording.inserts
+        else:
+            said = "plain SQL"
+        if said and not one.is_elidable:
+            raise MigrationError(
+                f"{one.name} does more than change tables ({said}), which a new database would lack; fold up to the "
+                "one before it, or, where a new database can do without, say so in the file: "
+                f"{'--' if one.is_sql else '#'} datalayer: elidable = true"
+            )
+    answers = Answers({}, takes_zero=True)
+    up = difference({}, state, renames={}, answers=answers)
+    down = difference(state, {}, renames={}, answers=answers)
+    last = chosen[-1]
+    return files.squash_text(last.name, up, down, replaced[:-1], last.checksum)
+
+
+class _Folding(Recording):
+    """Keeps the state, and notes what the state does not show."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(recording_context("sqlite"), state)
+        self.said: list[str] = []
+        self.inserts = False
+        self.asks = False
+
+    def invoke(self, operation: MigrateOperation) -> Any:
+        if isinstance(operation, ops.ExecuteSQLOp):
+            text = operation.sqltext if isinstance(operation.sqltext, str) else _text(operation.sqltext)
+            self.said.append(" ".join(text.split()))
+        self.inserts = self.inserts or isinstance(operation, ops.BulkInsertOp)
+        super().invoke(operation)
+
+    def get_bind(self) -> Any:
+        self.asks = True
+        return super().get_bind()
+
+    def beyond(self, inserted_before: bool) -> str:
+        """What it does beyond changing tables; rows that exist are no matter where nothing was ever put in."""
+        self.inserts = self.inserts or self.changes_rows or any(not _EXISTING_ROWS.match(text) for text in self.said)
+        if self.said and (self.inserts or inserted_before):
+            return f"op.execute({self.said[0][:40]!r})"
+        if self.inserts or self.asks:
+            return "it changes rows"
+        return ""
+
+
+def _text(clause: Any) -> str:
+    return sql_text(clause)[0]
+
+
+def _sql(chosen: Sequence[SqlMigration], replaced: list[str]) -> dict[str, str]:
+    for one in chosen:
+        if not one.is_atomic:
+            raise MigrationError(f"{one.name} runs without a transaction, so it cannot be folded with others")
+    last = chosen[-1]
+    head = f"-- datalayer: replaces = {', '.join(replaced[:-1])}\n-- datalayer: checksum = {last.checksum}\n"
+    texts = {scripts.UP: head + "".join(_piece(one.name, one.source) for one in chosen)}
+    if all(one.down is not None for one in chosen):
+        texts[scripts.DOWN] = "".join(_piece(one.name, one.down or "") for one in reversed(chosen))
+    if last.path.is_dir():
+        return {f"{last.name}/{end}": text for end, text in texts.items()}
+    return {f"{last.name}.{end}": text for end, text in texts.items()}
+
+
+def _piece(name: str, text: str) -> str:
+    bare = "\n".join(line for line in text.rstrip().splitlines() if "datalayer:" not in line)
+    return f"\n-- {name}\n{bare}\n;\n"
+
+
+def _exchange(folder: Path, chosen: Sequence[Migration], name: str, texts: dict[str, str]) -> MadeMigration:
+    old = folder / scripts.SQUASHED
+    old.mkdir(exist_ok=True)
+    for one in chosen:
+        if one.replaces and all((old / f"{each}.py").exists() or _sql_exists(old, each) for each in one.replaces):
+            for path in _paths(one):  # what it stands for is kept already
+                path.unlink()
+            if one.path.is_dir():
+                one.path.rmdir()
+            continue
+        for path in [one.path] if one.path.is_dir() else _paths(one):
+            path.rename(old / path.name)
+    first = None
+    for relative, text in texts.items():
+        path = files.write(folder / relative, text)
+        first = first or path
+    summaries = (f"stands for {len(chosen)} migrations, which are in {folder.name}/{scripts.SQUASHED} now",)
+    return MadeMigration(name, first, next(iter(texts.values())), summaries, has_changes=True)
+
+
+def _sql_exists(old: Path, name: str) -> bool:
+    return (old / name).is_dir() or (old / f"{name}.{scripts.UP}").exists()
+
+
+def _paths(one: Migration) -> list[Path]:
+    if one.path.is_dir():
+        return [path for path in one.path.iterdir() if path.is_file()]
+    if one.is_sql:
+        pair = [one.path.with_name(f"{one.name}.{end}") for end in (scripts.UP, scripts.DOWN)]
+        return [path for path in pair if path.exists()]
+    return [one.path]

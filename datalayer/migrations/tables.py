@@ -1,0 +1,99 @@
+"""The tables as they are at this point of the history, for migrations that change rows.
+
+    from datalayer.migrations import rows, tables
+
+    def upgrade() -> None:
+        book = tables.book
+
+Nothing of the app is imported, so such a migration means the same in ten years. Values are what models have: `Decimal`,
+aware datetimes, UUIDs, on both backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import UserDefinedType
+
+from datalayer._compile import types
+from datalayer._compile.values import from_driver, to_driver
+from datalayer._schema.field import ColumnType, Kind
+from datalayer.errors import MigrationError
+from datalayer.migrations._alembic import running
+from datalayer.migrations.operations import Recording
+from datalayer.migrations.state import Table, table_of
+
+_KINDS: dict[type[sa.types.TypeEngine[Any]], Kind] = {
+    types.Boolean: Kind.BOOLEAN,
+    types.Date: Kind.DATE,
+    types.Time: Kind.TIME,
+    types.DateTime: Kind.DATETIME,
+    types.NaiveDateTime: Kind.NAIVE_DATETIME,
+    types.Duration: Kind.DURATION,
+    types.Uuid: Kind.UUID,
+    types.Inet: Kind.INET,
+    types.Decimal: Kind.DECIMAL,
+}
+
+
+class _Converted(UserDefinedType[Any]):
+    """A type of SQLite whose values are converted as those of models are."""
+
+    cache_ok = True
+
+    def __init__(self, column_type: ColumnType) -> None:
+        self.column_type = column_type
+
+    def bind_processor(self, dialect: sa.Dialect) -> Any:
+        return _unless_null(to_driver(self.column_type, "sqlite"))
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        return _unless_null(from_driver(self.column_type, "sqlite"))
+
+
+def _unless_null(convert: Callable[[Any], object] | None) -> Callable[[object], object] | None:
+    if convert is None:
+        return None
+
+    def converted(value: object) -> object:
+        return None if value is None else convert(value)
+
+    return converted
+
+
+def of_name(name: str) -> sa.Table:
+    """A table by its name, for names that are no Python identifiers.
+
+    Raises:
+        MigrationError: There is no such table at this point of the history.
+    """
+    op = running()
+    if not isinstance(op, Recording):
+        raise MigrationError("the tables of datalayer.migrations.tables are known inside a migration only")
+    return _made(table_of(op.state, name), op.migration_context.dialect.name)
+
+
+def __getattr__(name: str) -> sa.Table:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return of_name(name)
+
+
+def _made(table: Table, backend: str) -> sa.Table:
+    columns = [
+        sa.Column(name, _type(column.type, backend), primary_key=name in table.primary_key, nullable=column.nullable)
+        for name, column in table.columns.items()
+    ]
+    return sa.Table(table.name, sa.MetaData(), *columns)
+
+
+def _type(kind: sa.types.TypeEngine[Any], backend: str) -> sa.types.TypeEngine[Any]:
+    if isinstance(kind, types.Json):
+        return sa.JSON(none_as_null=True)
+    known = _KINDS.get(type(kind))
+    if backend != "sqlite" or known is None:
+        return kind
+    precision, scale = getattr(kind, "precision", None), getattr(kind, "scale", None)
+    return _Converted(ColumnType(known, precision=precision, scale=scale))
