@@ -58,6 +58,11 @@ app = typer.Typer(
 for module in (project, database, inspect, shell):
     for command in module.COMMANDS:
         app.command(command.__name__)(command)
+for group, commands in database.GROUPS.items():
+    below = typer.Typer(help=f"More about {group}.", no_args_is_help=True, rich_markup_mode=None)
+    for command in commands:
+        below.command(command.__name__)(command)
+    app.add_typer(below, name=group)
 
 
 @app.callback(invoke_without_command=True)
@@ -143,4 +148,5 @@ def lowered(text: str) -> str:
 
 def command_names() -> list[str]:
     """The names of all commands, sorted."""
-    return sorted(command.__name__ for module in (project, database, inspect, shell) for command in module.COMMANDS)
+    commands = [command.__name__ for module in (project, database, inspect, shell) for command in module.COMMANDS]
+    return sorted([*commands, *database.GROUPS])

@@ -219,6 +219,16 @@ def squashmigrations(
     return show(commands.squashmigrations(target).lines)
 
 
+def eject() -> int:
+    """Write alembic.ini and env.py, so that plain alembic works on the same migrations."""
+    root = enter_project().root
+    from datalayer.migrations import ejected
+
+    made = ejected.eject(root)
+    output.say("plain alembic works now, as in: alembic upgrade head")
+    return show(f"  {path.relative_to(root) if path.is_relative_to(root) else path}" for path in made)
+
+
 def check(
     database: str = DATABASE,
     fail_level: str = typer.Option("error", metavar="LEVEL", help="error, or warning to fail on dangers as well."),
@@ -297,6 +307,7 @@ def show(lines: Iterable[object], exit_code: int = 0) -> int:
     return exit_code
 
 
+GROUPS = {"migrations": (eject,)}
 COMMANDS = (
     makemigrations,
     migrate,

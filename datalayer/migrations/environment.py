@@ -165,7 +165,7 @@ class Environment:
         if self.url.backend == "sqlite" and not self.url.is_memory and not Path(self.url.database).exists():
             return Applied()  # asking would make an empty file
         with self.connect() as connection, self._in_words("asked for its migrations"):
-            return self._read(connection.execution_options(datalayer_reads=True))
+            return self.read(connection.execution_options(datalayer_reads=True))
 
     def current(self) -> str | None:
         """The newest migration that is applied; None before the first."""
@@ -175,7 +175,7 @@ class Environment:
         """The last of some migrations."""
         return max(names, key=self.history.place, default=None)
 
-    def _read(self, connection: sa.Connection) -> Applied:
+    def read(self, connection: sa.Connection) -> Applied:
         """What the database has; one in the middle of what a squash replaced goes on with what was replaced."""
         found = records.read(connection, self.history)
         replaced = {name for one in self.history.order for name in one.replaces if one.name not in found.records}
@@ -254,7 +254,7 @@ class Environment:
         """
         done: list[Step] = []
         self.history.states()
-        with self.connect() as connection, self._in_words("migrated"), self._locked(connection):
+        with self.connect() as connection, self._in_words("migrated"), self.locked(connection):
             if together:
                 context = self._context(connection)
                 with self._interruptible(connection), context.begin_transaction():
@@ -275,7 +275,7 @@ class Environment:
         elif not fake:
             return
         with connection.begin():
-            applied = self._read(connection)
+            applied = self.read(connection)
             records.prepare(connection, applied, self.history)
             if fake:
                 records.checksums(connection, self.history, applied.names)
@@ -295,7 +295,7 @@ class Environment:
         return step
 
     def _next(self, connection: sa.Connection, choose: Choose) -> Step | None:
-        applied = self.known(self._read(connection))
+        applied = self.known(self.read(connection))
         steps = choose(applied)
         if steps or not applied.is_ours:
             records.prepare(connection, applied, self.history)
@@ -338,7 +338,7 @@ class Environment:
         if not fake:
             live = Live(context, self.history.state_after(names), on_rows=self.hooks.on_rows)
             with self._errors(step, "; nothing of it was applied"):
-                self._perform(migration, live, step.is_upgrade)
+                self.perform(migration, live, step.is_upgrade)
                 if self.url.backend == "sqlite":
                     _refuse_dangling(connection)
                 else:
@@ -348,7 +348,8 @@ class Environment:
         checksum = migration.checksum if step.is_upgrade else None
         records.run(connection, records.note_statements(step.name, checksum, self.history.heads_of(names)))
 
-    def _perform(self, migration: Migration, live: Live, is_upgrade: bool) -> None:
+    def perform(self, migration: Migration, live: Live, is_upgrade: bool) -> None:
+        """Does what a migration says, and notes nothing."""
         if isinstance(migration, PythonMigration):
             with readable(migration):
                 function = migration.function(is_upgrade)
@@ -383,7 +384,7 @@ class Environment:
             live = Live(self._context(connection), state, is_atomic=False, on_rows=self.hooks.on_rows, units=units)
             later = "; what was done of it stays, and the next run goes on from there"
             with self._interruptible(connection), self._errors(step, later):
-                self._perform(migration, live, step.is_upgrade)
+                self.perform(migration, live, step.is_upgrade)
                 units.check_all(step.name)
                 if self.url.backend == "sqlite":
                     _refuse_dangling(connection)
@@ -410,7 +411,7 @@ class Environment:
             raise MigrationError(f"{what}{self.alias!r}: {reason}{after}") from error
 
     @contextlib.contextmanager
-    def _locked(self, connection: sa.Connection) -> Generator[None]:
+    def locked(self, connection: sa.Connection) -> Generator[None]:
         """Keeps other deployers out; on SQLite the write transaction of each migration does."""
         if self.url.backend == "sqlite":
             yield

@@ -181,10 +181,15 @@ def create_statements(backend: str) -> list[str]:
 
 def note_statements(name: str, checksum: str | None, heads: Iterable[str]) -> list[str]:
     """The statements that note a migration as applied (with its checksum) or as taken back (without one)."""
+    return [*own_statements(name, checksum), *_heads(heads)]
+
+
+def own_statements(name: str, checksum: str | None) -> list[str]:
+    """The same for our own table alone."""
     done = [f"DELETE FROM {TABLE} WHERE name = {_text(name)}"]
     if checksum is not None:
         done.append(f"INSERT INTO {TABLE} (name, checksum) VALUES ({_text(name)}, {_text(checksum)})")
-    return [*done, *_heads(heads)]
+    return done
 
 
 def _heads(heads: Iterable[str]) -> list[str]:

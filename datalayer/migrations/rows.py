@@ -43,11 +43,11 @@ def batches(source: sa.Table | sa.Select[Any], *, size: int = 1000) -> Iterator[
             f"-- the rows of {table.name} are changed by Python, which is not in here\n"
         )
         return
-    yield from _batches(op, query, table, keys, size)
+    yield from _batches(op, query, str(table.name), keys, size)
 
 
 def _batches(
-    op: Live, query: sa.Select[Any], table: sa.Table, keys: list[sa.Column[Any]], size: int
+    op: Live, query: sa.Select[Any], name: str, keys: list[sa.Column[Any]], size: int
 ) -> Iterator[Sequence[sa.Row[Any]]]:
     connection = op.get_bind()
     total = connection.execute(sa.select(sa.func.count()).select_from(query.order_by(None).subquery())).scalar_one()
@@ -62,7 +62,7 @@ def _batches(
         yield found
         done += len(found)
         if op.on_rows is not None:
-            op.on_rows(table.name, done, max(total, done))
+            op.on_rows(name, done, max(total, done))
 
 
 def _beyond(keys: list[sa.Column[Any]], place: list[Any]) -> sa.ColumnElement[bool]:
