@@ -206,7 +206,9 @@ def squashmigrations(
     target: str | None = typer.Argument(None, metavar="TARGET", help="The last to fold; the newest by default."),
     migrations: Path | None = MIGRATIONS,
 ) -> int:
-    """Fold the oldest migrations into one that stands for them, in old and new databases.
+    """Fold the oldest migrations into one that stands for them.
+
+    Databases that have them all, some or none are brought along by the next migrate.
 
     \b
     Examples:
