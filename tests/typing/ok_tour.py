@@ -12,6 +12,7 @@ from datalayer import (
     Manager,
     Mapped,
     Model,
+    RelatedManager,
     Reverse,
     UniqueConstraint,
 )
@@ -55,7 +56,7 @@ ursula = Author(name="Ursula", email="u@k.org")
 assert_type(Author.objects, Manager[Author])
 assert_type(Book.objects, BookManager)
 assert_type(Book.objects.published(), BookManager)
-assert_type(ursula.books, Manager[Book])
+assert_type(ursula.books, RelatedManager[Book])
 assert_type(Shelf(name="a").name, str)
 assert_type(Shelf(name="a", rows=4).rows, int)
 assert_type(Shelf.objects.get(name="a"), Shelf)
