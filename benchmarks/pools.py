@@ -2,7 +2,7 @@
 
 What is measured is the pool alone: connecting, pinging and closing cost nothing, or exactly what a case says. Speeds
 are ratios within a round, and of these the median over the rounds; the pools take turns within a round. Losses are
-printed like everything else. `--soak N` runs N random cancellations instead (the suite runs a few thousand).
+printed like everything else. `soak.py` beside this file runs random cancellations.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import gc
 import platform
-import random
 import statistics
 import sys
 import threading
@@ -454,67 +453,11 @@ def memory(count: int = 2_000) -> float:
     return (after - before) / count
 
 
-def soak(cancellations: int, seed: int) -> None:
-    """Random cancellations at any await of an acquire, a use or a release: nothing may be lost or leaked."""
-
-    async def run() -> tuple[int, float]:
-        rng = random.Random(seed)
-
-        class Slow(AsyncConnector):
-            async def connect(self) -> AsyncRaw:
-                await asyncio.sleep(0)
-                return AsyncRaw()
-
-            async def ping(self, conn: AsyncRaw) -> None:
-                await asyncio.sleep(0)
-
-            async def reset(self, conn: AsyncRaw) -> None:
-                await asyncio.sleep(0)
-
-        pool: Any = AsyncPool(Slow(), PoolConfig(max_size=3, connection_timeout=None, reset_timeout=60.0))
-        done = 0
-
-        async def use() -> None:
-            async with pool.acquire():
-                for _ in range(rng.randrange(3)):
-                    await asyncio.sleep(0)
-
-        started = time.perf_counter()
-        while done < cancellations:
-            tasks = [asyncio.ensure_future(use()) for _ in range(20)]
-            for task in tasks:
-                for _ in range(rng.randrange(3)):
-                    await asyncio.sleep(0)
-                if rng.random() < 0.7:
-                    task.cancel()
-            for result in await asyncio.gather(*tasks, return_exceptions=True):
-                done += isinstance(result, asyncio.CancelledError)
-                assert result is None or isinstance(result, asyncio.CancelledError), result
-        stats = pool.stats()
-        assert stats.in_use == stats.waiting == stats.testing == 0, stats
-        async with asyncio.timeout(5):
-            leases = [await pool.acquire() for _ in range(3)]  # every place can still be had
-        for lease in leases:
-            await lease.release()
-        await pool.close()
-        assert pool.stats().size == 0
-        return done, time.perf_counter() - started
-
-    done, took = asyncio.run(run())
-    version = platform.python_version()
-    print(f"Python {version}: {done} cancellations in {took:.1f} s, none lost, none leaked (seed {seed})")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--times", type=int, default=20_000)
-    parser.add_argument("--soak", type=int, metavar="N", help="run N random cancellations instead")
-    parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    if given.soak:
-        soak(given.soak, given.seed)
-        return
     print(f"Python {platform.python_version()}, psycopg_pool {psycopg_pool.__version__}; ratios to psycopg_pool")
     speed(given.rounds, given.times)
     kinds: dict[str, Callable[[int], Any]] = {"ours": ours, "psycopg_pool": theirs, "QueuePool": sqlalchemys}

@@ -4,7 +4,8 @@ The law of this file: no I/O, no clock, no lock, no thread, no logging and no us
 time, changes the state at once and appends what is to be done to `actions`; a shell holds its lock around each call
 and performs the actions after letting go. A waiter is woken inside a call, so its `wake()` must never block.
 
-An entry is idle, being tested, or lent. An acquire ends in exactly one of the outcomes that `PoolStats` counts.
+An entry is idle, being tested, or lent; one that is pinged for no caller counts as idle. An acquire ends in exactly
+one of the outcomes that `PoolStats` counts.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ C = TypeVar("C")
 
 State: TypeAlias = Literal["new", "open", "paused", "closing", "closed"]
 
-IDLE, TESTING, LENT, GONE = range(4)
+IDLE, TESTING, LENT, GONE, CHECKED = range(5)
 NEVER = float("inf")
 GIVEN_UP = PoolError("a caller was cancelled")  # the outcome of a waiter that was counted before it could say so
 _SHORT = BUCKETS[0]
@@ -177,12 +178,12 @@ class Core(Generic[C]):
     __slots__ = (
         "_bypass", "_cap", "_failing_since", "_failures", "_fewest_idle", "_idle_limit", "_is_oversized",
         "_last_reap", "_max_uses", "_next_id", "_notable", "_pop", "_refusal", "_retry_at", "_slow_since",
-        "_tried_at", "actions", "added_count", "cancelled", "closed", "config", "connect_errors", "deadlocks",
-        "entries", "failed", "generation", "home", "idle", "last_error", "last_error_at", "leaks", "listening",
-        "max_size", "min_idle", "open_max", "open_total", "opened_count", "opening", "outage", "outages",
-        "peak_in_use", "peak_waiting", "ping_failures", "pings", "ready", "rejected", "returns", "rng", "started",
-        "state", "testing", "timed_out", "use_histogram", "use_max", "use_total", "wait_histogram", "wait_max",
-        "wait_total", "waited", "waiters", "wake_at", "watchers",
+        "_tried_at", "actions", "added_count", "cancelled", "checking", "closed", "config", "connect_errors",
+        "deadlocks", "entries", "failed", "generation", "home", "idle", "last_error", "last_error_at", "leaks",
+        "listening", "max_size", "min_idle", "open_max", "open_total", "opened_count", "opening", "outage",
+        "outages", "peak_in_use", "peak_waiting", "ping_failures", "pings", "ready", "rejected", "returns",
+        "rng", "started", "state", "testing", "timed_out", "use_histogram", "use_max", "use_total",
+        "wait_histogram", "wait_max", "wait_total", "waited", "waiters", "wake_at", "watchers",
     )  # fmt: skip
 
     def __init__(self, config: PoolConfig, *, rng: Random, listening: bool = False) -> None:
@@ -203,6 +204,7 @@ class Core(Generic[C]):
         self.watchers: list[Wakeable] = []
         self.opening = 0
         self.testing = 0
+        self.checking = 0  # pinged for no caller
         self.wake_at = NEVER
         self._bypass = config.test_bypass if config.test_on_check_out else NEVER
         self._max_uses = NEVER if config.max_uses is None else config.max_uses
@@ -362,8 +364,7 @@ class Core(Generic[C]):
             self._shed_load(now, self.config.queue_target)
         waiter.since = now
         self.waiters[waiter] = None
-        if len(self.waiters) > self.peak_waiting:
-            self.peak_waiting = len(self.waiters)
+        self.peak_waiting = max(self.peak_waiting, len(self.waiters))
         self._grow(now)
 
     def _hurry(self, now: float) -> None:
@@ -419,6 +420,7 @@ class Core(Generic[C]):
             found = self._pop_idle(now)
             if found is not None:
                 self._serve(found)
+        self.peak_waiting = max(self.peak_waiting, len(self.waiters))
         self._grow(now)
 
     def abandon(self, waiter: Waiter[C], now: float, outcome: Literal["cancelled", "timed_out"]) -> None:
@@ -630,12 +632,14 @@ class Core(Generic[C]):
         found = list(self.idle)
         self.idle.clear()
         for entry in found:
-            entry.state = LENT
+            entry.state = CHECKED
+        self.checking += len(found)
         return found
 
     def checked(self, entry: Entry[C], now: float, *, good: bool) -> None:
         """Gives back a connection that was taken by `take_for_check`."""
         self.pings += 1
+        self.checking -= 1
         if not good:
             self.ping_failures += 1
             self._drop(entry, "invalid", now)
@@ -648,6 +652,7 @@ class Core(Generic[C]):
 
     def unchecked(self, entry: Entry[C], now: float) -> None:
         """Gives back a connection that was taken by `take_for_check`, and not looked at."""
+        self.checking -= 1
         self._keep(entry, now)
 
     # -- what there is --------------------------------------------------------------------------
@@ -658,7 +663,7 @@ class Core(Generic[C]):
 
     def stats(self) -> PoolStats:
         """All numbers at one moment."""
-        size, idle = len(self.entries), len(self.idle)
+        size, idle = len(self.entries), len(self.idle) + self.checking
         otherwise = self.waited + self.timed_out + self.cancelled + self.rejected + self.failed
         immediate = self.started - otherwise - len(self.waiters) - self.testing
         return PoolStats(
@@ -848,7 +853,7 @@ class Core(Generic[C]):
         """Asks for as many new connections as callers and `min_idle` want and the limits allow."""
         if self.state != "open":
             return
-        want = max(len(self.waiters), self.min_idle - len(self.idle)) - self.opening
+        want = max(len(self.waiters), self.min_idle - len(self.idle) - self.checking) - self.opening
         want = min(want, self.max_size - len(self.entries) - self.opening, self._cap - self.opening)
         if want <= 0:
             return
@@ -870,7 +875,8 @@ class Core(Generic[C]):
                 self._drop(entry, "idle", now)
                 spare -= 1
             elif keepalive is not None and now - entry.seen >= keepalive:
-                entry.state = LENT
+                entry.state = CHECKED
+                self.checking += 1
                 self.actions.append(Check(entry))
             else:
                 kept.append(entry)
@@ -901,7 +907,7 @@ class Core(Generic[C]):
 
     def _note_use(self) -> None:
         """Keeps the peak; `_fewest_idle` says when to look again, as long as no connection comes or goes."""
-        in_use = len(self.entries) - len(self.idle) - self.testing
+        in_use = len(self.entries) - len(self.idle) - self.testing - self.checking
         if in_use > self.peak_in_use:
             self.peak_in_use = in_use
         self._fewest_idle = len(self.entries) - self.peak_in_use

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from datalayer.errors import PoolClosed, PoolDeadlock, PoolFull, PoolOverloaded, PoolUnavailable, TooManyWaiting
 from datalayer.pooling import PoolConfig
-from datalayer.pooling.core import IDLE, LENT, TESTING, Arm, Check, Close, Core, Entry, Open, Suspect, Tell
+from datalayer.pooling.core import LENT, TESTING, Arm, Check, Close, Core, Entry, Open, Suspect, Tell
 
 
 class Waiter:
@@ -326,191 +322,21 @@ def test_newest_caller_is_turned_away_when_the_oldest_waits_too_long_for_too_lon
     bench.give(entry, 3.8)
 
 
-class Machine(RuleBasedStateMachine):
-    """Any order of anything that can happen to a pool: the numbers add up and nothing is lost."""
-
-    @initialize(
-        max_size=st.integers(1, 4),
-        min_idle=st.integers(0, 1),
-        bypass=st.sampled_from([0.0, 5.0]),
-        uses=st.sampled_from([None, 2]),
-        strategy=st.sampled_from(["lifo", "fifo"]),
-    )
-    def start(self, max_size: int, min_idle: int, bypass: float, uses: int | None, strategy: str) -> None:
-        self.now = 0.0
-        self.bench = Bench(
-            max_size=max_size, min_idle=min_idle, test_bypass=bypass, max_uses=uses, queue_strategy=strategy,
-            max_lifetime=50.0, idle_timeout=20.0, reaper_rate=1.0, on_deadlock="ignore", max_waiting=6,
-        )  # fmt: skip
-        self.core = self.bench.core
-        self.lent: list[Entry[str]] = []
-        self.testing: list[tuple[Entry[str], bool]] = []
-        self.queue: list[Waiter] = []
-
-    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 10.0, 30.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-        if self.now >= self.core.wake_at:
-            self.bench.tick(self.now)
-
-    @rule()
-    def acquire(self) -> None:
-        try:
-            entry = self.core.take(self.now, None)
-            if entry is None:
-                waiter = Waiter()
-                self.core.queue(waiter, self.now)
-                self.queue.append(waiter)
-            elif entry.state == LENT:
-                self.lent.append(entry)
-            else:
-                self.testing.append((entry, False))
-        except (PoolClosed, TooManyWaiting, OSError):
-            pass  # OSError: connecting was refused for good, a moment ago
-        self.bench.collect()
-
-    @rule(index=st.integers(0, 9))
-    def waiter_looks(self, index: int) -> None:
-        woken = [waiter for waiter in self.queue if waiter.woken]
-        if not woken:
-            return
-        waiter = woken[index % len(woken)]
-        self.queue.remove(waiter)
-        if waiter.entry is not None:
-            assert waiter.entry.state == TESTING
-            self.core.is_due(waiter.entry, self.now)
-            self.testing.append((waiter.entry, True))
-
-    @rule(index=st.integers(0, 9), outcome=st.sampled_from(["cancelled", "timed_out"]))
-    def waiter_leaves(self, index: int, outcome: Any) -> None:
-        if not self.queue:
-            return
-        waiter = self.queue.pop(index % len(self.queue))
-        if waiter.error is None:
-            self.core.abandon(waiter, self.now, outcome)
-        self.bench.collect()
-
-    @rule(index=st.integers(0, 9), how=st.sampled_from(["good", "bad", "lost", "cancelled"]))
-    def ping_ends(self, index: int, how: str) -> None:
-        if not self.testing:
-            return
-        entry, queued = self.testing.pop(index % len(self.testing))
-        if how == "good":
-            self.core.confirm(entry, self.now, 0.1, queued=queued)
-            self.lent.append(entry)
-        elif how == "cancelled":
-            self.core.abandon_tested(entry, self.now)
-        else:
-            waiter = Waiter()
-            try:
-                self.core.ping_failed(entry, waiter, self.now, OSError("no pong"), lost=how == "lost")
-                self.queue.append(waiter)
-            except PoolClosed:
-                pass
-        self.bench.collect()
-
-    @rule(index=st.integers(0, 9), drop=st.sampled_from([None, None, "broken", "discarded"]))
-    def release(self, index: int, drop: str | None) -> None:
-        if self.lent:
-            self.bench.give(self.lent.pop(index % len(self.lent)), self.now, drop)
-
-    @rule(index=st.integers(0, 9))
-    def detach(self, index: int) -> None:
-        if self.lent:
-            self.core.give_up(self.lent.pop(index % len(self.lent)), self.now)
-            self.bench.collect()
-
-    @rule(index=st.integers(0, 9))
-    def orphan(self, index: int) -> None:
-        if self.lent:
-            self.core.orphaned(self.lent.pop(index % len(self.lent)), self.now)
-            self.bench.collect()
-
-    @rule(good=st.sampled_from(["yes", "yes", "no", "fatal", "configure"]))
-    def opening_ends(self, good: str) -> None:
-        if not self.bench.to_open:
-            return
-        if good == "yes":
-            self.bench.open(self.now)
-            return
-        self.bench.to_open -= 1
-        self.core.open_failed(OSError("down"), self.now, fatal=good == "fatal", configured=good != "configure")
-        self.bench.collect()
-
-    @rule()
-    def invalidate(self) -> None:
-        self.core.invalidate(self.now)
-        self.bench.collect()
-
-    @rule()
-    def drain(self) -> None:
-        self.core.drain(self.now)
-        self.bench.collect()
-
-    @rule()
-    def pause(self) -> None:
-        self.core.pause()
-
-    @rule()
-    def resume(self) -> None:
-        self.core.resume(self.now)
-        self.bench.collect()
-
-    @rule()
-    def close(self) -> None:
-        self.core.stop(self.now)
-        self.bench.collect()
-
-    @precondition(lambda self: self.core.state == "closing")
-    @rule()
-    def finish_and_open_again(self) -> None:
-        self.core.finish()
-        self.core.start(self.now)
-        self.bench.collect()
-
-    @rule()
-    def add(self) -> None:
-        with contextlib.suppress(PoolFull, PoolClosed):
-            self.core.add("added", self.now)
-        self.bench.collect()
-
-    @invariant()
-    def numbers_add_up(self) -> None:
-        if not hasattr(self, "core"):
-            return
-        stats = self.core.stats()
-        assert stats.acquires_started == (
-            stats.acquires_immediate + stats.acquires_waited + stats.acquires_timed_out + stats.acquires_cancelled
-            + stats.acquires_rejected + stats.acquires_failed + stats.waiting + stats.testing
-        )  # fmt: skip
-        assert stats.connections_opened + stats.connections_added - stats.closed == stats.size
-        assert stats.size == stats.idle + stats.in_use + stats.testing
-        assert stats.size + stats.opening <= stats.max_size
-        assert stats.opening == self.bench.to_open
-
-    @invariant()
-    def nothing_is_lost(self) -> None:
-        if not hasattr(self, "core"):
-            return
-        handed = [waiter.entry for waiter in self.queue if waiter.entry is not None]
-        known = [*self.lent, *(entry for entry, _ in self.testing), *handed]
-        assert sorted(one.id for one in known) == sorted(
-            one.id for one in self.core.entries.values() if one.state in (LENT, TESTING)
-        )
-        assert all(entry.state == IDLE for entry in self.core.idle)
-
-    @invariant()
-    def nobody_waits_beside_an_idle_connection(self) -> None:
-        if hasattr(self, "core") and self.core.state == "open":
-            assert not (self.core.waiters and self.core.idle)
-
-    @invariant()
-    def whoever_waits_will_be_served(self) -> None:
-        """Something is on its way: a connection that can return, one being opened, or an attempt that is due."""
-        if not hasattr(self, "core") or self.core.state != "open" or not self.core.waiters:
-            return
-        assert self.core.opening or self.core.entries or self.core.wake_at < float("inf")
+def test_connections_that_are_pinged_for_nobody_count_as_idle_and_are_not_replaced() -> None:
+    bench = Bench(min_idle=2, keepalive=10.0, idle_timeout=None, reaper_rate=1.0)
+    while bench.to_open:
+        bench.open(0.0)
+    bench.tick(10.0)
+    assert len(bench.to_check) == 2
+    stats = bench.core.stats()
+    assert (stats.idle, stats.in_use, stats.opening) == (2, 0, 0)
+    assert list(bench.core.lent()) == []
 
 
-Machine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=60, deadline=None)
-TestMachine = Machine.TestCase
+def test_caller_whose_ping_failed_counts_among_those_who_waited_most() -> None:
+    bench = Bench()
+    bench.give(bench.lend(0.0), 0.0)
+    entry = bench.core.take(1.0, None)
+    assert entry is not None
+    bench.core.ping_failed(entry, Waiter(), 1.0, OSError("no pong"), lost=False)
+    assert bench.core.stats().peak_waiting == 1
