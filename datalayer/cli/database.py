@@ -232,7 +232,9 @@ def eject() -> int:
 
 
 def check(
-    database: str = DATABASE,
+    database: str | None = typer.Option(
+        None, metavar="ALIAS", help="Compare the live schema of this database with the migrations and models too."
+    ),
     fail_level: str = typer.Option("error", metavar="LEVEL", help="error, or warning to fail on dangers as well."),
 ) -> int:
     """Check settings, models and migrations; changes nothing.
@@ -245,7 +247,8 @@ def check(
     enter_project()
     from datalayer.migrations import commands
 
-    found = commands.check(database, fails_on_warnings=fail_level == "warning")
+    alias = database or "default"
+    found = commands.check(alias, schema=database is not None, fails_on_warnings=fail_level == "warning")
     return show(found.lines, found.exit_code)
 
 

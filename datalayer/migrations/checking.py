@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from sqlalchemy.exc import DBAPIError
+
 from datalayer._compile import tables as compiled
 from datalayer.errors import DatalayerError, MigrationError
 from datalayer.migrations import config
+from datalayer.migrations.drift import drift
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.findings import Checked, Finding
 from datalayer.migrations.history import History
@@ -15,11 +18,12 @@ from datalayer.migrations.making import makemigrations
 from datalayer.migrations.state import State, describe
 
 
-def check(alias: str = "default", *, fails_on_warnings: bool = False) -> Checked:
+def check(alias: str = "default", *, schema: bool = False, fails_on_warnings: bool = False) -> Checked:
     """Looks for problems without changing anything: models, the history, drift between them, dangers, the database.
 
     Args:
         alias: The database; the linter looks at what it does not have yet.
+        schema: Whether the live schema is compared with the migrations.
         fails_on_warnings: Whether the linter's warnings count as failures.
     """
     findings: list[Finding] = []
@@ -39,7 +43,7 @@ def check(alias: str = "default", *, fails_on_warnings: bool = False) -> Checked
         if history is not None:
             findings += _drift()
     if history is not None:
-        findings += _database(alias, models)
+        findings += _database(alias, models, schema)
     return Checked(tuple(findings), fails_on_warnings)
 
 
@@ -54,7 +58,7 @@ def _drift() -> list[Finding]:
     return [Finding("drift", f"the models have changes that are in no migration: {what}; run datalayer makemigrations")]
 
 
-def _database(alias: str, models: State | None) -> list[Finding]:
+def _database(alias: str, models: State | None, schema: bool) -> list[Finding]:
     """What a database lacks, and what it has in another form."""
     try:
         environment = config.environment(alias)
@@ -66,6 +70,13 @@ def _database(alias: str, models: State | None) -> list[Finding]:
     if left:
         names = ", ".join(step.name for step in left)
         found.append(Finding("pending", f"database {alias!r} lacks {names}; run datalayer migrate", is_error=False))
+    if schema:
+        try:
+            found += [Finding("schema", text) for text in drift(environment, applied, models)]
+        except DBAPIError as error:
+            reason = " ".join(str(error.orig).split())
+            message = f"the schema of database {alias!r} cannot be compared: {reason}"
+            found.append(Finding("database", message))
     found += _dangers(environment, applied.names, models)
     for one in applied.edited(environment.history):
         message = (

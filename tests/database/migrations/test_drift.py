@@ -1,0 +1,97 @@
+"""What `check --database` finds: models, migrations and the live schema, and which of them is behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datalayer import conf
+from datalayer.migrations import commands, config
+from datalayer.migrations.drift import drift
+from tests.database.migrations.files import pair, python, run, tables
+
+UP = """    op.create_table(
+        "author",
+        sa.Column("id", types.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("born", types.DateTime(), server_default=types.sql("CURRENT_TIMESTAMP"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_author"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "book",
+        sa.Column("id", types.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("title", types.String(50), server_default="it's", nullable=False),
+        sa.Column("price", types.Decimal(8, 2), nullable=True),
+        sa.Column("double", types.Decimal(9, 2), sa.Computed(types.sql('"price" * 2'), persisted=True), nullable=True),
+        sa.Column("extra", types.Json(), nullable=True),
+        sa.Column("author_id", types.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_book"),
+        sa.UniqueConstraint("title", name="uq_book_title"),
+        sa.CheckConstraint(types.sql('"price" >= 0 AND "title" IN (\\'a\\', \\'b\\')'), name="ck_book"),
+        sa.ForeignKeyConstraint(["author_id"], ["author.id"], name="fk_book_author", ondelete="SET NULL"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_book_price", "book", [sa.text('"price" DESC')], postgresql_where=types.sql('"price" > 1'),
+        sqlite_where=types.sql('"price" > 1'))
+    op.create_index("ix_book_author_id", "book", ["author_id"])"""
+
+
+@pytest.fixture
+def applied(migrations: Path) -> Path:
+    python(migrations, "0001_book", None, UP)
+    commands.migrate()
+    return migrations
+
+
+def found(models: bool = False) -> list[str]:
+    environment = config.environment("default")
+    state = environment.history.state() if models else None
+    return drift(environment, environment.applied(), state)
+
+
+def test_what_the_migrations_made_is_what_they_say(applied: Path) -> None:
+    assert found() == []
+    assert tables() == ["author", "book"]  # nothing of the comparison stays
+
+
+def test_a_change_by_hand_is_named_with_what_to_do(applied: Path) -> None:
+    run("ALTER TABLE book ADD COLUMN note VARCHAR(9)", "DROP INDEX ix_book_price", "CREATE TABLE spare (id INTEGER)")
+    assert found() == [
+        "column 'book.note' is in the database and not in the migrations: somebody made it by hand; put it into a "
+        "migration and record that with migrate --fake, or drop it",
+        "index 'ix_book_price' of table 'book' is in the migrations and not in the database",
+        "table 'spare' is in the database and not in the migrations: somebody made it by hand; put it into a migration "
+        "and record that with migrate --fake, or drop it",
+    ]
+
+
+def test_a_table_that_is_gone_is_named_once(applied: Path) -> None:
+    run("DROP TABLE book")
+    assert found(models=True) == ["table 'book' is in the migrations and the models and not in the database"]
+
+
+def test_a_change_of_type_null_or_default_is_told_both_ways(postgresql_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        python(tmp_path, "0001_book", None, UP)
+        commands.migrate()
+        run("ALTER TABLE book ALTER COLUMN title TYPE VARCHAR(60)", "ALTER TABLE book ALTER COLUMN title DROP NOT NULL")
+        assert found() == [
+            "column 'book.title' is \"VARCHAR(60) DEFAULT 'it''s'::character varying\" in the database and "
+            "\"VARCHAR(50) NOT NULL DEFAULT 'it''s'::character varying\" by the migrations"
+        ]
+
+
+def test_what_plain_sql_made_is_no_drift(applied: Path) -> None:
+    pair(
+        applied, "0002_more", "CREATE TABLE more (id INTEGER); CREATE INDEX by_hand ON book (title)", "DROP TABLE more"
+    )
+    commands.migrate()
+    assert found() == []
+
+
+def test_check_tells_it_when_asked(applied: Path) -> None:
+    run("ALTER TABLE book ADD COLUMN note VARCHAR(9)")
+    assert not [one for one in commands.check() if one.code == "schema"]
+    assert [one.code for one in commands.check(schema=True) if one.code == "schema"] == ["schema"]
+    assert commands.check(schema=True).exit_code == 1
