@@ -7,6 +7,7 @@ back, and both are read the same way: so what a database writes in its own words
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -54,9 +55,12 @@ def drift(environment: Environment, applied: Applied, models: State | None) -> l
 
 
 def _memory() -> sa.Engine:
-    engine = sa.create_engine("sqlite://", poolclass=StaticPool)
-    sa.event.listen(engine, "connect", lambda connection, _: register(connection))
-    return engine
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:")
+        register(connection)
+        return connection
+
+    return sa.create_engine("sqlite://", creator=connect, poolclass=StaticPool)
 
 
 def _made(connection: sa.Connection, state: State, schema: str | None = None) -> Facts:
