@@ -21,6 +21,8 @@ FLOAT: Final = ColumnType(Kind.FLOAT, float)
 DURATION: Final = ColumnType(Kind.DURATION, timedelta)
 # Fifteen digits are what SQLite's numbers keep; results are compared and added up as numbers.
 DECIMAL: Final = ColumnType(Kind.DECIMAL, Decimal, precision=15)
+# With a decimal of more digits, or of any number of them, on either side: computed and compared exactly.
+WIDE_DECIMAL: Final = ColumnType(Kind.DECIMAL, Decimal)
 
 
 def arithmetic(operator: str, left: Expression, right: Expression) -> Arithmetic:
@@ -50,7 +52,9 @@ def _result(operator: str, left: ColumnType, right: ColumnType) -> ColumnType | 
     if kinds <= NUMBERS:
         if Kind.FLOAT in kinds:
             return FLOAT
-        return DECIMAL if Kind.DECIMAL in kinds else left
+        if Kind.DECIMAL in kinds:
+            return WIDE_DECIMAL if _is_wide(left) or _is_wide(right) else DECIMAL
+        return left
     if operator == "+" and Kind.DURATION in kinds:
         other = right if left.kind is Kind.DURATION else left
         return other if other.kind in MOMENTS | {Kind.DURATION} else None
@@ -63,3 +67,7 @@ def _result(operator: str, left: ColumnType, right: ColumnType) -> ColumnType | 
     if operator == "/" and left.kind is Kind.DURATION and right.kind in NUMBERS:
         return DURATION
     return None
+
+
+def _is_wide(type: ColumnType) -> bool:
+    return type.kind is Kind.DECIMAL and (type.precision is None or type.precision > 15)

@@ -65,7 +65,11 @@ Row.objects.filter(Row.small.contains("x"))  # no
 Row.objects.filter(Row.note.icontains(3))  # no
 Row.objects.filter(Row.day.in_(["2020-01-01"]))  # no
 Row.objects.filter(Row.day)  # no
-Row.objects.filter(Row.is_open and Row.is_open == True)  # noqa: E712  # no
+if Row.small > 3:  # no (pyright)
+    print("always an error")
+if Row.is_open:  # no (pyright)
+    print("always an error")
+Row.objects.filter(not Row.small > 3)  # no
 Row.objects.exclude(Row.objects)  # no
 Row.objects.filter(user)  # no
 Row.objects.filter(User.name == "x")  # no

@@ -17,6 +17,8 @@ from datalayer import (
     UniqueConstraint,
 )
 
+from datalayer.models.related_manager import RelatedManager
+
 
 class Author(Model):
     name: Mapped[str] = Field(max_length=200)
@@ -57,6 +59,8 @@ assert_type(Author.objects, Manager[Author])
 assert_type(Book.objects, BookManager)
 assert_type(Book.objects.published(), BookManager)
 assert_type(ursula.books, RelatedManager[Book])
+assert_type(ursula.books.filter(Book.price > 3), RelatedManager[Book])
+assert_type(list(ursula.books), list[Book])
 assert_type(Shelf(name="a").name, str)
 assert_type(Shelf(name="a", rows=4).rows, int)
 assert_type(Shelf.objects.get(name="a"), Shelf)

@@ -1,0 +1,76 @@
+"""Right lines about what a database computes: arithmetic, functions, cases, windows, subqueries, relations to many."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, assert_type
+
+from shop import Author, Book
+
+from datalayer import (
+    Avg,
+    Case,
+    Count,
+    Exists,
+    F,
+    Field,
+    ManyToMany,
+    Mapped,
+    Max,
+    Min,
+    Model,
+    OuterRef,
+    Q,
+    Reverse,
+    Subquery,
+    Sum,
+    Value,
+    When,
+    Window,
+)
+from datalayer.functions import Length, Lower, Rank
+from datalayer.models.column import Expr
+from datalayer.models.related_manager import RelatedManager
+
+
+class Tag(Model):
+    label: Mapped[str] = Field(max_length=40)
+    articles: ClassVar[Reverse[Article]]
+
+
+class Article(Model):
+    title: Mapped[str]
+    tags: ManyToMany[Tag] = ManyToMany(related_name="articles")
+
+
+assert_type(Book.price * 2, Expr[Book, Decimal])
+assert_type(Book.pages + Book.pages - 1, Expr[Book, int])
+assert_type(2 * Book.pages, Expr[Book, int])
+assert_type(Book.title + "!", Expr[Book, str])
+assert_type(Lower(Book.title), Expr[Book, str])
+assert_type(Length(Book.title), Expr[Book, int])
+Book.objects.filter(Lower(Book.title) == "x", Book.price * 2 < Decimal(10), Book.pages + 1 > Book.pages)
+Book.objects.filter(Book.published_on + timedelta(days=1) > date(2020, 1, 1))
+Book.objects.filter(~(Q(title="x") & Q(Book.pages > 3)) | Q(price__lt=F("price") * 2), Book.price >= F("price"))
+Book.objects.order_by(Lower(Book.title), F("pages").desc(nulls="last"), Book.author[Author.name].asc(), "-price")
+Book.objects.annotate(size=Case(When(Book.pages > 300, then=Value("long")), default=Value("short")), n=F("pages") + 1)
+Book.objects.annotate(place=Window(Rank(), partition_by="author", order_by="-price"))
+Author.objects.filter(Exists(Book.objects.filter(author=OuterRef("pk"))))
+Author.objects.annotate(dearest=Subquery(Book.objects.filter(author=OuterRef("pk")).values("price")[:1]))
+Author.objects.annotate(total=Count("books", filter=Q(books__price__gt=5))).filter(total__gt=3).order_by("-total")
+assert_type(
+    Book.objects.aggregate(Avg("price"), cheapest=Min(Book.price), dearest=Max("price"), all=Sum("pages")),
+    dict[str, Any],
+)
+assert_type(list(Book.objects.values_list(Lower(Book.title), Book.pages * 2)), list[tuple[str, int]])
+
+article = Article(title="x")
+assert_type(list(article.tags), list[Tag])
+assert_type(article.tags.filter(Tag.label == "a").first(), Tag | None)
+article.tags.add(Tag(label="a"))
+article.tags.set([Tag(label="a")])
+assert_type(list(Tag(label="a").articles), list[Article])
+Article.objects.filter(Article.tags[Tag.label] == "a").prefetch_related(Article.tags)
+Author(name="x").books.add(Book(title="x", price=Decimal(1), author=Author(name="x")))
+assert_type(Author(name="x").books, RelatedManager[Book])
