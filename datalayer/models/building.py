@@ -7,7 +7,7 @@ import decimal
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -36,6 +36,7 @@ class Options:
 
     table: str | None = None
     abstract: bool = False
+    proxy: bool = False
     managed: bool = True
     ordering: tuple[str, ...] = ()
     constraints: tuple[object, ...] = ()
@@ -51,6 +52,7 @@ class Options:
 META_NAMES = (
     "table",
     "abstract",
+    "proxy",
     "managed",
     "ordering",
     "constraints",
@@ -104,6 +106,25 @@ def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Op
     options = Options(**given)
     options.inherited = {name: given[name] for name in _INHERITED if name in given}
     return options
+
+
+PROXY_NAMES = ("proxy", "ordering", *_MANAGERS)
+
+
+def proxy_options(base: Options, meta: type, model: str) -> Options:
+    """The options of a proxy: those of the model whose rows it shows, but for the order and the managers.
+
+    Raises:
+        ModelError: It says something about the table, which is the other model's.
+    """
+    own = {name: value for name, value in vars(meta).items() if not name.startswith("__")}
+    wrong = [name for name in own if name not in PROXY_NAMES]
+    if wrong:
+        raise ModelError(
+            f"{model}.Meta has {wrong[0]!r}, but {model} is a proxy and has no table of its own; "
+            f"a proxy has {choices_text(PROXY_NAMES)}"
+        )
+    return replace(base, **read_meta(meta, {}, model).inherited, proxy=True)
 
 
 def build_table(

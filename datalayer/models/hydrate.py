@@ -101,7 +101,7 @@ def _object(
     table = model.table
     for step in path:
         table = table.relations[step].target
-    cls = table.python_model
+    cls = table.python_model if path else model
     var = f"o{number}"
     objects[path] = var
     names[f"M{number}"] = cls

@@ -26,7 +26,7 @@ from datalayer.errors import (
 )
 from datalayer.models import registry
 from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, own_fields
-from datalayer.models.building import Options, read_meta
+from datalayer.models.building import Options, proxy_options, read_meta
 from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
 from datalayer.models.hooks import collected
 from datalayer.models.relations import Declared, ForeignKey, Forward, Many, OneToOne, relation_annotation
@@ -217,6 +217,10 @@ class ModelMeta(PydanticMeta):
 
 def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     """Gives a new class what pydantic did not see."""
+    shown = _shown_by_proxy(cls, parts)
+    if shown is not None:
+        _finish_proxy(cls, parts, shown)
+        return
     relations = _inherited(cls, "__datalayer_relations__") | parts.relations
     many = _inherited(cls, "__datalayer_many__") | parts.many
     for key, relation in (relations | many).items():
@@ -227,8 +231,6 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     guard_values(own_fields(cls))
     # Only the class itself waits: an adapter of it, as FastAPI makes for a body, is built when it is made.
     cls.model_config["defer_build"] = False
-    for key, manager in parts.managers.items():
-        type.__setattr__(cls, key, manager)
     if parts.meta is not None:
         type.__setattr__(cls, "Meta", parts.meta)
     inherited: dict[str, Any] = {}
@@ -238,7 +240,8 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
             if not base.__datalayer_abstract__:
                 raise ModelError(
                     f"{cls.__name__} inherits from {base.__name__}, which has a table and rows of its own; move what "
-                    f"they share to a parent with `class Meta: abstract = True`"
+                    f"they share to a parent with `class Meta: abstract = True`, or show the same rows in another way "
+                    f"with `class Meta: proxy = True`"
                 )
             inherited.update(known.inherited)
     options = read_meta(parts.meta, inherited, cls.__name__)
@@ -251,6 +254,14 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     type.__setattr__(cls, "__datalayer_scope__", scope)
     type.__setattr__(cls, PARENT_NAMESPACE, scope)
     type.__setattr__(cls, "__datalayer_abstract__", is_abstract)
+    _finish_errors(cls)
+    _finish_managers(cls, parts, options)
+    if not is_abstract:
+        registry.register(cls)
+
+
+def _finish_errors(cls: Any) -> None:
+    """Gives a class its own `DoesNotExist` and the like, below those of its parents."""
     for error, root in (
         ("DoesNotExist", ObjectDoesNotExist),
         ("MultipleObjectsReturned", MultipleObjectsReturned),
@@ -259,11 +270,52 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
         parents = [base.__dict__[error] for base in cls.__mro__[1:] if error in base.__dict__]
         body = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{error}", "__doc__": root.__doc__}
         type.__setattr__(cls, error, type(error, (parents[0] if parents else root,), body))
+
+
+def _finish_managers(cls: Any, parts: _Parts, options: Options) -> None:
+    for key, manager in parts.managers.items():
+        type.__setattr__(cls, key, manager)
     type.__setattr__(cls, "__datalayer_hooks__", collected(cls))
     type.__setattr__(cls, "__datalayer_own_managers__", tuple(parts.managers))
     type.__setattr__(cls, "__datalayer_default_name__", _default_manager(cls, options))
-    if not is_abstract:
-        registry.register(cls)
+
+
+def _shown_by_proxy(cls: Any, parts: _Parts) -> Any:
+    """The model whose rows a proxy shows; None for a class that is no proxy.
+
+    Raises:
+        ModelError: A proxy of nothing, of two models, or one that adds columns.
+    """
+    if parts.meta is None or not vars(parts.meta).get("proxy"):
+        return None
+    name = cls.__name__
+    tables = [base for base in cls.__mro__[1:] if base.__dict__.get("__datalayer_abstract__") is False]
+    tables = [base for base in tables if "__datalayer_shown__" not in base.__dict__]
+    if len(tables) != 1:
+        found = ", ".join(base.__name__ for base in tables) or "none"
+        raise ModelError(f"{name} is a proxy, which shows the rows of one model it inherits from; it has {found}")
+    new = [*parts.relations, *parts.many, *[field for field in own_fields(cls) if field not in own_fields(tables[0])]]
+    if new:
+        raise ModelError(
+            f"{name}.{new[0]} would be a column, but {name} is a proxy and has no table of its own; "
+            f"declare it on {tables[0].__name__}"
+        )
+    return tables[0]
+
+
+def _finish_proxy(cls: Any, parts: _Parts, shown: Any) -> None:
+    """Gives a proxy what it shares with the model it shows, and what is its own: order, managers, hooks."""
+    assert parts.meta is not None
+    options = proxy_options(shown.__datalayer_options__, parts.meta, cls.__name__)
+    cls.model_config["defer_build"] = False
+    type.__setattr__(cls, "__datalayer_shown__", shown)
+    type.__setattr__(cls, "__datalayer_options__", options)
+    type.__setattr__(cls, "Meta", parts.meta)
+    for place in ("relations", "many", "reverses", "scope", "abstract"):
+        type.__setattr__(cls, f"__datalayer_{place}__", getattr(shown, f"__datalayer_{place}__"))
+    type.__setattr__(cls, PARENT_NAMESPACE, getattr(shown, PARENT_NAMESPACE))
+    _finish_errors(cls)
+    _finish_managers(cls, parts, options)
 
 
 def _default_manager(cls: Any, options: Options) -> str:

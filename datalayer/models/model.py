@@ -185,14 +185,16 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if type(self) is not type(other):
+        if type(self) is not type(other) and (
+            not isinstance(other, ModelBase) or type(self).table is not type(other).table
+        ):
             return NotImplemented
         key = key_values(self, type(self).table.primary_key)
         return key is not None and key == key_values(other, type(self).table.primary_key)
 
     def __hash__(self) -> int:
         key = key_values(self, type(self).table.primary_key)
-        return object.__hash__(self) if key is None else hash((type(self), key))
+        return object.__hash__(self) if key is None else hash((type(self).table, key))
 
     def save(
         self,

@@ -158,6 +158,11 @@ class Question(Generic[M, R]):
 
     def _ordered(self, query: Query) -> Query:
         """With `Meta.ordering` where the caller asked for no order."""
-        if query.order or not query.table.ordering or query.group_by is not None or query.distinct:
+        table = query.table
+        if query.order or query.group_by is not None or query.distinct:
             return query
-        return query.replaced(order=default_order(query.table))
+        if table.python_model is not self.model:
+            model: Any = self.model
+            own: tuple[str, ...] = model.__datalayer_options__.ordering  # that of a proxy
+            return query.replaced(order=tuple([order_item(table, name, {}) for name in own]))
+        return query.replaced(order=default_order(table)) if table.ordering else query

@@ -120,6 +120,11 @@ def table_of(model: Any) -> TableSpec:
     table: TableSpec | None = model.__dict__.get("__datalayer_table__")
     if table is not None and "__datalayer_linked__" in model.__dict__:
         return table
+    if "__datalayer_shown__" in model.__dict__:
+        table = table_of(model.__datalayer_shown__)
+        type.__setattr__(model, "__datalayer_table__", table)
+        type.__setattr__(model, "__datalayer_linked__", True)
+        return table
     if model.__datalayer_abstract__:
         raise ModelError(f"{model.__name__} is abstract and has no table; use one of its subclasses")
     with _lock:
@@ -166,6 +171,11 @@ def find_model(name: Any, model: Any, where: str) -> Any:
             raise ModelError(f"{where} refers to {name!r}, which is not a model")
         if name.__datalayer_abstract__:
             raise ModelError(f"{where} refers to {name.__name__}, which is abstract and has no rows")
+        if "__datalayer_shown__" in name.__dict__:
+            shown = name.__datalayer_shown__.__name__
+            raise ModelError(
+                f"{where} refers to {name.__name__}, which is a proxy; refer to {shown}, whose rows it shows"
+            )
         return name
     if name == "self":
         return model
