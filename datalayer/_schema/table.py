@@ -72,6 +72,7 @@ class TableSpec:
         is_managed: Whether migrations may create and change it.
         is_automatic: Whether it was made for a relation of many to many, without a class of the user's.
         key: A small number, unique in the process: what query shapes say instead of the table.
+        view: `plain` or `materialized` where it is a view, which nothing is written to; else None.
         python_model: The Model class itself, opaque to the lower layers.
     """
 
@@ -93,6 +94,7 @@ class TableSpec:
         "referrers",
         "relations",
         "unique",
+        "view",
     )
     _count = 0
 
@@ -111,6 +113,7 @@ class TableSpec:
         comment: str | None = None,
         is_managed: bool = True,
         python_model: type | None = None,
+        view: str | None = None,
     ) -> None:
         self.name = name
         self.model = model
@@ -128,6 +131,7 @@ class TableSpec:
         self.is_managed = is_managed
         self.is_automatic = False
         self.python_model = python_model
+        self.view = view
         TableSpec._count += 1
         self.key = TableSpec._count
 

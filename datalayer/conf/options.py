@@ -117,12 +117,17 @@ class DatabaseSettings(Options):
         pool: How its connections are pooled.
         migrate: How long migrations wait.
         transaction_pooling: True behind a pgbouncer that hands out a server for one transaction only.
+        replica_of: The alias of the database this one is a read-only copy of: it then takes reads off that one.
+        replica_lag: Of a database with replicas: for how long after a write the reads of the same task or thread stay
+            on it, since the replicas may not have the write yet.
     """
 
     url: DatabaseUrl
     pool: PoolSettings = PoolSettings()
     migrate: MigrateSettings = MigrateSettings()
     transaction_pooling: bool = False
+    replica_of: str | None = None
+    replica_lag: Seconds = 5.0
 
 
 def _refuse(*args: object, **values: object) -> NoReturn:
@@ -174,6 +179,23 @@ class Settings(Options):
     root: Path = Field(default_factory=Path.cwd)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _replicas_have_a_primary(self) -> Self:
+        for alias, one in self.databases.items():
+            if one.replica_of is None:
+                continue
+            primary = self.databases.get(one.replica_of)
+            if primary is None or primary is one or primary.replica_of is not None:
+                raise ValueError(
+                    f"databases.{alias}.replica_of is {one.replica_of!r}, which is no other database that is written to"
+                )
+            if primary.url.backend != one.url.backend:
+                raise ValueError(
+                    f"databases.{alias} is {one.url.backend} and cannot be a replica of {one.replica_of!r}, which is "
+                    f"{primary.url.backend}"
+                )
+        return self
 
     @classmethod
     def current(cls) -> Self:

@@ -22,7 +22,7 @@ from datalayer._links.run import arun, run
 from datalayer._plans import transaction as texts
 from datalayer._plans.plan import Command, Plan
 from datalayer._plans.transaction import ISOLATIONS, Isolation
-from datalayer.databases import current, events
+from datalayer.databases import current, events, router
 from datalayer.databases.current import Callback, Frame, Transaction
 from datalayer.databases.events import AsyncHeard, Heard
 from datalayer.errors import (
@@ -34,7 +34,7 @@ from datalayer.errors import (
     choices_text,
     nearest,
 )
-from datalayer.pooling.registry import pools
+from datalayer.pooling.registry import DatabasePool, pools
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -204,7 +204,7 @@ class Atomic:
         self._advise(error)
 
     def _start(self) -> None:
-        pool = pools[self.using]
+        pool = self._pool()
         lease = pool.borrow("read" if self.read_only else "write")
         try:
             transaction = self._made(lease)
@@ -265,7 +265,7 @@ class Atomic:
         self._advise(error)
 
     async def _astart(self) -> None:
-        pool = pools[self.using]
+        pool = self._pool()
         lease = await pool.aborrow("read" if self.read_only else "write")
         try:
             transaction = self._made(lease)
@@ -286,6 +286,15 @@ class Atomic:
         await arun(plan, AsyncHeard(transaction.link) if events.listeners else transaction.link)
 
     # -- both -----------------------------------------------------------------------------------
+
+    def _pool(self) -> DatabasePool:
+        pool = pools[self.using]
+        if pool.settings.replica_of is not None and not self.read_only:
+            raise TransactionError(
+                f"{self.using!r} is a replica of {pool.settings.replica_of!r} and takes no writes; use "
+                f"atomic({self.using!r}, read_only=True), or atomic({pool.settings.replica_of!r})"
+            )
+        return pool
 
     def _made(self, lease: Any) -> Transaction:
         return Transaction(
@@ -313,6 +322,8 @@ class Atomic:
         transaction.is_open = False
         if not transaction.is_committed:
             transaction.undo()
+        elif not transaction.read_only:
+            router.note_write(pools[self.using])
         # Not reset(token): the end of an asynchronous fixture may run in another context than its start.
         current.variable(self.using).set(None)
 

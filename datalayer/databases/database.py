@@ -17,7 +17,7 @@ from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer._links.run import arun, run
 from datalayer._plans.plan import Batch, Call, Command, Plan, Row, calling
 from datalayer._plans.write import is_writing
-from datalayer.databases import current, events
+from datalayer.databases import current, events, router
 from datalayer.databases.atomic import Atomic
 from datalayer.databases.calling import AsyncCalling, Calling, check_blocking
 from datalayer.databases.current import Transaction
@@ -112,7 +112,8 @@ class Database:
         if type(first) is Call:
             return self._run_calling(plan, first)
         try:
-            lease = pool.borrow(_mode(first, operation))
+            mode = _mode(first, operation)
+            lease = router.borrow(pool, mode) if pool.is_routed else pool.borrow(mode)
         except BaseException:
             plan.close()
             raise
@@ -143,7 +144,8 @@ class Database:
         if type(first) is Call:
             return await self._arun_calling(plan, first)
         try:
-            lease = await pool.aborrow(_mode(first, operation))
+            mode = _mode(first, operation)
+            lease = await (router.aborrow(pool, mode) if pool.is_routed else pool.aborrow(mode))
         except BaseException:
             plan.close()
             raise

@@ -46,6 +46,7 @@ class Options:
     default_related_name: str | None = None
     default_manager_name: str | None = None
     base_manager_name: str | None = None
+    view: str | None = None
     inherited: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -62,7 +63,9 @@ META_NAMES = (
     "default_related_name",
     "default_manager_name",
     "base_manager_name",
+    "view",
 )
+VIEWS = ("plain", "materialized")
 _MANAGERS = ("default_manager_name", "base_manager_name")
 _INHERITED = (
     "ordering",
@@ -102,6 +105,8 @@ def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Op
             if isinstance(value, str) or not isinstance(value, list | tuple):
                 raise ModelError(f"{model}.Meta.{name} is {value!r}; it must be a tuple, such as ({value!r},)")
             value = tuple(cast("Iterable[object]", value))
+        if name == "view" and value not in VIEWS:
+            raise ModelError(f"{model}.Meta.view is {value!r}; the choices are {choices_text(VIEWS)}")
         given[name] = value
     options = Options(**given)
     options.inherited = {name: given[name] for name in _INHERITED if name in given}
@@ -198,8 +203,9 @@ def build_table(
         foreign_keys=(),
         ordering=options.ordering,
         comment=options.comment,
-        is_managed=options.managed,
+        is_managed=options.managed and options.view is None,
         python_model=model,
+        view=options.view,
     )
 
 

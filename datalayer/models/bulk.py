@@ -20,6 +20,7 @@ from datalayer.errors import InvalidValue, QueryError
 from datalayer.models import related, saving, undone
 from datalayer.models.conflicts import twins
 from datalayer.models.state import Origin, content_of, key_values, set_content, set_origin
+from datalayer.models.views import refuse_view
 
 if TYPE_CHECKING:
     from datalayer.models.model import ModelBase
@@ -62,6 +63,7 @@ class Bulk:
         Raises:
             QueryError: One is not, or a batch has no room for a row.
         """
+        refuse_view(self.model.table, verb)
         if self.batch_size is not None and self.batch_size < 1:
             raise QueryError(f"batch_size is {self.batch_size}; a statement writes at least one row")
         wrong = next((each for each in self.objects if type(each) is not self.model), None)
@@ -89,7 +91,7 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
     bulk.check("bulk_create")
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], _Group] = {}
     for place, instance in enumerate(bulk.objects):
-        fields, values, absent = saving.insert_parts(instance)
+        fields, values, absent = saving.insert_parts(instance, bulk.alias)
         group = groups.setdefault((fields, absent), _Group(fields, absent))
         group.places.append(place)
         group.instances.append(instance)
@@ -204,7 +206,7 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
         if table.fields[name].is_primary_key or table.fields[name].generated is not None:
             raise QueryError(f"bulk_update() cannot write {table.model}.{name}: it is a key or a generated column")
     brought = _brought(bulk.assignments)
-    rows = [_row(instance, table, brought) for instance in bulk.objects]
+    rows = [_row(instance, table, brought, bulk.alias) for instance in bulk.objects]
     computed = tuple(
         [name for name, expression in bulk.assignments if type(expression) is not Given]
         + [name for name, spec in table.fields.items() if spec.generated is not None]
@@ -245,8 +247,8 @@ def _brought(assignments: Sequence[tuple[str, Expression]]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _row(instance: Any, table: TableSpec, fields: tuple[str, ...]) -> tuple[object, ...]:
-    saving.take_keys(instance)
+def _row(instance: Any, table: TableSpec, fields: tuple[str, ...], alias: str) -> tuple[object, ...]:
+    saving.take_keys(instance, alias)
     key = key_values(instance, table.primary_key)
     if key is None:
         raise QueryError(f"bulk_update() was given a {table.model} that is not saved; use bulk_create() for new ones")

@@ -27,6 +27,7 @@ from datalayer.models.column import Deferred, Expr
 from datalayer.models.expressions import Annotations, expression_of
 from datalayer.models.fields import unset
 from datalayer.models.hydrate import loader
+from datalayer.models.views import refuse_view
 
 
 def writable(queryset: Any, verb: str) -> Query:
@@ -36,6 +37,7 @@ def writable(queryset: Any, verb: str) -> Query:
         QueryError: It is sliced, or the whole table without `all()`.
     """
     query: Query = queryset.query
+    refuse_view(query.table, verb)
     if queryset._parent is not None:
         instance, spec = queryset._parent
         related.drop(instance, spec.name, queryset._alias)
@@ -263,6 +265,7 @@ def insert_of(target: Any, source: Any, conflict: OnConflict | None, *, returnin
         InvalidValue: A column of another type, or one without a value that must have one.
     """
     table: TableSpec = target.query.table
+    refuse_view(table, "insert_from")
     query = getattr(source, "query", None)
     if not isinstance(query, Query) or query.columns is None:
         raise QueryError(

@@ -25,6 +25,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
 from datalayer.models import bulk, undone, upserts
 from datalayer.models.checks import checked
+from datalayer.models.hooks import opened
 from datalayer.models.related import alias_of, assign, drop
 from datalayer.models.state import key_values, origin_of, peek
 
@@ -361,6 +362,7 @@ def _linking(
     if link.spec.through is None:
         made = yield from make(depth)
     else:
+        depth += yield from opened(link.spec.target.python_model)
 
         def steps() -> Plan[T]:
             result = yield from make(depth + 1)

@@ -79,6 +79,13 @@ class Question(Generic[M, R]):
         table = self.query.table
         annotations = self._annotations if self.query.annotations else None
         found: list[ConditionNode] = []
+        for name, value in named.items():
+            other = getattr(value, "_alias", "default")
+            if other not in ("default", self._alias):
+                raise QueryError(
+                    f"{name}=... is a query of the database {other!r} inside one of {self._alias!r}; one statement "
+                    "runs in one database, so make a list of it first"
+                )
         for item in (*conditions, *named.items()) if named else conditions:
             condition = condition_of(item, table, annotations)
             if condition is not None:

@@ -22,6 +22,7 @@ from datalayer.models.hooks import Change, hooks_of
 from datalayer.models.hydrate import loader
 from datalayer.models.relations import Forward
 from datalayer.models.state import Origin, content_of, forget, key_values, origin_of, peek, set_content, set_origin
+from datalayer.models.views import refuse_view
 
 
 def by_key(table: TableSpec, key: Sequence[object], query: Query | None = None) -> Query:
@@ -52,17 +53,30 @@ def changed_fields(instance: Any) -> list[str]:
     return [name for name in table.fields if name in changed and name in instance.__dict__]
 
 
-def take_keys(instance: Any) -> None:
+def take_keys(instance: Any, alias: str) -> None:
     """Takes over the keys of related objects that were saved after they were assigned.
 
+    Args:
+        instance: The one about to be written.
+        alias: The database it is written to.
+
     Raises:
-        InvalidValue: One is still not saved.
+        InvalidValue: One is still not saved, or is saved in another database.
     """
     relations: dict[str, Forward] = instance.__class__.__datalayer_relations__
     for name, relation in relations.items():
         other = peek(instance, name)
         spec = relation.spec
-        if other is None or spec is None or key_values(instance, spec.local) is not None:
+        if other is None or spec is None:
+            continue
+        origin = origin_of(other)
+        if origin is not None and origin.alias != alias:
+            raise InvalidValue(
+                f"{type(instance).__name__}.{name} is a {type(other).__name__} of the database {origin.alias!r}, and a "
+                f"row of {alias!r} cannot refer to it; save it there with using={alias!r}, or this one with "
+                f"using={origin.alias!r}"
+            )
+        if key_values(instance, spec.local) is not None:
             continue
         key = key_values(other, spec.remote)
         if key is None:
@@ -117,14 +131,14 @@ def fill(instance: Any, table: TableSpec, *, is_new: bool) -> list[str]:
     return filled
 
 
-def insert_parts(instance: Any) -> tuple[tuple[str, ...], tuple[object, ...], tuple[str, ...]]:
+def insert_parts(instance: Any, alias: str) -> tuple[tuple[str, ...], tuple[object, ...], tuple[str, ...]]:
     """What an INSERT of a new instance sets, with what values, and what is read back.
 
     Raises:
         InvalidValue: A column without a value that must have one.
     """
     table: TableSpec = instance.__class__.table
-    take_keys(instance)
+    take_keys(instance, alias)
     fill(instance, table, is_new=True)
     values = instance.__dict__
     fields = tuple([name for name, field in table.fields.items() if name in values and field.generated is None])
@@ -176,6 +190,8 @@ def save(
     depth: int = 0,
 ) -> Plan[None]:
     """Writes a new instance, or what changed of an old one, its hooks around it."""
+    table: TableSpec = instance.__class__.table
+    refuse_view(table, "save")
     hooks = hooks_of(instance.__class__)
     if hooks is None or not hooks.saves:
         yield from _save(compiler, instance, alias, force_insert, force_update, update_fields, depth)
@@ -209,7 +225,7 @@ def _save(
     table: TableSpec = instance.__class__.table
     if force_insert or (origin is None and not force_update and update_fields is None):
         return (yield from _insert(compiler, instance, alias))
-    take_keys(instance)
+    take_keys(instance, alias)
     if update_fields is not None:
         names = field_names(table, update_fields, "update_fields")
         given = [name for name in names if name in instance.__dict__]
@@ -245,7 +261,7 @@ def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ..
     for name in computed:
         if name not in instance.__pydantic_fields_set__:
             instance.__dict__.pop(name, None)
-    fields, values, returning = insert_parts(instance)
+    fields, values, returning = insert_parts(instance, alias)
     row = yield from write.insert(compiler, table, fields, values, returning)
     undone.note_insert(alias, instance, returning)
     saved(instance, alias, dict(zip(returning, row, strict=True)))
@@ -325,6 +341,7 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     """Deletes the row of an instance."""
     key = existing_key(instance, "delete")
     table: TableSpec = instance.__class__.table
+    refuse_view(table, "delete")
     change = Delete(by_key(table, key))
 
     def delete_row() -> Plan[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, overload
 
 from datalayer._query.path import names_of
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
-from datalayer.models import bulk, changes, upserts
+from datalayer.models import bulk, changes, upserts, views
 from datalayer.models.bulk import Saved
 from datalayer.models.column import Condition, Expr, Related
 from datalayer.models.conflicts import conflict_of, written_of
@@ -98,6 +98,7 @@ class WritableRows(Rows[M, M]):
     def _upsert(
         self, defaults: Mapping[str, Any] | None, create_defaults: Mapping[str, Any] | None, named: dict[str, Any]
     ) -> upserts.Upsert:
+        views.refuse_view(self.query.table, "update_or_create")
         known = names_of(self.query.table)
         for option, given in (("defaults", defaults), ("create_defaults", create_defaults)):
             unknown = [name for name in given or () if name not in known]
@@ -278,6 +279,22 @@ class WritableRows(Rows[M, M]):
             changes.insert_of(self, source, conflict_of(self.model, on_conflict, update, where), returning=returning),
             self._load,
         )
+
+    def refresh_materialized_view(self, *, concurrently: bool = False) -> None:
+        """Computes the materialized view behind the model anew, on PostgreSQL.
+
+        Args:
+            concurrently: Readers need not wait meanwhile; the view needs a unique index for it.
+
+        Raises:
+            QueryError: The model is no materialized view.
+            NotSupported: SQLite.
+        """
+        return self._database.run(views.refresh, self.query.table, concurrently)
+
+    async def arefresh_materialized_view(self, *, concurrently: bool = False) -> None:
+        """The awaiting twin of `refresh_materialized_view`."""
+        return await self._database.arun(views.refresh, self.query.table, concurrently)
 
     # -- many instances --------------------------------------------------------------------------
 

@@ -123,6 +123,10 @@ class _Named:
         self.listener(self.name, event)
 
 
+def _replicas_of(alias: str) -> tuple[str, ...]:
+    return tuple([name for name, one in settings.databases.items() if one.replica_of == alias])
+
+
 class DatabasePool:
     """The connections of one database, in both worlds.
 
@@ -130,12 +134,16 @@ class DatabasePool:
         alias: Its name in the settings.
         settings: Its part of the settings.
         backend: `sqlite` or `postgresql`.
+        replicas: The aliases of the databases that are read-only copies of it.
+        is_routed: Whether it has replicas or is one, so that somebody must choose where an operation runs.
     """
 
     def __init__(self, alias: str, settings: DatabaseSettings) -> None:
         self.alias = alias
         self.settings = settings
         self.backend: BackendName = settings.url.backend
+        self.replicas = _replicas_of(alias)
+        self.is_routed = bool(self.replicas) or settings.replica_of is not None
         self._lock = threading.Lock()
         self._pool: LinkPool | None = None
         self._loops: Loops = {}

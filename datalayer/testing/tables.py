@@ -54,7 +54,7 @@ def _tables(models: Iterable[type[ModelBase]]) -> list[TableSpec]:
 
     chosen = [model.table for model in models]
     if not chosen:
-        return registry.tables()
+        return [table for table in registry.tables() if table.view is None]
     # The table of a many to many without a model of its own comes with the models it joins.
     joining = {
         relation.through.name: relation.through

@@ -12,6 +12,7 @@ from datalayer import (
     Change,
     Field,
     ForeignKey,
+    ManyToMany,
     Mapped,
     Model,
     after_delete,
@@ -91,6 +92,12 @@ with registry.isolated():
         def never(self) -> None:
             CALLED.append(("never",))
 
+    class Shelf(Model):
+        orders: ManyToMany[Order] = ManyToMany(related_name="shelves")
+
+        class Meta:
+            table = "hooks_shelf"
+
     class Logged(Model):
         word: Mapped[str] = Field(unique=True)
 
@@ -120,7 +127,7 @@ with registry.isolated():
 
 @pytest.fixture
 def shop(configured: str, world: World) -> Shop:
-    every = (Log, Shop, Order, Copy, Logged, ALogged)
+    every = (Log, Shop, Order, Copy, Shelf, Logged, ALogged)
     world.run(lambda: create_tables(*every), lambda: acreate_tables(*every))
     CALLED.clear()
     shop: Shop = world.call(Shop.objects, "create", name=" corner ")
@@ -177,6 +184,19 @@ def test_hooks_of_get_or_create_and_update_or_create(world: World, shop: Shop) -
         ("before", False),
         ("after", False),
     ]
+
+
+def test_related_managers_call_hooks(world: World, shop: Shop) -> None:
+    shelf = world.call(Shelf.objects, "create")
+    world.call(shelf.orders, "create", name="a", shop=shop)
+    world.call(shop.orders, "create", name="b")
+    _, is_new = world.call(shelf.orders, "get_or_create", name="c", shop=shop)
+    assert is_new
+    assert [entry[:2] for entry in CALLED if entry[0] == "after"] == [("after", name) for name in "abc"]
+    assert world.call(shelf.orders, "count") == 2
+    with pytest.raises(Refused):
+        world.call(shelf.orders, "create", name="d", shop=shop, note="refuse")
+    assert world.call(shelf.orders, "count") == 2
 
 
 def test_bulk_operations_and_update_call_none(world: World, shop: Shop) -> None:

@@ -1,0 +1,83 @@
+"""Where an operation runs when a database has replicas: writes on the primary, reads on a replica that may be behind.
+
+A task or thread that has just written reads from the primary for `replica_lag` seconds, so that it sees its own writes;
+inside `atomic()` everything is on the primary. `using("replica")` asks a replica by its name. A replica that cannot be
+reached is passed by.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from contextvars import ContextVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from datalayer.errors import ConnectionFailed, PoolError, QueryError
+from datalayer.pooling.registry import pools
+
+if TYPE_CHECKING:
+    from datalayer._links.link import AsyncLink, Link
+    from datalayer.pooling.async_pool import AsyncLease
+    from datalayer.pooling.pool import Lease
+    from datalayer.pooling.registry import DatabasePool
+    from datalayer.pooling.sqlite import Mode
+
+log = logging.getLogger("datalayer.replicas")
+
+_wrote: Final[ContextVar[dict[str, float] | None]] = ContextVar("datalayer_wrote", default=None)
+"""When this task or thread has last written to which database."""
+
+
+def note_write(pool: DatabasePool) -> None:
+    """Notes that the reads of this task or thread stay on the primary for a while."""
+    if pool.replicas:
+        _wrote.set({**(_wrote.get() or {}), pool.alias: monotonic()})
+
+
+def _chosen(pool: DatabasePool, mode: Mode) -> DatabasePool:
+    if mode == "write":
+        if pool.settings.replica_of is not None:
+            raise QueryError(
+                f"{pool.alias!r} is a replica of {pool.settings.replica_of!r} and takes no writes; use "
+                f"using({pool.settings.replica_of!r})"
+            )
+        note_write(pool)
+        return pool
+    if not pool.replicas:
+        return pool
+    wrote = (_wrote.get() or {}).get(pool.alias)
+    if wrote is not None and monotonic() - wrote < pool.settings.replica_lag:
+        return pool
+    return pools[random.choice(pool.replicas)]
+
+
+def borrow(pool: DatabasePool, mode: Mode) -> Lease[Link]:
+    """A connection for one operation, of the database or of one of its replicas.
+
+    Raises:
+        QueryError: A write on a replica.
+    """
+    chosen = _chosen(pool, mode)
+    try:
+        return chosen.borrow(mode)
+    except (PoolError, ConnectionFailed) as error:
+        _pass_by(chosen, pool, error)
+        return pool.borrow(mode)
+
+
+async def aborrow(pool: DatabasePool, mode: Mode) -> AsyncLease[AsyncLink]:
+    """The awaiting twin of `borrow`."""
+    chosen = _chosen(pool, mode)
+    try:
+        return await chosen.aborrow(mode)
+    except (PoolError, ConnectionFailed) as error:
+        _pass_by(chosen, pool, error)
+        return await pool.aborrow(mode)
+
+
+def _pass_by(chosen: DatabasePool, pool: DatabasePool, error: Any) -> None:
+    """Lets the primary do it where a replica could not."""
+    if chosen is pool:
+        raise error
+    log.warning("the replica %r cannot be reached, %r is read instead: %s", chosen.alias, pool.alias, error)
