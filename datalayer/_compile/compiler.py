@@ -131,6 +131,11 @@ class Compiler:
         found = self._cache.get(key)
         return found if found is not None else self._keep(key, lambda: _insert().numbering(self.backend, table, name))
 
+    def refresh(self, table: TableSpec, concurrently: bool) -> Prepared:
+        """PostgreSQL: computes a materialized view anew."""
+        prepared: Prepared = import_module("datalayer._compile.views").refresh(table, concurrently)
+        return prepared
+
     def converter(self, type: ColumnType | None) -> tuple[Convert | None, Convert | None]:
         """How a value of a type goes to the driver, and how it comes back; None where nothing is to do."""
         return values.to_driver(type, self.backend), values.from_driver(type, self.backend)

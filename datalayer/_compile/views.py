@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datalayer._compile.assignments import quoted
+from datalayer._compile.prepared import Prepared
 from datalayer._compile.select import BACKENDS
 from datalayer._schema.table import TableSpec
 
 
-def refresh_text(table: TableSpec, concurrently: bool) -> str:
-    """The statement of PostgreSQL that computes a materialized view anew."""
+def refresh(table: TableSpec, concurrently: bool) -> Prepared:
+    """See `Compiler.refresh`."""
     name = quoted(BACKENDS["postgresql"], table.name)
-    return f"REFRESH MATERIALIZED VIEW {'CONCURRENTLY ' if concurrently else ''}{name}"
+    text = f"REFRESH MATERIALIZED VIEW {'CONCURRENTLY ' if concurrently else ''}{name}"
+    return Prepared(text, (), table=table, writes=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datalayer._compile.compiler import Compiler
-from datalayer._compile.views import refresh_text
-from datalayer._plans.plan import Command, Plan
+from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._schema.table import TableSpec
 from datalayer.errors import NotSupported, QueryError
@@ -32,4 +31,4 @@ def refresh(compiler: Compiler, table: TableSpec, concurrently: bool) -> Plan[No
         raise QueryError(f"{table.model} is no materialized view; Meta.view = 'materialized' makes it one")
     if compiler.backend == "sqlite":
         raise NotSupported("SQLite has no materialized views; keep a table and fill it with insert_from()")
-    yield Command(refresh_text(table, concurrently), (), returns_rows=False, writes=True, table=table)
+    yield compiler.refresh(table, concurrently).command(())
