@@ -31,6 +31,7 @@ from datalayer.pooling.flows import (
     Shut,
     Timeout,
     Wait,
+    check_timeout,
     let_go,
     log,
 )
@@ -333,6 +334,8 @@ class AsyncPool(Machine[C]):
             PoolDeadlock: Everybody who holds a connection waits for another one.
             WrongEventLoop: The pool belongs to another event loop.
         """
+        if timeout is not DEFAULT:
+            check_timeout(timeout)
         asking: Acquiring[C] = Acquiring()
         asking.pool = self
         asking.timeout = timeout

@@ -17,7 +17,7 @@ from threading import RLock
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from datalayer.errors import DoubleRelease, ForeignLease, LeaseReleased, PoolTimeout
+from datalayer.errors import DoubleRelease, ForeignLease, LeaseReleased, PoolConfigError, PoolTimeout
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.core import LENT, NEVER, Action, Core, Entry, State, Waiter
 from datalayer.pooling.events import Event, LeakSuspected
@@ -41,6 +41,19 @@ DEFAULT: Final = _Default()
 Timeout: TypeAlias = float | _Default | None
 
 Listener: TypeAlias = Callable[[Event], object]
+
+
+def check_timeout(timeout: Timeout) -> None:
+    """Refuses what is no time to wait.
+
+    Raises:
+        PoolConfigError: It is no number of seconds, or less than 0.
+    """
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not isinstance(timeout, _Default) and not (is_number and timeout >= 0):
+        raise PoolConfigError(
+            f"timeout={timeout!r} is no time to wait: use seconds, 0 or more, or None to wait for ever"
+        )
 
 
 class Connect:

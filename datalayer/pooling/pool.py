@@ -33,6 +33,7 @@ from datalayer.pooling.flows import (
     Shut,
     Timeout,
     Wait,
+    check_timeout,
     is_held,
     let_go,
     log,
@@ -266,6 +267,8 @@ class Pool(Machine[C]):
             TooManyWaiting: The queue is full.
             PoolDeadlock: Everybody who holds a connection waits for another one.
         """
+        if timeout is not DEFAULT:
+            check_timeout(timeout)
         now = self._clock()
         owner = get_ident()
         mutex = self._mutex

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
 from datalayer._links.link import AsyncLink, Link
-from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
+from datalayer._links.sqlite import AsyncSQLiteLink, SQLiteLink, aconnect_sqlite, connect_sqlite
 from datalayer.errors import PoolError, choices_text, nearest
 from datalayer.pooling.async_pool import Acquiring, AsyncPool, asking_of
 from datalayer.pooling.config import PoolConfig
@@ -80,10 +80,16 @@ class SQLitePool:
         self.name = alias
         self.path = plan.path
 
-        def connect(read_only: bool = False) -> Link:
+        def connect(read_only: bool = False) -> SQLiteLink:
             return connect_sqlite(plan.path, alias=alias, read_only=read_only, timeout=plan.timeout, uri=plan.uri)
 
-        self.writer: Pool[Link] = Pool(LinkConnector(connect, fast_open=True), plan.writer, name=alias)
+        def tidy(link: Link) -> None:
+            if isinstance(link, SQLiteLink):
+                link.tidy()
+
+        self.writer: Pool[Link] = Pool(
+            LinkConnector(connect, fast_open=True), plan.writer, name=alias, on_close=None if plan.is_memory else tidy
+        )
         self.readers: Pool[Link] = (
             self.writer
             if plan.is_memory
@@ -150,12 +156,18 @@ class AsyncSQLitePool:
         self.name = alias
         self.path = plan.path
 
-        async def connect(read_only: bool = False) -> AsyncLink:
+        async def connect(read_only: bool = False) -> AsyncSQLiteLink:
             return await aconnect_sqlite(
                 plan.path, alias=alias, read_only=read_only, timeout=plan.timeout, uri=plan.uri
             )
 
-        self.writer: AsyncPool[AsyncLink] = AsyncPool(AsyncLinkConnector(connect), plan.writer, name=alias)
+        async def tidy(link: AsyncLink) -> None:
+            if isinstance(link, AsyncSQLiteLink):
+                await link.tidy()
+
+        self.writer: AsyncPool[AsyncLink] = AsyncPool(
+            AsyncLinkConnector(connect), plan.writer, name=alias, on_close=None if plan.is_memory else tidy
+        )
         self.readers: AsyncPool[AsyncLink] = (
             self.writer
             if plan.is_memory

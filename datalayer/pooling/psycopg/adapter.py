@@ -52,7 +52,7 @@ from datalayer.pooling.events import (
     Unavailable,
 )
 from datalayer.pooling.explain import Site, again, borrowed_at, explain_timeout, site_text
-from datalayer.pooling.flows import Listener, Timeout, log
+from datalayer.pooling.flows import Listener, Timeout, check_timeout, log
 from datalayer.pooling.links import LinkJudge
 from datalayer.pooling.psycopg.connections import Pooled
 from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
@@ -527,6 +527,7 @@ class Adapter(LinkJudge, Generic[L]):
         }
 
     def _limit(self, timeout: Timeout) -> float:
+        check_timeout(timeout)
         chosen = timeout if isinstance(timeout, float | int | None) else self.config.connection_timeout
         # psycopg-pool serves nothing at 0, not even what is idle.
         return FOR_EVER if chosen is None else max(chosen, 0.001)
