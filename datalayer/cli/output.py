@@ -9,7 +9,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 OnRows: TypeAlias = Callable[[str, int, int], None]
 """Told a name, how much of it is done, and how much there is."""
@@ -51,19 +54,50 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             say("\t".join(row))
         return
     from rich.console import Console
+
+    console = Console()
+    drawn, width = _drawn(headings, found, console.width)
+    console.print(drawn, width=width, crop=False, soft_wrap=False)
+
+
+def _drawn(headings: Sequence[str], found: list[list[str]], room: int) -> tuple[Table, int]:
+    """The table of rich, and how wide it must be printed."""
     from rich.table import Table
     from rich.text import Text
 
     widths = [max(map(len, column)) for column in zip(headings, *found, strict=True)]
     folded = widths.index(max(widths[1:], default=widths[0]))
-    console = Console()
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for place, heading in enumerate(headings):
         drawn.add_column(heading, overflow="fold", no_wrap=place != folded, min_width=min(widths[place], 16))
     for row in found:
         drawn.add_row(*(Text(cell) for cell in row))  # Text: a value in brackets is no markup
     least = sum(widths) - widths[folded] + min(widths[folded], 16) + 2 * len(widths)
-    console.print(drawn, width=max(console.width, least), crop=False, soft_wrap=False)
+    return drawn, max(room, least)
+
+
+@contextlib.contextmanager
+def changing_table(headings: Sequence[str]) -> Generator[Callable[[Iterable[Sequence[str]]], None]]:
+    """A table that is drawn again in its place each time it is given rows; in a pipe, tab-separated lines each time."""
+    if not sys.stdout.isatty():
+
+        def lines(rows: Iterable[Sequence[str]]) -> None:
+            for row in rows:
+                say("\t".join(row))
+            sys.stdout.flush()
+
+        yield lines
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    with Live(console=console, auto_refresh=False) as live:
+
+        def draw(rows: Iterable[Sequence[str]]) -> None:
+            live.update(_drawn(headings, [list(row) for row in rows], console.width)[0], refresh=True)
+
+        yield draw
 
 
 @contextlib.contextmanager

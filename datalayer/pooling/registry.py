@@ -25,7 +25,7 @@ from datalayer.pooling.async_pool import Acquiring, AsyncLease, AsyncPool
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.events import Event
 from datalayer.pooling.explain import call_site
-from datalayer.pooling.flows import Listener
+from datalayer.pooling.flows import DEFAULT, Listener, Timeout
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Lease, Pool
 from datalayer.pooling.sqlite import PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool, memory_name
@@ -47,7 +47,7 @@ class LinkPool(Protocol):
 
     @property
     def parts(self) -> Sequence[Part]: ...  # noqa: D102
-    def acquire(self, mode: Mode = "write") -> Lease[Link]: ...  # noqa: D102
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]: ...  # noqa: D102
     def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
     def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
     def stats(self) -> PoolStats: ...  # noqa: D102
@@ -78,8 +78,8 @@ class _Moded:
         self.stats = pool.stats
         self.leases = pool.leases
 
-    def acquire(self, mode: Mode = "write") -> Lease[Link]:
-        lease: Lease[Link] = self._pool.acquire()
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
+        lease: Lease[Link] = self._pool.acquire(timeout)
         lease.note_place()
         return lease
 
@@ -158,12 +158,17 @@ class DatabasePool:
 
     # -- lending --------------------------------------------------------------------------------
 
-    def borrow(self, mode: Mode = "write") -> Lease[Link]:
-        """Lends a blocking link; the lease is to be released."""
+    def borrow(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
+        """Lends a blocking link; the lease is to be released.
+
+        Args:
+            mode: `read` for a link that refuses to write, where the database has such ones.
+            timeout: Seconds to wait; `connection_timeout` when not given.
+        """
         pool = self._pool
         if pool is None:
             pool = self._build()
-        return pool.acquire(mode)
+        return pool.acquire(mode, timeout)
 
     async def aborrow(self, mode: Mode = "write") -> AsyncLease[AsyncLink]:
         """The awaiting twin of `borrow`."""
