@@ -261,7 +261,9 @@ def _raise_what_came(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
 
 def _silent(alias: str, timeout: float | None) -> errors.ConnectionLost:
-    return errors.ConnectionLost(f"database {alias!r}: the server did not answer within {timeout} s", alias=alias)
+    return errors.ConnectionLost(
+        f"database {alias!r}: the server did not answer within {timeout or 0.0:.3g} s", alias=alias
+    )
 
 
 def _is_stale_plan(error: Exception, raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:

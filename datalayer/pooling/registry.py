@@ -436,6 +436,11 @@ class PoolRegistry:
         """The numbers of every pool that was used, by alias."""
         return {alias: pool.stats() for alias, pool in {**self._pools, **self._overrides}.items()}
 
+    def parts(self) -> dict[str, PoolStats]:
+        """The numbers by the name of the pool: as `stats`, with SQLite's readers (`alias (read)`) on their own."""
+        found = {**self._pools, **self._overrides}
+        return {name: stats for pool in found.values() for name, stats in pool.parts().items()}
+
     def listen(self, listener: DatabaseListener) -> None:
         """Tells the listener of every event of every pool from now on, those to come included.
 
