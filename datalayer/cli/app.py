@@ -55,7 +55,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: rich alone would cost half the time of `--help`
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (project, database, inspect, pools, shell):
+MODULES = (project, database, inspect, pools, shell)
+for module in MODULES:
     for command in module.COMMANDS:
         app.command(command.__name__)(command)
 for group, commands in database.GROUPS.items():
@@ -148,5 +149,5 @@ def lowered(text: str) -> str:
 
 def command_names() -> list[str]:
     """The names of all commands, sorted."""
-    commands = [command.__name__ for module in (project, database, inspect, shell) for command in module.COMMANDS]
+    commands = [command.__name__ for module in MODULES for command in module.COMMANDS]
     return sorted([*commands, *database.GROUPS])
