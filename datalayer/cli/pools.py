@@ -25,7 +25,7 @@ def pools(
     interval: float = typer.Option(2.0, "--interval", min=0.1, help="Seconds between two looks."),
     timeout: float = typer.Option(5.0, "--timeout", min=0.1, help="Seconds to wait for each database."),
 ) -> int:
-    """Connect to every database of the settings and show how it goes.
+    """Connect to every database and show how it is.
 
     For each: whether it answers, how long connecting and a ping take, how many connections a pool of these settings may
     open, and, on PostgreSQL, the sessions all other programs have there now. It opens one connection to each database.

@@ -59,7 +59,7 @@ class AsyncLinkPool(Protocol):
 
     @property
     def parts(self) -> Sequence[Part]: ...  # noqa: D102
-    def acquire(self, mode: Mode = "write") -> Acquiring[AsyncLink]: ...  # noqa: D102
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]: ...  # noqa: D102
     async def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
     async def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
     def stats(self) -> PoolStats: ...  # noqa: D102
@@ -96,8 +96,8 @@ class _AsyncModed:
         self.leases = pool.leases
         self.abandon = pool.abandon
 
-    def acquire(self, mode: Mode = "write") -> Acquiring[AsyncLink]:
-        asking: Acquiring[AsyncLink] = self._pool.acquire()
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
+        asking: Acquiring[AsyncLink] = self._pool.acquire(timeout)
         asking.site = call_site()
         return asking
 
@@ -170,12 +170,12 @@ class DatabasePool:
             pool = self._build()
         return pool.acquire(mode, timeout)
 
-    async def aborrow(self, mode: Mode = "write") -> AsyncLease[AsyncLink]:
+    async def aborrow(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> AsyncLease[AsyncLink]:
         """The awaiting twin of `borrow`."""
         pool = self._loops.get(asyncio.get_running_loop())
         if pool is None:
             pool = self._abuild()
-        return await pool.acquire(mode)
+        return await pool.acquire(mode, timeout)
 
     @contextmanager
     def link(self, mode: Mode = "write") -> Generator[Link, None, None]:
