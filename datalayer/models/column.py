@@ -7,8 +7,9 @@ of `_query`. Conditions are those nodes themselves.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
 from datalayer._query import condition as nodes
 from datalayer._query.arithmetic import arithmetic
@@ -30,6 +31,15 @@ T1 = TypeVar("T1")
 N = TypeVar("N")
 
 if TYPE_CHECKING:
+    Moment = TypeVar("Moment", date, datetime)
+    Texts: TypeAlias = "Expr[M, str] | Expr[M, str | None]"
+    Wholes: TypeAlias = "Expr[M, int] | Expr[M, int | None]"
+    Numbers: TypeAlias = (
+        "Wholes[M] | Expr[M, float] | Expr[M, float | None] | Expr[M, Decimal] | Expr[M, Decimal | None]"
+    )
+    Lengths: TypeAlias = "Expr[M, timedelta] | Expr[M, timedelta | None]"
+    Days: TypeAlias = "Expr[M, date] | Expr[M, date | None]"
+    Moments: TypeAlias = "Days[M] | Expr[M, datetime] | Expr[M, datetime | None] | Lengths[M]"
 
     class Condition(Generic[M]):
         """What a row of a model must satisfy; combined with `&`, `|` and `~`."""
@@ -252,34 +262,54 @@ class Expr(Generic[M, T]):
         left, right = (node, self.node) if swapped else (self.node, node)
         return Expr(arithmetic(operator, left, right), self.table, f"{self.name} {operator} ...")
 
-    def __add__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+    @overload
+    def __add__(self: Texts[M], other: str | Texts[M] | Deferred) -> Expr[M, T]: ...
+    @overload
+    def __add__(self: Moments[M], other: timedelta | Lengths[M] | Deferred) -> Expr[M, T]: ...
+    @overload
+    def __add__(self: Numbers[M], other: float | Decimal | Numbers[M] | Deferred) -> Expr[M, T]: ...
+    def __add__(self, other: Any) -> Any:
         return self._computed("+", other)
 
-    def __radd__(self, other: Any) -> Expr[M, T]:
+    def __radd__(self, other: float | Decimal | str | timedelta | Deferred) -> Expr[M, T]:
         return self._computed("+", other, swapped=True)
 
-    def __sub__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+    @overload
+    def __sub__(self: Moments[M], other: timedelta | Lengths[M] | Deferred) -> Expr[M, T]: ...
+    @overload
+    def __sub__(self: Expr[M, Moment], other: Moment | Expr[M, Moment]) -> Expr[M, timedelta]: ...
+    @overload
+    def __sub__(self: Numbers[M], other: float | Decimal | Numbers[M] | Deferred) -> Expr[M, T]: ...
+    def __sub__(self, other: Any) -> Any:
         return self._computed("-", other)
 
-    def __rsub__(self, other: Any) -> Expr[M, T]:
+    def __rsub__(self, other: float | Decimal | date | timedelta | Deferred) -> Expr[M, T]:
         return self._computed("-", other, swapped=True)
 
-    def __mul__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+    @overload
+    def __mul__(self: Lengths[M], other: float | Decimal | Numbers[M] | Deferred) -> Expr[M, T]: ...
+    @overload
+    def __mul__(self: Numbers[M], other: float | Decimal | Numbers[M] | Deferred) -> Expr[M, T]: ...
+    def __mul__(self, other: Any) -> Any:
         return self._computed("*", other)
 
-    def __rmul__(self, other: Any) -> Expr[M, T]:
+    def __rmul__(self, other: float | Decimal | Deferred) -> Expr[M, T]:
         return self._computed("*", other, swapped=True)
 
-    def __truediv__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
+    @overload
+    def __truediv__(self: Lengths[M], other: float | Decimal | Numbers[M] | Deferred) -> Expr[M, T]: ...
+    @overload
+    def __truediv__(self: Numbers[M], other: float | Decimal | Numbers[M] | Deferred) -> Expr[M, T]: ...
+    def __truediv__(self, other: Any) -> Any:
         return self._computed("/", other)
 
-    def __rtruediv__(self, other: Any) -> Expr[M, T]:
+    def __rtruediv__(self, other: float | Decimal | Deferred) -> Expr[M, T]:
         return self._computed("/", other, swapped=True)
 
-    def __mod__(self, other: T | Expr[M, T] | Any) -> Expr[M, T]:
-        return self._computed("%", other)
+    def __mod__(self: Numbers[M], other: float | Decimal | Numbers[M] | Deferred) -> Expr[M, T]:
+        return cast("Expr[M, T]", self._computed("%", other))
 
-    def __rmod__(self, other: Any) -> Expr[M, T]:
+    def __rmod__(self, other: float | Decimal | Deferred) -> Expr[M, T]:
         return self._computed("%", other, swapped=True)
 
     def __neg__(self) -> Expr[M, T]:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, assert_type
 
+from keys import Row
 from shop import Author, Book
 
 from datalayer import (
@@ -48,6 +49,18 @@ assert_type(Book.price * 2, Expr[Book, Decimal])
 assert_type(Book.pages + Book.pages - 1, Expr[Book, int])
 assert_type(2 * Book.pages, Expr[Book, int])
 assert_type(Book.title + "!", Expr[Book, str])
+assert_type("x" + Book.title + Lower(Book.title), Expr[Book, str])
+assert_type(Book.published_on + timedelta(days=1), Expr[Book, date | None])
+Row.objects.filter(Row.made - timedelta(days=1) > Row.made)
+assert_type(Row.made - Row.made, Expr[Row, timedelta])
+assert_type(Row.span * 2, Expr[Row, timedelta])
+assert_type(Row.ratio / 2 + Row.amount, Expr[Row, float])
+print(Book.price + F("price"))
+print(F("price") + Book.price)
+print(-Book.price + Decimal(1))
+print(Book.author[Author.name] + Book.title)
+print(Length(Book.title) * 2 % 3)
+Book.objects.all().update(price=Book.price * 2, pages=Book.pages + 1)
 assert_type(Lower(Book.title), Expr[Book, str])
 assert_type(Length(Book.title), Expr[Book, int])
 Book.objects.filter(Lower(Book.title) == "x", Book.price * 2 < Decimal(10), Book.pages + 1 > Book.pages)

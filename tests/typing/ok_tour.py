@@ -17,8 +17,6 @@ from datalayer import (
     UniqueConstraint,
 )
 
-from datalayer.models.related_manager import RelatedManager
-
 
 class Author(Model):
     name: Mapped[str] = Field(max_length=200)
