@@ -172,10 +172,7 @@ def find_model(name: Any, model: Any, where: str) -> Any:
         if name.__datalayer_abstract__:
             raise ModelError(f"{where} refers to {name.__name__}, which is abstract and has no rows")
         if "__datalayer_shown__" in name.__dict__:
-            shown = name.__datalayer_shown__.__name__
-            raise ModelError(
-                f"{where} refers to {name.__name__}, which is a proxy; refer to {shown}, whose rows it shows"
-            )
+            raise _is_proxy(name, where)
         return name
     if name == "self":
         return model
@@ -192,6 +189,8 @@ def find_model(name: Any, model: Any, where: str) -> Any:
         if len(near) == 1:
             return near[0]
     if not found:
+        for proxy in [cls for m in list(_models.values()) for cls in m.__subclasses__() if cls.__name__ == last]:
+            raise _is_proxy(proxy, where)
         names = {m.__name__ for m in _models.values()}
         raise ModelError(
             f"{where} refers to {name!r}, and no model is called so; "
@@ -199,6 +198,11 @@ def find_model(name: Any, model: Any, where: str) -> Any:
         )
     choices = choices_text(f"{m.__module__}.{m.__qualname__}" for m in found)
     raise ModelError(f"{where} refers to {name!r}, which could be any of {choices}; write the module before the name")
+
+
+def _is_proxy(proxy: Any, where: str) -> ModelError:
+    shown = proxy.__datalayer_shown__.__name__
+    return ModelError(f"{where} refers to {proxy.__name__}, which is a proxy; refer to {shown}, whose rows it shows")
 
 
 def target_fields(relation: Forward, model: Any) -> tuple[Any, tuple[str, ...]]:
