@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datalayer.models.conditional import Case, Value, When
     from datalayer.models.conflicts import Excluded
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
+    from datalayer.models.display import display
     from datalayer.models.expressions import F, Q
     from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
     from datalayer.models.hooks import Change, after_delete, after_save, before_delete, before_save
@@ -101,6 +102,7 @@ _HOMES = {
     "before_delete": "models.hooks",
     "before_save": "models.hooks",
     "configure": "conf",
+    "display": "models.display",
     "errors": "",
     "listen": "databases.events",
     "on_commit": "databases.atomic",
@@ -168,6 +170,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "before_delete",
     "before_save",
     "configure",
+    "display",
     "errors",
     "listen",
     "on_commit",

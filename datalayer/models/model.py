@@ -14,6 +14,7 @@ from datalayer.databases import databases
 from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
 from datalayer.models import deferring, loading, registry, related, related_manager, saving
 from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
+from datalayer.models.display import display_method
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
 from datalayer.models.identifiers import uuid7
 from datalayer.models.manager import Manager
@@ -140,6 +141,9 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 found = peek(self, name, _MISSING)
                 if found is not _MISSING:
                     return found
+                method = display_method(self, name)
+                if method is not None:
+                    return method
             return super().__getattr__(name)
 
         def __copy__(self):
