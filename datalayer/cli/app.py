@@ -96,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = [word for word in given if word != "--traceback"]
+    if arguments[:1] == ["help"]:  # what hands type before they know `--help`
+        arguments = [*arguments[1:2], "--help"]
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="datalayer", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

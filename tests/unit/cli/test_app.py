@@ -21,6 +21,13 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert [name for name in app.command_names() if name not in shown] == []
 
 
+def test_help_is_understood_as_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["help"]) == 0
+    assert "startproject" in capsys.readouterr().out
+    assert app.main(["help", "migrate"]) == 0
+    assert "Usage: datalayer migrate" in capsys.readouterr().out
+
+
 def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main([]) == 0
     assert "startproject" in capsys.readouterr().out
