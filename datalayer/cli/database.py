@@ -282,6 +282,8 @@ class Told:
     def __call__(self, step: Step) -> None:
         """A migration begins, so the one before it is done."""
         self.tell()
+        if sys.stderr.isatty():  # somebody waits: a long statement of PostgreSQL says nothing by itself
+            output.note(f"{step} ...")
         self.is_used, self._running = True, step
 
     def hooks(self, on_rows: output.OnRows) -> Hooks:
