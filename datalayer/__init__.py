@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datalayer.databases.atomic import atomic, on_commit
     from datalayer.databases.events import Listener, Statement, listen
     from datalayer.databases.listeners import OpenTelemetryTracing, SlowQueryLog
+    from datalayer.models.adapters import register_type
+    from datalayer.models.adding import Lookup, SqlFunction
     from datalayer.models.aggregates import Avg, Count, Max, Min, Sum
     from datalayer.models.conditional import Case, Value, When
     from datalayer.models.conflicts import Excluded
@@ -61,6 +63,7 @@ _HOMES = {
     "ForeignKey": "models.relations",
     "Index": "models.constraints",
     "Listener": "databases.events",
+    "Lookup": "models.adding",
     "Manager": "models.manager",
     "ManyToMany": "models.relations",
     "Mapped": "models.fields",
@@ -87,6 +90,7 @@ _HOMES = {
     "SlowQueryLog": "databases.listeners",
     "SmallInt": "models.fields",
     "Sql": "models.fields",
+    "SqlFunction": "models.adding",
     "Statement": "databases.events",
     "Subquery": "models.subqueries",
     "Sum": "models.aggregates",
@@ -109,6 +113,7 @@ _HOMES = {
     "override": "conf",
     "pools": "pooling.registry",
     "prefetch_related_objects": "models.prefetch",
+    "register_type": "models.adapters",
     "settings": "conf",
 }
 
@@ -129,6 +134,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "ForeignKey",
     "Index",
     "Listener",
+    "Lookup",
     "Manager",
     "ManyToMany",
     "Mapped",
@@ -155,6 +161,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "SlowQueryLog",
     "SmallInt",
     "Sql",
+    "SqlFunction",
     "Statement",
     "Subquery",
     "Sum",
@@ -177,6 +184,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "override",
     "pools",
     "prefetch_related_objects",
+    "register_type",
     "settings",
 ]
 

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Element
+from datalayer._compile.spliced import spliced
+from datalayer._query import added
 from datalayer._query.expression import Function
 from datalayer._query.lookup import TRANSFORMS
 from datalayer.errors import QueryError
@@ -27,6 +29,8 @@ def written(backend: Backend, node: Function, arguments: list[Element]) -> Eleme
     Raises:
         QueryError: There is none of this name.
     """
+    if node.name.startswith("added:"):
+        return spliced(backend, added.functions[node.name.removeprefix("added:")], arguments)
     if node.name in TRANSFORMS:
         return backend.part(node.name, arguments[0], node.arguments[0].type)
     if node.name == "null":

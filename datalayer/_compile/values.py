@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from datalayer._compile.prepared import Convert
@@ -40,6 +40,8 @@ def to_driver(type: ColumnType | None, backend: str) -> Convert | None:
     """How a value becomes one that the driver takes; None where the driver takes it as it is."""
     if type is None:
         return _untyped_to_sqlite if backend == "sqlite" else _plain_enum
+    if type.stored is not None:
+        return _chained(type.to_stored, to_driver(type.stored, backend))
     if type.kind is Kind.ENUM:
         return _plain_enum
     if type.kind is Kind.JSON:
@@ -70,6 +72,8 @@ def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
     """How a value of the driver becomes ours; None where it is right as it is."""
     if type is None:
         return None
+    if type.stored is not None:
+        return _chained(from_driver(type.stored, backend), type.from_stored)
     if type.kind is Kind.ENUM:
         return type.python if inspect.isclass(type.python) and issubclass(type.python, enum.Enum) else None
     if type.kind is Kind.JSON:
@@ -84,6 +88,13 @@ def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
     if type.kind is Kind.DECIMAL:
         return _decimal_reader(type)
     return _FROM_SQLITE.get(type.kind)
+
+
+def _chained(first: Callable[[Any], object] | None, second: Callable[[Any], object] | None) -> Convert | None:
+    """One converter after the other."""
+    if first is None or second is None:
+        return first or second
+    return lambda value: second(first(value))
 
 
 def _plain_enum(value: object) -> object:
@@ -260,6 +271,12 @@ def reader(expression: Expression, backend: str) -> Convert | None:
     type = expression.type
     if type is None or isinstance(expression, FieldRef):
         return from_driver(type, backend)
+    if type.stored is not None:
+        return _chained(_computed_reader(expression, type.stored, backend), type.from_stored)
+    return _computed_reader(expression, type, backend)
+
+
+def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> Convert | None:
     if type.item is not None:
         return _array_reader(type, backend)
     is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max"}

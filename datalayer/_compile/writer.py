@@ -13,7 +13,9 @@ from datalayer._compile import aggregates, functions, spans, values
 from datalayer._compile.backends.base import Backend, Ordered
 from datalayer._compile.joins import Element, Scope, Statement
 from datalayer._compile.prepared import Convert
+from datalayer._compile.spliced import spliced
 from datalayer._compile.walk import Walk
+from datalayer._query import added
 from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction, Negation, Nothing, Truth
 from datalayer._query.expression import (
     Aggregate,
@@ -315,6 +317,8 @@ class Writer:
             left = self.backend.part(node.transform, left, type)
             type = transformed(type, node.transform)
         left = self.backend.collated(left, type, is_column=isinstance(node.left, FieldRef))
+        if node.lookup in added.lookups:
+            return spliced(self.backend, added.lookups[node.lookup], [left, self.expression(right, at)])
         if not isinstance(right, Value):
             return self._against_expression(node.lookup, left, right, at)
         return self._against_value(node.lookup, left, right.type or type, at)

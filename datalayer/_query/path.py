@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple, TypeAlias, TypeGuard, cast
 
+from datalayer._query.added import lookups_for
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function, Subquery, Value
 from datalayer._query.lookup import TRANSFORMS, lookups_of, transformed, transforms_of
@@ -112,7 +113,7 @@ def _knows(table: TableSpec, part: str) -> bool:
 
 
 def _is_word(part: str) -> bool:
-    return part in _ANY_LOOKUP or part in TRANSFORMS
+    return part in _ANY_LOOKUP or part in TRANSFORMS or part in lookups_for(None)
 
 
 _ANY_LOOKUP = lookups_of(None)
@@ -126,14 +127,14 @@ def _suffix(
         return None, None
     transform = None
     words = list(rest)
-    if allow_lookup and words[0] in transforms_of(type) and words[0] not in lookups_of(type):
+    if allow_lookup and words[0] in transforms_of(type) and words[0] not in (lookups_of(type) | lookups_for(type)):
         transform = words.pop(0)
         type = transformed(type, transform)
     if not words:
         return None, transform
-    if allow_lookup and len(words) == 1 and words[0] in lookups_of(type):
+    if allow_lookup and len(words) == 1 and words[0] in (lookups_of(type) | lookups_for(type)):
         return words[0], transform
-    choices = (lookups_of(type) | transforms_of(type)) if allow_lookup else frozenset[str]()
+    choices = ((lookups_of(type) | lookups_for(type)) | transforms_of(type)) if allow_lookup else frozenset[str]()
     wrong = words[0] if words[0] not in choices or len(words) == 1 else words[1]
     what = f"a {type.kind.value} field" if type is not None else "it"
     if not allow_lookup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 
 class Unset(enum.Enum):
@@ -67,6 +67,9 @@ class ColumnType:
         choices: The stored values of an enum or Literal, in order.
         to_json: Typed JSON only: turns a value into JSON text.
         from_json: Typed JSON only: turns JSON text into a value.
+        stored: Of a registered type: the type it is kept as.
+        to_stored: Of a registered type: turns a value into one of the kept type.
+        from_stored: Of a registered type: turns a value of the kept type into one of its own.
         item: The type of each value of a list that an aggregate has collected; no column has one.
         exact: The type whose values a comparison takes unchecked: `python`, where that says all; else None.
     """
@@ -80,11 +83,14 @@ class ColumnType:
     to_json: Callable[[object], str] | None = None
     from_json: Callable[[str | bytes], object] | None = None
     item: ColumnType | None = None
+    stored: ColumnType | None = None
+    to_stored: Callable[[Any], object] | None = None
+    from_stored: Callable[[Any], object] | None = None
     exact: type | None = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exact", self.python if self.kind in _EXACT else None)
+        object.__setattr__(self, "exact", self.python if self.kind in _EXACT and not self.stored else None)
         # Shapes of queries hold types and are looked up for every query: hashing eight fields each time would show.
         found = hash(
             (self.kind, self.python, self.length, self.precision, self.scale, self.choices, self.to_json, self.item)

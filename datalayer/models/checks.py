@@ -14,6 +14,7 @@ from datalayer._query.lookup import TEXT_LOOKUPS
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import InvalidValue
 from datalayer.models._pydantic import own_fields
+from datalayer.models.adapters import AdaptedSchema, adapter_of
 from datalayer.models.fields import NAIVE
 from datalayer.models.types import JsonCodec
 
@@ -74,6 +75,9 @@ def _key_of(value: Any, name: str) -> object:
 @functools.cache
 def _adapter(type_: ColumnType) -> TypeAdapter[Any]:
     annotation: Any = type_.python
+    adapter = adapter_of(type_.python) if type_.stored is not None else None
+    if adapter is not None:
+        return TypeAdapter(Annotated[object, AdaptedSchema(adapter, nullable=False)])
     if type_.kind is Kind.JSON:
         owner = getattr(type_.to_json, "__self__", None)
         annotation = owner.annotation if isinstance(owner, JsonCodec) else Any

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from datalayer._schema.field import UNSET, DatabaseDefault, Kind, Unset
 from datalayer.errors import ModelError
 from datalayer.models._pydantic import IntegerSize
+from datalayer.models.adapters import AdaptedSchema, adapter_of
 from datalayer.models.unwrap import unwrapped
 
 if TYPE_CHECKING:
@@ -128,7 +129,12 @@ def guard_values(fields: dict[str, FieldInfo]) -> None:
     many bits.
     """
     for info in fields.values():
-        core, _, inner = unwrapped(info.annotation)
+        core, nullable, inner = unwrapped(info.annotation)
+        adapter = adapter_of(core)
+        if adapter is not None:
+            if not any(isinstance(item, AdaptedSchema) for item in info.metadata):
+                info.metadata.insert(0, AdaptedSchema(adapter, nullable=nullable))
+            continue
         guard = _guard(core, (*inner, *info.metadata))
         if guard is not None and not any(item is guard for item in info.metadata):
             info.metadata.append(guard)

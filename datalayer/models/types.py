@@ -12,6 +12,7 @@ import types
 import typing
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, cast, get_args, get_origin
 
 import pydantic
@@ -21,6 +22,7 @@ from datalayer._compile.values import no_json
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import ModelError
 from datalayer.models._pydantic import limits
+from datalayer.models.adapters import adapter_of
 from datalayer.models.fields import ColumnKind
 from datalayer.models.unwrap import unwrapped
 
@@ -120,6 +122,11 @@ def column_type(annotation: Any, metadata: tuple[object, ...], where: str) -> tu
         ModelError: When no column can hold such values.
     """
     core, nullable, inner = unwrapped(annotation)
+    adapter = adapter_of(core)
+    if adapter is not None:
+        kept, _ = column_type(adapter.like, (), where)
+        stored = replace(kept, python=adapter.python, stored=kept, to_stored=adapter.dump, from_stored=adapter.load)
+        return stored, nullable
     nullable = nullable or core in (Any, object)
     metadata = (*inner, *metadata)
     found = limits(metadata)

@@ -1,0 +1,100 @@
+"""What users have added to the language of questions: functions and lookups, each as SQL text with places for values.
+
+The text comes from the code of the application, never from its users; values and columns are put in by the compiler,
+bound and quoted as everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from datalayer._query.lookup import LOOKUPS, TRANSFORMS
+from datalayer._schema.field import ColumnType, Kind
+from datalayer.errors import QueryError, choices_text
+
+BACKENDS: Final = ("sqlite", "postgresql")
+_PLACE: Final = re.compile(r"\{(\d+)\}")
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+class Template(NamedTuple):
+    """SQL text for each backend, with `{0}`, `{1}` ... where the arguments go.
+
+    Attributes:
+        name: What it is called.
+        texts: The text by backend; a backend that lacks it has none.
+        kinds: The kinds of column a lookup is for; empty for all.
+    """
+
+    name: str
+    texts: Mapping[str, str]
+    kinds: frozenset[Kind] = frozenset()
+
+    def pieces(self, backend: str) -> list[str | int] | None:
+        """The text cut at its places: text, number of an argument, text ...; None where the backend lacks it."""
+        text = self.texts.get(backend)
+        if text is None:
+            return None
+        cut = _PLACE.split(text)
+        return [int(part) if place % 2 else part for place, part in enumerate(cut)]
+
+
+functions: dict[str, Template] = {}
+lookups: dict[str, Template] = {}
+
+
+def template(name: str, sql: str | None, sqlite: str | None, postgresql: str | None, arguments: int | None) -> Template:
+    """Checks and keeps the texts of a function or lookup.
+
+    Raises:
+        QueryError: A name that could not be used, no text at all, or places that do not fit.
+    """
+    if not _NAME.fullmatch(name):
+        raise QueryError(f"{name!r} is no name for a function or lookup; use small letters, digits and single _")
+    texts = {backend: text for backend, text in zip(BACKENDS, (sqlite or sql, postgresql or sql), strict=True) if text}
+    if not texts:
+        raise QueryError(f"{name} has no SQL; give sql=, or sqlite= and postgresql=")
+    for backend, text in texts.items():
+        places = {int(place) for place in _PLACE.findall(text)}
+        if not places or (arguments is not None and places != set(range(arguments))):
+            wanted = "{0}" if arguments is None else ", ".join(f"{{{number}}}" for number in range(arguments))
+            raise QueryError(f"{name} on {backend} is {text!r}; its arguments go where {wanted} stands")
+    return Template(name, texts)
+
+
+def add_lookup(found: Template) -> None:
+    """Makes a lookup known; one of the same name takes the place of the older.
+
+    Raises:
+        QueryError: The name is one of the library's own.
+    """
+    if found.name in LOOKUPS or found.name in TRANSFORMS:
+        raise QueryError(f"the lookup {found.name!r} is built in; choose another name")
+    lookups[found.name] = found
+
+
+def lookups_for(type: ColumnType | None) -> frozenset[str]:
+    """The added lookups that a type has."""
+    return frozenset(
+        name for name, found in lookups.items() if not found.kinds or type is None or type.kind in found.kinds
+    )
+
+
+@contextmanager
+def isolated() -> Generator[None]:
+    """Forgets at the end what is added inside; for tests."""
+    kept = dict(functions), dict(lookups)
+    try:
+        yield
+    finally:
+        for registry, before in zip((functions, lookups), kept, strict=True):
+            registry.clear()
+            registry.update(before)
+
+
+def missing(found: Template, backend: str) -> str:
+    """The message about a backend that lacks a function or lookup."""
+    return f"{found.name!r} has no SQL for {backend}; it has for {choices_text(found.texts)}"

@@ -1,0 +1,200 @@
+"""What an application adds: types, functions and lookups of its own, on both backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated, Any
+
+import pytest
+
+from datalayer import Count, F, Field, Lookup, Mapped, Max, Model, Q, SqlFunction, Value, register_type
+from datalayer._query import added
+from datalayer.errors import FieldError, InvalidValue, ModelError, NotSupported, QueryError, UniqueViolation
+from datalayer.models import adapters, registry
+from datalayer.testing import acreate_tables, assert_num_queries, create_tables
+from tests.worlds import World
+
+
+class Money:
+    """An amount in euros, of no library."""
+
+    def __init__(self, amount: Decimal) -> None:
+        self.amount = amount
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Money) and other.amount == self.amount
+
+    def __hash__(self) -> int:
+        return hash(self.amount)
+
+    def __repr__(self) -> str:
+        return f"{self.amount} EUR"
+
+
+class Colour:
+    """Red, green and blue, kept as text."""
+
+    def __init__(self, red: int, green: int, blue: int) -> None:
+        self.parts = (red, green, blue)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Colour) and other.parts == self.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+    @classmethod
+    def parsed(cls, text: str) -> Colour:
+        return cls(*(int(text[place : place + 2], 16) for place in (1, 3, 5)))
+
+    def __str__(self) -> str:
+        return "#{:02x}{:02x}{:02x}".format(*self.parts)
+
+
+with registry.isolated(), adapters.isolated():
+    register_type(
+        Money,
+        like=Annotated[Decimal, Field(max_digits=10, decimal_places=2)],
+        dump=lambda money: money.amount,
+        load=Money,
+    )
+    register_type(Colour, like=str, dump=str, load=Colour.parsed)
+    _KEPT = dict(adapters._adapters)
+
+    class Paint(Model):
+        name: Mapped[str] = Field()
+        price: Mapped[Money] = Field()
+        old: Mapped[Money | None] = Field(default=None)
+        colour: Mapped[Colour] = Field(unique=True)
+
+        class Meta:
+            table = "adding_paint"
+
+    registry.tables()
+    Paint.model_rebuild(force=True)
+
+RED, BLUE = Colour(255, 0, 0), Colour(0, 0, 255)
+
+
+@pytest.fixture
+def paints(configured: str, world: World) -> Iterator[None]:
+    with adapters.isolated(), added.isolated():
+        adapters._adapters.update(_KEPT)
+        world.run(lambda: create_tables(Paint), lambda: acreate_tables(Paint))
+        world.call(Paint.objects, "create", name="Red 5", price=Money(Decimal("1.50")), colour=RED)
+        world.call(
+            Paint.objects,
+            "bulk_create",
+            [Paint(name="blue", price=Money(Decimal("20.25")), old=Money(Decimal(3)), colour=BLUE)],
+        )
+        yield
+
+
+# -- types -----------------------------------------------------------------------------------------
+
+
+def test_values_of_a_registered_type_go_and_come_back(world: World, paints: None) -> None:
+    red, blue = world.iterate(Paint.objects.order_by("price"))
+    assert (red.price, red.old, red.colour) == (Money(Decimal("1.50")), None, RED)
+    assert (blue.price, blue.old, blue.colour) == (Money(Decimal("20.25")), Money(Decimal("3.00")), BLUE)
+    red.price = Money(Decimal("2.50"))
+    world.call(red, "save")
+    world.call(red, "refresh")
+    assert red.price == Money(Decimal("2.50"))
+
+
+def test_they_work_in_questions(world: World, paints: None) -> None:
+    cheap = Paint.objects.filter(Paint.price < Money(Decimal(5)))
+    assert [paint.name for paint in world.iterate(cheap)] == ["Red 5"]
+    assert world.call(Paint.objects, "get", colour=BLUE).name == "blue"
+    assert world.call(Paint.objects.filter(colour__in=[RED, BLUE]), "count") == 2
+    assert world.iterate(Paint.objects.values_list("price", flat=True).order_by("-price")) == [
+        Money(Decimal("20.25")),
+        Money(Decimal("1.50")),
+    ]
+    assert world.call(Paint.objects, "aggregate", top=Max("price")) == {"top": Money(Decimal("20.25"))}
+    assert world.call(Paint.objects.filter(colour=RED), "update", price=Money(Decimal(9)), returning=True)[
+        0
+    ].price == Money(Decimal("9.00"))
+    assert world.call(Paint.objects.filter(old__isnull=True), "update", old=F("price")) == 1
+    assert world.call(Paint.objects, "get", colour=RED).old == Money(Decimal("9.00"))
+
+
+def test_they_are_validated_and_dumped(world: World, paints: None) -> None:
+    paint = Paint.model_validate_json('{"name": "x", "price": "4.20", "colour": "#00ff00"}')
+    assert (paint.price, paint.colour) == (Money(Decimal("4.20")), Colour(0, 255, 0))
+    assert '"price":"4.20"' in paint.model_dump_json()
+    assert paint.model_dump()["price"] == Money(Decimal("4.20"))
+    assert "price" in Paint.model_json_schema()["properties"]
+    with pytest.raises(ValueError, match="price"):
+        Paint(name="x", price="much", colour=RED)
+    with assert_num_queries(0), pytest.raises(InvalidValue, match="price"):
+        Paint.objects.filter(price="much")
+
+
+def test_errors_tell_them(world: World, paints: None) -> None:
+    with pytest.raises(UniqueViolation) as caught:
+        world.call(Paint.objects, "create", name="again", price=Money(Decimal(1)), colour=RED)
+    assert caught.value.values == {"colour": RED}
+
+
+def test_a_type_is_registered_once() -> None:
+    with adapters.isolated():
+        register_type(Money, like=Decimal, dump=lambda money: money.amount, load=Money)
+        with pytest.raises(ModelError, match="Money is registered already"):
+            register_type(Money, like=Decimal, dump=lambda money: money.amount, load=Money)
+        with pytest.raises(ModelError, match="takes a class"):
+            register_type("Money", like=str, dump=str, load=str)  # type: ignore[arg-type]
+
+
+# -- functions and lookups -------------------------------------------------------------------------
+
+
+def test_a_function_of_ones_own(world: World, paints: None) -> None:
+    Shout = SqlFunction("shout", str, "upper({0}) || '50%' || {1}")
+    found = world.iterate(Paint.objects.annotate(loud=Shout(Paint.name, Value("!?:x"))).order_by(Shout("name", "name")))
+    assert [paint.loud for paint in found] == ["BLUE50%!?:x", "RED 550%!?:x"]
+    assert world.call(Paint.objects.filter(Shout(Paint.name, Paint.name) == "BLUE50%blue"), "count") == 1
+    assert world.call(Paint.objects.filter(name="blue"), "update", name=Shout("name", Value("a"))) == 1
+    assert world.call(Paint.objects, "get", name="BLUE50%a")
+    grouped = Paint.objects.annotate(n=Count("id", filter=Q(name__startswith="R"))).filter(n=1)
+    assert world.call(grouped, "count") == 1
+
+
+def test_a_function_of_one_backend_is_refused_on_the_other(world: World, paints: None, backend: str) -> None:
+    other = "postgresql" if backend == "sqlite" else "sqlite"
+    only: Any = SqlFunction("only_there", int, **{other: "length({0})"})
+    with assert_num_queries(0), pytest.raises(NotSupported, match=f"no SQL for {backend}"):
+        world.iterate(Paint.objects.annotate(x=only("name")))
+    with pytest.raises(QueryError, match="takes 2 arguments and was given 1"):
+        world.iterate(Paint.objects.annotate(x=SqlFunction("two", int, "{0} + {1}")("id")))
+
+
+def test_a_lookup_of_ones_own(world: World, paints: None) -> None:
+    has_length: Lookup[str] = Lookup("same_length_as", str, "length({0}) = length({1})")
+    assert world.call(Paint.objects, "get", name__same_length_as="four").name == "blue"
+    assert world.call(Paint.objects.exclude(Q(name__same_length_as="four")), "get").name == "Red 5"
+    assert world.call(Paint.objects.filter(has_length(Paint.name, "12345")), "get").name == "Red 5"
+    assert world.call(Paint.objects.filter(name__same_length_as=F("name")), "count") == 2
+    with assert_num_queries(0), pytest.raises(FieldError, match="same_length_as"):
+        Paint.objects.filter(id__same_length_as=5)
+    with pytest.raises(QueryError, match="does not compare"):
+        has_length(Paint.id, "x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SqlFunction("Bad Name", str, "x({0})"), "is no name"),
+        (lambda: SqlFunction("a__b", str, "x({0})"), "is no name"),
+        (lambda: SqlFunction("none", str), "has no SQL"),
+        (lambda: SqlFunction("none", str, "now()"), "its arguments go where"),
+        (lambda: Lookup("contains", str, "{0} = {1}"), "is built in"),
+        (lambda: Lookup("year", int, "{0} = {1}"), "is built in"),
+        (lambda: Lookup("half", str, "{0} = 'x'"), r"its arguments go where \{0\}, \{1\} stands"),
+    ],
+)
+def test_what_could_not_be_used_is_refused(make: Any, message: str) -> None:
+    with added.isolated(), pytest.raises(QueryError, match=message):
+        make()
