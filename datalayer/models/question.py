@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from datalayer._query.condition import Condition as ConditionNode
 from datalayer._query.condition import Junction, Negation, Nothing
@@ -70,6 +70,16 @@ class Question(Generic[M, R]):
         if own:
             new.__dict__.update(own)
         return new
+
+    def __reduce__(self) -> NoReturn:
+        # It speaks of tables by numbers of this process: elsewhere it would be another question.
+        raise TypeError(f"a {self.__class__.__name__} cannot be pickled; pickle its rows instead: list(queryset)")
+
+    def __copy__(self) -> Self:
+        return self._with(self.query)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self._with(self.query)
 
     @property
     def _annotations(self) -> dict[str, ColumnType | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datalayer.testing.consequences import capture_on_commit
+from datalayer.testing.isolation import isolated_models
 from datalayer.testing.statements import Statements, assert_num_queries, capture_queries
 from datalayer.testing.tables import acreate_tables, adrop_tables, create_tables, drop_tables
 
@@ -15,4 +16,5 @@ __all__ = [
     "capture_queries",
     "create_tables",
     "drop_tables",
+    "isolated_models",
 ]

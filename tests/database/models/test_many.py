@@ -12,6 +12,7 @@ import pytest
 from datalayer import Count, Field, ForeignKey, ManyToMany, Mapped, Model, ModelBase, Reverse, atomic
 from datalayer.errors import FieldError, InvalidValue, QueryError
 from datalayer.models import registry
+from datalayer.models.state import Origin, set_origin
 from datalayer.testing import capture_queries, create_tables
 from datalayer.testing.tables import acreate_tables
 from tests.worlds import AwaitingWorld, World
@@ -544,3 +545,11 @@ def test_a_loop_over_links_asks_once(world: World) -> None:
     with capture_queries() as sent:
         assert [labels(world, row.tags) for row in found] == [["x"], ["y"], ["z"]]
     assert len(sent) == 1
+
+
+def test_rows_of_another_database_are_not_linked(world: World) -> None:
+    book, *_ = books(world)
+    (tag,) = make(world, Tag, "a")
+    set_origin(tag, Origin("other", []))
+    with pytest.raises(QueryError, match="is in the database 'other', this Book in 'default'"):
+        world.call(book.tags, "add", tag)

@@ -157,3 +157,12 @@ def test_copies_take_along_what_is_loaded(world: World, how: str) -> None:
     again.rank = 3
     world.call(again, "save")
     assert world.call(Person.objects, "get", name="b").rank == 3
+
+
+def test_a_queryset_is_copied_but_its_rows_are_pickled(world: World) -> None:
+    query = Person.objects.filter(rank__gt=5)
+    for again in (copy.copy(query), copy.deepcopy(query)):
+        assert [row.name for row in world.iterate(again.order_by("name"))] == ["b", "c"]
+    with pytest.raises(TypeError, match=r"cannot be pickled; pickle its rows instead: list\(queryset\)"):
+        pickle.dumps(query)
+    assert pickle.loads(pickle.dumps(world.iterate(query))) == world.iterate(query)
