@@ -435,7 +435,7 @@ class AsyncPool(Machine[C]):
         mutex = self._mutex
         try:
             mutex.acquire()
-            if entry.home is core.home or self._owns(entry):
+            if (entry.state == LENT and entry.home is core.home) or self._owns(entry):
                 core.give_back(entry, self._clock(), drop)
         except BaseException:
             let_go(mutex)

@@ -539,6 +539,8 @@ class Machine(Generic[C]):
         """Whether a returned entry is lent by this pool now. Called under the lock."""
         if entry.home is self._core.home and entry.state == LENT:
             return True
+        if entry.home is self._core.home:
+            raise DoubleRelease(f"connection {entry.id} is not lent at this moment: give each lease back once")
         if self._inherited:
             return False  # lent before a fork: it belongs to the parent process
         raise ForeignLease(f"connection {entry.id} was not lent by {self!r}: give a lease back to its own pool")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -224,6 +225,44 @@ def test_detached_connection_is_the_callers() -> None:
         assert conn.closed == 0
         with pool.acquire() as other:
             assert other is not conn
+
+
+def test_no_thread_is_started_before_the_first_use() -> None:
+    connector = FakeConnector()
+    connector.fast_open = False
+    before = threading.active_count()
+    with Pool(connector) as pool:
+        assert pool.stats().state == "open"
+        assert threading.active_count() == before
+    assert threading.active_count() == before
+
+
+def test_idle_connection_takes_less_than_500_bytes() -> None:
+    count = 500
+    with Pool(FakeConnector(), PoolConfig(max_size=count)) as pool:
+        conns = [FakeConnection(number) for number in range(count)]
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            for conn in conns:
+                pool.add(conn)
+            taken = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert taken / count < 500
+
+
+def test_second_return_of_the_same_connection_is_refused_and_changes_nothing() -> None:
+    """What two threads that end one lease at the same moment may come to."""
+    with Pool(FakeConnector()) as pool:
+        lease = pool.acquire()
+        entry = lease._entry
+        assert entry is not None
+        lease.release()
+        before = pool.stats()
+        with pytest.raises(DoubleRelease, match="not lent at this moment"):
+            pool.release_entry(entry)
+        assert pool.stats() == before
 
 
 def test_foreign_entry_is_refused() -> None:
