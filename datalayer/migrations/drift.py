@@ -106,7 +106,9 @@ def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
 
 
 def _default(column: dict[str, Any]) -> str:
-    return "" if column["default"] is None else f"DEFAULT {str(column['default']).replace(f'{SHADOW}.', '')}"
+    """Its default; a sequence of PostgreSQL is none, as files written by hand make one without saying so."""
+    text = "" if column["default"] is None else str(column["default"]).replace(f"{SHADOW}.", "")
+    return "" if not text or text.startswith("nextval(") else f"DEFAULT {text}"
 
 
 def _computed(column: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+import sqlalchemy as sa
 from alembic.operations import BatchOperations, Operations, ops
 from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
@@ -23,7 +24,7 @@ from datalayer._compile.types import written
 from datalayer.errors import MigrationError
 from datalayer.migrations import rebuild
 from datalayer.migrations.casts import Cast, postgresql_cast
-from datalayer.migrations.state import POSTGRESQL, Column, State, changed_by
+from datalayer.migrations.state import POSTGRESQL, Column, State, Table, changed_by
 from datalayer.migrations.units import Units
 
 OnRows: TypeAlias = Callable[[str, int, int], None]
@@ -49,6 +50,7 @@ class Recording(Operations):
     def __init__(self, context: MigrationContext, state: State) -> None:
         super().__init__(context)
         self.state = state
+        self.tables: dict[str, tuple[Table, sa.Table]] = {}  # those that `tables` has handed out
         self.changes_rows = False  # noted for whoever wants to leave that out
 
     def invoke(self, operation: MigrateOperation) -> Any:

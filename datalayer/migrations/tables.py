@@ -72,7 +72,12 @@ def of_name(name: str) -> sa.Table:
     op = running()
     if not isinstance(op, Recording):
         raise MigrationError("the tables of datalayer.migrations.tables are known inside a migration only")
-    return _made(table_of(op.state, name), op.migration_context.dialect.name)
+    table = table_of(op.state, name)
+    known, made = op.tables.get(name, (None, None))
+    if made is None or known is not table:  # the same table twice in a statement is one table
+        made = _made(table, op.migration_context.dialect.name)
+        op.tables[name] = table, made
+    return made
 
 
 def __getattr__(name: str) -> sa.Table:

@@ -119,3 +119,11 @@ def test_composite_keys_and_selects_come_in_batches(migrations: Path) -> None:
 def test_the_sql_of_it_says_what_is_missing(filled: Path) -> None:
     assert "-- the rows of book are changed by Python" in commands.sqlmigrate("0003")
     assert "UPDATE book SET slug=" in commands.sqlmigrate("0003", backwards=True)
+
+
+def test_a_table_is_the_same_however_often_it_is_named(filled: Path) -> None:
+    up = """    from datalayer.migrations import rows, tables
+    rows.execute(tables.book.update().values(slug=tables.book.c.title + "!").where(tables.book.c.id == 1))"""
+    python(filled, "0004_twice", "0003_fill", up)
+    commands.migrate()
+    assert rows("SELECT slug FROM book WHERE id = 1") == [("Title 1!",)]

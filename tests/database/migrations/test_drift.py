@@ -9,7 +9,7 @@ import pytest
 from datalayer import conf
 from datalayer.migrations import commands, config
 from datalayer.migrations.drift import drift
-from tests.database.migrations.files import pair, python, run, tables
+from tests.database.migrations.files import pair, python, run, table, tables
 
 UP = """    op.create_table(
         "author",
@@ -95,3 +95,9 @@ def test_check_tells_it_when_asked(applied: Path) -> None:
     assert not [one for one in commands.check() if one.code == "schema"]
     assert [one.code for one in commands.check(schema=True) if one.code == "schema"] == ["schema"]
     assert commands.check(schema=True).exit_code == 1
+
+
+def test_a_key_that_was_written_by_hand_is_no_drift(migrations: Path) -> None:
+    python(migrations, "0001_thing", None, *table("thing"))
+    commands.migrate()
+    assert found() == []
