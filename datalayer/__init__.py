@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datalayer.models.adapters import register_type
     from datalayer.models.adding import Lookup, SqlFunction
     from datalayer.models.aggregates import Avg, Count, Max, Min, Sum
+    from datalayer.models.combining import FilteredRelation, Join
     from datalayer.models.conditional import Case, Value, When
     from datalayer.models.conflicts import Excluded
     from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
@@ -60,8 +61,10 @@ _HOMES = {
     "Exists": "models.subqueries",
     "F": "models.expressions",
     "Field": "models.fields",
+    "FilteredRelation": "models.combining",
     "ForeignKey": "models.relations",
     "Index": "models.constraints",
+    "Join": "models.combining",
     "Listener": "databases.events",
     "Lookup": "models.adding",
     "Manager": "models.manager",
@@ -131,8 +134,10 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Exists",
     "F",
     "Field",
+    "FilteredRelation",
     "ForeignKey",
     "Index",
+    "Join",
     "Listener",
     "Lookup",
     "Manager",

@@ -11,6 +11,7 @@ from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Element, Statement
 from datalayer._compile.prepared import Prepared
 from datalayer._compile.select import BACKENDS, Selection, conjuncts, layout, one_line
+from datalayer._compile.sources import with_ctes
 from datalayer._query.change import Delete, Update, UpdateMany
 from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
@@ -81,7 +82,7 @@ def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tupl
     selection = Selection(backend, statement, query, at)
     walk = selection.writer.walk
     is_cut = query.limit is not None or query.offset is not None or query.distinct or query.group_by is not None
-    is_cut = is_cut or selection.is_qualified
+    is_cut = is_cut or selection.is_qualified or query.extra is not None
     parts = [
         part
         for condition, place in zip(query.where, selection.places.where, strict=True)
@@ -105,6 +106,7 @@ def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tupl
         places.order if order else [],
         places.limit,
         places.offset,
+        places.extra,
     )
     found = inner.full()
     root: Any = selection.writer.scope.root
@@ -125,9 +127,11 @@ def _compiled(
         element = element.returning(*[target.c[table.fields[name].column] for name in returning])
     compiled = element.compile(dialect=backend.dialect)
     binds = [statement.binds[name] for name in compiled.positiontup or ()]
+    inside = " IN (" if backend.name == "sqlite" else None
+    text, binds = with_ctes(statement, one_line(str(compiled)), binds, inside=inside)
     written = [(plain[offset], place) for place, (offset, _) in enumerate(binds) if offset in plain] if plain else ()
     return Prepared(
-        one_line(str(compiled)),
+        text,
         binds,
         columns=outputs(backend, table, returning),
         table=table,

@@ -13,6 +13,7 @@ from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Statement
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.select import BACKENDS, Selection, one_line
+from datalayer._compile.sources import with_ctes
 from datalayer._query.change import Insert, InsertFrom, OnConflict
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
@@ -93,7 +94,8 @@ def insert_from(backend_name: str, change: InsertFrom) -> Prepared:
     text = f"INSERT INTO {quoted(backend, table.name)} ({columns(backend, table, change.fields)}) {select}{conflict}"
     if change.returning:
         text += f" RETURNING {columns(backend, table, change.returning)}"
-    return Prepared(text, binds + more, columns=outputs(backend, table, change.returning), table=table, writes=True)
+    text, binds = with_ctes(statement, text, binds + more)
+    return Prepared(text, binds, columns=outputs(backend, table, change.returning), table=table, writes=True)
 
 
 def numbering(backend_name: str, table: TableSpec, name: str) -> Prepared:

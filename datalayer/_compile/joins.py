@@ -7,7 +7,7 @@ unless a condition that must hold needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -27,6 +27,9 @@ class Statement:
     """What is shared by all parts of one statement: bound values and names of aliases."""
 
     binds: dict[str, tuple[int, Convert | None]] = field(default_factory=dict[str, tuple[int, Convert | None]])
+    ctes: dict[str, tuple[object, str, list[tuple[int, Convert | None]]]] = field(
+        default_factory=dict[str, tuple[object, str, list[tuple[int, "Convert | None"]]]]
+    )
     _aliases: int = 0
 
     def bind(self, offset: int, convert: Convert | None = None) -> Element:
@@ -40,8 +43,12 @@ class Statement:
 
     def alias(self, table: TableSpec) -> FromClause:
         """The table under a name of its own."""
+        return light(table).alias(self.name())
+
+    def name(self) -> str:
+        """A name for one more source of rows."""
         self._aliases += 1
-        return light(table).alias(f"t{self._aliases}")
+        return f"t{self._aliases}"
 
 
 def _plain_column(name: str) -> sa.ColumnClause[Any]:
@@ -72,6 +79,10 @@ class Join:
     may_miss: bool
 
 
+NamedJoin: TypeAlias = "Callable[[Scope], tuple[FromClause, Element, bool]]"
+"""Makes a join that a query names itself: the rows, the condition, and whether rows without any stay."""
+
+
 class Scope:
     """The tables of one SELECT.
 
@@ -79,15 +90,23 @@ class Scope:
         table: The query's own table.
         root: The same for SQLAlchemy.
         is_anchored: The root belongs to the query outside: joins hang on one of its rows.
+        named: The joins that the query names itself.
     """
 
     def __init__(
-        self, statement: Statement, table: TableSpec, root: FromClause | None = None, *, is_anchored: bool = False
+        self,
+        statement: Statement,
+        table: TableSpec,
+        root: FromClause | None = None,
+        *,
+        is_anchored: bool = False,
+        named: Mapping[str, NamedJoin] | None = None,
     ) -> None:
         self.statement = statement
         self.table = table
         self.root: FromClause = light(table) if root is None else root
         self.is_anchored = is_anchored
+        self.named = named or {}
         self._joins: dict[Key, Join] = {}
         self._required: set[Key] = set()
 
@@ -113,6 +132,10 @@ class Scope:
             return self._joins[found].table
         relation = self._relation(path)
         key = self._key(path, filter)
+        if len(path) == 1 and path[0] in self.named:
+            joined, on, may_miss = self.named[path[0]](self)
+            self._joins[key] = Join(joined, on, None, may_miss)
+            return joined
         parent: Key | None
         if relation.through is not None:
             parent, start = self._through(path, relation, filter)

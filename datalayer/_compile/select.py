@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
-from datalayer._compile import aggregates, values
+from datalayer._compile import aggregates, sources, values
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.backends.postgresql import PostgreSQL
 from datalayer._compile.backends.sqlite import SQLite
-from datalayer._compile.joins import Element, Scope, Statement
+from datalayer._compile.joins import Element, NamedJoin, Scope, Statement
 from datalayer._compile.locks import lock_text
 from datalayer._compile.outside import PART, Aggregating, Qualifying
 from datalayer._compile.prepared import Output, Prepared
@@ -21,8 +22,9 @@ from datalayer._compile.writer import Writer
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
+from datalayer._query.source import Extra
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError
+from datalayer.errors import NotSupported, QueryError
 
 BACKENDS: Final[dict[str, Backend]] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
 
@@ -41,6 +43,7 @@ class Layout:
     order: list[int]
     limit: int
     offset: int
+    extra: int
 
 
 def layout(query: Query, at: int = 0) -> Layout:
@@ -60,7 +63,8 @@ def layout(query: Query, at: int = 0) -> Layout:
     group_by = places(list(query.group_by or ()))
     order = places(list(query.order))
     limit = at
-    return Layout(columns, annotations, where, group_by, order, limit, limit + (query.limit is not None))
+    offset = limit + (query.limit is not None)
+    return Layout(columns, annotations, where, group_by, order, limit, offset, offset + (query.offset is not None))
 
 
 def subquery(writer: Writer, query: Query, at: int, is_exists: bool) -> sa.Select[Any]:
@@ -74,6 +78,16 @@ def subquery(writer: Writer, query: Query, at: int, is_exists: bool) -> sa.Selec
         inner.query = query.replaced(columns=((key, _field(query.table, key)),))
         inner.places.columns.append(at)
     return inner.full()
+
+
+def whole(backend: Backend, statement: Statement, query: Query, at: int) -> sa.Select[Any]:
+    """A query as a source of rows for another one: its columns only, in no order unless it is cut."""
+    is_cut = query.limit is not None or query.offset is not None
+    plain = query.replaced(joined=(), only=None, lock=None)
+    selection = Selection(backend, statement, plain, at)
+    if not is_cut:
+        selection.drop_order()
+    return selection.full()
 
 
 def _field(table: TableSpec, name: str) -> FieldRef:
@@ -104,7 +118,7 @@ class Selection:
         self.statement = statement
         self.query = query
         self.places = layout(query, at)
-        scope = Scope(statement, query.table, None if parent is None else statement.alias(query.table))
+        scope = self._scope(parent)
         annotations = {
             name: (expression, place)
             for (name, expression), place in zip(query.annotations, self.places.annotations, strict=True)
@@ -118,6 +132,9 @@ class Selection:
             aggregates_here=query.group_by is not None or is_aggregate,
             nested=subquery,
         )
+        for joined in query.extra.joins if query.extra is not None else ():
+            if joined.relation is None:  # it decides which rows there are, whether anything of it is shown or not
+                scope.source((joined.name,))
         self.outputs: list[Output] = []
         self._is_counted = (
             query.group_by is None
@@ -125,6 +142,24 @@ class Selection:
             and any(self.writer.walk.has_aggregate(expression) for _, expression in query.annotations)
         )
         self.is_qualified = any(self.writer.walk.has_window(condition) for condition in query.where)
+
+    def _scope(self, parent: Writer | None) -> Scope:
+        query, statement, backend = self.query, self.statement, self.backend
+        root = None if parent is None else statement.alias(query.table)
+        named: dict[str, NamedJoin] = {}
+        if query.extra is not None:
+            at = self.places.extra
+            for cte in query.extra.ctes:
+                sources.note_cte(backend, statement, cte, at, whole)
+                at += len(cte.values)
+            source = query.extra.source
+            if source is not None:
+                root = sources.rows_of(backend, statement, source, query.table, at, whole)
+                at += len(source.values)
+            for joined in query.extra.joins:
+                named[joined.name] = sources.named_join(backend, statement, joined, at, parent, whole, subquery)
+                at += len(joined.values)
+        return Scope(statement, query.table, root, named=named)
 
     # -- the parts --------------------------------------------------------------------------
 
@@ -187,6 +222,9 @@ class Selection:
         for field in table.fields.values():
             if wanted is None or field.name in wanted or field.name in table.primary_key:
                 found.append(self.writer.scope.column(path, field.name))
+                if field.name not in table.origin.fields:  # what the rows of another query come with
+                    self.outputs.append(Output(field.name, (), None, values.from_driver(field.type, self.backend.name)))
+                    continue
                 self.outputs.append(Output(field.name, path, field, values.from_driver(field.type, self.backend.name)))
 
     def _computed(self, name: str, expression: Expression, place: int) -> Element:
@@ -263,13 +301,35 @@ class Selection:
             shown += extra()
         select = self._grouped(self.assembled(shown, where), groups, having)
         if query.distinct:
-            select = select.distinct()
+            select = self._distinct(select)
         return self._sliced(select.order_by(*[clause for _, clause, _ in order]))
+
+    def _distinct(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        extra = self.query.extra
+        if extra is None or not extra.distinct_on:
+            return select.distinct()
+        if self.backend.name != "postgresql":
+            raise NotSupported("SQLite has no distinct() by columns; filter by a Window(RowNumber(), ...) instead")
+        if not {expression.shape for expression in extra.distinct_on} <= _first_orders(self.query, extra):
+            raise QueryError(
+                "distinct() by columns needs an order that begins with them: order_by() the same ones first"
+            )
+        at = self.places.extra + len(extra.values) - sum(len(e.values) for e in extra.distinct_on)
+        found: list[Element] = []
+        for expression in extra.distinct_on:
+            found.append(self.writer.expression(expression, at))
+            at += len(expression.values)
+        return select.ext(postgresql.distinct_on(*found))
 
     def _grouped(self, select: sa.Select[Any], groups: list[Element], having: list[Element]) -> sa.Select[Any]:
         if groups:
             select = select.group_by(*groups)
         return select.having(sa.and_(*having)) if having else select
+
+    def drop_order(self) -> None:
+        """Leaves ORDER BY out; values keep their places."""
+        self.query = self.query.replaced(order=())
+        self.places.order.clear()
 
     def _join_groups(self) -> None:
         """Joins for the keys of the groups come before those that aggregates need."""
@@ -346,6 +406,13 @@ def _hidden(order: list[tuple[Element, Any, Ordering]], shown: list[Element]) ->
     return [element for element, _, _ in order if id(element) not in known and str(element) not in known]
 
 
+def _first_orders(query: Query, extra: Extra) -> set[Any]:
+    """The shapes that an order begins with; with no order, all of those that DISTINCT ON names."""
+    if not query.order:
+        return {expression.shape for expression in extra.distinct_on}
+    return {item.expression.shape for item in query.order[: len(extra.distinct_on)]}
+
+
 def conjuncts(condition: Condition, at: int) -> list[tuple[Condition, int]]:
     """The parts that must all hold, each with the offset of its values."""
     if not isinstance(condition, Junction) or condition.connector != "and" or not condition.children:
@@ -369,13 +436,10 @@ def finished(
 ) -> Prepared:
     """Text, and the order in which the values are bound."""
     compiled = element.compile(dialect=backend.dialect)
-    names = compiled.positiontup or ()
+    binds = [statement.binds[name] for name in compiled.positiontup or ()]
+    text, binds = sources.with_ctes(statement, one_line(str(compiled)) + tail, binds)
     return Prepared(
-        one_line(str(compiled)) + tail,
-        [statement.binds[name] for name in names],
-        columns=outputs,
-        table=query.table,
-        is_whole=is_whole and len(names) == len(query.values),
+        text, binds, columns=outputs, table=query.table, is_whole=is_whole and len(binds) == len(query.values)
     )
 
 
@@ -416,9 +480,7 @@ def count(backend_name: str, query: Query) -> Prepared:
         element = selection.bare([star])
     else:
         if query.limit is None and query.offset is None and not query.distinct:
-            selection.query = query.replaced(order=())
-            selection.places = layout(query)
-            selection.places.order.clear()
+            selection.drop_order()
         element = sa.select(star).select_from(selection.full().subquery("counted"))
     return finished(backend, statement, element, query, (Output("count", (), None, None),))
 

@@ -207,7 +207,7 @@ class Writer:
         """A writer for a subquery about one row of this query: hanging on it, or looking it up again by its key."""
         table = self.scope.table
         root = self.scope.root if is_anchored else self.statement.alias(table)
-        scope = Scope(self.statement, table, root, is_anchored=is_anchored)
+        scope = Scope(self.statement, table, root, is_anchored=is_anchored, named=self.scope.named)
         inner = Writer(
             self.backend,
             self.statement,

@@ -80,6 +80,12 @@ def resolve(
         return Resolved((), None, None, parts[0], type, lookup, transform, table)
     path: list[str] = []
     here = table
+    if table.base is table:  # rows of another query: a column of theirs may be called author__name
+        for length in range(len(parts), 1, -1):
+            field = table.fields.get("__".join(parts[:length]))
+            if field is not None:
+                lookup, transform = _suffix(table, name, field.name, parts[length:], field.type, allow_lookup)
+                return Resolved((), field, None, None, None, lookup, transform, table)
     for place, part in enumerate(parts):
         rest = parts[place + 1 :]
         field = _field(here, part)
@@ -313,7 +319,7 @@ def _keys(relation: RelationSpec, query: Query, name: str) -> Query:
     """The column of a query that a relation is compared with."""
     if query.columns is not None:
         return query
-    if query.table is not relation.target:
+    if query.table.origin is not relation.target.origin:
         raise InvalidValue(f"{name!r} leads to {relation.target.model}, and the query is of {query.table.model}")
     names = relation.remote if relation.kind.is_forward else relation.target.primary_key
     if len(names) != 1:
@@ -400,7 +406,7 @@ def _one_column(query: Query, type: ColumnType | None, lookup: str, name: str) -
     found = columns[0][1]
     if isinstance(found, AnnotationRef):
         found = dict(query.annotations)[found.name]
-    if type is not None and found.type is not None and not _is_comparable(type.kind, found.type.kind):
+    if type is not None and found.type is not None and not comparable(type.kind, found.type.kind):
         raise InvalidValue(
             f"{name} is {type.kind.value} and cannot be compared with a query of {found.type.kind.value}"
         )
@@ -417,7 +423,8 @@ _FAMILIES: Final = (
 )
 
 
-def _is_comparable(left: Kind, right: Kind) -> bool:
+def comparable(left: Kind, right: Kind) -> bool:
+    """Whether values of two kinds can be compared."""
     return left is right or any(left in family and right in family for family in _FAMILIES)
 
 

@@ -74,9 +74,11 @@ class TableSpec:
         key: A small number, unique in the process: what query shapes say instead of the table.
         view: `plain` or `materialized` where it is a view, which nothing is written to; else None.
         python_model: The Model class itself, opaque to the lower layers.
+        base: The table that this one is a query's own view of (`viewed`); None for tables themselves.
     """
 
     __slots__ = (
+        "base",
         "by_column",
         "checks",
         "comment",
@@ -132,8 +134,29 @@ class TableSpec:
         self.is_automatic = False
         self.python_model = python_model
         self.view = view
+        self.base: TableSpec | None = None
         TableSpec._count += 1
         self.key = TableSpec._count
+
+    @property
+    def origin(self) -> TableSpec:
+        """The table itself, behind a query's view of it."""
+        return self.base or self
+
+    def viewed(self, fields: tuple[FieldSpec, ...] = (), relations: tuple[RelationSpec, ...] = ()) -> TableSpec:
+        """The table as one query sees it: with joins that it names itself, and columns that its rows come with.
+
+        It has the key of the table: what it has beyond that is part of the query's shape anyway.
+        """
+        new = TableSpec.__new__(TableSpec)
+        for name in TableSpec.__slots__:
+            setattr(new, name, getattr(self, name))
+        more = {field.name: field for field in fields}
+        new.fields = {**self.fields, **more}
+        new.by_column = {**self.by_column, **{field.column: field for field in fields}}
+        new.relations = {**self.relations, **{relation.name: relation for relation in relations}}
+        new.base = self.origin
+        return new
 
     def referred_by(self, table: TableSpec, key: ForeignKeySpec) -> None:
         """Notes a foreign key that refers to this table; of two of one name the newer takes the place of the older."""

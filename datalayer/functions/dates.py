@@ -14,6 +14,7 @@ from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
 from datalayer.models.column import Deferred, Expr
 from datalayer.models.computed import computed, function
+from datalayer.models.expressions import Computable
 
 M = TypeVar("M")
 D = TypeVar("D")
@@ -24,9 +25,9 @@ _DATE: Final = ColumnType(Kind.DATE, date)
 _STEPS: Final = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
 
 
-def Now() -> Deferred:
+def Now() -> Computable:
     """The moment of the statement, or of the transaction it is in; with milliseconds on SQLite."""
-    found: Deferred = function("Now", "now", (), _AWARE)
+    found: Computable = function("Now", "now", (), _AWARE)
     return found
 
 
@@ -63,7 +64,7 @@ def _local(node: Expression, zone: str | None, word: str) -> Expression:
 @overload
 def Extract(source: Expr[M, Any], part: str, /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, int]: ...
 @overload
-def Extract(source: str | Deferred, part: str, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def Extract(source: str | Deferred, part: str, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def Extract(source: Any, part: str, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """A part of a date or time: `Extract("sold_at", "hour", tzinfo="Europe/Berlin")`.
 
@@ -98,7 +99,7 @@ def Extract(source: Any, part: str, /, *, tzinfo: tzinfo | str | None = None) ->
 @overload
 def Trunc(source: Expr[M, D], step: str, /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def Trunc(source: str | Deferred, step: str, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def Trunc(source: str | Deferred, step: str, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def Trunc(source: Any, step: str, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """The begin of the year, quarter, month, week (Monday), day, hour, minute or second that a date or moment lies in.
 
@@ -133,7 +134,7 @@ def Trunc(source: Any, step: str, /, *, tzinfo: tzinfo | str | None = None) -> A
 @overload
 def TruncYear(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def TruncYear(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncYear(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncYear(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """`Trunc(source, "year")`."""
     return cast("Any", Trunc)(source, "year", tzinfo=tzinfo)
@@ -142,7 +143,7 @@ def TruncYear(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncQuarter(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def TruncQuarter(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncQuarter(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncQuarter(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """`Trunc(source, "quarter")`."""
     return cast("Any", Trunc)(source, "quarter", tzinfo=tzinfo)
@@ -151,7 +152,7 @@ def TruncQuarter(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncMonth(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def TruncMonth(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncMonth(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncMonth(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """`Trunc(source, "month")`."""
     return cast("Any", Trunc)(source, "month", tzinfo=tzinfo)
@@ -160,7 +161,7 @@ def TruncMonth(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncWeek(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def TruncWeek(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncWeek(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncWeek(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """`Trunc(source, "week")`."""
     return cast("Any", Trunc)(source, "week", tzinfo=tzinfo)
@@ -169,7 +170,7 @@ def TruncWeek(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncDay(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def TruncDay(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncDay(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncDay(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """`Trunc(source, "day")`."""
     return cast("Any", Trunc)(source, "day", tzinfo=tzinfo)
@@ -178,7 +179,7 @@ def TruncDay(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncHour(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def TruncHour(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncHour(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncHour(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """`Trunc(source, "hour")`."""
     return cast("Any", Trunc)(source, "hour", tzinfo=tzinfo)
@@ -187,7 +188,7 @@ def TruncHour(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncMinute(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def TruncMinute(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncMinute(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncMinute(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """`Trunc(source, "minute")`."""
     return cast("Any", Trunc)(source, "minute", tzinfo=tzinfo)
@@ -196,7 +197,7 @@ def TruncMinute(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncSecond(source: Expr[M, D], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, D]: ...
 @overload
-def TruncSecond(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncSecond(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncSecond(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """`Trunc(source, "second")`."""
     return cast("Any", Trunc)(source, "second", tzinfo=tzinfo)
@@ -205,7 +206,7 @@ def TruncSecond(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncDate(source: Expr[M, Any], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, date]: ...
 @overload
-def TruncDate(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncDate(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncDate(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """The date of a moment."""
     return cast("Any", Extract)(source, "date", tzinfo=tzinfo)
@@ -214,7 +215,7 @@ def TruncDate(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
 @overload
 def TruncTime(source: Expr[M, Any], /, *, tzinfo: tzinfo | str | None = None) -> Expr[M, time]: ...
 @overload
-def TruncTime(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Deferred: ...
+def TruncTime(source: str | Deferred, /, *, tzinfo: tzinfo | str | None = None) -> Computable: ...
 def TruncTime(source: Any, /, *, tzinfo: tzinfo | str | None = None) -> Any:
     """The time of a moment."""
     return cast("Any", Extract)(source, "time", tzinfo=tzinfo)

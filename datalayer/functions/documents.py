@@ -7,9 +7,9 @@ from typing import Any, Final
 from datalayer._query.expression import Expression
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import QueryError
-from datalayer.models.column import Deferred
 from datalayer.models.computed import function
 from datalayer.models.conditional import Value
+from datalayer.models.expressions import Computable
 
 _WITHOUT: Final = frozenset({Kind.BYTES, Kind.DURATION, Kind.INET})
 
@@ -20,7 +20,7 @@ def _check(nodes: list[Expression]) -> None:
             raise QueryError(f"JSON has no form for {node.type.kind.value}; Cast() it to str")
 
 
-def JSONObject(**items: Any) -> Deferred:
+def JSONObject(**items: Any) -> Computable:
     """A JSON object: `JSONObject(name="title", paid=Value(True))`; text is the name of a column.
 
     Decimals become JSON numbers, dates and moments ISO text, in UTC.
@@ -28,11 +28,11 @@ def JSONObject(**items: Any) -> Deferred:
     if not items:
         raise QueryError("JSONObject() was given nothing; name its items: JSONObject(name='title')")
     sources = [part for name, item in items.items() for part in (Value(name), item)]
-    found: Deferred = function("JSONObject", "json_object", sources, ColumnType(Kind.JSON, dict), _check)
+    found: Computable = function("JSONObject", "json_object", sources, ColumnType(Kind.JSON, dict), _check)
     return found
 
 
-def JSONArray(*items: Any) -> Deferred:
+def JSONArray(*items: Any) -> Computable:
     """A JSON array: `JSONArray("title", "price")`; text is the name of a column."""
-    found: Deferred = function("JSONArray", "json_array", items, ColumnType(Kind.JSON, list), _check)
+    found: Computable = function("JSONArray", "json_array", items, ColumnType(Kind.JSON, list), _check)
     return found

@@ -10,6 +10,7 @@ from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import QueryError
 from datalayer.models.column import Deferred, Expr
 from datalayer.models.computed import function
+from datalayer.models.expressions import Computable
 
 M = TypeVar("M")
 N = TypeVar("N")
@@ -32,7 +33,7 @@ def _of_numbers(word: str, name: str, *sources: Any, result: Any = FLOAT) -> Any
 @overload
 def Abs(source: Expr[M, N], /) -> Expr[M, N]: ...
 @overload
-def Abs(source: str | Deferred, /) -> Deferred: ...
+def Abs(source: str | Deferred, /) -> Computable: ...
 def Abs(source: Any, /) -> Any:
     """A number without its sign."""
     return _of_numbers("Abs", "abs", source, result=_same)
@@ -41,7 +42,7 @@ def Abs(source: Any, /) -> Any:
 @overload
 def Ceil(source: Expr[M, N], /) -> Expr[M, N]: ...
 @overload
-def Ceil(source: str | Deferred, /) -> Deferred: ...
+def Ceil(source: str | Deferred, /) -> Computable: ...
 def Ceil(source: Any, /) -> Any:
     """The next whole number upwards."""
     return _of_numbers("Ceil", "ceil", source, result=_same)
@@ -50,7 +51,7 @@ def Ceil(source: Any, /) -> Any:
 @overload
 def Floor(source: Expr[M, N], /) -> Expr[M, N]: ...
 @overload
-def Floor(source: str | Deferred, /) -> Deferred: ...
+def Floor(source: str | Deferred, /) -> Computable: ...
 def Floor(source: Any, /) -> Any:
     """The next whole number downwards."""
     return _of_numbers("Floor", "floor", source, result=_same)
@@ -59,7 +60,7 @@ def Floor(source: Any, /) -> Any:
 @overload
 def Sign(source: Expr[M, N], /) -> Expr[M, N]: ...
 @overload
-def Sign(source: str | Deferred, /) -> Deferred: ...
+def Sign(source: str | Deferred, /) -> Computable: ...
 def Sign(source: Any, /) -> Any:
     """-1, 0 or 1."""
     return _of_numbers("Sign", "sign", source, result=_same)
@@ -68,7 +69,7 @@ def Sign(source: Any, /) -> Any:
 @overload
 def Round(source: Expr[M, N], places: int = 0, /) -> Expr[M, N]: ...
 @overload
-def Round(source: str | Deferred, places: int = 0, /) -> Deferred: ...
+def Round(source: str | Deferred, places: int = 0, /) -> Computable: ...
 def Round(source: Any, places: int = 0, /) -> Any:
     """A number rounded half away from zero, to places behind the point, or (negative) before it."""
     if type(places) is not int:
@@ -93,7 +94,7 @@ def Mod(source: Any, divisor: Any, /) -> Any:
 @overload
 def Sqrt(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Sqrt(source: str | Deferred, /) -> Deferred: ...
+def Sqrt(source: str | Deferred, /) -> Computable: ...
 def Sqrt(source: Any, /) -> Any:
     """The square root."""
     return _of_numbers("Sqrt", "sqrt", source)
@@ -102,7 +103,7 @@ def Sqrt(source: Any, /) -> Any:
 @overload
 def Exp(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Exp(source: str | Deferred, /) -> Deferred: ...
+def Exp(source: str | Deferred, /) -> Computable: ...
 def Exp(source: Any, /) -> Any:
     """e to the power of a number."""
     return _of_numbers("Exp", "exp", source)
@@ -111,7 +112,7 @@ def Exp(source: Any, /) -> Any:
 @overload
 def Ln(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Ln(source: str | Deferred, /) -> Deferred: ...
+def Ln(source: str | Deferred, /) -> Computable: ...
 def Ln(source: Any, /) -> Any:
     """The natural logarithm."""
     return _of_numbers("Ln", "ln", source)
@@ -120,7 +121,7 @@ def Ln(source: Any, /) -> Any:
 @overload
 def Sin(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Sin(source: str | Deferred, /) -> Deferred: ...
+def Sin(source: str | Deferred, /) -> Computable: ...
 def Sin(source: Any, /) -> Any:
     """The sine of an angle in radians."""
     return _of_numbers("Sin", "sin", source)
@@ -129,7 +130,7 @@ def Sin(source: Any, /) -> Any:
 @overload
 def Cos(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Cos(source: str | Deferred, /) -> Deferred: ...
+def Cos(source: str | Deferred, /) -> Computable: ...
 def Cos(source: Any, /) -> Any:
     """The cosine of an angle in radians."""
     return _of_numbers("Cos", "cos", source)
@@ -138,7 +139,7 @@ def Cos(source: Any, /) -> Any:
 @overload
 def Tan(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Tan(source: str | Deferred, /) -> Deferred: ...
+def Tan(source: str | Deferred, /) -> Computable: ...
 def Tan(source: Any, /) -> Any:
     """The tangent of an angle in radians."""
     return _of_numbers("Tan", "tan", source)
@@ -147,7 +148,7 @@ def Tan(source: Any, /) -> Any:
 @overload
 def Cot(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Cot(source: str | Deferred, /) -> Deferred: ...
+def Cot(source: str | Deferred, /) -> Computable: ...
 def Cot(source: Any, /) -> Any:
     """The cotangent of an angle in radians."""
     return _of_numbers("Cot", "cot", source)
@@ -156,7 +157,7 @@ def Cot(source: Any, /) -> Any:
 @overload
 def ASin(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def ASin(source: str | Deferred, /) -> Deferred: ...
+def ASin(source: str | Deferred, /) -> Computable: ...
 def ASin(source: Any, /) -> Any:
     """The angle in radians whose sine is a number."""
     return _of_numbers("ASin", "asin", source)
@@ -165,7 +166,7 @@ def ASin(source: Any, /) -> Any:
 @overload
 def ACos(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def ACos(source: str | Deferred, /) -> Deferred: ...
+def ACos(source: str | Deferred, /) -> Computable: ...
 def ACos(source: Any, /) -> Any:
     """The angle in radians whose cosine is a number."""
     return _of_numbers("ACos", "acos", source)
@@ -174,7 +175,7 @@ def ACos(source: Any, /) -> Any:
 @overload
 def ATan(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def ATan(source: str | Deferred, /) -> Deferred: ...
+def ATan(source: str | Deferred, /) -> Computable: ...
 def ATan(source: Any, /) -> Any:
     """The angle in radians whose tangent is a number."""
     return _of_numbers("ATan", "atan", source)
@@ -183,7 +184,7 @@ def ATan(source: Any, /) -> Any:
 @overload
 def Degrees(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Degrees(source: str | Deferred, /) -> Deferred: ...
+def Degrees(source: str | Deferred, /) -> Computable: ...
 def Degrees(source: Any, /) -> Any:
     """An angle in degrees."""
     return _of_numbers("Degrees", "degrees", source)
@@ -192,7 +193,7 @@ def Degrees(source: Any, /) -> Any:
 @overload
 def Radians(source: Expr[M, Any], /) -> Expr[M, float]: ...
 @overload
-def Radians(source: str | Deferred, /) -> Deferred: ...
+def Radians(source: str | Deferred, /) -> Computable: ...
 def Radians(source: Any, /) -> Any:
     """An angle in radians."""
     return _of_numbers("Radians", "radians", source)
@@ -225,13 +226,13 @@ def ATan2(y: Any, x: Any, /) -> Any:
     return _of_numbers("ATan2", "atan2", y, x)
 
 
-def Pi() -> Deferred:
+def Pi() -> Computable:
     """The ratio of a circle to its diameter."""
-    found: Deferred = function("Pi", "pi", (), FLOAT)
+    found: Computable = function("Pi", "pi", (), FLOAT)
     return found
 
 
-def Random() -> Deferred:
+def Random() -> Computable:
     """A number from 0 to below 1, another one for each row."""
-    found: Deferred = function("Random", "random", (), FLOAT)
+    found: Computable = function("Random", "random", (), FLOAT)
     return found

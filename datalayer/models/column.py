@@ -66,7 +66,7 @@ def operand(value: object) -> object:
     """What a comparison works on: the node inside an expression, the query inside a queryset, or the value itself."""
     if isinstance(value, Expr):
         return value.node
-    query = getattr(value, "query", None)
+    query = None if isinstance(value, Expression) else getattr(value, "query", None)
     if not isinstance(query, Query):
         return value
     if query.order or (query.limit is None and query.offset is None):

@@ -339,7 +339,7 @@ def expression_of(item: Any, table: TableSpec, annotations: dict[str, ColumnType
     if isinstance(query, Query):
         return subquery_of(item)
     if isinstance(item, Related):
-        if item.table is not table:
+        if item.table is not table.origin:
             raise QueryError(f"{item!r} starts at {item.table.model}, not at {table.model}")
         return reference(table, "__".join(item.path), annotations=annotations)
     raise QueryError(f"{item!r} is no column; give a name, a column such as {table.model}.pk, or F()")
@@ -356,7 +356,13 @@ def owned(node: Condition | Expression, table: TableSpec) -> None:
     else:
         found = parts(node)
     for part in found:
-        if isinstance(part, FieldRef) and part.table is not None and part.table is not table and not part.outer:
+        if (
+            isinstance(part, FieldRef)
+            and part.table is not None
+            and part.table is not table
+            and part.table is not table.base
+            and not part.outer
+        ):
             other = cast("TableSpec", part.table)
             raise QueryError(
                 f"{other.model}.{part.field} is a column of {other.model}, not of {table.model}; "

@@ -15,6 +15,7 @@ from datalayer._query.source import NO_EXTRA
 from datalayer.errors import QueryError
 from datalayer.models import deferring, operations
 from datalayer.models.column import Deferred, Expr, Related
+from datalayer.models.combining import FilteredRelation, filtered_relation
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
@@ -58,7 +59,11 @@ class QuerySet(WritableRows[M]):
         taken = [name for name in named if name in table.fields or name in table.relations or hasattr(self.model, name)]
         if taken:
             raise QueryError(f"{verb}({taken[0]}=...): {table.model} has {taken[0]!r} already; choose another name")
-        return annotated(self.query, named, verb)
+        query = self.query
+        relations = {name: item for name, item in named.items() if isinstance(item, FilteredRelation)}
+        for name, item in relations.items():
+            query = filtered_relation(query, name, item)
+        return annotated(query, {name: item for name, item in named.items() if name not in relations}, verb)
 
     def select_related(self, *paths: str | Related[M, Any] | None) -> Self:
         """Rows of to-one relations come along in the same statement.

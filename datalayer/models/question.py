@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from datalayer._query.condition import Condition as ConditionNode
 from datalayer._query.condition import Junction, Negation, Nothing
 from datalayer._query.expression import FieldRef
 from datalayer._query.query import Query
+from datalayer._query.source import NO_EXTRA
 from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
-from datalayer.models.expressions import DeferredOrder, Q, condition_of, owned
+from datalayer.models.combining import Join, compound, joined, merged, with_cte
+from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, owned
 from datalayer.models.loading import Lookup
 from datalayer.models.ordering import default_order, order_item
 
@@ -159,10 +162,84 @@ class Question(Generic[M, R]):
         query = self._ordered(self.query)
         return self._with(query.replaced(order=tuple([item.reversed() for item in query.order])))
 
-    def distinct(self) -> Self:
-        """Equal rows once."""
+    def distinct(self, *columns: str | Expr[M, Any] | Deferred) -> Self:
+        """Equal rows once; with columns (PostgreSQL only) the first row of each of their values, as they are ordered.
+
+        Raises:
+            FieldError: An unknown name.
+            NotSupported: Columns on SQLite, when the query is asked.
+        """
         self._unsliced("distinct")
-        return self._with(self.query.replaced(distinct=True))
+        query = self.query.replaced(distinct=True)
+        if columns:
+            known = self._annotations
+            on = tuple([expression_of(item, query.table, known) for item in columns])
+            query = query.replaced(extra=(query.extra or NO_EXTRA).replaced(distinct_on=on))
+        return self._with(query)
+
+    # -- made of several -------------------------------------------------------------------------
+
+    def union(self, *others: Question[Any, R], all: bool = False) -> Self:
+        """The rows of all querysets, equal ones once unless `all`. The result can be filtered and ordered like any.
+
+        Raises:
+            QueryError: The columns differ.
+        """
+        return self._with(compound(self, others, "union all" if all else "union", "union"))
+
+    def intersection(self, *others: Question[Any, R]) -> Self:
+        """The rows that all querysets have."""
+        return self._with(compound(self, others, "intersect", "intersection"))
+
+    def difference(self, *others: Question[Any, R]) -> Self:
+        """The rows that none of the others has."""
+        return self._with(compound(self, others, "except", "difference"))
+
+    def __and__(self, other: Self) -> Self:
+        return self._with(merged(self, other, "and"))
+
+    def __or__(self, other: Self) -> Self:
+        return self._with(merged(self, other, "or"))
+
+    def __xor__(self, other: Self) -> Self:
+        return self._with(merged(self, other, "xor"))
+
+    def with_cte(
+        self,
+        name: str,
+        start: Question[M, R],
+        *,
+        recursive: Callable[[Self], Question[M, R]] | None = None,
+        distinct: bool = False,
+    ) -> Self:
+        """The rows of a CTE: those of `start`, and with `recursive` all that come out of the rows found so far.
+
+        Args:
+            name: Its name in the statement.
+            start: The first rows.
+            recursive: Given the rows of the CTE, which it may only `join()`, the next ones, with the same columns.
+            distinct: Whether equal rows come once, which ends circles.
+
+        Raises:
+            QueryError: The two have other columns.
+        """
+        if self.query.where or self.query.order or self.query.extra is not None:
+            raise QueryError("with_cte() begins a query: call it on the manager, and filter what it gives")
+        return self._with(with_cte(name, start, recursive, distinct))
+
+    def join(self, **joins: Join) -> Self:
+        """More rows beside each row, by a condition; their columns are reached by the name of the join.
+
+        `Book.objects.join(other=Join(Book, Q(author=F("other__author")))).filter(other__price__lt=F("price"))`
+
+        Raises:
+            QueryError: A name that is taken, or no condition.
+        """
+        self._unsliced("join")
+        query = self.query
+        for name, join in joins.items():
+            query = joined(query, name, join)
+        return self._with(query)
 
     def using(self, alias: str) -> Self:
         """The same question to another database."""

@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from datalayer._plans import read as read_plans
 from datalayer._query.expression import Ordering
+from datalayer._query.path import comparison
+from datalayer._query.query import Query
+from datalayer._query.source import NO_EXTRA, Compound
 from datalayer.databases import databases
 from datalayer.errors import QueryError
 from datalayer.models import operations
 from datalayer.models.aggregates import Aggregate, check_aggregate
+from datalayer.models.checks import checked
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
+from datalayer.models.combining import as_source, reading
 from datalayer.models.expressions import DeferredOrder, Q
 from datalayer.models.hydrate import loader
 from datalayer.models.locking import check_transaction
 from datalayer.models.ordering import order_item
 from datalayer.models.question import M, Question, R
+from datalayer.models.state import key_values
 
 if TYPE_CHECKING:
     from datalayer.databases import Database
@@ -147,6 +153,32 @@ class Rows(Question[M, R]):
     async def aexists(self) -> bool:
         """The awaiting twin of `exists`."""
         return bool(self._kept) if self._kept is not None else await self._database.arun(read_plans.exists, self.query)
+
+    def contains(self, item: M) -> bool:
+        """Whether an instance is among the rows; asks for it alone, and nothing where they were fetched already."""
+        return item in self._kept if self._kept is not None else self._database.run(read_plans.exists, self._only(item))
+
+    async def acontains(self, item: M) -> bool:
+        """The awaiting twin of `contains`."""
+        return (
+            item in self._kept
+            if self._kept is not None
+            else await self._database.arun(read_plans.exists, self._only(item))
+        )
+
+    def _only(self, item: Any) -> Query:
+        query = self.query
+        if query.columns is not None or not isinstance(item, self.model):
+            raise QueryError(f"contains() asks for an instance of {query.table.model}, not for {item!r}")
+        key = key_values(item, query.table.primary_key)
+        if key is None:
+            raise QueryError(f"contains(): this {query.table.model} is not saved yet and has no key")
+        if query.limit is not None or query.offset is not None or query.distinct:
+            source = Compound("rows", (as_source(self, "contains"),))
+            query = reading(query.table, query).replaced(extra=NO_EXTRA.replaced(source=source))
+        pairs = zip(query.table.primary_key, key, strict=True)
+        conditions = [comparison(query.table, name, value, check=checked) for name, value in pairs]
+        return query.replaced(where=(*query.where, *conditions))
 
     def aggregate(self, *aggregates: Aggregate, **named: Deferred) -> dict[str, Any]:
         """Values over all rows: `aggregate(Avg("price"), cheapest=Min("price"), each=Sum("price") / Count("*"))`.

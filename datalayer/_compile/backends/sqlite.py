@@ -23,6 +23,15 @@ _FORMATS: Final = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minu
 _OF_DAY: Final = frozenset({"week_day", "iso_week_day", "iso_year", "week"})
 
 
+_DIALECT: Final = sqlite.dialect(paramstyle="qmark")
+# Words that SQLAlchemy does not know to be reserved: what carries such a name is quoted.
+_DIALECT.identifier_preparer.reserved_words = _DIALECT.identifier_preparer.reserved_words | {
+    "always", "current", "do", "exclude", "filter", "following", "generated", "groups", "materialized", "nothing",
+    "others", "over", "partition", "preceding", "range", "recursive", "returning", "rows", "ties", "unbounded",
+    "window", "within", "without", "first", "last", "nulls",
+}  # fmt: skip
+
+
 def _text(value: object) -> str:
     return str(value.value if isinstance(value, enum.Enum) else value)
 
@@ -47,7 +56,7 @@ class SQLite(Backend):
     """See `Backend`."""
 
     name: ClassVar[str] = "sqlite"
-    dialect: ClassVar[sa.Dialect] = sqlite.dialect(paramstyle="qmark")
+    dialect: ClassVar[sa.Dialect] = _DIALECT
     sorts_null_last: ClassVar[bool] = False
     has_lock: ClassVar[bool] = False
     ends: ClassVar[tuple[str, str]] = ("", ":")  # dates are text, and a colon comes after every digit

@@ -337,7 +337,7 @@ def test_aggregates_over_relations(world: World, books: Shelf) -> None:
         (lambda: 3, QueryError),
     ],
 )
-def test_aggregates_that_make_no_sense_are_refused(aggregate: Any, error: type[Exception]) -> None:
+def test_aggregates_that_make_no_sense_are_refused(configured: str, aggregate: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Book.objects.aggregate(x=aggregate())
 

@@ -1,0 +1,158 @@
+"""Rows that come from elsewhere than from a table: compound queries, queries in FROM, CTEs, joins with a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.sql.selectable import FromClause
+
+from datalayer._compile.backends.base import Backend
+from datalayer._compile.joins import Element, NamedJoin, Path, Scope, Statement
+from datalayer._compile.writer import Writer
+from datalayer._query.query import Query
+from datalayer._query.source import Compound, Cte, Joined, Named, Source
+from datalayer._schema.table import TableSpec
+from datalayer.errors import QueryError
+
+if TYPE_CHECKING:
+    from datalayer._compile.prepared import Convert
+
+Whole = Callable[[Backend, Statement, Query, int], sa.Select[Any]]
+"""Given by `select.py`: writes a whole query."""
+
+_WORDS: Final[dict[str, Any]] = {
+    "union": sa.union,
+    "union all": sa.union_all,
+    "intersect": sa.intersect,
+    "except": sa.except_,
+}
+
+
+def rows_of(
+    backend: Backend, statement: Statement, source: Source, table: TableSpec, at: int, whole: Whole
+) -> FromClause:
+    """The source as something that can stand in FROM."""
+    if isinstance(source, Named):
+        columns: list[Any] = [sa.column(field.column) for field in table.fields.values()]
+        return sa.table(source.name, *columns).alias(statement.name())
+    assert isinstance(source, Compound)
+    parts: list[Any] = []
+    for query in source.queries:
+        select = whole(backend, statement, query, at)
+        is_cut = query.limit is not None or query.offset is not None
+        if is_cut and len(source.queries) > 1:  # SQLite knows no parentheses here
+            inside = select.subquery(statement.name())
+            select = sa.select(*inside.c).select_from(inside)
+        parts.append(select)
+        at += len(query.values)
+    if len(parts) == 1:
+        found: FromClause = parts[0].subquery(statement.name())
+        return found
+    compound: FromClause = _WORDS[source.word](*parts).subquery(statement.name())
+    return compound
+
+
+def note_cte(backend: Backend, statement: Statement, cte: Cte, at: int, whole: Whole) -> None:
+    """Writes a CTE once for the whole statement, in front of it.
+
+    Raises:
+        QueryError: Two of one name.
+    """
+    known = statement.ctes.get(cte.name)
+    if known is not None:
+        if known[0] is not cte:
+            raise QueryError(f"one statement has two CTEs of the name {cte.name!r}; give one of them another name")
+        return
+    statement.ctes[cte.name] = (cte, "", [])
+    texts: list[str] = []
+    binds: list[tuple[int, Convert | None]] = []
+    for query in (cte.query, cte.recursive):
+        if query is None:
+            continue
+        select = whole(backend, statement, query, at)
+        if query.limit is not None or query.offset is not None:
+            inside = select.subquery(statement.name())
+            select = sa.select(*inside.c).select_from(inside)
+        compiled = select.compile(dialect=backend.dialect)
+        texts.append(str(compiled).replace(" \n", " ").replace("\n", ""))
+        binds.extend(statement.binds[name] for name in compiled.positiontup or ())
+        at += len(query.values)
+    quoted = backend.dialect.identifier_preparer.quote
+    names = ", ".join(quoted(name) for name in column_names(cte.query))
+    body = (" UNION " if cte.is_distinct else " UNION ALL ").join(texts)
+    del statement.ctes[cte.name]  # after those that it needs itself
+    statement.ctes[cte.name] = (cte, f"{quoted(cte.name)} ({names}) AS ({body})", binds)
+
+
+def column_names(query: Query) -> list[str]:
+    """The names of the columns that the rows of a query have in SQL."""
+    if query.columns is not None:
+        return [name for name, _ in query.columns]
+    hidden = query.extra.hidden if query.extra is not None else frozenset[str]()
+    shown = [name for name, _ in query.annotations if name not in hidden]
+    return [*[field.column for field in query.table.fields.values()], *shown]
+
+
+def with_ctes(statement: Statement, text: str, binds: list[Any], *, inside: str | None = None) -> tuple[str, list[Any]]:
+    """A statement with its CTEs in front, or in front of the first query `inside` begins.
+
+    Python's driver counts the rows of an UPDATE or DELETE only where the statement begins with that word.
+    """
+    if not statement.ctes:
+        return text, binds
+    found = list(statement.ctes.values())
+    head = f"WITH RECURSIVE {', '.join(words for _, words, _ in found)} "
+    own = [bind for _, _, more in found for bind in more]
+    place = 0 if inside is None else text.index(inside) + len(inside)
+    before = 0 if inside is None else text[:place].count("?")
+    return text[:place] + head + text[place:], [*binds[:before], *own, *binds[before:]]
+
+
+class _Sides(Scope):
+    """What the condition of a join sees: the query's own row, and the joined one under its names."""
+
+    def __init__(self, of: Scope, names: tuple[str, ...], joined: FromClause, target: TableSpec) -> None:
+        super().__init__(of.statement, of.table, of.root)
+        self.of = of
+        self.names = names
+        self.joined = joined
+        self.target = target
+
+    def column(self, path: Path, name: str, filter: int | None = None) -> Element:
+        """A column of one of the sides."""
+        if path and path[0] in self.names:
+            if len(path) > 1:
+                raise QueryError(
+                    f"the condition of the join {self.names[0]!r} leads on to {'__'.join(path[1:])!r}; it may only use "
+                    "columns of the two sides"
+                )
+            return self.joined.c[self.target.fields[name].column]
+        return self.of.column(path, name)
+
+
+def named_join(
+    backend: Backend, statement: Statement, joined: Joined, at: int, parent: Writer | None, whole: Whole, nested: Any
+) -> NamedJoin:
+    """How a join that a query names is made."""
+
+    def make(scope: Scope) -> tuple[FromClause, Element, bool]:
+        source = joined.source
+        target = (
+            statement.alias(joined.table)
+            if source is None
+            else rows_of(backend, statement, source, joined.table, at, whole)
+        )
+        names = (joined.name,) if joined.relation is None else (joined.name, joined.relation)
+        sides = _Sides(scope, names, target, joined.table)
+        writer = Writer(backend, statement, sides, parent=parent, nested=nested)
+        on = writer.condition(joined.condition, at + (0 if source is None else len(source.values)))
+        if joined.relation is not None:
+            relation = scope.table.relations[joined.relation]
+            pairs = zip(relation.local, relation.remote, strict=True)
+            ties = [sides.of.column((), a) == sides.column((joined.name,), b) for a, b in pairs]
+            on = sa.and_(*ties, on)
+        return target, on, joined.is_outer
+
+    return make

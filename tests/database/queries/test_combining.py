@@ -1,0 +1,272 @@
+"""Querysets made of querysets: set operations, joins with a name, CTEs, DISTINCT ON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from datalayer import Avg, Count, F, FilteredRelation, Join, Max, Min, Q, Sum, Value, Window
+from datalayer.errors import FieldError, NotSupported, QueryError
+from datalayer.functions import RowNumber
+from datalayer.testing import assert_num_queries
+from tests.database.queries.library import Author, Book, Shelf
+from tests.worlds import World
+
+
+def keys(world: World, query: Any) -> list[int]:
+    return sorted(world.iterate(query.values_list("id", flat=True)))
+
+
+def fives(**more: Any) -> Any:
+    return Book.objects.filter(price=5, **more)
+
+
+def tens() -> Any:
+    return Book.objects.filter(price=10)
+
+
+def wanted(books: Shelf, satisfies: Callable[[Book], object]) -> list[int]:
+    return sorted(book.id for book in books if satisfies(book))
+
+
+# -- set operations --------------------------------------------------------------------------------
+
+
+def test_a_union_has_the_rows_of_both_once(world: World, books: Shelf) -> None:
+    both = wanted(books, lambda book: book.price in (5, 10))
+    assert keys(world, fives().union(tens(), fives())) == both
+    assert keys(world, fives() | tens()) == both
+    assert world.call(fives().union(tens()), "count") == len(both)
+    assert world.call(fives().union(fives(), all=True), "count") == 2 * world.call(fives(), "count")
+
+
+def test_an_intersection_and_a_difference_take_slices(world: World, books: Shelf) -> None:
+    ids = sorted(book.id for book in books)
+    ordered = Book.objects.order_by("id")
+    assert keys(world, ordered[:10].intersection(ordered[5:15])) == ids[5:10]
+    assert keys(world, ordered[:10].difference(ordered[5:15], ordered[:2])) == ids[2:5]
+
+
+def test_what_comes_out_is_a_queryset_again(world: World, books: Shelf) -> None:
+    union = fives().union(tens())
+    both = wanted(books, lambda book: book.price in (5, 10))
+    assert [book.id for book in world.iterate(union.order_by("-id")[1:4])] == both[::-1][1:4]
+    assert keys(world, union.filter(author__name="Ann")) == wanted(
+        books, lambda book: book.price in (5, 10) and book.author.name == "Ann"
+    )
+    assert world.call(union, "aggregate", n=Count(), top=Max("price")) == {"n": len(both), "top": Decimal(10)}
+    assert world.call(union.filter(id=0), "exists") is False
+    numbered = union.annotate(place=Window(RowNumber(), order_by="id")).filter(place__lte=2)
+    assert keys(world, numbered) == both[:2]
+    assert keys(world, Book.objects.filter(pk__in=union)) == both
+    assert [b.author.name for b in world.iterate(union.select_related("author").order_by("id"))] == [
+        b.author.name for b in sorted(books, key=lambda b: b.id) if b.id in both
+    ]
+
+
+def test_annotations_come_along(world: World, books: Shelf) -> None:
+    union = fives().annotate(kind=Value("five")).union(tens().annotate(kind=Value("ten")))
+    found = {book.id: book.kind for book in world.iterate(union)}
+    assert found == {b.id: "five" if b.price == 5 else "ten" for b in books if b.price in (5, 10)}
+
+
+def test_values_of_different_models_can_be_put_together(world: World, books: Shelf) -> None:
+    names = Author.objects.values_list("name", flat=True)
+    titles = Book.objects.values_list("title", flat=True)
+    found = world.iterate(names.union(titles))
+    assert sorted(found) == sorted(
+        {*[book.title for book in books], *[a.name for a in world.iterate(Author.objects.all())]}
+    )
+    assert world.call(names.union(titles).filter(name="Bob"), "count") == 1
+
+
+def test_conditions_of_querysets_are_combined(world: World, books: Shelf) -> None:
+    dear, printed = Book.objects.filter(price__gt=5), Book.objects.filter(in_print=True)
+    assert keys(world, dear & printed) == wanted(books, lambda book: book.price > 5 and book.in_print)
+    assert keys(world, dear | printed) == wanted(books, lambda book: book.price > 5 or book.in_print)
+    assert keys(world, dear ^ printed) == wanted(books, lambda book: (book.price > 5) != (book.in_print is True))
+    assert keys(world, Book.objects.all() | dear) == sorted(book.id for book in books)
+
+
+def test_contains_asks_for_one_row(world: World, books: Shelf) -> None:
+    first, *_, last = sorted(books, key=lambda book: book.id)
+    with assert_num_queries(3):
+        assert world.call(Book.objects.filter(price=first.price), "contains", first)
+        assert not world.call(Book.objects.exclude(id=first.id), "contains", first)
+        assert not world.call(Book.objects.order_by("id")[:3], "contains", last)
+    with assert_num_queries(0), pytest.raises(QueryError, match="an instance of Book"):
+        world.call(Book.objects.all(), "contains", Author(name="x"))
+
+
+# -- joins with a name -----------------------------------------------------------------------------
+
+
+def test_a_table_is_joined_to_itself(world: World, books: Shelf) -> None:
+    pairs = Book.objects.join(other=Join(Book, Q(author=F("other__author"), id__lt=F("other__id"))))
+    found = world.iterate(pairs.filter(other__price=F("price")).values_list("id", "other__id"))
+    assert sorted(found) == sorted(
+        (a.id, b.id) for a in books for b in books if a.author == b.author and a.id < b.id and a.price == b.price
+    )
+
+
+def test_a_query_is_joined(world: World, books: Shelf) -> None:
+    dear = Book.objects.filter(price__gt=9).values("author").annotate(n=Count("*"), least=Min("price"))
+    found = world.iterate(
+        Author.objects.join(dear=Join(dear, Q(id=F("dear__author")), outer=True)).values_list("id", "dear__n")
+    )
+    counts = {a.id: sum(b.price > 9 and b.author == a for b in books) for a in world.iterate(Author.objects.all())}
+    assert dict(found) == {key: number or None for key, number in counts.items()}
+    inner = Author.objects.join(dear=Join(dear, Q(id=F("dear__author"))))
+    assert keys(world, inner) == sorted(key for key, number in counts.items() if number)
+
+
+def test_a_relation_has_a_condition_of_its_own(world: World, books: Shelf) -> None:
+    cheap = Author.objects.annotate(cheap=FilteredRelation("books", Q(books__price__lt=5)))
+    authors = world.iterate(Author.objects.all())
+    counted = world.iterate(cheap.annotate(n=Count("cheap"), all=Count("books")).values_list("id", "n", "all"))
+    assert sorted(counted) == sorted(
+        (a.id, sum(b.price < 5 for b in books if b.author == a), sum(b.author == a for b in books)) for a in authors
+    )
+    having = {a.id for a in authors if any(b.price < 5 and b.in_print for b in books if b.author == a)}
+    assert set(keys(world, cheap.filter(cheap__in_print=True))) == having
+    assert set(keys(world, cheap.exclude(cheap__in_print=True))) == {a.id for a in authors} - having
+
+
+# -- CTEs ------------------------------------------------------------------------------------------
+
+
+def tree() -> Any:
+    start = Author.objects.filter(mentor=None).annotate(depth=Value(0))
+    return Author.objects.with_cte(
+        "tree",
+        start,
+        recursive=lambda above: Author.objects.join(up=Join(above, Q(mentor=F("up__id")))).annotate(
+            depth=F("up__depth") + 1
+        ),
+    )
+
+
+def depth_of(author: Author) -> int | None:
+    """None for who mentors himself."""
+    if author.mentor == author:
+        return None
+    return 0 if author.mentor is None else (depth_of(author.mentor) or 0) + 1
+
+
+def test_a_tree_is_walked(world: World, books: Shelf) -> None:
+    authors = world.iterate(Author.objects.select_related("mentor__mentor__mentor"))
+    depths = {author.id: depth for author in authors if (depth := depth_of(author)) is not None}
+    assert {author.id: author.depth for author in world.iterate(tree())} == depths
+    assert keys(world, tree().filter(depth__gt=0)) == sorted(key for key, depth in depths.items() if depth > 0)
+    assert world.call(tree(), "count") == len(depths)
+    assert world.call(tree(), "aggregate", deepest=Max("depth")) == {"deepest": max(depths.values())}
+    assert keys(world, Book.objects.filter(author__in=tree().values("id"))) == wanted(
+        books, lambda book: book.author.id in depths
+    )
+
+
+def test_a_circle_ends_where_equal_rows_come_once(world: World, books: Shelf) -> None:
+    (circle,) = world.iterate(Author.objects.filter(mentor=F("id")))
+    found = Author.objects.with_cte(
+        "circle",
+        Author.objects.filter(id=circle.id),
+        recursive=lambda above: Author.objects.join(up=Join(above, Q(id=F("up__mentor")))),
+        distinct=True,
+    )
+    assert keys(world, found) == [circle.id]
+
+
+def test_a_cte_without_recursion_is_a_query_in_front(world: World, books: Shelf) -> None:
+    found = Book.objects.with_cte("cheap", Book.objects.filter(price__lt=5).order_by("id")[:4])
+    assert keys(world, found) == wanted(books, lambda book: book.price < 5)[:4]
+    assert "WITH RECURSIVE cheap" in found.sql()[0]
+
+
+def test_rows_of_a_cte_are_updated_and_deleted_by_their_keys(world: World, books: Shelf) -> None:
+    cheap = Book.objects.with_cte("cheap", Book.objects.filter(price__lt=5))
+    count = len(wanted(books, lambda book: book.price < 5))
+    assert world.call(Book.objects.filter(pk__in=cheap), "update", pages=7) == count
+    assert world.call(Book.objects.filter(pk__in=cheap), "delete") == count
+
+
+# -- DISTINCT ON -----------------------------------------------------------------------------------
+
+
+def test_the_first_row_of_each_value(world: World, books: Shelf, database_url: str) -> None:
+    query = Book.objects.order_by("author", "-price", "id").distinct("author")
+    if database_url.startswith("sqlite"):
+        with assert_num_queries(0), pytest.raises(NotSupported, match=r"no distinct\(\) by columns"):
+            world.iterate(query)
+        return
+    best: dict[int, Book] = {}
+    for book in sorted(books, key=lambda book: (-book.price, book.id)):
+        best.setdefault(book.author.id, book)
+    assert {book.id for book in world.iterate(query)} == {book.id for book in best.values()}
+    with assert_num_queries(0), pytest.raises(QueryError, match="an order that begins with them"):
+        world.iterate(Book.objects.order_by("id").distinct("author"))
+
+
+# -- refused ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: fives().union(), "needs another queryset"),
+        (lambda: fives().union(3), "takes querysets, not 3"),
+        (lambda: fives().union(Author.objects.all()), "of Book and Author; take the columns"),
+        (lambda: fives().union(Book.objects.values("id")), "of whole rows and of values"),
+        (
+            lambda: Book.objects.values("title").union(Book.objects.values("price")),
+            "'title' is string in one",
+        ),
+        (
+            lambda: Book.objects.values("title").union(Book.objects.values("title", "id")),
+            "must be the same",
+        ),
+        (lambda: fives() | Book.objects.order_by("id")[:3], "sliced querysets cannot be combined"),
+        (lambda: fives() | Book.objects.annotate(n=Count("*")), "differ in more than their conditions"),
+        (lambda: fives() | Author.objects.all(), "of Book and Author cannot be combined"),
+        (lambda: fives().union(tens()).update(price=1), "the rows of another query"),
+        (lambda: fives().union(tens()).delete(), "the rows of another query"),
+        (lambda: Book.objects.join(author=Join(Author, Q(id=1))), "cannot have a join of the name 'author'"),
+        (lambda: Book.objects.join(x=Join(Author, Q())), "has no condition"),
+        (lambda: Book.objects.join(x=Join(Author, Q(id=F("x__idd")))), "no field 'idd'.*'id'"),
+        (lambda: Book.objects.annotate(x=FilteredRelation("autor", Q(id=1))), "'autor' is no relation"),
+        (lambda: Book.objects.annotate(x=FilteredRelation("author__books", Q(id=1))), "takes one step"),
+        (lambda: fives().with_cte("x", fives()), "begins a query"),
+        (lambda: Book.objects.with_cte("a b", fives()), "no name of a CTE"),
+        (
+            lambda: Book.objects.with_cte("x", fives(), recursive=lambda x: Author.objects.all()),
+            "of Book and Author; take the columns",
+        ),
+    ],
+)
+def test_what_cannot_be_combined_is_refused_before_anything_is_sent(
+    shelves: str, made: Callable[[], object], message: str
+) -> None:
+    with assert_num_queries(0), pytest.raises((QueryError, FieldError), match=message):
+        made()
+
+
+def test_two_ctes_of_one_name_are_refused(shelves: str) -> None:
+    one, two = (Book.objects.with_cte("same", Book.objects.filter(price=price)) for price in (5, 10))
+    with assert_num_queries(0), pytest.raises(QueryError, match="two CTEs of the name 'same'"):
+        one.union(two).sql()
+
+
+def test_equal_shapes_are_compiled_once(world: World, books: Shelf) -> None:
+    from datalayer.databases import databases
+
+    def ask(low: int, high: int) -> None:
+        union = Book.objects.filter(price=low).union(Book.objects.filter(price=high))
+        world.iterate(union.values("author").annotate(n=Avg("pages"), s=Sum("price")).filter(n__gt=low))
+        world.iterate(tree().filter(depth__gt=low))
+
+    ask(1, 2)
+    compiled = len(databases["default"].compiler)
+    ask(3, 4)
+    assert len(databases["default"].compiler) == compiled
