@@ -111,7 +111,7 @@ class Question(Generic[M, R]):
         if self.query.limit is not None or self.query.offset is not None:
             raise QueryError(f"{verb}() of a sliced query; call {verb}() first, then slice")
 
-    def filter(self, *conditions: Condition[M] | Q | Expr[M, bool] | Deferred, **named: Any) -> Self:
+    def filter(self, *conditions: Condition[M] | Q | Deferred, **named: Any) -> Self:
         """The rows that satisfy every condition.
 
         Args:
@@ -126,7 +126,7 @@ class Question(Generic[M, R]):
         condition = self._condition(conditions, named)
         return self._with(self.query if condition is None else self.query.filtered(condition))
 
-    def exclude(self, *conditions: Condition[M] | Q | Expr[M, bool] | Deferred, **named: Any) -> Self:
+    def exclude(self, *conditions: Condition[M] | Q | Deferred, **named: Any) -> Self:
         """The rows that do not satisfy all the conditions; NULL counts as not satisfying."""
         self._unsliced("exclude")
         condition = self._condition(conditions, named)

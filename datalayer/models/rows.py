@@ -70,7 +70,7 @@ class Rows(Question[M, R]):
             query = query.replaced(limit=1)
         return operations.Fetched(query, self._load, self._prefetched, self._alias, None, self._parent)
 
-    def get(self, *conditions: Condition[M] | Q | Expr[M, bool] | Deferred, **named: Any) -> R:
+    def get(self, *conditions: Condition[M] | Q | Deferred, **named: Any) -> R:
         """The one row that satisfies the conditions.
 
         Raises:
@@ -79,7 +79,7 @@ class Rows(Question[M, R]):
         """
         return cast("R", self._database.run(operations.get, self._one(conditions, named), self.model))
 
-    async def aget(self, *conditions: Condition[M] | Q | Expr[M, bool] | Deferred, **named: Any) -> R:
+    async def aget(self, *conditions: Condition[M] | Q | Deferred, **named: Any) -> R:
         """The awaiting twin of `get`."""
         return cast("R", await self._database.arun(operations.get, self._one(conditions, named), self.model))
 
