@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 from uuid import UUID
 
@@ -244,16 +245,30 @@ def behind(manager: Any, instance: Any, spec: RelationSpec) -> Any:
 
 def is_behind(spec: RelationSpec, key: tuple[object, ...]) -> Condition:
     """The condition that a row of the target is behind a relation of the row with a key."""
+    local, links, own = _parts(spec)
+    here = matching(local, [key])
+    if links is None:
+        return here
+    links = links.filtered(here)
+    return ExistsCondition(links) if own is None else Comparison(own, "in", Subquery(links, own.type))
+
+
+@lru_cache(maxsize=1024)
+def _parts(spec: RelationSpec) -> tuple[tuple[Expression, ...], Query | None, Expression | None]:
+    """What conditions of one relation have in common: managers are made all the time, once for each row in a loop.
+
+    Returns:
+        What the key is compared with; of a many to many also the query of its links, and the column of the target that
+        they are looked for in (None where the query is tied to several).
+    """
     through = spec.through
     if through is None:
-        return matching(tuple([field_reference(spec.target, (), name) for name in spec.remote]), [key])
-    here = matching(tuple([field_reference(through, (), name) for name in spec.through_local]), [key])
-    links = Query(through).filtered(here)
+        return tuple([field_reference(spec.target, (), name) for name in spec.remote]), None, None
+    local = tuple([field_reference(through, (), name) for name in spec.through_local])
+    links = Query(through)
     if len(spec.remote) == 1:
         column = field_reference(through, (), spec.through_remote[0])
-        own = field_reference(spec.target, (), spec.remote[0])
-        there: Expression = Subquery(links.replaced(columns=((spec.through_remote[0], column),)), own.type)
-        return Comparison(own, "in", there)
+        return local, links.replaced(columns=((spec.through_remote[0], column),)), _own(spec)
     ties = [
         Comparison(
             field_reference(through, (), name),
@@ -262,4 +277,8 @@ def is_behind(spec: RelationSpec, key: tuple[object, ...]) -> Condition:
         )
         for name, remote in zip(spec.through_remote, spec.remote, strict=True)
     ]
-    return ExistsCondition(links.filtered(Junction("and", tuple(ties))))
+    return local, links.filtered(Junction("and", tuple(ties))), None
+
+
+def _own(spec: RelationSpec) -> Expression:
+    return field_reference(spec.target, (), spec.remote[0])
