@@ -166,6 +166,50 @@ class TestPostgreSQL:
         world.call(pool, "close")
         assert raw.closed
 
+    @pytest.mark.parametrize("behind", [False, True])
+    def test_pooler_of_transactions_gets_sessions_as_they_are(
+        self, postgresql_url: str, settings: Any, world: Any, implementation: str, behind: bool
+    ) -> None:
+        reset()  # `settings` cleans up
+        datalayer.configure(
+            databases={
+                "default": {
+                    "url": postgresql_url, "transaction_pooling": behind, "pool": {"implementation": implementation},
+                }
+            }
+        )  # fmt: skip
+        pool = pools["default"]
+        lease = borrow(world, pool)
+        for number in range(10):
+            execute(world, lease.conn, "select %s::int", params=(number,))
+        prepared = execute(world, lease.conn, "select count(*) from pg_prepared_statements").rows[0][0]
+        zone = execute(world, lease.conn, "show timezone").rows[0][0]
+        execute(world, lease.conn, "set application_name to 'mine'", returns_rows=False)
+        release(world, lease)
+        lease = borrow(world, pool)
+        kept = execute(world, lease.conn, "show application_name").rows[0][0]
+        release(world, lease)
+        assert (prepared == 0, zone != "UTC") == (behind, behind)
+        assert kept == "mine", "what a borrower sets in a session is its own to take back: no pool resets sessions"
+
+    def test_all_are_opened_and_closed_at_once(
+        self, postgresql_url: str, sqlite_url: str, world: Any, implementation: str
+    ) -> None:
+        reset()
+        datalayer.configure(
+            databases={
+                "default": {"url": postgresql_url, "pool": {"implementation": implementation, "min_idle": 2}},
+                "other": {"url": sqlite_url, "pool": {"min_idle": 1}},
+            }
+        )
+        world.call(pools, "open_all", wait=True)
+        assert pools.stats()["default"].idle == 2
+        assert set(pools.parts()) == {"default", "other", "other (read)"}
+        world.call(pools, "close_all")
+        assert sum(stats.size for stats in pools.stats().values()) == 0
+        pools.reset()
+        reset()
+
 
 def borrow_two(world: Any, pool: Any) -> Any:
     """A second connection beside one that is held; the awaiting world lends it to another task."""
