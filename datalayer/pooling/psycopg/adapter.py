@@ -277,9 +277,9 @@ class Adapter(LinkJudge, Generic[L]):
         with self._mutex:
             gate = self._gate
             now, ledger = self._clock(), self._ledger
-            pause, outage_begins = ledger.connect_failed(error, now, configured=configured)
-            attempt = ledger.failures
             hopeless = self.is_fatal(error) or not self.config.retry_connection
+            pause, outage_begins = ledger.connect_failed(error, now, configured=configured, hopeless=hopeless)
+            attempt = ledger.failures
             if hopeless and not ledger.entries and self._state == "open":
                 ledger.refusal = error
                 retired, self._home = self._home, None

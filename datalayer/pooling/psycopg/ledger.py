@@ -19,6 +19,10 @@ L = TypeVar("L")
 Outcome: TypeAlias = Literal["immediate", "waited", "timed_out", "cancelled", "rejected", "failed"]
 
 
+WAITED_FOR = 1.0
+"""The longest pause between two attempts to connect while somebody waits, in seconds: who waits shall not lose more."""
+
+
 class RawEntry(Entry[L]):
     """A connection, the driver's own object, and the pool of psycopg-pool it lives in."""
 
@@ -126,7 +130,9 @@ class Ledger(Generic[L]):
         self.refusal, self.failing_since, self.failures, self.outage = None, None, 0, False
         return entry, down_for
 
-    def connect_failed(self, error: BaseException, now: float, *, configured: bool) -> tuple[float, bool]:
+    def connect_failed(
+        self, error: BaseException, now: float, *, configured: bool, hopeless: bool
+    ) -> tuple[float, bool]:
         """A connection could not be made; gives the next pause, and whether an outage begins with it."""
         self.opening -= 1
         self.connect_errors += 1
@@ -139,6 +145,8 @@ class Ledger(Generic[L]):
             self.failing_since = now
         config = self._config
         pause = min(config.backoff_initial * 2.0 ** min(self.failures - 1, 60), config.backoff_max)
+        if self.queued and not hopeless:
+            pause = min(pause, max(WAITED_FOR, config.backoff_initial))
         pause *= 1.0 - config.backoff_jitter * self._rng.random()
         self.tried_at, self.retry_at = now, now + pause
         after = config.unavailable_after
