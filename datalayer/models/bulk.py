@@ -92,7 +92,9 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], _Group] = {}
     for place, instance in enumerate(bulk.objects):
         fields, values, absent = saving.insert_parts(instance, bulk.alias)
-        group = groups.setdefault((fields, absent), _Group(fields, absent))
+        group = groups.get((fields, absent))
+        if group is None:
+            group = groups[fields, absent] = _Group(fields, absent)
         group.places.append(place)
         group.instances.append(instance)
         group.values.append(values)

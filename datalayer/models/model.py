@@ -228,7 +228,6 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             force_insert=force_insert,
             force_update=force_update,
             update_fields=update_fields,
-            depth=databases[using or related.alias_of(self)].depth,
         )
 
     async def asave(
@@ -247,7 +246,6 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             force_insert=force_insert,
             force_update=force_update,
             update_fields=update_fields,
-            depth=databases[using or related.alias_of(self)].depth,
         )
 
     def delete(self, *, using: str | None = None) -> int:

@@ -15,6 +15,7 @@ from datalayer._query.condition import Comparison, Condition, Junction
 from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
+from datalayer.databases import current
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
 from datalayer.models import deleting, protecting, related, undone
 from datalayer.models._pydantic import set_dict, set_fields_set
@@ -187,14 +188,13 @@ def save(
     force_insert: bool = False,
     force_update: bool = False,
     update_fields: Sequence[str] | None = None,
-    depth: int = 0,
 ) -> Plan[None]:
     """Writes a new instance, or what changed of an old one, its hooks around it."""
     table: TableSpec = instance.__class__.table
     refuse_view(table, "save")
     hooks = hooks_of(instance.__class__)
     if hooks is None or not hooks.saves:
-        yield from _save(compiler, instance, alias, force_insert, force_update, update_fields, depth)
+        yield from _save(compiler, instance, alias, force_insert, force_update, update_fields)
         return
     yield hooks.beginning(hooks.saves)
     origin = origin_of(instance)
@@ -202,7 +202,7 @@ def save(
     known = tuple(changed_fields(instance) if update_fields is None else update_fields)
     for hook in hooks.before_save:
         yield hook.call(instance, Change(is_new, known, alias))
-    written = yield from _save(compiler, instance, alias, force_insert, force_update, update_fields, depth + 1)
+    written = yield from _save(compiler, instance, alias, force_insert, force_update, update_fields)
     if written:
         for hook in hooks.after_save:
             yield hook.call(instance, Change(is_new, written, alias))
@@ -215,7 +215,6 @@ def _save(
     force_insert: bool,
     force_update: bool,
     update_fields: Sequence[str] | None,
-    depth: int,
 ) -> Plan[tuple[str, ...]]:
     """Writes a new instance, or what changed of an old one; gives the written fields."""
     if force_insert and (force_update or update_fields is not None):
@@ -234,6 +233,8 @@ def _save(
         return (yield from _update(compiler, instance, alias, _writable(instance, table)))
     if origin is not None and origin.alias == alias:
         return (yield from _update(compiler, instance, alias, changed_fields(instance)))
+    opened = current.transaction(alias)
+    depth = 0 if opened is None else 1 + len(opened.frames)
     return (yield from transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias), depth=depth))
 
 

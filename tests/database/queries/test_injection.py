@@ -300,7 +300,8 @@ def test_identifiers_are_quoted_everywhere(world: World, notes: None) -> None:
     assert world.call(Leaf.objects.filter(weird__colon__gt=1, weird__odd="50%s"), "get") == leaf
     assert world.iterate(Leaf.objects.select_related("weird"))[0].weird == weird
     assert world.call(Weird.objects.filter(leaves=leaf), "update", quoted="%s", returning=True)[0].quoted == "%s"
-    copied = Weird.objects.filter(percent="r").values("quoted", "odd", percent=F("back"), colon=F("colon") * 3)
+    world.call(Note.objects, "create", text="it's 5%s", number=3)
+    copied = Note.objects.values(percent=F("text"), colon=F("number") * 3)
     assert world.call(Weird.objects, "insert_from", copied) == 1
     grouped = Weird.objects.annotate(n=Count("leaves")).order_by("-n", "percent")
     assert [each.n for each in world.iterate(grouped)] == [1, 0, 0, 0, 0]
