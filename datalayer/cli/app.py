@@ -60,7 +60,7 @@ for module in MODULES:
     for command in module.COMMANDS:
         app.command(command.__name__)(command)
 for group, commands in database.GROUPS.items():
-    below = typer.Typer(help=f"More about {group}.", no_args_is_help=True, rich_markup_mode=None)
+    below = typer.Typer(help=f"More about {group}.", no_args_is_help=False, rich_markup_mode=None)
     for command in commands:
         below.command(command.__name__)(command)
     app.add_typer(below, name=group)

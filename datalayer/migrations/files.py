@@ -83,8 +83,16 @@ def sql_paths(history: History, name: str, now: datetime.datetime) -> tuple[str,
     """
     made = next_name(history, Changes(), name)
     known = [one for one in history.order if one.is_sql]
-    if known and all(len(one.version) > LONGEST_NUMBER for one in known):  # dates, as diesel writes them
-        made = f"{now:%Y-%m-%d-%H%M%S}_{slug(name)}"
+    newest = max((one.version for one in known), default="")
+    dated = f"{now:%Y-%m-%d-%H%M%S}_{slug(name)}"
+    # Versions are compared as texts: a number must not sort before what is there, and dates are gone on with.
+    if len(newest) > LONGEST_NUMBER or (made.partition("_")[0] <= newest < f"{now:%Y}"):
+        made = dated
+    elif made.partition("_")[0] <= newest:
+        raise MigrationError(
+            f"no number sorts after {newest!r}, the newest version in {history.folder.name!r}: versions are compared as "
+            "texts; give the files numbers of one length"
+        )
     if known and known[-1].path.is_dir():
         return made, history.folder / made / UP, history.folder / made / DOWN
     return made, history.folder / f"{made}.{UP}", history.folder / f"{made}.{DOWN}"

@@ -306,3 +306,19 @@ def test_a_new_pair_is_written_like_those_before(migrations: Path) -> None:
     assert path.parent.name.endswith("_more")
     assert not (path.parent / "down.sql").exists()
     assert path.parent.name > "2017-11-23-064836_create_posts"
+
+
+@pytest.mark.parametrize("version", ["1", "0007", "20170505070309"])
+def test_a_new_file_sorts_after_those_before(migrations: Path, version: str) -> None:
+    pair(migrations, f"{version}_thing", "CREATE TABLE thing (id INTEGER)", "DROP TABLE thing")
+    commands.migrate()
+    made = commands.makesql("more")
+    assert made.path is not None
+    made.path.write_text("CREATE TABLE more (id INTEGER)")
+    assert commands.migrate().applied == (made.name,)
+
+
+def test_versions_that_no_number_sorts_after_are_told(migrations: Path) -> None:
+    pair(migrations, "9_thing", "SELECT 1")
+    with pytest.raises(MigrationError, match="no number sorts after '9'"):
+        commands.makesql("more")
