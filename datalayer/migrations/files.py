@@ -90,8 +90,8 @@ def sql_paths(history: History, name: str, now: datetime.datetime) -> tuple[str,
         made = dated
     elif made.partition("_")[0] <= newest:
         raise MigrationError(
-            f"no number sorts after {newest!r}, the newest version in {history.folder.name!r}: versions are compared as "
-            "texts; give the files numbers of one length"
+            f"no number sorts after {newest!r}, the newest version in {history.folder.name!r}: versions are compared "
+            "as texts; give the files numbers of one length"
         )
     if known and known[-1].path.is_dir():
         return made, history.folder / made / UP, history.folder / made / DOWN
