@@ -147,9 +147,11 @@ def test_close_during_a_ping_leaves_no_session(make: Maker, world: World, proxy:
         proxy.freeze()
         waiter = yield Spawn(ask())
         yield Until(lambda: pool.stats().testing == 1)
+        began = time.monotonic()
         closing = yield Spawn(close(pool))
         yield Join(waiter)
         yield Join(closing)
+        assert time.monotonic() - began < 4, "close() was not told that the ping is over"
         proxy.thaw()
 
     play(world, script())
