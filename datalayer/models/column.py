@@ -6,7 +6,7 @@ of `_query`. Conditions are those nodes themselves.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
@@ -20,7 +20,7 @@ from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
-from datalayer.models import registry
+from datalayer.models import documents, registry
 from datalayer.models.checks import checked
 from datalayer.models.literals import operand_value
 
@@ -224,6 +224,36 @@ class Expr(Generic[M, T]):
     def iregex(self: Expr[M, str] | Expr[M, str | None], pattern: str) -> Condition[M]:
         """As `regex`, whatever the case."""
         return cast("Condition[M]", self._compared("iregex", pattern))
+
+    __iter__ = None  # steps into JSON have no end: nothing is gone through one by one
+
+    def __getitem__(self, key: str | int) -> Expr[M, Any]:
+        """Into JSON: what is under a name of an object, or at a place of an array; NULL where there is nothing."""
+        return Expr(documents.step(self.node, key, self.name), self.table, f"{self.name}[{key!r}]")
+
+    def as_text(self) -> Expr[M, str]:
+        """A JSON value as text, a string without its quotes: to search in, to `Cast`, to order by."""
+        return Expr(documents.as_text(self.node, self.name), self.table, f"{self.name}.as_text()")
+
+    def has_key(self, key: str) -> Condition[M]:
+        """Whether a JSON object has a key."""
+        return cast("Condition[M]", documents.has(self.node, "json_has", key, self.name))
+
+    def has_keys(self, keys: Sequence[str]) -> Condition[M]:
+        """Whether a JSON object has all of some keys."""
+        return cast("Condition[M]", documents.has(self.node, "json_has_all", keys, self.name))
+
+    def has_any_keys(self, keys: Sequence[str]) -> Condition[M]:
+        """Whether a JSON object has any of some keys."""
+        return cast("Condition[M]", documents.has(self.node, "json_has_any", keys, self.name))
+
+    def contains_json(self, value: object) -> Condition[M]:
+        """Whether a JSON document contains another one: its keys and values, its items."""
+        return cast("Condition[M]", documents.contains(self.node, "json_contains", value, self.name))
+
+    def contained_by_json(self, value: object) -> Condition[M]:
+        """Whether a JSON document is contained in another one."""
+        return cast("Condition[M]", documents.contains(self.node, "json_contained", value, self.name))
 
     def part(self, name: str) -> Expr[M, int]:
         """A part of a date or time: `year`, `month`, `day`, `hour`, ...
