@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from datalayer._query.arithmetic import TEXT, WHOLE
 from datalayer._query.condition import Condition, Truth
@@ -50,7 +50,8 @@ def has(node: Expression, word: str, keys: Any, name: str) -> Condition:
         if not isinstance(keys, str):
             raise InvalidValue(f"{name}: a key is text, not {keys!r}")
         return Truth(Function(word, (node, ValueNode(keys, TEXT)), BOOLEAN))
-    several: list[object] = list(keys) if isinstance(keys, Sequence) and not isinstance(keys, str) else [None]
+    is_list = isinstance(keys, Sequence) and not isinstance(keys, str)
+    several: list[object] = list(cast("Sequence[object]", keys)) if is_list else [None]
     if not all(isinstance(key, str) for key in several):
         raise InvalidValue(f"{name}: keys are a list of texts, not {keys!r}")
     return Truth(Function(word, (node, ValueNode(several, JSON)), BOOLEAN))
