@@ -162,7 +162,7 @@ def test_an_unreachable_server_is_named_without_its_password(tmp_path: Path) -> 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with conf.override(databases={"default": {"url": f"sqlite:///{tmp_path}/no/db.sqlite3"}}, migrations="m"):  # noqa: SIM117
-        with pytest.raises(ConnectionFailed, match="unable to open database file"):
+        with pytest.raises(ConnectionFailed, match="does not exist; make it first"):
             config.environment("default").run(None)
 
 
