@@ -221,6 +221,31 @@ def squashmigrations(
     return show(commands.squashmigrations(target).lines)
 
 
+def inspectdb(
+    tables: list[str] = typer.Argument(
+        None, metavar="[TABLE]...", help="Which tables or views; all tables by default."
+    ),
+    include_views: bool = typer.Option(False, "--include-views", help="Views too, as models that are only read."),
+    database: str = DATABASE,
+    database_url: str | None = DATABASE_URL,
+) -> int:
+    """Print models for the tables of a database that exists.
+
+    What no model can say is a comment in the module: look it over.
+
+    \b
+    Examples:
+      datalayer inspectdb > models.py
+      datalayer inspectdb author book
+      datalayer inspectdb --include-views --database-url sqlite:///db.sqlite3
+    """
+    enter(database_url, None, database)
+    from datalayer.migrations import inspecting
+
+    text = inspecting.inspectdb(tables or (), include_views=include_views, alias=database)
+    return show([text.rstrip("\n")])
+
+
 def eject() -> int:
     """Write alembic.ini and env.py, so that plain alembic works on the same migrations."""
     root = enter_project().root
@@ -324,5 +349,6 @@ COMMANDS = (
     sqlmigrate,
     mergemigrations,
     squashmigrations,
+    inspectdb,
     check,
 )

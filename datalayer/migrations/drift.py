@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 
@@ -37,8 +39,21 @@ def drift(environment: Environment, applied: Applied, models: State | None) -> l
         applied: The migrations it has.
         models: What the models want; None where they do not matter.
     """
-    state = environment.history.state_after(applied.names)
     knows_all = not any(one.is_sql for one in environment.history.order)
+    return compared(environment, environment.history.state_after(applied.names), models, knows_all=knows_all)
+
+
+def compared(
+    environment: Environment, state: State, models: State | None = None, *, knows_all: bool = True
+) -> list[str]:
+    """What differs between a database and tables as they should be, one sentence each.
+
+    Args:
+        environment: The database.
+        state: The tables.
+        models: What the models want; None where they do not matter.
+        knows_all: Whether `state` is all there should be.
+    """
     with environment.connect() as connection:
         if environment.url.backend == "sqlite":
             live = facts(connection.execution_options(datalayer_reads=True))
@@ -80,13 +95,28 @@ def _made(connection: sa.Connection, state: State, schema: str | None = None) ->
 
 def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
     """Everything reflection sees, in a form that does not depend on the order it was made in."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Did not recognize type", SAWarning)  # a type of an extension is no fault
+        return _facts(connection, schema)
+
+
+def _facts(connection: sa.Connection, schema: str | None) -> Facts:
     look: Any = sa.inspect(connection)
     found: Facts = {}
-    for (_, table), columns in look.get_multi_columns(schema).items():
+    keys = look.get_multi_pk_constraint(schema)
+    for place, columns in look.get_multi_columns(schema).items():
+        table = place[1]
         found[table, "table", table] = ""
         for one in columns:
             numbered = "numbered" if one.get("identity") is not None else ""
-            parts = [str(one["type"]), "" if one["nullable"] else "NOT NULL", _default(one), numbered, _computed(one)]
+            is_number = connection.dialect.name == "sqlite" and _is_number(one, keys.get(place))
+            parts = [
+                str(one["type"]),
+                "" if one["nullable"] and not is_number else "NOT NULL",
+                _default(one),
+                numbered,
+                _computed(one),
+            ]
             found[table, "column", one["name"]] = " ".join(filter(None, parts))
     readers: tuple[tuple[str, Callable[..., Any], Callable[[Any], str]], ...] = (
         ("unique constraint", look.get_multi_unique_constraints, lambda one: str(one["column_names"])),
@@ -99,10 +129,15 @@ def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
             for one in items:
                 if one.get("name") and "duplicates_constraint" not in one:
                     found[table, kind, one["name"]] = told(one)
-    for (_, table), key in look.get_multi_pk_constraint(schema).items():
+    for (_, table), key in keys.items():
         if key["constrained_columns"]:
             found[table, "primary key", table] = str(key["constrained_columns"])
     return {fact: value for fact, value in found.items() if fact[0] not in OWN_TABLES}
+
+
+def _is_number(column: dict[str, Any], key: dict[str, Any] | None) -> bool:
+    """Whether a column of SQLite is the number of the row, which is never NULL, whatever the table says."""
+    return key is not None and key["constrained_columns"] == [column["name"]] and str(column["type"]) == "INTEGER"
 
 
 def _default(column: dict[str, Any]) -> str:

@@ -1,0 +1,225 @@
+"""The tables of a live database as plain values, for `inspectdb`."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SAWarning
+
+from datalayer._schema.names import constraint_name
+from datalayer.errors import MigrationError, choices_text, nearest
+from datalayer.migrations.records import OWN_TABLES
+
+
+@dataclass(frozen=True)
+class LiveColumn:
+    """A column; `type` is as the database writes it, in capitals, and empty where it has none."""
+
+    name: str
+    type: str
+    nullable: bool
+    default: str | None
+    is_numbered: bool
+    generated: str | None
+    comment: str | None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LiveIndex:
+    """An index; `parts` has `-name` for a column in descending order, and is empty where it holds expressions."""
+
+    name: str
+    parts: tuple[str, ...]
+    unique: bool
+    condition: str | None
+    method: str | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class LiveKey:
+    """A foreign key."""
+
+    name: str | None
+    columns: tuple[str, ...]
+    target: str
+    remote: tuple[str, ...]
+    on_delete: str
+    note: str = ""
+
+
+@dataclass
+class LiveTable:
+    """A table or a view.
+
+    Attributes:
+        is_ours: Whether the names in it are those that datalayer gives.
+        view: `plain` or `materialized` for a view.
+    """
+
+    name: str
+    columns: dict[str, LiveColumn]
+    primary_key: tuple[str, ...]
+    is_ours: bool
+    comment: str | None = None
+    view: str | None = None
+    uniques: dict[str | None, tuple[tuple[str, ...], bool]] = field(
+        default_factory=dict[str | None, tuple[tuple[str, ...], bool]]
+    )
+    checks: list[tuple[str | None, str]] = field(default_factory=list[tuple[str | None, str]])
+    indexes: list[LiveIndex] = field(default_factory=list[LiveIndex])
+    keys: list[LiveKey] = field(default_factory=list[LiveKey])
+
+
+def live_tables(connection: sa.Connection, wanted: Collection[str], include_views: bool) -> list[LiveTable]:
+    """What a database has, by name.
+
+    Args:
+        connection: The database.
+        wanted: The names of tables and views; all tables when empty.
+        include_views: Whether views come along.
+
+    Raises:
+        MigrationError: A wanted table does not exist.
+    """
+    look: Any = sa.inspect(connection)
+    is_sqlite = connection.dialect.name == "sqlite"
+    views = dict.fromkeys(look.get_view_names(), "plain")
+    if not is_sqlite:
+        views.update(dict.fromkeys(look.get_materialized_view_names(), "materialized"))
+    tables = [name for name in look.get_table_names() if name not in OWN_TABLES]
+    known = sorted({*tables, *views})
+    for name in wanted:
+        if name not in known:
+            raise MigrationError(f"no table {name!r}; there are: {choices_text(known)}{nearest(name, known)}")
+    if wanted:
+        chosen = sorted(set(wanted))
+    else:
+        parts = set() if is_sqlite else _partitions(connection)
+        chosen = [name for name in (known if include_views else sorted(tables)) if name not in parts]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Did not recognize type|Skipped unsupported", SAWarning)  # a comment says so
+        return [_table(connection, look, name, views.get(name)) for name in chosen]
+
+
+def _partitions(connection: sa.Connection) -> set[str]:
+    text = "SELECT relname FROM pg_class WHERE relispartition AND relnamespace = current_schema()::regnamespace"
+    return {str(row[0]) for row in connection.exec_driver_sql(text)}
+
+
+def _table(connection: sa.Connection, look: Any, name: str, view: str | None) -> LiveTable:
+    is_sqlite = connection.dialect.name == "sqlite"
+    key = look.get_pk_constraint(name)
+    primary_key = tuple(key["constrained_columns"])
+    is_ours = key.get("name") == constraint_name("pk", name, ())
+    types = _sqlite_types(connection, name) if is_sqlite else _postgresql_types(connection, name)
+    text = _sqlite_text(connection, name) if is_sqlite else ""
+    columns: dict[str, LiveColumn] = {}
+    for one in look.get_columns(name):
+        column = one["name"]
+        written = types[column]
+        numbered = one.get("identity") is not None
+        nullable = bool(one["nullable"])
+        if is_sqlite and primary_key == (column,) and written == "INTEGER":
+            # The number of the row: never NULL, and given by the database where nobody does.
+            numbered, nullable = not is_ours or bool(re.search(r"\bAUTOINCREMENT\b", text, re.I)), False
+        if written == "TEXT" and re.search(rf"\W{re.escape(column)}\W?\s+TEXT COLLATE datalayer_decimal\b", text):
+            written = "TEXT COLLATE DATALAYER_DECIMAL"
+        columns[column] = LiveColumn(
+            column,
+            written,
+            nullable,
+            None if one["default"] is None else str(one["default"]),
+            numbered,
+            _generated(one, text) if one.get("computed") else None,
+            one.get("comment"),
+            tuple(getattr(one["type"], "enums", ())),
+        )
+    made = LiveTable(name, columns, primary_key, is_ours, view=view)
+    if view is not None:
+        return made
+    if not is_sqlite:
+        made.comment = look.get_table_comment(name)["text"]
+    for unique in look.get_unique_constraints(name):
+        distinct = not unique.get("dialect_options", {}).get("postgresql_nulls_not_distinct")
+        made.uniques[unique["name"]] = tuple(unique["column_names"]), distinct
+    made.checks = [(check["name"], check["sqltext"]) for check in look.get_check_constraints(name)]
+    made.indexes = [_index(connection, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one]
+    for foreign in look.get_foreign_keys(name):
+        options = {word: value for word, value in foreign["options"].items() if value and value != "NO ACTION"}
+        on_delete = options.pop("ondelete", "NO ACTION")
+        note = ", ".join(f"{word} {value}" for word, value in options.items())
+        target = foreign["referred_table"]
+        if foreign.get("referred_schema"):
+            target = f"{foreign['referred_schema']}.{target}"
+        columns_, remote = tuple(foreign["constrained_columns"]), tuple(foreign["referred_columns"])
+        made.keys.append(LiveKey(foreign["name"], columns_, target, remote, on_delete.upper(), note))
+    made.keys.sort(key=lambda one: (len(one.columns), one.columns))
+    return made
+
+
+def _generated(one: dict[str, Any], text: str) -> str:
+    """The expression of a generated column; of SQLite's, SQLAlchemy does not know each."""
+    if one["computed"]["sqltext"]:
+        return str(one["computed"]["sqltext"])
+    start = re.search(rf"\W{re.escape(one['name'])}\W[^,(]*(?:\([^)]*\)[^,(]*)?\bAS\s*\(", text, re.I)
+    depth, quote = 1, ""
+    for place, letter in enumerate(text[start.end() :] if start else ""):
+        if quote or letter in "'\"":
+            quote = "" if letter == quote else quote or letter
+        else:
+            depth += {"(": 1, ")": -1}.get(letter, 0)
+        if start and not depth:
+            return text[start.end() : start.end() + place]
+    return ""
+
+
+def _postgresql_types(connection: sa.Connection, table: str) -> dict[str, str]:
+    """The types as PostgreSQL writes them: SQLAlchemy has no word for each."""
+    rows = connection.exec_driver_sql(
+        "SELECT attname, upper(format_type(atttypid, atttypmod)) FROM pg_attribute "
+        "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        (_quoted(table),),
+    )
+    return {str(name): str(type_).replace("CHARACTER VARYING", "VARCHAR") for name, type_ in rows}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _sqlite_types(connection: sa.Connection, table: str) -> dict[str, str]:
+    """The types as they were declared: SQLAlchemy makes a number of every word it does not know."""
+    rows = connection.exec_driver_sql(f"PRAGMA table_xinfo({_quoted(table)})")
+    return {str(row[1]): re.sub(r"\s*GENERATED ALWAYS$", "", str(row[2]).upper().strip()) for row in rows}
+
+
+def _sqlite_text(connection: sa.Connection, table: str) -> str:
+    row = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).first()
+    return "" if row is None else str(row[0])
+
+
+def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
+    names: list[str | None] = list(one["column_names"])
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(f"PRAGMA index_xinfo({_quoted(one['name'])})")
+        descending = {row[2] for row in rows if row[5] and row[3]}
+    else:
+        descending = {name for name, words in one.get("column_sorting", {}).items() if "desc" in words}
+    options = dict(one.get("dialect_options", {}))
+    where = options.pop("postgresql_where", options.pop("sqlite_where", None))
+    method = options.pop("postgresql_using", None)
+    note = ", ".join(f"{word.removeprefix('postgresql_')} {value}" for word, value in options.items() if value)
+    parts: tuple[str, ...] = ()
+    if None in names or one.get("expressions"):
+        note = f"of expressions: {', '.join(str(part) for part in one.get('expressions') or names)}"
+    else:
+        parts = tuple(f"-{name}" if name in descending else str(name) for name in names)
+    condition = None if where is None else str(where)
+    return LiveIndex(one["name"], parts, bool(one["unique"]), condition, None if method == "btree" else method, note)

@@ -1,0 +1,209 @@
+"""`inspectdb`: models of what is in a database, that make the same again."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from datalayer import conf
+from datalayer._compile import tables as compiled
+from datalayer.cli import app
+from datalayer.errors import MigrationError
+from datalayer.migrations import config
+from datalayer.migrations.drift import compared
+from datalayer.migrations.inspecting import inspectdb
+from datalayer.migrations.state import describe
+from datalayer.models import registry
+from datalayer.testing import isolated_models
+from tests.database.migrations.files import run
+from tests.typing import checkers
+
+DECLARED = """
+from __future__ import annotations
+
+import datetime
+import uuid
+from decimal import Decimal
+from typing import Any, Literal
+
+from datalayer import *
+
+
+class Author(Model):
+    name: Mapped[str] = Field(max_length=100, unique=True, comment="as on the cover")
+    born: Mapped[datetime.date | None] = Field(default=None, index=True)
+    status: Mapped[Literal["new", "it's"]] = Field(db_default="new")
+    level: Mapped[Literal[1, 2, 30]] = Field()
+
+    class Meta:
+        comment = "who writes"
+
+
+class Profile(Model):
+    author: OneToOne[Author] = OneToOne(on_delete=PROTECT)
+    seen: Mapped[datetime.datetime] = Field(db_default=Sql("CURRENT_TIMESTAMP"))
+    naive: Mapped[NaiveDatetime | None] = Field()
+
+
+class Category(Model):
+    parent: ForeignKey[Category | None] = ForeignKey(on_delete=SET_NULL)
+    words: Mapped[str] = Field(max_length=20, db_default="it's 100%")
+
+
+class Book(ModelBase):
+    code: Mapped[uuid.UUID] = PrimaryKey()
+    price: Mapped[Decimal] = Field(max_digits=8, decimal_places=2, ge=0)
+    exact: Mapped[Decimal] = Field(max_digits=30, decimal_places=4)
+    double: Mapped[Decimal | None] = Field(max_digits=9, decimal_places=2, generated='"price" * 2')
+    pages: Mapped[int] = Field(db_default=0)
+    small: Mapped[SmallInt] = Field()
+    big: Mapped[BigInt] = Field()
+    is_sold: Mapped[bool] = Field(db_default=False)
+    weight: Mapped[float] = Field()
+    data: Mapped[bytes] = Field()
+    extra: Mapped[dict[str, Any]] = Field()
+    length: Mapped[datetime.timedelta] = Field()
+    at: Mapped[datetime.time] = Field()
+    text: Mapped[str] = Field(min_length=1)
+    author: ForeignKey[Author] = ForeignKey(on_delete=CASCADE)
+    editor: ForeignKey[Author | None] = ForeignKey(on_delete=RESTRICT, index=False, related_name="edited")
+    category: ForeignKey[Category] = ForeignKey(on_delete=SET_DEFAULT, db_default=1, column="cat")
+
+    class Meta:
+        constraints = (
+            UniqueConstraint("author", "pages", name="uq_both"),
+            UniqueConstraint("text", condition='"pages" > 1'),
+            CheckConstraint('"pages" >= 0 AND "weight" < 5', name="sound"),
+        )
+        indexes = (Index("author", "-pages"), Index("price", condition='"pages" > 10'))
+
+
+class Stock(ModelBase):
+    shop: Mapped[int] = Field()
+    shelf: Mapped[str] = Field(max_length=5)
+
+    class Meta:
+        primary_key = ("shop", "shelf")
+
+
+class Move(Model):
+    shop: Mapped[int] = Field()
+    shelf: Mapped[str] = Field(max_length=5)
+    stock: ForeignKey[Stock] = ForeignKey(on_delete=CASCADE, fields=("shop", "shelf"))
+    by_name: ForeignKey[Author] = ForeignKey(on_delete=CASCADE, to_field="name")
+
+
+class Detail(ModelBase):
+    book: OneToOne[Book] = OneToOne(on_delete=CASCADE, primary_key=True)
+"""
+
+
+def made(text: str, name: str = "inspected_models") -> list[str]:
+    """Imports a module of models, and compares their tables with what is in the database."""
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    try:
+        with isolated_models():
+            exec(compile(text, name, "exec"), module.__dict__)
+            state = describe(compiled.to_metadata(table for table in registry.tables() if table.is_managed))
+            return compared(config.environment("default"), state)
+    finally:
+        del sys.modules[name]
+
+
+def create(text: str) -> None:
+    """Makes the tables of a module of models."""
+    module = types.ModuleType("declared_models")
+    sys.modules["declared_models"] = module
+    try:
+        with isolated_models():
+            exec(compile(text, "declared_models", "exec"), module.__dict__)
+            backend = config.url("default").backend
+            run(*compiled.create_all_statements(registry.tables(), backend))
+    finally:
+        del sys.modules["declared_models"]
+
+
+def test_tables_of_models_come_back_as_they_are(migrations: Path) -> None:
+    create(DECLARED)
+    text = inspectdb()
+    assert made(text) == [], text
+
+
+HOSTILE = (
+    'CREATE TABLE "order" ("class" INTEGER NOT NULL, "Field" VARCHAR(5), "two words" TEXT, "a""b" TEXT, "1st" TEXT, '
+    '"größe" TEXT, "a__b" TEXT, "_hidden" TEXT, "x_" TEXT, "pk" TEXT, "table" TEXT, "model_x" TEXT, "save" TEXT, '
+    '"objects" TEXT, "int" INTEGER, "str" TEXT, "dt" DATE, "copy" TEXT, "Meta" TEXT, "CamelCase" TEXT, "100%" TEXT, '
+    '"--" TEXT DEFAULT \'it\'\'s "so"\', PRIMARY KEY ("class"))',
+    'CREATE TABLE "model" ("id" INTEGER NOT NULL PRIMARY KEY)',
+    'CREATE TABLE "Model" ("id" INTEGER NOT NULL PRIMARY KEY)'.replace('"Model"', '"mo del"'),
+    'CREATE TABLE "1" ("id" INTEGER NOT NULL PRIMARY KEY, "self" INTEGER, "order_id" INTEGER, "order" INTEGER)',
+    'CREATE TABLE "it\'s ""so""" ("id" INTEGER NOT NULL PRIMARY KEY)',
+)
+
+
+def test_names_that_python_or_models_cannot_have_are_renamed_and_keep_the_column(migrations: Path) -> None:
+    run(*HOSTILE)
+    text = inspectdb()
+    assert made(text) == [], text
+    assert "class_value: Mapped[" in text
+    assert 'table = "order"' not in text  # the class is called Order
+
+
+def test_a_table_without_a_primary_key_is_a_comment_that_says_so(migrations: Path) -> None:
+    run('CREATE TABLE "log" ("line" TEXT)')
+    text = inspectdb()
+    assert "# # The table 'log' is no model as it is: it has no primary key." in text
+    assert "# class Log(ModelBase):" in text
+    assert made(text)  # the table is in the database alone
+
+
+def test_a_type_that_is_not_known_is_a_comment_and_no_guess(migrations: Path) -> None:
+    run('CREATE TABLE "shape" ("id" INTEGER NOT NULL PRIMARY KEY, "place" POINT, "name" TEXT)')
+    text = inspectdb()
+    assert "# 'place': POINT in the database, which no field of datalayer has; left out" in text
+    assert made(text) == [
+        "column 'shape.place' is in the database and not in the migrations: somebody made it by hand; put it into a "
+        "migration and record that with migrate --fake, or drop it"
+    ]
+
+
+def test_a_view_is_a_model_that_is_only_read(migrations: Path) -> None:
+    run('CREATE TABLE "book" ("id" INTEGER NOT NULL PRIMARY KEY, "title" TEXT)')
+    run('CREATE VIEW "titles" AS SELECT "id", "title" FROM "book"')
+    assert "titles" not in inspectdb()
+    text = inspectdb(include_views=True)
+    assert 'view = "plain"' in text
+    assert made(text) == [], text
+
+
+def test_a_table_that_is_not_there_is_named_with_the_nearest(migrations: Path) -> None:
+    run('CREATE TABLE "book" ("id" INTEGER NOT NULL PRIMARY KEY)')
+    with pytest.raises(MigrationError, match=r"no table 'bok'.*book"):
+        inspectdb(["bok"])
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_the_module_passes_a_strict_type_checker(checker: str, postgresql_url: str, tmp_path: Path) -> None:
+    folder, work = tmp_path / "checked", tmp_path / "work"
+    folder.mkdir()
+    work.mkdir()
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        create(DECLARED)
+        run(*HOSTILE)
+        (folder / "inspected.py").write_text(inspectdb(), "utf-8")
+    found = checkers.mypy(folder, "inspected.py") if checker == "mypy" else checkers.pyright(folder, work)
+    assert found == {}
+
+
+def test_the_command_prints_it_without_a_project(
+    database_url: str, migrations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run('CREATE TABLE "book" ("id" INTEGER NOT NULL PRIMARY KEY)', 'CREATE TABLE "log" ("id" INTEGER PRIMARY KEY)')
+    assert app.main(["inspectdb", "book", "--database-url", database_url]) == 0
+    printed = capsys.readouterr().out
+    assert "class Book(" in printed
+    assert "class Log(" not in printed
