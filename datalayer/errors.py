@@ -53,6 +53,7 @@
     │       ├── LeaseReleased
     │       ├── ForeignLease            (also a ValueError)
     │       └── DoubleRelease
+    ├── LoadError                       a line of a file of rows cannot be loaded
     └── MigrationError
         └── UnansweredQuestion          a question only a person can answer, and no terminal (exit code 3)
 
@@ -417,3 +418,22 @@ class MigrationError(DatalayerError):
 
 class UnansweredQuestion(MigrationError):
     """A question only a person can answer came up where nobody can be asked."""
+
+
+# -- data ---------------------------------------------------------------------------------------
+
+
+class LoadError(DatalayerError):
+    """A line of a file of rows cannot be loaded; nothing of the file was.
+
+    Attributes:
+        line: Its number, from 1.
+        model: The name of its model, when known.
+        field: The name of the field that is wrong, when it is one.
+    """
+
+    def __init__(self, message: str, *, line: int, model: str | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        self.model = model
+        self.field = field

@@ -21,6 +21,7 @@ LAYERS = {
     "pooling": 5,
     "databases": 6,
     "models": 7,
+    "data": 8,
     "functions": 8,
     "migrations": 8,
     "testing": 8,

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import typer
 
-from datalayer.cli import database, here, inspect, output, pools, project, shell
+from datalayer.cli import data, database, here, inspect, output, pools, project, shell
 from datalayer.errors import DatalayerError, UnansweredQuestion, choices_text, nearest
 
 DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -55,7 +55,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: rich alone would cost half the time of `--help`
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-MODULES = (project, database, inspect, pools, shell)
+MODULES = (project, database, inspect, pools, data, shell)
 for module in MODULES:
     for command in module.COMMANDS:
         app.command(command.__name__)(command)

@@ -74,10 +74,15 @@ def _key_of(value: Any, name: str) -> object:
 
 @functools.cache
 def _adapter(type_: ColumnType) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation_of(type_))
+
+
+def annotation_of(type_: ColumnType) -> Any:
+    """The annotation that stands for a type of column, without the limits of any one field."""
     annotation: Any = type_.python
     adapter = adapter_of(type_.python) if type_.stored is not None else None
     if adapter is not None:
-        return TypeAdapter(Annotated[object, AdaptedSchema(adapter, nullable=False)])
+        return Annotated[object, AdaptedSchema(adapter, nullable=False)]
     if type_.kind is Kind.JSON:
         owner = getattr(type_.to_json, "__self__", None)
         annotation = owner.annotation if isinstance(owner, JsonCodec) else Any
@@ -91,7 +96,7 @@ def _adapter(type_: ColumnType) -> TypeAdapter[Any]:
         annotation = pydantic.AwareDatetime
     elif type_.kind is Kind.NAIVE_DATETIME:
         annotation = pydantic.NaiveDatetime
-    return TypeAdapter(annotation)
+    return annotation
 
 
 def assigned(model: Any, name: str, value: object) -> object:

@@ -1,0 +1,102 @@
+"""The commands about rows; the work is done by `datalayer.data`."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from typing import TYPE_CHECKING, BinaryIO
+
+import typer
+
+from datalayer.cli import output
+from datalayer.cli.here import enter_project
+from datalayer.errors import DatalayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+DATABASE = typer.Option("default", metavar="ALIAS", help="Which database of the settings.", show_default=True)
+MODELS = typer.Argument(None, metavar="[MODEL]...", help="The names of models; all when left out.", show_default=False)
+
+
+def dumpdata(models: list[str] = MODELS, database: str = DATABASE) -> int:
+    """Write the rows of models to stdout as lines of JSON.
+
+    Each model comes after those it refers to, and all rows are of one moment.
+
+    \b
+    Examples:
+      datalayer dumpdata > rows.jsonl
+      datalayer dumpdata Product Order > orders.jsonl
+    """
+    enter(database)
+    from datalayer.data import dump
+
+    with progress() as on_rows:
+        dump(sys.stdout.buffer, models or (), using=database, on_rows=on_rows)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def loaddata(
+    file: str = typer.Argument(metavar="FILE", help="What dumpdata has written; - for stdin."),
+    database: str = DATABASE,
+) -> int:
+    """Load the rows of a file that dumpdata has written.
+
+    All of them or none. Keys that the database numbers go on after those of the file.
+
+    \b
+    Examples:
+      datalayer loaddata rows.jsonl
+      gunzip -c rows.jsonl.gz | datalayer loaddata -
+    """
+    enter(database)
+    from datalayer.data import load
+
+    with readable(file) as lines, progress() as on_rows:
+        count = load(lines, using=database, on_rows=on_rows)
+    output.say(f"{count} {'row' if count == 1 else 'rows'} loaded")
+    return 0
+
+
+def enter(alias: str) -> None:
+    """Enter the project and import its models.
+
+    Raises:
+        DatalayerError: It has no models, or no such database.
+    """
+    project = enter_project()
+    from datalayer.models import modules
+
+    if not project.models:
+        raise DatalayerError("the settings name no models; name their modules: models = [...]")
+    modules.imported(project.models)
+    _ = project.databases[alias]
+
+
+@contextlib.contextmanager
+def progress() -> Generator[output.OnRows]:
+    """A bar for each model on a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda name, done, total: None
+        return
+    with output.progress() as on_rows:
+        yield on_rows
+
+
+@contextlib.contextmanager
+def readable(name: str) -> Generator[BinaryIO]:
+    """The file, or a copy of stdin: it is read several times."""
+    if name != "-":
+        with open(name, "rb") as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        yield copy
+
+
+COMMANDS = (dumpdata, loaddata)

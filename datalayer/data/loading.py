@@ -1,0 +1,199 @@
+"""`loaddata`: lines of JSON as rows, all of them or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NoReturn, cast
+
+from pydantic import ValidationError
+
+from datalayer._plans import bulk
+from datalayer._schema.table import TableSpec
+from datalayer.data.dumping import CHUNK
+from datalayer.data.lines import row_adapter, written_fields
+from datalayer.data.order import find, labels, late_fields
+from datalayer.databases.atomic import atomic
+from datalayer.databases.database import databases
+from datalayer.errors import DatabaseError, DatalayerError, LoadError, QueryError, choices_text, nearest
+from datalayer.models.checks import why
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Lines in a row that set the same fields of the same table."""
+
+    table: TableSpec
+    fields: tuple[str, ...]
+    lines: list[int] = field(default_factory=list[int])
+    rows: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+
+
+def load(file: BinaryIO, *, using: str = "default", on_rows: Callable[[str, int, int], None] | None = None) -> int:
+    """Writes the rows of a file that `dump` has made, all of them or none; gives their number.
+
+    The values are written as they are: no hooks, no `auto_now`. Keys that the database numbers go on after those of
+    the file. The file is read several times and never held in memory.
+
+    Args:
+        file: Where from; one that can be read again.
+        using: The alias of the database.
+        on_rows: Told a word, how many rows are written, and how many there are.
+
+    Raises:
+        LoadError: A line is not a row, or the database refuses it; with its number, model and field.
+    """
+    total = sum(1 for line in _from_start(file) if line.strip())
+    known = labels()
+    late = late_fields(known.values())
+    done = 0
+    with atomic(using):
+        for batch in _batches(file, known):
+            _insert(batch, set(late.get(batch.table.name, ())), using)
+            done += len(batch.rows)
+            if on_rows is not None:
+                on_rows("rows", done, total)
+        if late:
+            for batch in _batches(file, known, set(late)):
+                _complete(batch, late[batch.table.name], using)
+    return done
+
+
+def _from_start(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    return iter(file)
+
+
+def _batches(file: BinaryIO, known: dict[str, TableSpec], only: set[str] | None = None) -> Iterator[_Batch]:
+    """The rows of the file, or of some tables, in pieces that fit one statement."""
+    batch: _Batch | None = None
+    for number, line in enumerate(_from_start(file), 1):
+        if not line.strip():
+            continue
+        table, values = _read(number, line, known, only)
+        if values is None:
+            continue
+        fields = tuple([name for name in table.fields if name in values])
+        if batch is None or batch.table is not table or batch.fields != fields or len(batch.rows) == CHUNK:
+            if batch is not None:
+                yield batch
+            batch = _Batch(table, fields)
+        batch.lines.append(number)
+        batch.rows.append(values)
+    if batch is not None:
+        yield batch
+
+
+def _read(
+    number: int, line: bytes, known: dict[str, TableSpec], only: set[str] | None
+) -> tuple[TableSpec, dict[str, object] | None]:
+    """The table of a line and the values of its fields; None for them where the table is not wanted."""
+    try:
+        found: object = json.loads(line)
+    except ValueError as error:
+        raise LoadError(f"line {number} is no JSON: {error}", line=number) from None
+    whole = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    name = whole.get("model")
+    if whole.keys() != {"model", "fields"} or not isinstance(name, str):
+        raise LoadError(
+            f'line {number} is no row: it must be {{"model": "NAME", "fields": {{...}}}}, as dumpdata writes it',
+            line=number,
+        )
+    try:
+        table = find(name, known)
+    except QueryError as error:
+        raise LoadError(f"line {number}: {error}", line=number) from None
+    if only is not None and table.name not in only:
+        return table, None
+    try:
+        return table, row_adapter(table).validate_json(json.dumps(whole["fields"]))
+    except ValidationError as error:
+        _refuse(number, table, error)
+
+
+def _refuse(number: int, table: TableSpec, error: ValidationError) -> NoReturn:
+    """Raises what is wrong with the fields of a line."""
+    found = error.errors(include_url=False, include_context=False)
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])  # misspelt, so missing too
+    name = str(first["loc"][0]) if first["loc"] else None
+    where = f"line {number}: {table.model}.{name}" if name else f"line {number}: the fields of {table.model}"
+    fields = written_fields(table)
+    if first["type"] == "extra_forbidden" and name in table.fields:
+        text = f"{where} is computed by the database and cannot be loaded; take it out"
+    elif first["type"] == "extra_forbidden":
+        text = f"{where} does not exist; the fields are {choices_text(fields)}{nearest(str(name), fields)}"
+    elif first["type"] == "missing":
+        text = f"{where} has no value and can never be NULL"
+    else:
+        text = f"{where} cannot be {first['input']!r}{why(error)}"
+    raise LoadError(text, line=number, model=table.model, field=name) from None
+
+
+def _insert(batch: _Batch, late: set[str], using: str) -> None:
+    """Writes the rows, those fields NULL that may refer to rows still to come."""
+    rows = [tuple([None if name in late else values[name] for name in batch.fields]) for values in batch.rows]
+
+    def write(some: list[tuple[object, ...]]) -> None:
+        database = databases[using]
+        database.run(bulk.create, batch.table, batch.fields, some, depth=database.depth)
+
+    _write(batch, rows, batch.lines, write, using)
+
+
+def _complete(batch: _Batch, late: tuple[str, ...], using: str) -> None:
+    """Writes the fields that were left NULL."""
+    fields = tuple([name for name in late if name in batch.fields])
+    key = batch.table.primary_key
+    rows: list[tuple[object, ...]] = []
+    lines: list[int] = []
+    for number, values in zip(batch.lines, batch.rows, strict=True):
+        if any(values[name] is not None for name in fields):
+            if any(name not in values for name in key):
+                text = (
+                    f"line {number}: {batch.table.model} refers to rows that come later, so it needs {', '.join(key)}"
+                )
+                raise LoadError(text, line=number, model=batch.table.model, field=key[0])
+            rows.append(tuple([values[name] for name in (*key, *fields)]))
+            lines.append(number)
+
+    def write(some: list[tuple[object, ...]]) -> None:
+        database = databases[using]
+        database.run(bulk.update, batch.table, fields, some, depth=database.depth)
+
+    _write(batch, rows, lines, write, using)
+
+
+def _write(
+    batch: _Batch,
+    rows: list[tuple[object, ...]],
+    lines: list[int],
+    write: Callable[[list[tuple[object, ...]]], None],
+    using: str,
+) -> None:
+    """Writes rows at once, and one by one where the database refuses them: it does not say which it was.
+
+    Raises:
+        LoadError: The database refuses a row.
+    """
+    if not rows:
+        return
+    try:
+        with atomic(using):
+            write(rows)
+    except DatalayerError as error:
+        for number, row in zip(lines, rows, strict=True):
+            try:
+                with atomic(using):
+                    write([row])
+            except DatalayerError as refused:
+                columns = refused.columns if isinstance(refused, DatabaseError) else ()
+                by_column = batch.table.by_column
+                names = [by_column[column].name for column in columns if column in by_column]
+                raise LoadError(
+                    f"line {number}: {batch.table.model}{'.' + names[0] if len(names) == 1 else ''}: {refused}",
+                    line=number,
+                    model=batch.table.model,
+                    field=names[0] if names else None,
+                ) from refused
+        raise LoadError(f"lines {lines[0]} to {lines[-1]}: {error}", line=lines[0], model=batch.table.model) from error

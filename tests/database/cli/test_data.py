@@ -1,0 +1,55 @@
+"""Rows on the command line: written, loaded elsewhere, and told of where they are wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import environment
+
+MODELS = """
+from datalayer import Field, Mapped, Model
+
+
+class Lamp(Model):
+    name: Mapped[str] = Field(max_length=20)
+"""
+ROWS = '{"model":"Lamp","fields":{"id":7,"name":"a"}}\n{"model":"Lamp","fields":{"id":9,"name":"b"}}\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, database_url: str) -> Path:
+    (tmp_path / "datalayer.toml").write_text(f'models = ["lamps"]\n[databases.default]\nurl = "{database_url}"\n')
+    (tmp_path / "lamps.py").write_text(MODELS)
+    run(tmp_path, "makemigrations")
+    run(tmp_path, "migrate")
+    return tmp_path
+
+
+def run(folder: Path, *words: str, given: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "datalayer", *words],
+        cwd=folder,
+        env=environment(),
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_what_was_loaded_is_dumped_again(folder: Path) -> None:
+    assert run(folder, "loaddata", "-", given=ROWS) == (0, "2 rows loaded\n", "")
+    assert run(folder, "dumpdata", "Lamp") == (0, ROWS, "")
+
+
+def test_a_wrong_line_is_one_line_of_error(folder: Path) -> None:
+    (folder / "rows.jsonl").write_text(ROWS + '{"model":"Lamp","fields":{"id":8}}\n')
+    code, shown, told = run(folder, "loaddata", "rows.jsonl")
+    assert (code, shown) == (1, "")
+    assert told == "error: line 3: Lamp.name has no value and can never be NULL\n"
+    assert run(folder, "dumpdata") == (0, "", "")
