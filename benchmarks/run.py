@@ -158,7 +158,8 @@ def about() -> str:
         "datalayer", "pydantic", "psycopg", "Django", "SQLAlchemy", "sqlmodel", "peewee", "pony", "tortoise-orm",
         "piccolo", "asyncpg", "aiosqlite",
     )  # fmt: skip
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    found = {package.name.lower(): package.version for package in metadata.distributions()}
+    versions = ", ".join(f"{name} {found[name.lower()]}" for name in packages if name.lower() in found)
     python = ".".join(map(str, sys.version_info[:3]))
     return f"{date.today()}, {os.cpu_count()} cores, Python {python}, SQLite {sqlite3.sqlite_version}; {versions}"
 

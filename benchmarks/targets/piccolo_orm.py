@@ -77,7 +77,7 @@ class Target:
             await spread(self.tasks, rows, work)
 
     async def bulk(self, rows: Sequence[Row]) -> None:
-        step = 30_000 // len(self.names) if not self.is_sqlite else 900 // len(self.names) * 10
+        step = 30_000 // (len(self.names) + 2)  # PostgreSQL takes 32 767 values a statement
         async with self.engine.transaction():
             for start in range(0, len(rows), step):
                 await self.model.insert(*[self.make(row) for row in rows[start : start + step]])
