@@ -368,7 +368,13 @@ def test_terminate_ends_a_running_query_and_the_thread(tmp_path: Path) -> None:
         link = await aconnect_sqlite(tmp_path / "db.sqlite3")
         started = asyncio.Event()
         loop = asyncio.get_running_loop()
-        link.raw.raw.create_function("started", 0, lambda: loop.call_soon_threadsafe(started.set) and None)
+        here = threading.get_ident()
+
+        def begun() -> None:
+            if threading.get_ident() != here:  # there it is only tried, and handed to the thread
+                loop.call_soon_threadsafe(started.set)
+
+        link.raw.raw.create_function("started", 0, begun)
         task = asyncio.create_task(link.execute(Command(f"SELECT started(), ({ENDLESS})")))
         await started.wait()
         link.terminate()

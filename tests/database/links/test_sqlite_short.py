@@ -22,9 +22,9 @@ LONG = (
 )
 
 
-def run(path: Path, test: Callable[[Any, list[int]], Awaitable[None]], **options: Any) -> None:
+def run(path: Path, test: Callable[[Any, list[int]], Awaitable[None]]) -> None:
     async def begin() -> None:
-        link = await aconnect_sqlite(path, **options)
+        link = await aconnect_sqlite(path)
         threads: list[int] = []
 
         def where_am_i(value: Any) -> Any:
@@ -146,10 +146,11 @@ def test_error_of_a_short_read_is_ours(tmp_path: Path) -> None:
 
 def test_read_that_meets_a_lock_waits_on_the_thread(tmp_path: Path) -> None:
     path = tmp_path / "db.sqlite3"
-    holder = sqlite3.connect(path, isolation_level=None)  # without WAL, where a writer keeps readers out
-    holder.execute("CREATE TABLE t (id integer)")
 
     async def read(link: Any, threads: list[int]) -> None:
+        await link.execute(Command("CREATE TABLE t (id integer)", returns_rows=False, writes=True))
+        link.raw.raw.execute("PRAGMA journal_mode = delete")  # without WAL a writer keeps readers out
+        holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
         task = asyncio.create_task(link.execute(Command("SELECT where_am_i(count(*)) FROM t")))
         await asyncio.sleep(0)
@@ -157,9 +158,9 @@ def test_read_that_meets_a_lock_waits_on_the_thread(tmp_path: Path) -> None:
         holder.execute("COMMIT")
         assert (await task).rows == [(0,)]
         assert threading.get_ident() not in threads
+        holder.close()
 
-    run(path, read, read_only=True)
-    holder.close()
+    run(path, read)
 
 
 def test_memory_of_long_reads_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

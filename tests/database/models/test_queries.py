@@ -25,7 +25,7 @@ from datalayer import (
     Reverse,
     UniqueConstraint,
 )
-from datalayer.databases.current import Statement, listen, unlisten
+from datalayer.databases.events import Listener, Statement, listen
 from datalayer.errors import (
     FieldError,
     InvalidValue,
@@ -86,12 +86,12 @@ def tables(configured: str, world: World) -> str:
 def sent() -> Iterator[list[str]]:
     found: list[str] = []
 
-    def hear(statement: Statement) -> None:
-        found.append(statement.sql)
+    class Sent(Listener):
+        def statement_finished(self, statement: Statement) -> None:
+            found.append(statement.sql)
 
-    listen(hear)
-    yield found
-    unlisten(hear)
+    with listen(Sent()):
+        yield found
 
 
 def make(world: World) -> tuple[Author, Author, list[Book]]:

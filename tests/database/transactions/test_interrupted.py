@@ -13,7 +13,7 @@ MODELS = """
 import asyncio, json, sys, threading
 import datalayer
 from datalayer import Field, Mapped, Model, atomic, on_commit, pools
-from datalayer.databases.current import listen
+from datalayer.databases.events import Listener, listen
 from datalayer.testing import create_tables
 
 datalayer.configure(databases={"default": sys.argv[1]})
@@ -88,12 +88,13 @@ SLOW = {
 LOAD = """
 sent = []
 
-def hear(statement):
-    sent.append(1)
-    if len(sent) == 3:
-        ready()
+class Third(Listener):
+    def statement_finished(self, statement):
+        sent.append(1)
+        if len(sent) == 3:
+            ready()
 
-listen(hear)
+listen(Third())
 rows = [Account(owner=str(number)) for number in range(10_000)]
 """
 
