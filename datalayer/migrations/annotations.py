@@ -62,6 +62,8 @@ _SQLITE = {
     "INT": Annotation("BigInt", is_exact=False),
     "SMALLINT": Annotation("BigInt", is_exact=False),
     "BIGINT": Annotation("BigInt", is_exact=False),
+    "TINYINT": Annotation("BigInt", is_exact=False),
+    "MEDIUMINT": Annotation("BigInt", is_exact=False),
     "DOUBLE": Annotation("float"),
     "DOUBLE PRECISION": Annotation("float", is_exact=False),
     "REAL": Annotation("float", is_exact=False),
@@ -104,6 +106,8 @@ def annotation(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation
         if places > first:
             return None
         return Annotation("Decimal", (f"max_digits={first}", f"decimal_places={places}"), is_exact=exact)
+    if backend == "sqlite" and word in ("INT", "INTEGER", "TINYINT", "SMALLINT", "MEDIUMINT", "BIGINT"):
+        return Annotation("BigInt", is_exact=False)
     return None
 
 
@@ -120,8 +124,8 @@ def quoted(text: str) -> str:
 def default(sql: str, kind: Annotation) -> str:
     """The `db_default` of a column: a plain value where the SQL is one, else the SQL as it is."""
     value = re.sub(r"::(?:character varying|text|bpchar|integer|bigint|smallint)$", "", sql.strip())
-    if kind.text in ("int", "SmallInt", "BigInt") and re.fullmatch(r"-?\d{1,18}", value):
-        return str(int(value))
+    if kind.text in ("int", "SmallInt", "BigInt") and re.fullmatch(r"'?-?\d{1,18}'?", value):
+        return str(int(value.strip("'")))
     if kind.text == "bool" and value.lower() in ("true", "false", "0", "1"):
         return str(value.lower() in ("true", "1"))
     if kind.text == "str" and re.fullmatch(r"'(?:[^'\\]|'')*'", value):

@@ -96,7 +96,7 @@ def _made(connection: sa.Connection, state: State, schema: str | None = None) ->
 def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
     """Everything reflection sees, in a form that does not depend on the order it was made in."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Did not recognize type", SAWarning)  # a type of an extension is no fault
+        warnings.simplefilter("ignore", SAWarning)  # a type of an extension is no fault
         return _facts(connection, schema)
 
 

@@ -43,6 +43,15 @@ class LiveIndex:
 
 
 @dataclass(frozen=True)
+class LiveUnique:
+    """A unique constraint."""
+
+    name: str | None
+    columns: tuple[str, ...]
+    nulls_distinct: bool = True
+
+
+@dataclass(frozen=True)
 class LiveKey:
     """A foreign key."""
 
@@ -69,9 +78,7 @@ class LiveTable:
     is_ours: bool
     comment: str | None = None
     view: str | None = None
-    uniques: dict[str | None, tuple[tuple[str, ...], bool]] = field(
-        default_factory=dict[str | None, tuple[tuple[str, ...], bool]]
-    )
+    uniques: list[LiveUnique] = field(default_factory=list[LiveUnique])
     checks: list[tuple[str | None, str]] = field(default_factory=list[tuple[str | None, str]])
     indexes: list[LiveIndex] = field(default_factory=list[LiveIndex])
     keys: list[LiveKey] = field(default_factory=list[LiveKey])
@@ -101,10 +108,10 @@ def live_tables(connection: sa.Connection, wanted: Collection[str], include_view
     if wanted:
         chosen = sorted(set(wanted))
     else:
-        parts = set() if is_sqlite else _partitions(connection)
+        parts = set[str]() if is_sqlite else _partitions(connection)
         chosen = [name for name in (known if include_views else sorted(tables)) if name not in parts]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Did not recognize type|Skipped unsupported", SAWarning)  # a comment says so
+        warnings.simplefilter("ignore", SAWarning)  # about what it does not know: a comment of ours says it
         return [_table(connection, look, name, views.get(name)) for name in chosen]
 
 
@@ -135,7 +142,7 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
             column,
             written,
             nullable,
-            None if one["default"] is None else str(one["default"]),
+            None if one["default"] in (None, "NULL") else str(one["default"]),
             numbered,
             _generated(one, text) if one.get("computed") else None,
             one.get("comment"),
@@ -148,7 +155,10 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
         made.comment = look.get_table_comment(name)["text"]
     for unique in look.get_unique_constraints(name):
         distinct = not unique.get("dialect_options", {}).get("postgresql_nulls_not_distinct")
-        made.uniques[unique["name"]] = tuple(unique["column_names"]), distinct
+        made.uniques.append(LiveUnique(unique["name"], tuple(unique["column_names"]), distinct))
+    if is_sqlite:
+        known = {unique.columns for unique in made.uniques}
+        made.uniques += [LiveUnique(None, one) for one in _sqlite_uniques(connection, name) if one not in known]
     made.checks = [(check["name"], check["sqltext"]) for check in look.get_check_constraints(name)]
     made.indexes = [_index(connection, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one]
     for foreign in look.get_foreign_keys(name):
@@ -158,15 +168,30 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
         target = foreign["referred_table"]
         if foreign.get("referred_schema"):
             target = f"{foreign['referred_schema']}.{target}"
-        columns_, remote = tuple(foreign["constrained_columns"]), tuple(foreign["referred_columns"])
-        made.keys.append(LiveKey(foreign["name"], columns_, target, remote, on_delete.upper(), note))
+        remote = tuple(foreign["referred_columns"])
+        if is_sqlite:  # which does not tell capitals apart
+            target = next((one for one in look.get_table_names() if one.lower() == target.lower()), target)
+            names = look.get_columns(target) if target in look.get_table_names() else []
+            real = {one["name"].lower(): one["name"] for one in names}
+            remote = tuple(real.get(column.lower(), column) for column in remote)
+        own = tuple(foreign["constrained_columns"])
+        made.keys.append(LiveKey(foreign["name"], own, target, remote, on_delete.upper(), note))
     made.keys.sort(key=lambda one: (len(one.columns), one.columns))
     return made
 
 
+def _sqlite_uniques(connection: sa.Connection, table: str) -> list[tuple[str, ...]]:
+    """The columns of each unique constraint: SQLAlchemy overlooks those of columns such as `VARCHAR(5) UNIQUE`."""
+    listed = connection.exec_driver_sql(f"PRAGMA index_list({_quoted(table)})").all()
+    found = [
+        connection.exec_driver_sql(f"PRAGMA index_info({_quoted(row[1])})").all() for row in listed if row[3] == "u"
+    ]
+    return [tuple(str(row[2]) for row in rows) for rows in reversed(found)]
+
+
 def _generated(one: dict[str, Any], text: str) -> str:
-    """The expression of a generated column; of SQLite's, SQLAlchemy does not know each."""
-    if one["computed"]["sqltext"]:
+    """The expression of a generated column; of SQLite's, SQLAlchemy takes too much or nothing at times."""
+    if not text:
         return str(one["computed"]["sqltext"])
     start = re.search(rf"\W{re.escape(one['name'])}\W[^,(]*(?:\([^)]*\)[^,(]*)?\bAS\s*\(", text, re.I)
     depth, quote = 1, ""

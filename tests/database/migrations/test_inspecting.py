@@ -164,7 +164,7 @@ def test_a_table_without_a_primary_key_is_a_comment_that_says_so(migrations: Pat
 def test_a_type_that_is_not_known_is_a_comment_and_no_guess(migrations: Path) -> None:
     run('CREATE TABLE "shape" ("id" INTEGER NOT NULL PRIMARY KEY, "place" POINT, "name" TEXT)')
     text = inspectdb()
-    assert "# 'place': POINT in the database, which no field of datalayer has; left out" in text
+    assert "# 'place' is POINT in the database, which no field of datalayer has; left out" in text
     assert made(text) == [
         "column 'shape.place' is in the database and not in the migrations: somebody made it by hand; put it into a "
         "migration and record that with migrate --fake, or drop it"
@@ -207,3 +207,70 @@ def test_the_command_prints_it_without_a_project(
     printed = capsys.readouterr().out
     assert "class Book(" in printed
     assert "class Log(" not in printed
+
+
+OTHERS = r"""
+CREATE TYPE mood AS ENUM ('sad', 'it''s ok');
+CREATE TABLE customer (id serial PRIMARY KEY, name varchar(9) NOT NULL, email varchar(80) CONSTRAINT uq_e UNIQUE,
+    at timestamptz DEFAULT now(), n numeric, i interval, ip inet, flag boolean NOT NULL DEFAULT true,
+    u uuid DEFAULT gen_random_uuid(), negative integer DEFAULT -1, data jsonb DEFAULT '{}');
+COMMENT ON TABLE customer IS E'two\nlines "quoted" \\ it''s';
+COMMENT ON COLUMN customer.name IS E'a\nb';
+CREATE INDEX by_data ON customer USING gin (data);
+CREATE INDEX by_part ON customer (name DESC, email) WHERE flag AND name <> 'a"b%';
+CREATE TABLE tenant (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+CREATE TABLE doc (tenant_id bigint NOT NULL CONSTRAINT fk_doc_tenant_id REFERENCES tenant, num int NOT NULL, parent int,
+    PRIMARY KEY (tenant_id, num),
+    CONSTRAINT fk_doc_tenant_id_parent FOREIGN KEY (tenant_id, parent) REFERENCES doc (tenant_id, num));
+CREATE TABLE line (id int PRIMARY KEY,
+    who int CONSTRAINT fk_line_who REFERENCES customer ON DELETE SET NULL,
+    line_set int CONSTRAINT fk_line_line_set REFERENCES customer ON DELETE RESTRICT,
+    mail varchar(80) CONSTRAINT fk_line_mail REFERENCES customer (email),
+    c_id int CONSTRAINT uq_line_c_id UNIQUE CONSTRAINT fk_line_c_id REFERENCES customer,
+    s smallint CONSTRAINT ck_line_s CHECK (s IN (1, 2)));
+CREATE TABLE generated (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), a int, b int GENERATED ALWAYS AS (a * 2) STORED);
+CREATE TABLE log (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)
+"""
+
+
+def test_a_database_of_others_comes_back_as_it_is_where_its_keys_are_called_so(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        run(*OTHERS.split(";\n"))
+        text = inspectdb()
+        assert made(text) == [], text
+
+
+def test_names_that_differ_and_types_that_are_not_ours_are_said(postgresql_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        run(
+            "CREATE TYPE mood AS ENUM ('sad', 'glad')",
+            'CREATE TABLE a (id int PRIMARY KEY, m mood, r real, tags text[], b int REFERENCES a, "B" int)',
+            "CREATE UNIQUE INDEX lowered ON a (abs(r))",
+        )
+        text = inspectdb()
+        assert made(text)
+    assert "# the foreign key is called 'a_b_fkey' in the database, and 'fk_a_b' by datalayer" in text
+    assert 'm: Mapped[Literal["sad", "glad"] | None]' in text
+    assert "# REAL in the database\n    r: Mapped[float | None]" in text
+    assert "# 'tags' is TEXT[] in the database, which no field of datalayer has; left out" in text
+    assert "# 'B' differs from 'b' by capitals alone" in text
+    assert "# The index 'lowered' has what a model cannot say" in text
+
+
+def test_what_sqlite_takes_loosely_is_read_as_it_is_meant(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/db.sqlite3"
+    with conf.override(databases={"default": {"url": url}}, migrations=str(tmp_path)):
+        run(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, code VARCHAR(5) UNIQUE, t tinyint(1), m MONEY, "
+            "g INT AS (id * (2 + 1)) VIRTUAL, h TEXT AS (code || ')\"'))",
+            "CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES A(ID))",
+        )
+        text = inspectdb()
+        assert made(text)
+    assert "code: Mapped[str | None] = Field(max_length=5, default=None, unique=True)" in text
+    assert "# 'm' is MONEY in the database" in text
+    assert 'g: Mapped[BigInt | None] = Field(generated="id * (2 + 1)", init=False)' in text
+    assert "h: Mapped[str | None] = Field(generated='code || \\')\"\\'', init=False)" in text
+    assert "a: ForeignKey[A | None] = ForeignKey(" in text
