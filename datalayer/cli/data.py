@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import typer
 
-from datalayer.cli import output
+from datalayer.cli import output, questions
 from datalayer.cli.here import enter_project
-from datalayer.errors import DatalayerError
+from datalayer.errors import DatalayerError, UnansweredQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from datalayer.conf.url import DatabaseUrl
 
 DATABASE = typer.Option("default", metavar="ALIAS", help="Which database of the settings.", show_default=True)
 MODELS = typer.Argument(None, metavar="[MODEL]...", help="The names of models; all when left out.", show_default=False)
@@ -58,12 +60,46 @@ def loaddata(
 
     with readable(file) as lines, progress() as on_rows:
         count = load(lines, using=database, on_rows=on_rows)
-    output.say(f"{count} {'row' if count == 1 else 'rows'} loaded")
+    output.say(f"{counted(count, 'row')} loaded")
     return 0
 
 
-def enter(alias: str) -> None:
-    """Enter the project and import its models.
+def flush(
+    database: str = DATABASE,
+    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+) -> int:
+    """Delete every row of the models' tables.
+
+    Their keys begin with 1 again; the tables and the record of the migrations stay. It asks first.
+
+    \b
+    Examples:
+      datalayer flush
+      datalayer flush --yes
+    """
+    url = enter(database)
+    from datalayer import data
+    from datalayer.data.flushing import tables_to_flush
+
+    what = f"every row of {counted(len(tables_to_flush()), 'table')} of the {url.backend} database {url.database!r}"
+    if not yes:
+        person = questions.somebody()
+        if person is None:
+            raise UnansweredQuestion(f"flush deletes {what}, and there is nobody to ask: say --yes")
+        if not person.agrees(f"delete {what}?"):
+            output.note("nothing was deleted")
+            return 1
+    output.say(f"{counted(data.flush(using=database), 'table')} emptied")
+    return 0
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 row`, `2 rows`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def enter(alias: str) -> DatabaseUrl:
+    """Enter the project and import its models; gives where the database is.
 
     Raises:
         DatalayerError: It has no models, or no such database.
@@ -74,7 +110,7 @@ def enter(alias: str) -> None:
     if not project.models:
         raise DatalayerError("the settings name no models; name their modules: models = [...]")
     modules.imported(project.models)
-    _ = project.databases[alias]
+    return project.databases[alias].url
 
 
 @contextlib.contextmanager
@@ -99,4 +135,4 @@ def readable(name: str) -> Generator[BinaryIO]:
         yield copy
 
 
-COMMANDS = (dumpdata, loaddata)
+COMMANDS = (dumpdata, loaddata, flush)

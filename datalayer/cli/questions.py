@@ -19,6 +19,10 @@ class Terminal:
             f"{kind} {before} is gone and {after} is new: was it renamed?", default=False, err=True, prompt_suffix=" "
         )
 
+    def agrees(self, question: str) -> bool:
+        """Whether something that cannot be undone may be done."""
+        return typer.confirm(question, default=False, err=True, prompt_suffix=" ")
+
     def value(self, column: str, reason: str, check: Callable[[str], object]) -> str:
         """A value for the rows that exist, asked until it is one of the column's type."""
 

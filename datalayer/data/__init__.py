@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datalayer.data.dumping import dump
+from datalayer.data.flushing import flush
 from datalayer.data.loading import load
 
-__all__ = ["dump", "load"]
+__all__ = ["dump", "flush", "load"]

@@ -53,3 +53,14 @@ def test_a_wrong_line_is_one_line_of_error(folder: Path) -> None:
     assert (code, shown) == (1, "")
     assert told == "error: line 3: Lamp.name has no value and can never be NULL\n"
     assert run(folder, "dumpdata") == (0, "", "")
+
+
+def test_flush_wants_to_be_sure_and_begins_numbering_anew(folder: Path) -> None:
+    run(folder, "loaddata", "-", given=ROWS)
+    code, _, told = run(folder, "flush")
+    assert code == 3
+    assert "there is nobody to ask: say --yes" in told
+    assert run(folder, "dumpdata") == (0, ROWS, "")
+    assert run(folder, "flush", "--yes") == (0, "1 table emptied\n", "")
+    assert run(folder, "dumpdata") == (0, "", "")
+    assert run(folder, "shell", "-c", "print(Lamp.objects.create(name='c').id)") == (0, "1\n", "")

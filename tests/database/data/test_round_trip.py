@@ -19,7 +19,7 @@ from pydantic import BaseModel, IPvAnyInterface, IPvAnyNetwork
 import datalayer
 from datalayer import BigInt, Field, ForeignKey, ManyToMany, Mapped, Model, NaiveDatetime, SmallInt, UUIDModel
 from datalayer.conf import reset
-from datalayer.data import dump, load
+from datalayer.data import dump, flush, load
 from datalayer.errors import LoadError, ModelError, QueryError
 from datalayer.models import registry
 from datalayer.pooling.registry import pools
@@ -205,6 +205,14 @@ def test_references_to_itself_cycles_and_many_to_many_come_back(both: Models, al
         emptied(other)
         assert load(io.BytesIO(written), using=other) == 7
         assert dumped(other) == written
+
+
+@ALIASES
+def test_flush_empties_cycles_and_numbers_anew(both: Models, alias: str) -> None:
+    filled(both, alias)
+    assert flush(using=alias) == 5
+    assert dumped(alias) == b""
+    assert both.author.objects.using(alias).create(name="Anna").id == 1
 
 
 @ALIASES
