@@ -93,6 +93,24 @@ def flush(
     return 0
 
 
+def diagram(models: list[str] = MODELS) -> int:
+    """Print a picture of the models as Mermaid text.
+
+    Their columns, keys and relations. GitHub, GitLab and most editors draw it.
+
+    \b
+    Examples:
+      datalayer diagram > models.mmd
+      datalayer diagram Product Order
+    """
+    enter("default")
+    from datalayer._schema.diagram import mermaid
+    from datalayer.data.order import chosen
+
+    output.say(mermaid(chosen(models or ())).rstrip("\n"))
+    return 0
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things: `1 row`, `2 rows`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -135,4 +153,4 @@ def readable(name: str) -> Generator[BinaryIO]:
         yield copy
 
 
-COMMANDS = (dumpdata, loaddata, flush)
+COMMANDS = (dumpdata, loaddata, flush, diagram)

@@ -64,3 +64,8 @@ def test_flush_wants_to_be_sure_and_begins_numbering_anew(folder: Path) -> None:
     assert run(folder, "flush", "--yes") == (0, "1 table emptied\n", "")
     assert run(folder, "dumpdata") == (0, "", "")
     assert run(folder, "shell", "-c", "print(Lamp.objects.create(name='c').id)") == (0, "1\n", "")
+
+
+def test_the_diagram_is_mermaid_text(folder: Path) -> None:
+    shown = 'erDiagram\n    "Lamp" {\n        big_integer id PK\n        string(20) name\n    }\n'
+    assert run(folder, "diagram") == (0, shown, "")
