@@ -214,7 +214,9 @@ def _class(model: _Model, models: dict[str, _Model], hidden: Collection[str]) ->
     yield from (f"# {note}" for note in [*model.notes, *meta.notes])
     yield f"class {model.name}({'Model' if has_id else 'ModelBase'}):"
     body += [*([""] if body and lines else []), *(["class Meta:"] if lines else []), *(f"    {line}" for line in lines)]
-    yield from (f"    {line}".rstrip() for line in body or ["pass"])
+    if all(line.startswith("#") for line in body):
+        body.append("pass")
+    yield from (f"    {line}".rstrip() for line in body)
 
 
 def _field(model: _Model, column: LiveColumn, meta: _Meta) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -161,21 +161,13 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
         made.uniques += [LiveUnique(None, one) for one in _sqlite_uniques(connection, name) if one not in known]
     made.checks = [(check["name"], check["sqltext"]) for check in look.get_check_constraints(name)]
     made.indexes = [_index(connection, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one]
-    for foreign in look.get_foreign_keys(name):
-        options = {word: value for word, value in foreign["options"].items() if value and value != "NO ACTION"}
-        on_delete = options.pop("ondelete", "NO ACTION")
-        note = ", ".join(f"{word} {value}" for word, value in options.items())
-        target = foreign["referred_table"]
-        if foreign.get("referred_schema"):
-            target = f"{foreign['referred_schema']}.{target}"
-        remote = tuple(foreign["referred_columns"])
-        if is_sqlite:  # which does not tell capitals apart
-            target = next((one for one in look.get_table_names() if one.lower() == target.lower()), target)
-            names = look.get_columns(target) if target in look.get_table_names() else []
-            real = {one["name"].lower(): one["name"] for one in names}
-            remote = tuple(real.get(column.lower(), column) for column in remote)
-        own = tuple(foreign["constrained_columns"])
-        made.keys.append(LiveKey(foreign["name"], own, target, remote, on_delete.upper(), note))
+    made.keys = [_key(look, foreign, is_sqlite) for foreign in look.get_foreign_keys(name)]
+    if is_sqlite:
+        actions = _sqlite_actions(connection, name)
+        made.keys = [replace(one, on_delete=actions.get(one.columns, one.on_delete)) for one in made.keys]
+    for one in made.keys:
+        if is_sqlite and one.columns == primary_key and len(primary_key) == 1:  # it comes with the row it refers to
+            columns[primary_key[0]] = replace(columns[primary_key[0]], is_numbered=False)
     made.keys.sort(key=lambda one: (len(one.columns), one.columns))
     return made
 
@@ -187,6 +179,16 @@ def _sqlite_uniques(connection: sa.Connection, table: str) -> list[tuple[str, ..
         connection.exec_driver_sql(f"PRAGMA index_info({_quoted(row[1])})").all() for row in listed if row[3] == "u"
     ]
     return [tuple(str(row[2]) for row in rows) for rows in reversed(found)]
+
+
+def _sqlite_actions(connection: sa.Connection, table: str) -> dict[tuple[str, ...], str]:
+    """What each foreign key does on delete: SQLAlchemy overlooks it where no columns are named."""
+    columns: dict[int, list[str]] = {}
+    actions: dict[int, str] = {}
+    for row in connection.exec_driver_sql(f"PRAGMA foreign_key_list({_quoted(table)})"):
+        columns.setdefault(row[0], []).append(str(row[3]))
+        actions[row[0]] = str(row[6]).upper()
+    return {tuple(names): actions[number] for number, names in columns.items()}
 
 
 def _generated(one: dict[str, Any], text: str) -> str:
@@ -208,11 +210,32 @@ def _generated(one: dict[str, Any], text: str) -> str:
 def _postgresql_types(connection: sa.Connection, table: str) -> dict[str, str]:
     """The types as PostgreSQL writes them: SQLAlchemy has no word for each."""
     rows = connection.exec_driver_sql(
-        "SELECT attname, upper(format_type(atttypid, atttypmod)) FROM pg_attribute "
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
         "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
         (_quoted(table),),
     )
-    return {str(name): str(type_).replace("CHARACTER VARYING", "VARCHAR") for name, type_ in rows}
+    return {str(name): _one_line(type_).replace("CHARACTER VARYING", "VARCHAR") for name, type_ in rows}
+
+
+def _one_line(type_: object) -> str:
+    """A type on one line, as it may end in a comment of the module: what follows a line break would be code."""
+    return " ".join(str(type_).upper().split())
+
+
+def _key(look: Any, foreign: dict[str, Any], is_sqlite: bool) -> LiveKey:
+    options = {word: value for word, value in foreign["options"].items() if value and value != "NO ACTION"}
+    on_delete = str(options.pop("ondelete", "NO ACTION")).upper()
+    target, remote = str(foreign["referred_table"]), tuple[str, ...](foreign["referred_columns"])
+    if foreign.get("referred_schema"):
+        target = f"{foreign['referred_schema']}.{target}"
+    if is_sqlite:  # which does not tell capitals apart
+        tables: dict[str, str] = {one.lower(): one for one in look.get_table_names()}
+        target = tables.get(target.lower(), target)
+        columns: list[dict[str, Any]] = look.get_columns(target) if target in tables.values() else []
+        real = {str(one["name"]).lower(): str(one["name"]) for one in columns}
+        remote = tuple(real.get(column.lower(), column) for column in remote)
+    note = ", ".join(f"{word} {value}" for word, value in options.items())
+    return LiveKey(foreign["name"], tuple(foreign["constrained_columns"]), target, remote, on_delete, note)
 
 
 def _quoted(name: str) -> str:
@@ -222,7 +245,7 @@ def _quoted(name: str) -> str:
 def _sqlite_types(connection: sa.Connection, table: str) -> dict[str, str]:
     """The types as they were declared: SQLAlchemy makes a number of every word it does not know."""
     rows = connection.exec_driver_sql(f"PRAGMA table_xinfo({_quoted(table)})")
-    return {str(row[1]): re.sub(r"\s*GENERATED ALWAYS$", "", str(row[2]).upper().strip()) for row in rows}
+    return {str(row[1]): re.sub(r"\s*GENERATED ALWAYS$", "", _one_line(row[2])) for row in rows}
 
 
 def _sqlite_text(connection: sa.Connection, table: str) -> str:

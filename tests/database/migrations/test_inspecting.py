@@ -265,7 +265,8 @@ def test_what_sqlite_takes_loosely_is_read_as_it_is_meant(tmp_path: Path) -> Non
         run(
             "CREATE TABLE a (id INTEGER PRIMARY KEY, code VARCHAR(5) UNIQUE, t tinyint(1), m MONEY, "
             "g INT AS (id * (2 + 1)) VIRTUAL, h TEXT AS (code || ')\"'))",
-            "CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES A(ID))",
+            "CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES A(ID), "
+            "c INTEGER REFERENCES a ON DELETE CASCADE)",
         )
         text = inspectdb()
         assert made(text)
@@ -274,3 +275,36 @@ def test_what_sqlite_takes_loosely_is_read_as_it_is_meant(tmp_path: Path) -> Non
     assert 'g: Mapped[BigInt | None] = Field(generated="id * (2 + 1)", init=False)' in text
     assert "h: Mapped[str | None] = Field(generated='code || \\')\"\\'', init=False)" in text
     assert "a: ForeignKey[A | None] = ForeignKey(" in text
+    assert "c: ForeignKey[A | None] = ForeignKey(on_delete=CASCADE" in text
+
+
+def test_nothing_a_database_says_becomes_code(migrations: Path) -> None:
+    bad = 'x"""\nraise SystemExit(1)\n#\\'
+    name = bad.replace('"', '""')
+    run(
+        f'CREATE TABLE "{name}" ("id" INTEGER NOT NULL PRIMARY KEY, "{name}" TEXT, '
+        f'CONSTRAINT "{name}" CHECK ("id" > 1))'
+    )
+    run(f'CREATE TABLE "other" ("{name}" TEXT, "id" INTEGER REFERENCES "{name}")')
+    if config.url("default").backend == "sqlite":
+        run('CREATE TABLE "typed" ("id" INTEGER PRIMARY KEY, "a" "x\nraise SystemExit(1)")')
+    else:
+        run('CREATE DOMAIN "x\nraise SystemExit(1)" AS text')
+        run('CREATE TABLE "typed" ("id" INTEGER PRIMARY KEY, "a" "x\nraise SystemExit(1)")')
+    text = inspectdb()
+    assert made(text), text
+
+
+def test_a_key_that_is_the_key_of_another_table_is_one_to_one(migrations: Path) -> None:
+    run('CREATE TABLE "base" ("id" INTEGER NOT NULL PRIMARY KEY)')
+    run(
+        'CREATE TABLE "more" ("base_id" INTEGER NOT NULL PRIMARY KEY, '
+        'CONSTRAINT "fk_more_base_id" FOREIGN KEY ("base_id") REFERENCES "base" ("id") ON DELETE CASCADE)'
+    )
+    text = inspectdb()
+    assert "base: OneToOne[Base] = OneToOne(on_delete=CASCADE, primary_key=True)" in text
+    assert made(text) == [], text
+
+
+def test_an_empty_database_is_a_module_without_models(migrations: Path) -> None:
+    assert made(inspectdb()) == []
