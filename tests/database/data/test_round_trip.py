@@ -273,3 +273,15 @@ def test_rows_that_need_each_other_are_refused(sqlite_url: str) -> None:
         assert Egg
         with pytest.raises(ModelError, match="the rows of Hen and Egg need each other"):
             dump(io.BytesIO())
+
+
+def test_text_that_postgresql_cannot_keep_is_told_by_its_line(both: Models) -> None:
+    with pytest.raises(LoadError, match="line 2: Tag"):
+        load(io.BytesIO(GOOD.encode() + b'{"model":"Tag","fields":{"id":2,"name":"a\\u0000"}}\n'), using="postgresql")
+
+
+def test_many_rows_are_written_in_pieces_and_a_wrong_one_among_them_is_found(both: Models) -> None:
+    rows = [f'{{"model":"Tag","fields":{{"id":{number},"name":"x"}}}}\n' for number in (*range(2500), 2400)]
+    with pytest.raises(LoadError, match="line 2501: Tag.id: "):
+        load(io.BytesIO("".join(rows).encode()), using="postgresql")
+    assert both.tag.objects.using("postgresql").count() == 0
