@@ -282,6 +282,6 @@ def test_text_that_postgresql_cannot_keep_is_told_by_its_line(both: Models) -> N
 
 def test_many_rows_are_written_in_pieces_and_a_wrong_one_among_them_is_found(both: Models) -> None:
     rows = [f'{{"model":"Tag","fields":{{"id":{number},"name":"x"}}}}\n' for number in (*range(2500), 2400)]
-    with pytest.raises(LoadError, match="line 2501: Tag.id: "):
+    with pytest.raises(LoadError, match=r"line 2501: Tag\.id: "):
         load(io.BytesIO("".join(rows).encode()), using="postgresql")
     assert both.tag.objects.using("postgresql").count() == 0
