@@ -208,3 +208,18 @@ def test_the_help_fits_its_terminal(folder: Path) -> None:
         assert "\x1b" not in shown
         long = [line for line in shown.splitlines() if len(line) > 90]
         assert long == []
+
+
+def test_flush_asks_and_a_no_deletes_nothing(folder: Path) -> None:
+    run(folder, "makemigrations")
+    run(folder, "migrate")
+    (folder / "rows.jsonl").write_text('{"model":"Lamp","fields":{"id":7,"name":"a"}}\n')
+    shown, code = run(folder, "loaddata", "rows.jsonl")
+    assert code == 0
+    assert "1 row loaded" in plain(shown)
+    for answer, expected, told in (("n\r", 1, "nothing was deleted"), ("y\r", 0, "1 table emptied")):
+        with datalayer(folder, "flush") as asked:
+            asked.read_until("delete every row of 1 table of the sqlite database")
+            asked.type(answer)
+            assert asked.end() == expected
+        assert told in plain(asked.shown)
