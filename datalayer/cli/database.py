@@ -222,9 +222,7 @@ def squashmigrations(
 
 
 def inspectdb(
-    tables: list[str] = typer.Argument(
-        None, metavar="[TABLE]...", help="Which tables or views; all tables by default."
-    ),
+    tables: list[str] = typer.Argument(None, metavar="TABLE", help="Which tables or views; all tables by default."),
     include_views: bool = typer.Option(False, "--include-views", help="Views too, as models that are only read."),
     database: str = DATABASE,
     database_url: str | None = DATABASE_URL,

@@ -104,7 +104,7 @@ def live_tables(connection: sa.Connection, wanted: Collection[str], include_view
     known = sorted({*tables, *views})
     for name in wanted:
         if name not in known:
-            raise MigrationError(f"no table {name!r}; there are: {choices_text(known)}{nearest(name, known)}")
+            raise MigrationError(f"no table or view {name!r}; there are: {choices_text(known)}{nearest(name, known)}")
     if wanted:
         chosen = sorted(set(wanted))
     else:

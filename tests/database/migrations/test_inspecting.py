@@ -11,7 +11,7 @@ import pytest
 from datalayer import conf
 from datalayer._compile import tables as compiled
 from datalayer.cli import app
-from datalayer.errors import MigrationError
+from datalayer.errors import ConnectionFailed, MigrationError
 from datalayer.migrations import config
 from datalayer.migrations.drift import compared
 from datalayer.migrations.inspecting import inspectdb
@@ -182,7 +182,7 @@ def test_a_view_is_a_model_that_is_only_read(migrations: Path) -> None:
 
 def test_a_table_that_is_not_there_is_named_with_the_nearest(migrations: Path) -> None:
     run('CREATE TABLE "book" ("id" INTEGER NOT NULL PRIMARY KEY)')
-    with pytest.raises(MigrationError, match=r"no table 'bok'.*book"):
+    with pytest.raises(MigrationError, match=r"no table or view 'bok'.*book"):
         inspectdb(["bok"])
 
 
@@ -307,4 +307,16 @@ def test_a_key_that_is_the_key_of_another_table_is_one_to_one(migrations: Path) 
 
 
 def test_an_empty_database_is_a_module_without_models(migrations: Path) -> None:
+    run('CREATE TABLE "gone" ("id" INTEGER)', 'DROP TABLE "gone"')
     assert made(inspectdb()) == []
+
+
+def test_a_file_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
+    file = tmp_path / "none.sqlite3"
+    said = r"there is no file '.*none\.sqlite3'"
+    with (
+        conf.override(databases={"default": {"url": f"sqlite:///{file}"}}),
+        pytest.raises(ConnectionFailed, match=said),
+    ):
+        inspectdb()
+    assert not file.exists()

@@ -1,0 +1,116 @@
+"""`class Meta` of the models that `inspectdb` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from datalayer._schema.names import constraint_name, table_name
+from datalayer.migrations.annotations import Annotation, quoted
+from datalayer.migrations.drafts import Draft
+
+
+class Meta:
+    """`class Meta` of a model, and the constraints that a field says itself."""
+
+    def __init__(self, model: Draft) -> None:
+        self.model = model
+        self.notes: list[str] = []
+        self.key_is_named = len(model.primary_key) > 1
+        live = model.live
+        self.uniques = list(live.uniques)
+        self.indexes = list(live.indexes)
+        self.said: set[str] = set()
+        for column in live.columns:
+            if model.kinds.get(column, Annotation("")).text.startswith("Literal["):
+                self.said.add(constraint_name("ck", live.name, (column,), "choices"))
+
+    def of_field(self, column: str, *, is_relation: bool = False) -> list[str]:
+        """What a field says of its own constraints; they are not said again."""
+        table, found = self.model.live.name, list[str]()
+        for unique in list(self.uniques):
+            mine = constraint_name("uq", table, (column,))
+            is_mine = unique.name in (None, mine) or is_relation
+            if unique.columns == (column,) and unique.nulls_distinct and is_mine and not found:
+                found.append("unique=True")
+                self.uniques.remove(unique)
+                if unique.name not in (None, mine):
+                    self.notes.append(f"The unique constraint {unique.name!r} is called {mine!r} by datalayer.")
+        for index in list(self.indexes):
+            is_plain = index.parts == (column,) and not (index.unique or index.condition or index.method or index.note)
+            if is_plain and not found and index.name == constraint_name("ix", table, (column,)):
+                found.append("index=True")
+                self.indexes.remove(index)
+        return found
+
+    def lines(self) -> list[str]:
+        """The body of the class."""
+        model, live = self.model, self.model.live
+        found: list[str] = []
+        if table_name(model.name) != live.name:
+            found.append(f"table = {quoted(live.name)}")
+        if live.view is not None:
+            found.append(f"view = {quoted(live.view)}")
+        if live.comment:
+            found.append(f"comment = {quoted(live.comment)}")
+        if self.key_is_named:
+            found.append(f"primary_key = {self._names(model.primary_key)}")
+        for option, parts in (("constraints", [*self._uniques(), *self._checks()]), ("indexes", list(self._indexes()))):
+            if parts:
+                found += [f"{option} = (", *(f"    {part}," for part in parts), ")"]
+        return found
+
+    def _names(self, columns: Collection[str]) -> str:
+        named = [quoted(self._field(column)) for column in columns]
+        return f"({', '.join(named)}{',' if len(named) == 1 else ''})"
+
+    def _field(self, part: str) -> str:
+        column = part if part in self.model.fields else part.removeprefix("-")
+        return ("" if column == part else "-") + self.model.fields[column]
+
+    def _knows(self, what: str, name: str | None, parts: Collection[str]) -> bool:
+        if all(part in self.model.fields or part.removeprefix("-") in self.model.fields for part in parts):
+            return True
+        self.notes.append(f"Left out, for a column that is left out: the {what} {name!r}.")
+        return False
+
+    def _uniques(self) -> Iterator[str]:
+        for unique in self.uniques:
+            if self._knows("unique constraint", unique.name, unique.columns):
+                more = "" if unique.nulls_distinct else ", nulls_distinct=False"
+                yield self._unique(unique.name, unique.columns, more)
+        for index in self.indexes:
+            if not index.unique or not index.parts or not self._knows("index", index.name, index.parts):
+                continue
+            names = [part if part in self.model.fields else part.removeprefix("-") for part in index.parts]
+            if index.condition is None:
+                self.notes.append(f"{index.name!r} is a unique index in the database, and a constraint by datalayer.")
+                yield self._unique(index.name, names, "")
+            else:
+                yield self._unique(index.name, names, f", condition={quoted(index.condition)}")
+
+    def _unique(self, name: str | None, columns: Collection[str], more: str) -> str:
+        fields = ", ".join(quoted(self._field(column)) for column in columns)
+        return f"UniqueConstraint({fields}{'' if name is None else f', name={quoted(name)}'}{more})"
+
+    def _checks(self) -> Iterator[str]:
+        prefix = constraint_name("ck", self.model.live.name, (), "") + "_"
+        for name, sql in self.model.live.checks:
+            if name is None:
+                self.notes.append(f"A CHECK without a name, which a model cannot have: {' '.join(sql.split())}")
+            elif name not in self.said:
+                if not name.startswith(prefix):
+                    self.notes.append(f"The CHECK {name!r} is called {prefix + name!r} by datalayer.")
+                yield f"CheckConstraint({quoted(sql)}, name={quoted(name.removeprefix(prefix))})"
+
+    def _indexes(self) -> Iterator[str]:
+        for index in self.indexes:
+            if not index.parts or index.note:
+                self.notes.append(f"The index {index.name!r} has what a model cannot say: {index.note!r}.")
+            if not index.parts or index.unique or not self._knows("index", index.name, index.parts):
+                continue
+            options = [*(quoted(self._field(part)) for part in index.parts), f"name={quoted(index.name)}"]
+            if index.condition is not None:
+                options.append(f"condition={quoted(index.condition)}")
+            if index.method is not None:
+                options.append(f"method={quoted(index.method)}")
+            yield f"Index({', '.join(options)})"
