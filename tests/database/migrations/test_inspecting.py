@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datalayer import conf
+from datalayer import conf, pools
 from datalayer._compile import tables as compiled
 from datalayer.cli import app
 from datalayer.errors import ConnectionFailed, MigrationError
@@ -320,3 +320,20 @@ def test_a_file_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
     ):
         inspectdb()
     assert not file.exists()
+
+
+def test_rows_are_written_and_read_through_the_printed_models(postgresql_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)), isolated_models():
+        run(*OTHERS.split(";\n"))
+        module = types.ModuleType("inspected_rows")
+        sys.modules["inspected_rows"] = module
+        try:
+            exec(compile(inspectdb(), "inspected_rows", "exec"), module.__dict__)
+            made_ = module.Customer.objects.create(name="Anna", ip="10.0.0.1", email="a@b")
+            assert (made_.id, made_.negative, made_.data) == (1, -1, {})
+            line = module.Line.objects.create(id=5, who=made_, c=made_, mail=made_, s=1)
+            assert module.Line.objects.get(who__name="Anna", c__email="a@b").pk == line.pk
+            assert module.Customer.objects.get(line__s=1).name == "Anna"
+        finally:
+            del sys.modules["inspected_rows"]
+            pools.close_all()
