@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing, contextmanager
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -57,7 +58,7 @@ def compared(
     with environment.connect() as connection:
         if environment.url.backend == "sqlite":
             live = facts(connection.execution_options(datalayer_reads=True))
-            with _memory().connect() as other:
+            with _memory() as other:
                 meant = _made(other, state)
         else:
             live = facts(connection)
@@ -69,13 +70,13 @@ def compared(
     return list(_differences(meant, live, state, models, knows_all))
 
 
-def _memory() -> sa.Engine:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(":memory:")
-        register(connection)
-        return connection
-
-    return sa.create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+@contextmanager
+def _memory() -> Generator[sa.Connection, None, None]:
+    with closing(sqlite3.connect(":memory:")) as raw:
+        register(raw)
+        engine = sa.create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+        with engine.connect() as connection:
+            yield connection
 
 
 def _made(connection: sa.Connection, state: State, schema: str | None = None) -> Facts:

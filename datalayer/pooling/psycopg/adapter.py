@@ -130,7 +130,7 @@ class Adapter(LinkJudge, Generic[L]):
         self._inherited: list[object] = []  # of the parent process: kept alive so that nothing closes its sockets
         self._state: State = "new"
         self._start_afresh(generation=0)
-        _living.add(self)
+        living.add(self)
 
     def _start_afresh(self, *, generation: int) -> None:
         self._mutex = threading.Lock()
@@ -587,11 +587,12 @@ class Adapter(LinkJudge, Generic[L]):
         raise NotImplementedError
 
 
-_living: weakref.WeakSet[Adapter[Any]] = weakref.WeakSet()
+living: weakref.WeakSet[Adapter[Any]] = weakref.WeakSet()
+"""Every pool there is, for what happens to the whole process: a fork, its end."""
 
 
 def _forget_all_after_fork() -> None:
-    for adapter in list(_living):
+    for adapter in list(living):
         adapter.forget_after_fork()
 
 

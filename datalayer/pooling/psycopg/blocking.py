@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import sys
 import threading
@@ -22,7 +23,7 @@ from datalayer.pooling.events import LeaseAbandoned
 from datalayer.pooling.explain import call_site, describe_thread, error_text, explain_timeout
 from datalayer.pooling.flows import DEFAULT, Listener, Timeout, log, warn_of_orphan
 from datalayer.pooling.pool import Lease, ThreadWaiter, lease_of
-from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter
+from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter, living
 from datalayer.pooling.psycopg.connections import Home, connection_class
 from datalayer.pooling.psycopg.gate import Gate
 from datalayer.pooling.psycopg.ledger import RawEntry
@@ -420,3 +421,13 @@ def _looking(ref: weakref.ref[PsycopgPool]) -> Callable[[Any], None]:
             pool.check_idle(raw)
 
     return look
+
+
+def _close_all() -> None:
+    # Once the interpreter is on its way out, Python 3.13 and newer can end no thread: psycopg-pool would wait for each.
+    for pool in list(living):
+        if isinstance(pool, PsycopgPool):
+            pool.close(0.0)
+
+
+atexit.register(_close_all)

@@ -27,6 +27,8 @@ import datalayer
 from datalayer import pools
 from datalayer._plans.plan import Command
 
+# A fork beside threads is what is tried here; Python 3.12 and newer warn of it.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 url, kind = sys.argv[1:3]
 datalayer.configure(databases={"default": {"url": url, "pool": {"implementation": kind, "max_size": 4}}})
 pool = pools["default"]
