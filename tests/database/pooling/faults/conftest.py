@@ -29,6 +29,9 @@ def server(postgresql_server_url: str) -> Iterator[PostgresServer]:
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE locked LOGIN PASSWORD '{PASSWORD}'")
         connection.execute("SELECT pg_reload_conf()")
+    with pytest.raises(psycopg.OperationalError):
+        while True:  # the server reads its rules when it comes to it
+            psycopg.connect(server.url.replace("postgres@", "locked:wrong@")).close()
     yield server
     server.stop()
 
