@@ -12,8 +12,9 @@ from datalayer._plans import read, write
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.change import Delete, Given, InsertFrom, OnConflict, Update
+from datalayer._query.comparing import key_of
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Value
-from datalayer._query.path import key_of, names_of
+from datalayer._query.path import names_of
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind

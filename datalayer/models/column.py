@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, ca
 
 from datalayer._query import condition as nodes
 from datalayer._query.arithmetic import arithmetic
+from datalayer._query.comparing import compare
 from datalayer._query.expression import Expression, FieldRef, Function, Ordering, Value
 from datalayer._query.lookup import DATE_PARTS, TIME_PARTS, transformed
-from datalayer._query.path import compare, field_reference, names_of, relation_path
+from datalayer._query.path import field_reference, names_of, relation_path
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec
@@ -421,7 +422,7 @@ class Related(Generic[M, R]):
         return found
 
     def _compared(self, lookup: str, value: object) -> Any:
-        from datalayer._query.path import comparison  # noqa: PLC0415 - only here
+        from datalayer._query.comparing import comparison  # noqa: PLC0415 - only here
 
         tail = "" if lookup == "exact" else f"__{lookup}"
         return comparison(self.table, "__".join(self.path) + tail, operand(value), check=checked)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from datalayer._query.comparing import comparable
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef
-from datalayer._query.path import comparable, relation_path
+from datalayer._query.path import relation_path
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA, Compound, Cte, Joined, Named, Source
 from datalayer._schema.field import ColumnType, FieldSpec

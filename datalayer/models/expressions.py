@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
 from datalayer._query.arithmetic import arithmetic
+from datalayer._query.comparing import compare, comparison
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Truth
 from datalayer._query.expression import (
     AnnotationRef,
@@ -16,7 +17,7 @@ from datalayer._query.expression import (
     Subquery,
     Value,
 )
-from datalayer._query.path import compare, comparison, reference
+from datalayer._query.path import reference
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.field import ColumnType, Kind

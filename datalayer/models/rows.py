@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from datalayer._plans import read as read_plans
+from datalayer._query.comparing import comparison
 from datalayer._query.expression import Ordering
-from datalayer._query.path import comparison
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA, Compound
 from datalayer.databases import databases

@@ -9,6 +9,7 @@ from typing import Any
 
 from datalayer._plans import bulk, read, related, write
 from datalayer._query.change import Delete, Given, OnConflict, Update
+from datalayer._query.comparing import comparison
 from datalayer._query.condition import Comparison, ExistsCondition, Junction
 from datalayer._query.expression import (
     Aggregate,
@@ -21,7 +22,7 @@ from datalayer._query.expression import (
     Subquery,
     Value,
 )
-from datalayer._query.path import comparison, reference
+from datalayer._query.path import reference
 from datalayer._query.query import Query
 from tests.unit.compile import shop
 from tests.unit.compile.shop import AUTHOR, BOOK, DATE, INT, MONEY, TAG, TEXT

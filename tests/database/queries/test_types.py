@@ -17,8 +17,9 @@ from datalayer._compile.tables import create_all_statements
 from datalayer._plans import bulk, read, write
 from datalayer._plans.plan import Command
 from datalayer._query.change import Delete, Update
+from datalayer._query.comparing import comparison
 from datalayer._query.expression import Aggregate, Ordering, Value
-from datalayer._query.path import comparison, reference
+from datalayer._query.path import reference
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType, FieldSpec, Kind
 from datalayer._schema.table import TableSpec

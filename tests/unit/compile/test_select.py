@@ -12,9 +12,10 @@ from datalayer._compile.compiler import compiler_for
 from datalayer._links.functions import register
 from datalayer._plans import read
 from datalayer._plans.plan import Reply
+from datalayer._query.comparing import comparison
 from datalayer._query.condition import Comparison
 from datalayer._query.expression import Aggregate, AnnotationRef, Ordering, Value
-from datalayer._query.path import comparison, reference
+from datalayer._query.path import reference
 from datalayer._query.query import Query
 from tests.unit.compile import shop
 

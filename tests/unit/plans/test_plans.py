@@ -10,9 +10,10 @@ from datalayer._compile.compiler import compiler_for
 from datalayer._plans import bulk, read, related, transaction, upsert, write
 from datalayer._plans.plan import Command, Reply
 from datalayer._query.change import Delete, Update
+from datalayer._query.comparing import comparison
 from datalayer._query.condition import Nothing
 from datalayer._query.expression import Value
-from datalayer._query.path import comparison, reference
+from datalayer._query.path import reference
 from datalayer._query.query import Query
 from datalayer.errors import UniqueViolation
 from tests.unit.compile import shop

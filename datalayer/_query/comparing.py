@@ -1,0 +1,263 @@
+"""A left side, a lookup and a value -> the condition they mean: `filter(name=value)`, `column == value`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias, TypeGuard, cast
+
+from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
+from datalayer._query.expression import AnnotationRef, Expression, Subquery, Value
+from datalayer._query.lookup import transformed
+from datalayer._query.path import field_reference, references, resolve
+from datalayer._query.query import Query
+from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.relation import RelationSpec
+from datalayer._schema.table import TableSpec
+from datalayer.errors import FieldError, InvalidValue
+
+Check: TypeAlias = Callable[[ColumnType | None, str, str, object], object]
+"""Given by the models: `check(type, lookup, name, value)` gives the value to bind, or raises `InvalidValue`.
+
+It is called for each single value: for every item of `in` and both ends of `range`.
+"""
+
+_INTEGERS: Final = frozenset({Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER})
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
+"""What a database can be given as a whole number."""
+
+
+def comparison(
+    table: TableSpec,
+    name: str,
+    value: object,
+    *,
+    check: Check | None = None,
+    annotations: Mapping[str, ColumnType | None] | None = None,
+) -> Condition:
+    """The condition that `filter(name=value)` means.
+
+    Args:
+        table: Where the name starts.
+        name: A path with or without a lookup.
+        value: What it is compared with: a plain value, an `Expression` or a `Query` (of one column).
+        check: Turns a plain value into the one to bind, or refuses it.
+        annotations: The annotations of the query, with their types.
+
+    Raises:
+        FieldError: The name is unknown.
+        InvalidValue: The value does not fit.
+    """
+    found = resolve(table, name, annotations=annotations)
+    lefts = references(table, found)
+    lookup = found.lookup or "exact"
+    if found.relation is not None:
+        value = key_of(found.relation, value, name)
+    if len(lefts) == 1:
+        return compare(lefts[0], lookup, value, transform=found.transform, name=name, check=check)
+    if lookup == "isnull":
+        return compare(lefts[0], lookup, value, name=name, check=check)
+    if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return _any([_several(lefts, item, name, check) for item in cast("Iterable[object]", value)])
+    if lookup not in {"exact", "ne"}:
+        raise FieldError(f"{name!r}: a key of several columns knows exact, ne, in and isnull only", name=lookup)
+    same = _several(lefts, value, name, check)
+    return same if lookup == "exact" else Negation(same)
+
+
+def key_of(relation: RelationSpec, value: object, name: str) -> object:
+    """The key of an instance that a relation is compared with, or the keys of several.
+
+    Raises:
+        InvalidValue: An instance of another model, or one that is not saved.
+    """
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [key_of(relation, item, name) for item in cast("Iterable[object]", value)]
+    target = relation.target
+    if isinstance(value, Query):
+        return _keys(relation, value, name)
+    table = getattr(type(value), "table", None)
+    if not isinstance(table, TableSpec):
+        return value
+    if table is not target:
+        raise InvalidValue(f"{name!r} leads to {target.model}, and {value!r} is a {table.model}")
+    values = vars(value)
+    names = relation.remote if relation.kind.is_forward else target.primary_key
+    missing = [item for item in names if values.get(item) is None]
+    if missing:
+        raise InvalidValue(f"{name!r}: this {target.model} is not saved yet and has no {missing[0]}")
+    return values[names[0]] if len(names) == 1 else tuple([values[item] for item in names])
+
+
+def _keys(relation: RelationSpec, query: Query, name: str) -> Query:
+    """The column of a query that a relation is compared with."""
+    if query.columns is not None:
+        return query
+    if query.table.origin is not relation.target.origin:
+        raise InvalidValue(f"{name!r} leads to {relation.target.model}, and the query is of {query.table.model}")
+    names = relation.remote if relation.kind.is_forward else relation.target.primary_key
+    if len(names) != 1:
+        raise InvalidValue(f"{name!r}: a key of several columns cannot be compared with a query; use Exists()")
+    return query.replaced(columns=((names[0], field_reference(query.table, (), names[0])),), joined=(), only=None)
+
+
+def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Check | None) -> Condition:
+    if value is None:
+        return compare(lefts[0], "isnull", True, name=name, check=check)
+    values = cast("tuple[object, ...]", value) if isinstance(value, (tuple, list)) else ()
+    if len(values) != len(lefts):
+        raise InvalidValue(f"{name!r} compares {len(lefts)} columns and needs a tuple of {len(lefts)} values")
+    pairs = zip(lefts, values, strict=True)
+    return Junction("and", tuple([compare(left, "exact", item, name=name, check=check) for left, item in pairs]))
+
+
+def _any(conditions: list[Condition]) -> Condition:
+    if not conditions:
+        return Nothing()
+    return conditions[0] if len(conditions) == 1 else Junction("or", tuple(conditions))
+
+
+def compare(
+    left: Expression,
+    lookup: str,
+    value: object,
+    *,
+    transform: str | None = None,
+    name: str = "",
+    check: Check | None = None,
+) -> Condition:
+    """The condition `left lookup value`.
+
+    Args:
+        left: The left side.
+        lookup: One of `lookup.LOOKUPS`.
+        value: As in `comparison`. `exact` and `ne` None ask for NULL.
+        transform: A part of a date or time taken of the left side first.
+        name: What the caller wrote, for messages.
+        check: As in `comparison`.
+
+    Raises:
+        InvalidValue: The value does not fit.
+    """
+    if lookup in {"isnull", "notnull"} or value is None:
+        return _null(left, lookup, value, name, transform)
+    type = transformed(left.type, transform)
+    if isinstance(value, Query):
+        value = _one_column(value, left.type, lookup, name)
+    if isinstance(value, Expression):
+        if lookup == "range":
+            raise InvalidValue(f"{name}: range needs a pair of plain values; use gte and lte with expressions")
+        return Comparison(left, lookup, value, transform=transform)
+
+    def checked(item: object) -> object:
+        return item if check is None else check(type, lookup, name, item)
+
+    if lookup == "in":
+        return _in(left, value, type, name, transform, checked)
+    if lookup == "range":
+        return _range(left, value, type, name, transform, checked)
+    bound = checked(value)
+    if is_beyond(bound, type):
+        return _beyond(left, lookup, bound > 0, transform)
+    return Comparison(left, lookup, Value(bound, type), transform=transform)
+
+
+def _one_column(query: Query, type: ColumnType | None, lookup: str, name: str) -> Subquery:
+    """A query as the right side of a comparison."""
+    columns = query.columns
+    if columns is None:
+        if len(query.table.primary_key) != 1:
+            raise InvalidValue(f"{name}: {query.table.model} has a key of several columns; name one: .values('name')")
+        key = query.table.primary_key[0]
+        columns = ((key, field_reference(query.table, (), key)),)
+        query = query.replaced(columns=columns, joined=(), only=None)
+    if len(columns) != 1:
+        raise InvalidValue(
+            f"{name}: {lookup} needs a query of one column, and this one has {len(columns)}: .values('id')"
+        )
+    if lookup != "in" and query.limit != 1:
+        raise InvalidValue(f"{name}: {lookup} compares with one value; slice the query, [:1], or use in")
+    found = columns[0][1]
+    if isinstance(found, AnnotationRef):
+        found = dict(query.annotations)[found.name]
+    if type is not None and found.type is not None and not comparable(type.kind, found.type.kind):
+        raise InvalidValue(
+            f"{name} is {type.kind.value} and cannot be compared with a query of {found.type.kind.value}"
+        )
+    if lookup == "in" and query.order and query.limit is None and query.offset is None:
+        query = query.replaced(order=())
+    return Subquery(query, found.type)
+
+
+_FAMILIES: Final = (
+    _INTEGERS | {Kind.FLOAT, Kind.DECIMAL},
+    frozenset({Kind.STRING, Kind.TEXT, Kind.ENUM}),
+    _INTEGERS | {Kind.ENUM},
+    frozenset({Kind.DATE, Kind.DATETIME, Kind.NAIVE_DATETIME}),
+)
+
+
+def comparable(left: Kind, right: Kind) -> bool:
+    """Whether values of two kinds can be compared."""
+    return left is right or any(left in family and right in family for family in _FAMILIES)
+
+
+def is_beyond(value: object, type: ColumnType | None) -> TypeGuard[int]:
+    """Whether a whole number is greater or smaller than any that a database can have."""
+    if type is None or type.kind not in _INTEGERS or not isinstance(value, int):
+        return False
+    return not _LEAST <= value <= _GREATEST
+
+
+def _beyond(left: Expression, lookup: str, is_greater: bool, transform: str | None) -> Condition:
+    """A comparison with a number that no row can reach: true for every row that is not NULL, or for none."""
+    is_true = lookup == "ne" or lookup in ({"lt", "lte"} if is_greater else {"gt", "gte"})
+    return Comparison(left, "notnull", transform=transform) if is_true else Nothing()
+
+
+def _range(
+    left: Expression,
+    value: object,
+    type: ColumnType | None,
+    name: str,
+    transform: str | None,
+    checked: Callable[[object], object],
+) -> Condition:
+    pair = cast("tuple[object, ...]", value) if isinstance(value, (tuple, list)) else ()
+    if len(pair) != 2:
+        raise InvalidValue(f"{name}: range needs a pair of values, not {value!r}")
+    if pair[0] is None or pair[1] is None:
+        raise InvalidValue(f"{name}: range needs two values, not None; use gte or lte for an open end")
+    low, high = checked(pair[0]), checked(pair[1])
+    if is_beyond(low, type) or is_beyond(high, type):
+        ends = (compare(left, "gte", low, transform=transform), compare(left, "lte", high, transform=transform))
+        return Junction("and", ends)
+    return Comparison(left, "range", Value((low, high), type), transform=transform)
+
+
+def _null(left: Expression, lookup: str, value: object, name: str, transform: str | None) -> Condition:
+    if value is None and lookup not in {"exact", "ne", "notnull", "iexact"}:
+        raise InvalidValue(f"{name}: None cannot be compared by {lookup}; use isnull to ask for NULL")
+    if lookup in {"exact", "iexact", "ne", "notnull"}:
+        return Comparison(left, "isnull" if lookup in {"exact", "iexact"} else "notnull", transform=transform)
+    if not isinstance(value, bool):
+        raise InvalidValue(f"{name}: isnull needs True or False, not {value!r}")
+    return Comparison(left, "isnull" if value else "notnull", transform=transform)
+
+
+def _in(
+    left: Expression,
+    value: object,
+    type: ColumnType | None,
+    name: str,
+    transform: str | None,
+    checked: Callable[[object], object],
+) -> Condition:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise InvalidValue(f"{name}: in needs a list, tuple, set or query, not {value!r}")
+    items = list(cast("Iterable[object]", value))
+    if any(isinstance(item, Expression) for item in items):
+        return _any([compare(left, "exact", item, transform=transform, name=name) for item in items])
+    # SQL never finds NULL by IN; leaving it out keeps `NOT IN` from finding nothing at all.
+    checked_ones = [checked(item) for item in items if item is not None]
+    bound = tuple([item for item in checked_ones if not is_beyond(item, type)])
+    return Comparison(left, "in", Value(bound, type), transform=transform) if bound else Nothing()
