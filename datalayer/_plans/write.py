@@ -30,20 +30,14 @@ def is_writing(function: Callable[..., object]) -> bool:
 
 
 @writing
-def insert(
-    compiler: Compiler,
-    table: TableSpec,
-    fields: tuple[str, ...],
-    values: Sequence[object],
-    returning: tuple[str, ...] = (),
-) -> Plan[Row]:
+def insert(compiler: Compiler, change: Insert, values: Sequence[object]) -> Plan[Row]:
     """Writes one row; gives the fields to read back, converted, or an empty tuple."""
-    prepared = compiler.insert(Insert(table, fields, returning))
+    prepared = compiler.insert(change)
     try:
         reply = yield prepared.command(values)
     except ForeignKeyViolation as error:
-        return (yield from explained(compiler, table, fields, [values], error))
-    return converted(prepared.columns, reply.rows)[0] if returning else ()
+        return (yield from explained(compiler, change.table, change.fields, [values], error))
+    return converted(prepared.columns, reply.rows)[0] if change.returning else ()
 
 
 def numbered_on(
@@ -81,23 +75,44 @@ def update_returning(compiler: Compiler, change: Update) -> Plan[list[Row]]:
     return converted(prepared.columns, reply.rows)
 
 
-def updated(compiler: Compiler, change: Update, prepared: Prepared) -> Plan[Reply]:
-    """What the database answers to a prepared update; a violated reference is named."""
+def updated(
+    compiler: Compiler, change: Update, prepared: Prepared, values: Sequence[object] | None = None
+) -> Plan[Reply]:
+    """What the database answers to a prepared update; a violated reference is named.
+
+    Args:
+        compiler: For the backend at hand.
+        change: What was prepared.
+        prepared: What it was compiled to.
+        values: Its values, where it was made for all of its shape; its own when not given.
+    """
+    given = change.values if values is None else values
     try:
-        return (yield prepared.command(change.values))
+        return (yield prepared.command(given))
     except ForeignKeyViolation as error:
-        plain = [(name, expression.values[0]) for name, expression in change.assignments if type(expression) is Value]
-        return (
-            yield from explained(compiler, change.query.table, [n for n, _ in plain], [[v for _, v in plain]], error)
-        )
+        names: list[str] = []
+        plain: list[object] = []
+        place = 0
+        for name, expression in change.assignments:
+            if type(expression) is Value:
+                names.append(name)
+                plain.append(given[place])
+            place += len(expression.values)
+        return (yield from explained(compiler, change.query.table, names, [plain], error))
 
 
 @writing
-def delete(compiler: Compiler, change: Delete) -> Plan[int]:
-    """Deletes the rows a query finds; gives their number, of this table only."""
+def delete(compiler: Compiler, change: Delete, values: Sequence[object] | None = None) -> Plan[int]:
+    """Deletes the rows a query finds; gives their number, of this table only.
+
+    Args:
+        compiler: For the backend at hand.
+        change: Which rows.
+        values: Its values, where it was made for all of its shape; its own when not given.
+    """
     if is_nothing(change.query):
         return 0
-    reply = yield compiler.delete(change).command(change.values)
+    reply = yield compiler.delete(change).command(change.values if values is None else values)
     return len(reply.rows) if change.returning else reply.count
 
 

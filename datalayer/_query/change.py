@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
@@ -70,6 +70,7 @@ class Insert:
         returning: The field names to read back.
         conflict: What to do about rows in the way; None where they are an error.
         is_telling: Whether one more column says if the row is new. Only PostgreSQL can.
+        shape: The insert without its values.
     """
 
     table: TableSpec
@@ -77,12 +78,12 @@ class Insert:
     returning: tuple[str, ...] = ()
     conflict: OnConflict | None = None
     is_telling: bool = False
+    shape: Hashable = field(init=False, repr=False, compare=False)
 
-    @property
-    def shape(self) -> Hashable:
-        """The insert without its values."""
+    def __post_init__(self) -> None:
         conflict = None if self.conflict is None else self.conflict.shape
-        return ("insert", self.table.key, self.fields, self.returning, conflict, self.is_telling)
+        shape = ("insert", self.table.key, self.fields, self.returning, conflict, self.is_telling)
+        object.__setattr__(self, "shape", shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +151,11 @@ class Update:
     query: Query
     assignments: tuple[tuple[str, Expression], ...]
     returning: tuple[str, ...] = ()
+    shape: Hashable = field(init=False, repr=False, compare=False)
 
-    @property
-    def shape(self) -> Hashable:
-        """The update without its values."""
-        return ("update", self.query.shape, tuple([(n, e.shape) for n, e in self.assignments]), self.returning)
+    def __post_init__(self) -> None:
+        written = tuple([(name, expression.shape) for name, expression in self.assignments])
+        object.__setattr__(self, "shape", ("update", self.query.shape, written, self.returning))
 
     @property
     def values(self) -> tuple[object, ...]:
@@ -168,11 +169,10 @@ class Delete:
 
     query: Query
     returning: tuple[str, ...] = ()
+    shape: Hashable = field(init=False, repr=False, compare=False)
 
-    @property
-    def shape(self) -> Hashable:
-        """The delete without its values."""
-        return ("delete", self.query.shape, self.returning)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", ("delete", self.query.shape, self.returning))
 
     @property
     def values(self) -> tuple[object, ...]:

@@ -75,6 +75,7 @@ class TableSpec:
         view: `plain` or `materialized` where it is a view, which nothing is written to; else None.
         python_model: The Model class itself, opaque to the lower layers.
         base: The table that this one is a query's own view of (`viewed`); None for tables themselves.
+        memo: A free place for the layer above, for what it works out once of the fields.
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class TableSpec:
         "is_automatic",
         "is_managed",
         "key",
+        "memo",
         "model",
         "name",
         "ordering",
@@ -135,6 +137,7 @@ class TableSpec:
         self.python_model = python_model
         self.view = view
         self.base: TableSpec | None = None
+        self.memo: object = None
         TableSpec._count += 1
         self.key = TableSpec._count
 
@@ -156,6 +159,7 @@ class TableSpec:
         new.by_column = {**self.by_column, **{field.column: field for field in fields}}
         new.relations = {**self.relations, **{relation.name: relation for relation in relations}}
         new.base = self.origin
+        new.memo = None
         return new
 
     def referred_by(self, table: TableSpec, key: ForeignKeySpec) -> None:

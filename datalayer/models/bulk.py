@@ -19,7 +19,8 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.models import related, saving, undone
 from datalayer.models.conflicts import twins
-from datalayer.models.state import Origin, content_of, key_values, set_content, set_origin
+from datalayer.models.forms import Form, form_of
+from datalayer.models.state import Origin, content_of, key_values, set_content
 from datalayer.models.views import refuse_view
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class _Group:
     absent: tuple[str, ...]
     places: list[int] = field(default_factory=list[int])
     instances: list[Any] = field(default_factory=list[Any])
-    values: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    values: list[Sequence[object]] = field(default_factory=list[Sequence[object]])
     returning: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list[Row])
 
@@ -89,12 +90,13 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
     """Inserts instances, those that set the same fields together."""
     table: TableSpec = bulk.model.table
     bulk.check("bulk_create")
-    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], _Group] = {}
+    form = form_of(table)
+    groups: dict[tuple[str, ...], _Group] = {}
     for place, instance in enumerate(bulk.objects):
-        fields, values, absent = saving.insert_parts(instance, bulk.alias)
-        group = groups.get((fields, absent))
+        change, values = saving.insert_of(instance, bulk.alias, form)
+        group = groups.get(change.fields)
         if group is None:
-            group = groups[fields, absent] = _Group(fields, absent)
+            group = groups[change.fields] = _Group(change.fields, change.returning)
         group.places.append(place)
         group.instances.append(instance)
         group.values.append(values)
@@ -149,7 +151,7 @@ def _telling(table: TableSpec, group: _Group, conflict: OnConflict) -> list[str]
 def _settle(alias: str, table: TableSpec, group: _Group, conflict: OnConflict | None, found: Saved[Any]) -> None:
     """Tells the instances of a group what became of them."""
     if conflict is None:
-        _saved(alias, group.instances, group.returning, group.rows, group.absent)
+        _saved(alias, form_of(table), group.instances, group.returning, group.rows, group.absent)
         found.inserted.extend(group.instances)
         return
     rows = _matched(group, _telling(table, group, conflict))
@@ -163,7 +165,7 @@ def _settle(alias: str, table: TableSpec, group: _Group, conflict: OnConflict | 
         kept.append(row)
         is_new = not conflict.assignments or row[-1]
         (found.inserted if is_new else found.updated).append(instance)
-    _saved(alias, written, group.returning, kept, group.absent)
+    _saved(alias, form_of(table), written, group.returning, kept, group.absent)
 
 
 def _matched(group: _Group, names: list[str]) -> list[Row | None]:
@@ -185,13 +187,14 @@ def _matched(group: _Group, names: list[str]) -> list[Row | None]:
 
 
 def _saved(
-    alias: str, instances: list[Any], read_back: tuple[str, ...], rows: list[Row], absent: tuple[str, ...]
+    alias: str, form: Form, instances: list[Any], read_back: tuple[str, ...], rows: list[Row], absent: tuple[str, ...]
 ) -> None:
     origin = Origin(alias, instances)
     undone.note_inserts(alias, origin, absent)
     for place, instance in enumerate(instances):
-        saving.saved(instance, alias, dict(zip(read_back, rows[place], strict=False)) if read_back else None)
-        set_origin(instance, origin)
+        if read_back:
+            instance.__dict__.update(zip(read_back, rows[place], strict=False))
+        saving.saved(instance, alias, form, origin=origin)
         related.written(instance, alias, instance.__dict__)
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from datalayer._compile.compiler import Compiler
 from datalayer._plans import read, transaction, write
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
-from datalayer._query.change import Delete, Update
-from datalayer._query.condition import Comparison, Condition, Junction
-from datalayer._query.expression import FieldRef, Value
-from datalayer._query.query import Query
+from datalayer._query.change import Insert
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
 from datalayer.models import deleting, protecting, related, undone
 from datalayer.models._pydantic import set_dict, set_fields_set
+from datalayer.models.forms import Form, by_key, form_of, written_by_database
 from datalayer.models.hooks import Change, hooks_of
 from datalayer.models.hydrate import loader
 from datalayer.models.relations import Forward
@@ -26,32 +24,23 @@ from datalayer.models.state import Origin, content_of, forget, key_values, origi
 from datalayer.models.views import refuse_view
 
 
-def by_key(table: TableSpec, key: Sequence[object], query: Query | None = None) -> Query:
-    """The query of one row by its primary key.
-
-    Args:
-        table: Where it is.
-        key: The values of the primary key.
-        query: Of which rows it is one; of all when not given.
-    """
-    conditions: list[Condition] = []
-    for name, value in zip(table.primary_key, key, strict=True):
-        kind = table.fields[name].type
-        conditions.append(Comparison(FieldRef((), name, kind), "exact", Value(value, kind)))
-    query = Query(table) if query is None else query
-    return query.filtered(conditions[0] if len(conditions) == 1 else Junction("and", tuple(conditions)))
-
-
 def changed_fields(instance: Any) -> list[str]:
     """The fields that differ from the row, in order of declaration."""
-    table: TableSpec = instance.__class__.table
-    changed = set(instance.__pydantic_fields_set__)
-    for name, stored, convert in content_of(instance) or ():
-        if name not in changed and name in instance.__dict__:
-            before = stored if convert is None or stored is None else convert(stored)
-            if before != instance.__dict__[name]:
-                changed.add(name)
-    return [name for name in table.fields if name in changed and name in instance.__dict__]
+    values = instance.__dict__
+    changed: set[str] = instance.__pydantic_fields_set__
+    content = content_of(instance)
+    if content:
+        changed = set(changed)
+        for name, stored, convert in content:
+            if name not in changed and name in values:
+                before = stored if convert is None or stored is None else convert(stored)
+                if before != values[name]:
+                    changed.add(name)
+    places = form_of(instance.__class__.table).places
+    found = [name for name in changed if name in values and name in places]
+    if len(found) > 1:
+        found.sort(key=places.__getitem__)
+    return found
 
 
 def take_keys(instance: Any, alias: str) -> None:
@@ -117,61 +106,55 @@ def field_names(table: TableSpec, names: Iterable[str], option: str) -> tuple[st
     return tuple(found)
 
 
-def _written_by_database(table: TableSpec, name: str) -> NoReturn:
-    raise QueryError(f"{table.model}.{name} is computed by the database and cannot be written")
-
-
-def fill(instance: Any, table: TableSpec, *, is_new: bool) -> list[str]:
-    """Sets auto_now and auto_now_add columns; gives the names set."""
-    filled: list[str] = []
-    for name, field in table.fields.items():
-        function = field.on_update or (field.on_create if is_new and name not in instance.__dict__ else None)
-        if function is not None:
-            instance.__dict__[name] = function()
-            filled.append(name)
-    return filled
-
-
-def insert_parts(instance: Any, alias: str) -> tuple[tuple[str, ...], tuple[object, ...], tuple[str, ...]]:
-    """What an INSERT of a new instance sets, with what values, and what is read back.
+def insert_of(instance: Any, alias: str, form: Form) -> tuple[Insert, list[object]]:
+    """The INSERT of a new instance, and its values; auto_now and auto_now_add columns are set.
 
     Raises:
         InvalidValue: A column without a value that must have one.
     """
-    table: TableSpec = instance.__class__.table
     take_keys(instance, alias)
-    fill(instance, table, is_new=True)
     values = instance.__dict__
-    fields = tuple([name for name, field in table.fields.items() if name in values and field.generated is None])
-    for name in instance.__pydantic_fields_set__.difference(fields):
-        _written_by_database(table, name)
-    absent = [name for name in table.fields if name not in fields]
-    for name in absent:
-        field = table.fields[name]
-        if not (field.nullable or field.is_identity or field.db_default is not None or field.generated is not None):
-            raise InvalidValue(f"{table.model}.{name} has no value and can never be NULL; set it before saving")
-    return fields, tuple([values[name] for name in fields]), tuple(absent)
+    for name, function in form.on_create:
+        if name not in values:
+            values[name] = function()
+    for name, function in form.on_update:
+        values[name] = function()
+    fields = tuple([name for name in form.writable if name in values])
+    for name in form.computed:
+        if name in instance.__pydantic_fields_set__:
+            raise written_by_database(form.table, name)
+    return form.insert(fields), [values[name] for name in fields]
 
 
 def saved(
-    instance: Any, alias: str, returned: Mapping[str, object] | None = None, written: Iterable[str] | None = None
+    instance: Any,
+    alias: str,
+    form: Form,
+    *,
+    origin: Origin | None = None,
+    written: Iterable[str] | None = None,
+    unsaved: Iterable[str] = (),
 ) -> None:
     """Marks an instance as being what the database has.
 
     Args:
         instance: The one that was written.
         alias: The database.
-        returned: What the database filled in.
+        form: That of its table.
+        origin: What it shares with others that were written together; its own when not given.
         written: The fields that were written, where that is not all of them.
+        unsaved: The fields that still differ.
     """
-    if returned:
-        instance.__dict__.update(returned)
-    table: TableSpec = instance.__class__.table
-    origin = origin_of(instance)
-    if origin is None or origin.alias != alias:
-        set_origin(instance, Origin(alias, []))
-    set_fields_set(instance, set())
-    tracked = [name for name, field in table.fields.items() if field.tracks_content and name in instance.__dict__]
+    if origin is None:
+        origin = origin_of(instance)
+        if origin is None or origin.alias != alias:
+            set_origin(instance, Origin(alias, []))
+    else:
+        set_origin(instance, origin)
+    set_fields_set(instance, set(unsaved))
+    if not form.tracked:
+        return
+    tracked = [name for name in form.tracked if name in instance.__dict__]
     if tracked:
         kept = {} if written is None else {item[0]: item for item in content_of(instance) or ()}
         for name in tracked if written is None else set(tracked).intersection(written):
@@ -216,26 +199,26 @@ def _save(
     force_update: bool,
     update_fields: Sequence[str] | None,
 ) -> Plan[tuple[str, ...]]:
-    """Writes a new instance, or what changed of an old one; gives the written fields."""
+    """The plan that writes a new instance, or what changed of an old one; it gives the written fields."""
     if force_insert and (force_update or update_fields is not None):
         other = "force_update" if force_update else "update_fields"
         raise QueryError(f"save(force_insert=True, {other}=...): a new row cannot be an update; keep one of them")
     origin = origin_of(instance)
     table: TableSpec = instance.__class__.table
     if force_insert or (origin is None and not force_update and update_fields is None):
-        return (yield from _insert(compiler, instance, alias))
+        return _insert(compiler, instance, alias)
     take_keys(instance, alias)
     if update_fields is not None:
         names = field_names(table, update_fields, "update_fields")
         given = [name for name in names if name in instance.__dict__]
-        return (yield from _update(compiler, instance, alias, given, names))
+        return _update(compiler, instance, alias, given, names)
     if force_update:
-        return (yield from _update(compiler, instance, alias, _writable(instance, table)))
+        return _update(compiler, instance, alias, _writable(instance, table))
     if origin is not None and origin.alias == alias:
-        return (yield from _update(compiler, instance, alias, changed_fields(instance)))
+        return _update(compiler, instance, alias, changed_fields(instance))
     opened = current.transaction(alias)
     depth = 0 if opened is None else 1 + len(opened.frames)
-    return (yield from transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias), depth=depth))
+    return transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias), depth=depth)
 
 
 def _writable(instance: Any, table: TableSpec) -> list[str]:
@@ -257,17 +240,17 @@ def _copied(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ..
 
 
 def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ...]]:
-    table: TableSpec = instance.__class__.table
-    computed = [name for name, field in table.fields.items() if field.generated is not None]
-    for name in computed:
+    form = form_of(instance.__class__.table)
+    for name in form.computed:
         if name not in instance.__pydantic_fields_set__:
             instance.__dict__.pop(name, None)
-    fields, values, returning = insert_parts(instance, alias)
-    row = yield from write.insert(compiler, table, fields, values, returning)
-    undone.note_insert(alias, instance, returning)
-    saved(instance, alias, dict(zip(returning, row, strict=True)))
-    related.written(instance, alias, fields)
-    return fields
+    change, values = insert_of(instance, alias, form)
+    row = yield from write.insert(compiler, change, values)
+    undone.note_insert(alias, instance, change.returning)
+    instance.__dict__.update(zip(change.returning, row, strict=True))
+    saved(instance, alias, form)
+    related.written(instance, alias, change.fields)
+    return change.fields
 
 
 def _update(
@@ -292,33 +275,29 @@ def _update(
         raise QueryError(f"this {table.model} has no primary key, so there is no row to update; save() makes one")
     if not changed:
         return ()
-    for name in changed:
-        field = table.fields[name]
-        if field.is_primary_key:
-            raise QueryError(
-                f"the primary key {table.model}.{name} was changed; make a new {table.model}, or use "
-                f"{table.model}.objects.filter(...).update({name}=...)"
-            )
-        if field.generated is not None:
-            _written_by_database(table, name)
-    changed = list(dict.fromkeys([*changed, *fill(instance, table, is_new=False)]))
+    form = form_of(table)
     values = instance.__dict__
-    computed = tuple([name for name, field in table.fields.items() if field.generated is not None])
-    change = Update(
-        by_key(table, key), tuple([(name, Value(values[name], table.fields[name].type)) for name in changed]), computed
-    )
-    if computed:
-        rows = yield from write.update_returning(compiler, change)
-    else:
-        rows = [()] * (yield from write.update(compiler, change))
-    if not rows:
+    change = form.update(tuple(changed))
+    if form.on_update:
+        for name, function in form.on_update:
+            values[name] = function()
+        change = form.update(tuple(dict.fromkeys([*changed, *[name for name, _ in form.on_update]])))
+    written = tuple([name for name, _ in change.assignments])
+    prepared = compiler.update(change)
+    reply = yield from write.updated(compiler, change, prepared, [*[values[name] for name in written], *key])
+    if not (reply.rows if change.returning else reply.count):
         raise model.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
-    undone.note_change(alias, instance, changed)
-    related.written(instance, alias, changed)
-    still: set[str] = set() if asked is None else set(instance.__pydantic_fields_set__) - set(changed)
-    saved(instance, alias, dict(zip(computed, rows[0], strict=True)), None if asked is None else changed)
-    set_fields_set(instance, still)
-    return tuple(changed)
+    undone.note_change(alias, instance, written)
+    related.written(instance, alias, written)
+    if change.returning:
+        (row,) = read.converted(prepared.columns, reply.rows)
+        values.update(zip(change.returning, row, strict=True))
+    if asked is None:
+        saved(instance, alias, form)
+    else:
+        unsaved = instance.__pydantic_fields_set__.difference(written)
+        saved(instance, alias, form, written=written, unsaved=unsaved)
+    return written
 
 
 def _shown(key: Sequence[object]) -> str:
@@ -343,22 +322,22 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     key = existing_key(instance, "delete")
     table: TableSpec = instance.__class__.table
     refuse_view(table, "delete")
-    change = Delete(by_key(table, key))
+    form = form_of(table)
 
     def delete_row() -> Plan[int]:
-        return protecting.protected(compiler, change.query, alias, lambda: write.delete(compiler, change))
+        return write.delete(compiler, form.delete, key)
+
+    def delete_unprotected() -> Plan[int]:
+        return protecting.protected(compiler, by_key(table, key), alias, delete_row)
 
     if deleting.has_hooks(table):
-        count = yield from deleting.around(compiler, [instance], alias, delete_row)
+        count = yield from deleting.around(compiler, [instance], alias, delete_unprotected)
     else:
-        count = yield from delete_row()
+        count = yield from delete_unprotected() if table.referrers else delete_row()
     undone.note_change(alias, instance)
     related.deleted(instance, alias)
     set_origin(instance, None)
-    set_fields_set(
-        instance,
-        {name for name, field in table.fields.items() if name in instance.__dict__ and field.generated is None},
-    )
+    set_fields_set(instance, set(form.writable).intersection(instance.__dict__))
     return count
 
 

@@ -9,7 +9,7 @@ import pytest
 from datalayer._compile.compiler import compiler_for
 from datalayer._plans import bulk, read, related, transaction, upsert, write
 from datalayer._plans.plan import Command, Reply
-from datalayer._query.change import Delete, Update
+from datalayer._query.change import Delete, Insert, Update
 from datalayer._query.comparing import comparison
 from datalayer._query.condition import Nothing
 from datalayer._query.expression import Value
@@ -79,7 +79,7 @@ def test_nothing_is_sent(plan) -> None:
 
 
 def test_writes_say_so() -> None:
-    command = next(write.insert(SQLITE, shop.BOOK, ("title", "price"), ("x", Decimal("1.50")), ("id",)))
+    command = next(write.insert(SQLITE, Insert(shop.BOOK, ("title", "price"), ("id",)), ("x", Decimal("1.50"))))
     assert isinstance(command, Command)
     assert command.sql == "INSERT INTO book (title, price) VALUES (?, ?) RETURNING id"
     assert command.params == ["x", 1.5]
@@ -88,7 +88,8 @@ def test_writes_say_so() -> None:
     assert write.is_writing(write.insert)
     assert not write.is_writing(read.fetch)
     assert (
-        next(write.insert(POSTGRESQL, shop.TAG, (), (), ("id",))).sql == "INSERT INTO tag DEFAULT VALUES RETURNING id"
+        next(write.insert(POSTGRESQL, Insert(shop.TAG, (), ("id",)), ())).sql
+        == "INSERT INTO tag DEFAULT VALUES RETURNING id"
     )
 
 
@@ -125,7 +126,7 @@ def test_bulk_create_stays_below_the_bind_limit() -> None:
 
 def test_recovering_reads_again_after_somebody_was_faster() -> None:
     def insert():
-        return write.insert(POSTGRESQL, shop.TAG, ("label",), ("x",), ("id",))
+        return write.insert(POSTGRESQL, Insert(shop.TAG, ("label",), ("id",)), ("x",))
 
     def find():
         rows = yield from read.tuples(POSTGRESQL, TAGS.filtered(comparison(shop.TAG, "label", "x")))
