@@ -19,7 +19,7 @@ CLASSES = (
 )
 SAME_WORDS = (  # where the two worlds differ by more than a word, only the signatures have to be equal
     ("datalayer.pooling.registry", "PoolRegistry"),
-    ("datalayer.pooling.registry", "DatabasePool"),
+    ("datalayer.pooling.database", "DatabasePool"),
     ("datalayer.databases.database", "Database"),
     ("datalayer.models.prefetch", None),
     ("datalayer.testing", None),

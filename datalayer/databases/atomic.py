@@ -34,7 +34,8 @@ from datalayer.errors import (
     choices_text,
     nearest,
 )
-from datalayer.pooling.registry import DatabasePool, pools
+from datalayer.pooling.database import DatabasePool
+from datalayer.pooling.registry import pools
 
 P = ParamSpec("P")
 R = TypeVar("R")

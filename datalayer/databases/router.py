@@ -18,9 +18,9 @@ from datalayer.pooling.registry import pools
 
 if TYPE_CHECKING:
     from datalayer._links.link import AsyncLink, Link
-    from datalayer.pooling.async_pool import AsyncLease
-    from datalayer.pooling.pool import Lease
-    from datalayer.pooling.registry import DatabasePool
+    from datalayer.pooling.async_lease import AsyncLease
+    from datalayer.pooling.database import DatabasePool
+    from datalayer.pooling.lease import Lease
     from datalayer.pooling.sqlite import Mode
 
 log = logging.getLogger("datalayer.replicas")

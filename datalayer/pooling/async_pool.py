@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from asyncio import current_task, get_running_loop
 from collections import deque
@@ -10,172 +11,28 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import replace
 from random import Random
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from datalayer.errors import ConnectionBroken, WrongEventLoop
+from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
+from datalayer.pooling.async_lease import Acquiring, AsyncLease, async_lease_of
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
-from datalayer.pooling.core import LENT, NEVER, Action, Arm, Check, Close, Entry, Open, Suspect, Waiter
-from datalayer.pooling.explain import Site, describe_task, error_text, getframe
-from datalayer.pooling.flows import (
-    DEFAULT,
-    BaseLease,
-    Configure,
-    Connect,
-    Flow,
-    LeasePool,
-    Listener,
-    Machine,
-    Ping,
-    Request,
-    Shut,
-    Timeout,
-    Wait,
-    check_timeout,
-    let_go,
-    log,
-)
-from datalayer.pooling.pool import keeping_nothing
+from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
+from datalayer.pooling.events import Listener
+from datalayer.pooling.explain import describe_task, error_text, getframe
+from datalayer.pooling.flows import Machine
+from datalayer.pooling.mutex import let_go
+from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
 from datalayer.pooling.stats import CheckReport, CloseReport
+from datalayer.pooling.stepping import in_time
+from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
 from datalayer.pooling.waiting import Door, TaskWaiter
+
+log = logging.getLogger("datalayer.pooling")
 
 C = TypeVar("C")
 T = TypeVar("T")
-
-
-class Rest(Generic[T]):
-    """What is left of a coroutine whose first step was made by hand and gave `waits_for`; await it for the result."""
-
-    __slots__ = ("_coroutine", "_waits_for")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        step = self._waits_for
-        while True:
-            try:
-                try:
-                    sent = yield step
-                except BaseException as error:
-                    step = self._coroutine.throw(error)
-                else:
-                    step = self._coroutine.send(sent)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-
-
-async def in_time(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
-    """Awaits with a time limit that costs nothing when there is nothing to wait for, which is the usual case."""
-    try:
-        step = coroutine.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    async with asyncio.timeout(seconds):
-        return await Rest(coroutine, step)
-
-
-class AsyncReleasingPool(LeasePool[C], Protocol[C]):
-    """What an awaiting lease needs of the pool it came from."""
-
-    async def release_lease(self, lease: AsyncLease[C]) -> None:
-        """Ends a lease: cleans the connection, and keeps or closes it."""
-        ...
-
-
-class LendingPool(Protocol[C]):
-    """What an `Acquiring` needs of its pool."""
-
-    async def serve(self, acquiring: Acquiring[C]) -> C:
-        """Lends a connection for a block: puts its lease into the asking object, and gives the connection."""
-        ...
-
-    def lend(self, acquiring: Acquiring[C]) -> Generator[Any, Any, AsyncLease[C]]:
-        """Lends a connection and gives its lease: the steps of `Acquiring.__await__`."""
-        ...
-
-
-class AsyncLease(BaseLease[C]):
-    """The right to use one connection; `async with lease as conn` gives it back at the end."""
-
-    __slots__ = ()
-
-    pool: AsyncReleasingPool[C]  # pyright: ignore[reportIncompatibleVariableOverride]  # set once
-
-    # The pool ends the lease, in its first step: a task that is cancelled before that has lost nothing.
-
-    def release(self) -> Coroutine[Any, Any, None]:
-        """Gives the connection back: it is cleaned and kept, or thrown away when it cannot be cleaned.
-
-        Raises:
-            DoubleRelease: The lease has ended already.
-        """
-        return self.pool.release_lease(self)
-
-    async def __aenter__(self) -> C:
-        return self.conn
-
-    def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> Coroutine[Any, Any, None]:
-        if exc is not None:
-            self.report(exc)
-        if self._entry is None:  # discarded or detached in the block
-            return _nothing()
-        return self.pool.release_lease(self)
-
-
-async def _nothing() -> None:
-    pass
-
-
-class Acquiring(Generic[C]):
-    """An acquire that has not begun: `await` it for the lease, or `async with` it for the connection.
-
-    Attributes:
-        pool: The pool that was asked.
-        timeout: What `acquire` was told.
-        site: Where it was asked for.
-        lease: The lease of a block, once it was served.
-    """
-
-    # `async with` and `await` await what these methods return: a coroutine of the pool, and none of our own around it.
-
-    __slots__ = ("lease", "pool", "site", "timeout")
-
-    pool: LendingPool[C]
-    timeout: Timeout
-    site: Site | None
-    lease: AsyncLease[C] | None
-
-    def __await__(self) -> Generator[Any, Any, AsyncLease[C]]:
-        return self.pool.lend(self)
-
-    def __aenter__(self) -> Coroutine[Any, Any, C]:
-        return self.pool.serve(self)
-
-    def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> Coroutine[Any, Any, None]:
-        lease, self.lease = self.lease, None
-        return _nothing() if lease is None else lease.__aexit__(kind, exc, tb)
-
-
-def async_lease_of(pool: AsyncReleasingPool[C], entry: Entry[C]) -> AsyncLease[C]:
-    """The lease of an entry; `AsyncPool.lend` does the same by hand."""
-    lease: AsyncLease[C] = AsyncLease()
-    lease.pool, lease._entry = pool, entry  # pyright: ignore[reportPrivateUsage]  # a lease is filled in by its pool
-    return lease
-
-
-def asking_of(pool: LendingPool[C], timeout: Timeout, site: Site | None) -> Acquiring[C]:
-    """What `acquire` of a pool gives; `AsyncPool.acquire` does the same by hand."""
-    asking: Acquiring[C] = Acquiring()
-    asking.pool, asking.timeout, asking.site = pool, timeout, site
-    return asking
 
 
 class AsyncPool(Machine[C]):
@@ -715,16 +572,3 @@ class AsyncPool(Machine[C]):
         self._loop = None
         self._tasks = set()
         self._timer = None
-
-
-class AsyncNullPool(AsyncPool[C]):
-    """A pool that keeps nothing: every lease opens a connection, every return closes it.
-
-    Args:
-        connector: As for `AsyncPool`.
-        config: As for `AsyncPool`; `max_size` limits how many exist at one time, and 0, the default here, is no limit.
-        options: As for `AsyncPool`.
-    """
-
-    def __init__(self, connector: AsyncConnector[C], config: PoolConfig | None = None, **options: Any) -> None:
-        super().__init__(connector, keeping_nothing(config), **options)

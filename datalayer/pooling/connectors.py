@@ -8,6 +8,18 @@ from typing import Any, Protocol, TypeVar
 C = TypeVar("C")
 
 
+class Judge(Protocol):
+    """The part of a connector that only judges errors; the same in both worlds."""
+
+    def is_disconnect(self, exc: BaseException) -> bool:
+        """Whether the server is gone."""
+        ...
+
+    def is_fatal(self, exc: BaseException) -> bool:
+        """Whether trying again cannot help."""
+        ...
+
+
 class Connector(Protocol[C]):
     """How to make, test, clean and end one kind of connection.
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from datalayer.errors import (
     PoolClosed,
@@ -25,7 +25,9 @@ from datalayer.errors import (
     PoolUnavailable,
     TooManyWaiting,
 )
+from datalayer.pooling.actions import OPEN, Action, Arm, Check, Close, Suspect, Tell
 from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.entry import CHECKED, GONE, IDLE, LENT, NEVER, TESTING, Entry, State, Waiter, Wakeable
 from datalayer.pooling.events import (
     AcquireRejected,
     AcquireTimeout,
@@ -36,132 +38,19 @@ from datalayer.pooling.events import (
     ConnectionClosed,
     ConnectionOpened,
     DeadlockDetected,
-    Event,
     GenerationChanged,
     LeaseAbandoned,
     Resized,
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import Site, again, borrowed_at
+from datalayer.pooling.explain import again, borrowed_at
 from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
 
 C = TypeVar("C")
 
-State: TypeAlias = Literal["new", "open", "paused", "closing", "closed"]
-
-IDLE, TESTING, LENT, GONE, CHECKED = range(5)
-NEVER = float("inf")
 GIVEN_UP = PoolError("a caller was cancelled")  # the outcome of a waiter that was counted before it could say so
 _SHORT = BUCKETS[0]
-
-
-class Entry(Generic[C]):
-    """A connection of the pool, and what the pool knows about it."""
-
-    __slots__ = (
-        "born", "conn", "expires", "fresh", "generation", "home", "id", "info", "owner", "reported", "seen", "since",
-        "site", "state", "uses",
-    )  # fmt: skip
-
-    def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:
-        self.conn = conn
-        self.home: object = None  # the `home` of the core it is in; not the core itself, which would be a cycle
-        self.id = id
-        self.born = now
-        self.since = now  # when the present state began
-        self.seen = now  # when it was last known to be good
-        self.expires = expires
-        self.generation = generation
-        self.uses = 0
-        self.fresh = True  # never been idle: a ping would ask what connecting has just answered
-        self.state = IDLE
-        self.owner: object = None
-        self.site: Site | None = None  # where it was borrowed
-        self.reported = False
-        self.info: dict[str, object] | None = None
-
-
-class Waiter(Protocol[C]):
-    """A caller in the queue: woken once, with an entry or an error set.
-
-    Attributes:
-        is_leaving: Whether it was cancelled and is about to `abandon`; it is served no more.
-    """
-
-    entry: Entry[C] | None
-    error: BaseException | None
-    is_leaving: bool
-    owner: object
-    since: float
-
-    def wake(self) -> None:
-        """Lets the caller go on; never blocks, and may be called for a caller that has already left."""
-        ...
-
-
-class Wakeable(Protocol):
-    """Whoever waits for the pool to become empty, or ready."""
-
-    def wake(self) -> None:
-        """Lets the caller look again."""
-        ...
-
-
-class Open:
-    """Action: open one connection, and report `opened` or `open_failed`."""
-
-    __slots__ = ()
-
-
-class Close(Generic[C]):
-    """Action: close a connection that has left the pool."""
-
-    __slots__ = ("conn",)
-
-    def __init__(self, conn: C) -> None:
-        self.conn = conn
-
-
-class Check(Generic[C]):
-    """Action: ping a connection that was taken out of the idle ones, and report `checked`."""
-
-    __slots__ = ("entry",)
-
-    def __init__(self, entry: Entry[C]) -> None:
-        self.entry = entry
-
-
-class Suspect(Generic[C]):
-    """Action: tell who holds this connection for so long."""
-
-    __slots__ = ("entry", "held")
-
-    def __init__(self, entry: Entry[C], held: float) -> None:
-        self.entry = entry
-        self.held = held
-
-
-class Arm:
-    """Action: call `tick` at this time; replaces an earlier one that is still to come."""
-
-    __slots__ = ("at",)
-
-    def __init__(self, at: float) -> None:
-        self.at = at
-
-
-class Tell:
-    """Action: give an event to the listeners."""
-
-    __slots__ = ("event",)
-
-    def __init__(self, event: Event) -> None:
-        self.event = event
-
-
-Action: TypeAlias = Open | Close[C] | Check[C] | Suspect[C] | Arm | Tell
-_OPEN = Open()
 _NONE: deque[Any] = deque()
 
 
@@ -861,7 +750,7 @@ class Core(Generic[C]):
             self._arm(self._retry_at)
             return
         self.opening += want
-        self.actions.extend([_OPEN] * want)
+        self.actions.extend([OPEN] * want)
 
     def _reap(self, now: float) -> None:
         kept: list[Entry[C]] = []
@@ -956,6 +845,3 @@ class Core(Generic[C]):
         if waited > self.wait_max:
             self.wait_max = waited
         self.wait_histogram[bisect_left(BUCKETS, waited)] += 1
-
-
-MakeWaiter: TypeAlias = Callable[[], Waiter[C]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -129,3 +130,6 @@ Event: TypeAlias = (
     | LeakSuspected | LeaseAbandoned | DeadlockDetected | Unavailable | Available | GenerationChanged | Resized
     | StateChanged
 )  # fmt: skip
+
+Listener: TypeAlias = Callable[[Event], object]
+"""Hears of what happened; what it gives back is ignored, and what it raises is logged."""

@@ -9,252 +9,30 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from threading import RLock
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
-from datalayer.errors import DoubleRelease, ForeignLease, LeaseReleased, PoolConfigError, PoolTimeout
+from datalayer.errors import DoubleRelease, ForeignLease, PoolTimeout
+from datalayer.pooling.actions import Action
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.core import LENT, NEVER, Action, Core, Entry, State, Waiter
-from datalayer.pooling.events import Event, LeakSuspected
-from datalayer.pooling.explain import again, call_site, error_text, explain_timeout, site_text
+from datalayer.pooling.connectors import Judge
+from datalayer.pooling.core import Core
+from datalayer.pooling.entry import LENT, NEVER, Entry, State, Waiter
+from datalayer.pooling.events import Event, LeakSuspected, Listener
+from datalayer.pooling.explain import again, error_text, explain_timeout, site_text
+from datalayer.pooling.lease import warn_of_orphan
+from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Shut, Wait
 from datalayer.pooling.stats import LeaseInfo, PoolStats
+from datalayer.pooling.timeouts import DefaultTimeout, Timeout
 
 C = TypeVar("C")
 T = TypeVar("T")
 
 log = logging.getLogger("datalayer.pooling")
-
-
-class _Default:
-    """Marks a timeout that was not given, since None means: wait for ever."""
-
-    def __repr__(self) -> str:
-        return "<the pool's own>"
-
-
-DEFAULT: Final = _Default()
-Timeout: TypeAlias = float | _Default | None
-
-Listener: TypeAlias = Callable[[Event], object]
-
-
-def check_timeout(timeout: Timeout) -> None:
-    """Refuses what is no time to wait.
-
-    Raises:
-        PoolConfigError: It is no number of seconds, or less than 0.
-    """
-    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if timeout is not None and not isinstance(timeout, _Default) and not (is_number and timeout >= 0):
-        raise PoolConfigError(
-            f"timeout={timeout!r} is no time to wait: use seconds, 0 or more, or None to wait for ever"
-        )
-
-
-class Connect:
-    """Request: a new connection; answered with it."""
-
-    __slots__ = ()
-
-
-class Configure(Generic[C]):
-    """Request: run the `configure` hook on a new connection."""
-
-    __slots__ = ("conn",)
-
-    def __init__(self, conn: C) -> None:
-        self.conn = conn
-
-
-class Ping(Generic[C]):
-    """Request: a sign of life in `timeout` seconds."""
-
-    __slots__ = ("conn", "timeout")
-
-    def __init__(self, conn: C, timeout: float) -> None:
-        self.conn = conn
-        self.timeout = timeout
-
-
-class Shut(Generic[C]):
-    """Request: close a connection that never came into the pool."""
-
-    __slots__ = ("conn",)
-
-    def __init__(self, conn: C) -> None:
-        self.conn = conn
-
-
-class Wait(Generic[C]):
-    """Request: wait until the waiter is woken, for `timeout` seconds at most."""
-
-    __slots__ = ("timeout", "waiter")
-
-    def __init__(self, waiter: Waiter[C], timeout: float | None) -> None:
-        self.waiter = waiter
-        self.timeout = timeout
-
-
-Request: TypeAlias = Connect | Configure[C] | Ping[C] | Shut[C] | Wait[C]
-Flow: TypeAlias = Generator[Request[C], Any, T]
-
-
-class Judge(Protocol):
-    """The part of a connector that only judges errors; the same in both worlds."""
-
-    def is_disconnect(self, exc: BaseException) -> bool:
-        """Whether the server is gone."""
-        ...
-
-    def is_fatal(self, exc: BaseException) -> bool:
-        """Whether trying again cannot help."""
-        ...
-
-
-class LeasePool(Protocol[C]):
-    """What a lease needs of the pool it came from."""
-
-    def discard_entry(self, entry: Entry[C], reason: str) -> None:
-        """Ends a lease and closes its connection."""
-        ...
-
-    def detach_entry(self, entry: Entry[C]) -> C:
-        """Ends a lease and leaves the connection with the caller."""
-        ...
-
-    def orphan_entry(self, entry: Entry[C]) -> None:
-        """Ends a lease that was garbage collected."""
-        ...
-
-    def is_lost(self, exc: BaseException) -> bool:
-        """Whether an error says that the server is gone."""
-        ...
-
-    def lose_entry(self, entry: Entry[C], exc: BaseException) -> None:
-        """Ends a lease whose server is gone, and makes every connection stale that is not newer."""
-        ...
-
-    def now(self) -> float:
-        """The pool's clock."""
-        ...
-
-    def current_owner(self) -> object:
-        """Who runs at this moment: a thread or a task."""
-        ...
-
-
-class BaseLease(Generic[C]):
-    """The right to use one connection until it is given back.
-
-    Attributes:
-        pool: Where it came from.
-    """
-
-    __slots__ = ("_entry", "_gone", "pool")
-
-    # A pool makes one and fills it in by hand: an `__init__` would cost a tenth of an acquire and release.
-    pool: LeasePool[C]
-    _entry: Entry[C] | None
-    _gone: str
-
-    @property
-    def conn(self) -> C:
-        """The connection.
-
-        Raises:
-            LeaseReleased: It was given back; somebody else may be using it.
-        """
-        entry = self._entry
-        if entry is None:
-            raise LeaseReleased(
-                f"this lease was {self._gone}: its connection may belong to somebody else by now; acquire a new one"
-            )
-        return entry.conn
-
-    @property
-    def id(self) -> int:
-        """The number of the connection in its pool."""
-        return self._held().id
-
-    @property
-    def info(self) -> dict[str, object]:
-        """Notes that live as long as the connection does."""
-        entry = self._held()
-        if entry.info is None:
-            entry.info = {}
-        return entry.info
-
-    @property
-    def age(self) -> float:
-        """Seconds since the connection was opened."""
-        return self.pool.now() - self._held().born
-
-    @property
-    def uses(self) -> int:
-        """How many times the connection was lent, this time included."""
-        return self._held().uses
-
-    def discard(self, reason: str | None = None) -> None:
-        """Ends the lease and throws the connection away; it is closed by the pool.
-
-        Args:
-            reason: For the log.
-        """
-        entry = self.end("discarded")
-        if reason:
-            log.info("connection %s was discarded: %s", entry.id, reason)
-        self.pool.discard_entry(entry, "discarded")
-
-    def detach(self) -> C:
-        """Ends the lease and keeps the connection: it is yours to close, and the pool may open another one."""
-        return self.pool.detach_entry(self.end("detached"))
-
-    def note_place(self) -> None:
-        """Notes the line outside of this package that runs now as the one that borrowed: for pools behind others."""
-        self._held().site = call_site()
-
-    def transfer(self) -> None:
-        """Makes the thread or task that runs now the holder: for leases that are passed on."""
-        self._held().owner = self.pool.current_owner()
-
-    def report(self, exc: BaseException) -> None:
-        """Tells the pool about an error; one that says the server is gone ends the lease and makes all others stale.
-
-        A `with` block does so by itself with an error that leaves it.
-        """
-        if self._entry is not None and self.pool.is_lost(exc):
-            self.pool.lose_entry(self.end("discarded"), exc)
-
-    def __del__(self) -> None:
-        entry = self._entry
-        if entry is not None:
-            self._entry = None
-            self.pool.orphan_entry(entry)
-
-    def __repr__(self) -> str:
-        if self._entry is None:
-            return f"<{type(self).__name__} {self._gone}>"
-        return f"<{type(self).__name__} of connection {self._entry.id}>"
-
-    def _held(self) -> Entry[C]:
-        if self._entry is None:
-            raise LeaseReleased(f"this lease was {self._gone}: acquire a new one")
-        return self._entry
-
-    def end(self, how: str) -> Entry[C]:
-        """Ends the lease; for its pool, which has to do the rest."""
-        entry = self._entry
-        if entry is None:
-            raise DoubleRelease(f"this lease was {self._gone} already: give each lease back once, best by `with`")
-        self._entry = None
-        self._gone = how
-        return entry
-
 
 _living: WeakSet[Machine[Any]] = WeakSet()
 
@@ -420,7 +198,7 @@ class Machine(Generic[C]):
     ) -> Flow[C, Entry[C]]:
         """The rest of an acquire that was not served at once: queue, wait, ping, and again."""
         core, clock = self._core, self._clock
-        limit = self.config.connection_timeout if isinstance(timeout, _Default) else timeout
+        limit = self.config.connection_timeout if isinstance(timeout, DefaultTimeout) else timeout
         waiter: Waiter[C] | None = None
         if entry is None:
             waiter = self._new_waiter(owner)
@@ -627,24 +405,6 @@ class Machine(Generic[C]):
     def current_owner(self) -> object:
         """Who runs at this moment: a thread or a task."""
         raise NotImplementedError
-
-
-def is_held(mutex: RLock) -> bool:
-    """Whether the thread that runs now holds the lock."""
-    return mutex._is_owned()  # type: ignore[attr-defined,no-any-return]  # pyright: ignore  # for `threading.Condition`
-
-
-def let_go(mutex: RLock) -> None:
-    """Releases the lock if it is held: after an error that came before or after it was taken, as Ctrl-C may do."""
-    if is_held(mutex):
-        mutex.release()
-
-
-def warn_of_orphan(entry: Entry[Any]) -> None:
-    """Warns that a lease was garbage collected."""
-    warnings.warn(
-        f"a lease of connection {entry.id} was dropped without being given back: use `with`", ResourceWarning, 3
-    )
 
 
 def _after_fork_in_child() -> None:

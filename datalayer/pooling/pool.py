@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import threading
 import time
 import weakref
@@ -12,111 +12,27 @@ from queue import Empty, SimpleQueue
 from random import Random
 from threading import get_ident
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from datalayer.errors import ConnectionBroken
+from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
-from datalayer.pooling.core import LENT, NEVER, Action, Arm, Check, Close, Entry, Open, Suspect, Waiter
+from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
+from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import describe_thread, error_text, getframe
-from datalayer.pooling.flows import (
-    DEFAULT,
-    BaseLease,
-    Configure,
-    Connect,
-    Flow,
-    LeasePool,
-    Listener,
-    Machine,
-    Ping,
-    Request,
-    Shut,
-    Timeout,
-    Wait,
-    check_timeout,
-    is_held,
-    let_go,
-    log,
-)
+from datalayer.pooling.flows import Machine
+from datalayer.pooling.lease import Lease
+from datalayer.pooling.mutex import is_held, let_go
+from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
 from datalayer.pooling.stats import CheckReport, CloseReport
+from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
+from datalayer.pooling.waiting import ThreadWaiter
+
+log = logging.getLogger("datalayer.pooling")
 
 C = TypeVar("C")
 T = TypeVar("T")
-
-
-class ReleasingPool(LeasePool[C], Protocol[C]):
-    """What a blocking lease needs of the pool it came from."""
-
-    def release_entry(self, entry: Entry[C]) -> None:
-        """Ends a lease: cleans the connection, and keeps or closes it."""
-        ...
-
-
-class Lease(BaseLease[C]):
-    """The right to use one connection; `with lease as conn` gives it back at the end."""
-
-    __slots__ = ()
-
-    pool: ReleasingPool[C]  # pyright: ignore[reportIncompatibleVariableOverride]  # set once
-
-    def release(self) -> None:
-        """Gives the connection back: it is cleaned and kept, or thrown away when it cannot be cleaned.
-
-        Raises:
-            DoubleRelease: The lease has ended already.
-        """
-        entry = self._entry
-        if entry is None:
-            entry = self.end("given back")  # which refuses
-        self._entry = None
-        self._gone = "given back"
-        self.pool.release_entry(entry)
-
-    def __enter__(self) -> C:
-        entry = self._entry
-        return self.conn if entry is None else entry.conn
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        if exc is not None:
-            self.report(exc)
-        entry = self._entry
-        if entry is not None:  # not after a discard or detach in the block
-            self._entry = None
-            self._gone = "given back"
-            self.pool.release_entry(entry)
-
-
-def lease_of(pool: ReleasingPool[C], entry: Entry[C]) -> Lease[C]:
-    """The lease of an entry; `Pool.acquire` does the same by hand."""
-    lease: Lease[C] = Lease()
-    lease.pool, lease._entry = pool, entry  # pyright: ignore[reportPrivateUsage]  # a lease is filled in by its pool
-    return lease
-
-
-class ThreadWaiter(Generic[C]):
-    """A one-shot: born locked, woken by letting go."""
-
-    __slots__ = ("_lock", "_woken", "entry", "error", "is_leaving", "owner", "since")
-
-    def __init__(self, owner: object) -> None:
-        self.entry: Entry[C] | None = None
-        self.error: BaseException | None = None
-        self.is_leaving = False
-        self.owner = owner
-        self.since = 0.0
-        self._woken = False
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def wake(self) -> None:
-        """Lets the waiting thread go on; only the first call counts."""
-        if not self._woken:
-            self._woken = True
-            self._lock.release()
-
-    def wait(self, timeout: float | None) -> None:
-        """Blocks until woken, or for so many seconds."""
-        self._lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
 
 
 class Pool(Machine[C]):
@@ -554,25 +470,6 @@ class Pool(Machine[C]):
         self._bell = SimpleQueue()
         self._keeper = None
         self._openers = set()
-
-
-class NullPool(Pool[C]):
-    """A pool that keeps nothing: every lease opens a connection, every return closes it.
-
-    Args:
-        connector: As for `Pool`.
-        config: As for `Pool`; `max_size` limits how many exist at one time, and 0, the default here, is no limit.
-        options: As for `Pool`.
-    """
-
-    def __init__(self, connector: Connector[C], config: PoolConfig | None = None, **options: Any) -> None:
-        super().__init__(connector, keeping_nothing(config), **options)
-
-
-def keeping_nothing(config: PoolConfig | None) -> PoolConfig:
-    """The configuration of a pool that closes every connection at its return."""
-    chosen = config if config is not None else PoolConfig(max_size=0)
-    return replace(chosen, min_idle=0, max_uses=1, max_size=chosen.max_size or sys.maxsize)
 
 
 def _keep_house(ref: weakref.ref[Pool[Any]], bell: SimpleQueue[None]) -> None:

@@ -16,13 +16,15 @@ from typing import Literal, Self, TypeAlias
 from datalayer._links.link import AsyncLink, Link
 from datalayer._links.sqlite import AsyncSQLiteLink, SQLiteLink, aconnect_sqlite, connect_sqlite
 from datalayer.errors import PoolError, choices_text, nearest
-from datalayer.pooling.async_pool import Acquiring, AsyncPool, asking_of
+from datalayer.pooling.async_lease import Acquiring, asking_of
+from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.explain import call_site
-from datalayer.pooling.flows import DEFAULT, Timeout
+from datalayer.pooling.lease import Lease
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
-from datalayer.pooling.pool import Lease, Pool
+from datalayer.pooling.pool import Pool
 from datalayer.pooling.stats import CloseReport, LeaseInfo, PoolStats, joined, total
+from datalayer.pooling.timeouts import DEFAULT, Timeout
 
 Mode: TypeAlias = Literal["read", "write"]
 

@@ -1,4 +1,4 @@
-"""How a task waits for the pool, and how a crowd of cancelled ones leaves it.
+"""How a thread and a task wait for the pool, and how a crowd of cancelled tasks leaves it.
 
 Cancelled tasks run on in the next turn of the loop, all of them: ten thousand that give up at once (a deadline of a
 whole server) would hold up everything else for a long moment. So a pool lets them go in portions, in turns of the loop
@@ -9,15 +9,42 @@ served no more, whatever comes in between.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from typing import Any, Generic, TypeVar
 
-from datalayer.pooling.core import Entry
+from datalayer.pooling.entry import Entry
 
 C = TypeVar("C")
 
 PORTION = 50
 """How many cancelled waiters leave in one turn of the loop."""
+
+
+class ThreadWaiter(Generic[C]):
+    """A one-shot: born locked, woken by letting go."""
+
+    __slots__ = ("_lock", "_woken", "entry", "error", "is_leaving", "owner", "since")
+
+    def __init__(self, owner: object) -> None:
+        self.entry: Entry[C] | None = None
+        self.error: BaseException | None = None
+        self.is_leaving = False
+        self.owner = owner
+        self.since = 0.0
+        self._woken = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wake(self) -> None:
+        """Lets the waiting thread go on; only the first call counts."""
+        if not self._woken:
+            self._woken = True
+            self._lock.release()
+
+    def wait(self, timeout: float | None) -> None:
+        """Blocks until woken, or for so many seconds."""
+        self._lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
 
 
 class Door:

@@ -33,7 +33,7 @@ from datalayer.errors import (
     TooManyWaiting,
 )
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.core import GONE, LENT, NEVER, Entry, State, Wakeable
+from datalayer.pooling.entry import GONE, LENT, NEVER, Entry, State, Wakeable
 from datalayer.pooling.events import (
     AcquireRejected,
     AcquireTimeout,
@@ -47,17 +47,20 @@ from datalayer.pooling.events import (
     Event,
     GenerationChanged,
     LeakSuspected,
+    Listener,
     Resized,
     StateChanged,
     Unavailable,
 )
 from datalayer.pooling.explain import Site, again, borrowed_at, explain_timeout, site_text
-from datalayer.pooling.flows import Listener, Timeout, check_timeout, log
 from datalayer.pooling.links import LinkJudge
 from datalayer.pooling.psycopg.connections import Pooled
 from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
 from datalayer.pooling.psycopg.ledger import Ledger, RawEntry
 from datalayer.pooling.stats import LeaseInfo, PoolStats
+from datalayer.pooling.timeouts import Timeout, check_timeout
+
+log = logging.getLogger("datalayer.pooling")
 
 L = TypeVar("L", bound="Link | AsyncLink")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sys
 import time
 import weakref
@@ -16,17 +17,21 @@ import psycopg
 
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql
 from datalayer.errors import PoolError, WrongEventLoop
-from datalayer.pooling.async_pool import Acquiring, AsyncLease, Rest, asking_of, async_lease_of, in_time
+from datalayer.pooling.async_lease import Acquiring, AsyncLease, asking_of, async_lease_of
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.core import Entry
-from datalayer.pooling.events import LeaseAbandoned
+from datalayer.pooling.entry import Entry
+from datalayer.pooling.events import LeaseAbandoned, Listener
 from datalayer.pooling.explain import call_site, describe_task, error_text, explain_timeout
-from datalayer.pooling.flows import DEFAULT, Listener, Timeout, log, warn_of_orphan
+from datalayer.pooling.lease import warn_of_orphan
 from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter
 from datalayer.pooling.psycopg.connections import AsyncHome, async_connection_class
 from datalayer.pooling.psycopg.gate import AsyncGate
 from datalayer.pooling.psycopg.ledger import RawEntry
 from datalayer.pooling.stats import CheckReport, CloseReport
+from datalayer.pooling.stepping import Rest, in_time
+from datalayer.pooling.timeouts import DEFAULT, Timeout
+
+log = logging.getLogger("datalayer.pooling")
 
 AsyncHook = Callable[[AsyncPostgresLink], Awaitable[object]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import sys
 import threading
 import time
@@ -18,16 +19,19 @@ import psycopg
 from datalayer._links.postgresql import PostgresLink, connect_postgresql
 from datalayer.errors import PoolError
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.core import Entry
-from datalayer.pooling.events import LeaseAbandoned
+from datalayer.pooling.entry import Entry
+from datalayer.pooling.events import LeaseAbandoned, Listener
 from datalayer.pooling.explain import call_site, describe_thread, error_text, explain_timeout
-from datalayer.pooling.flows import DEFAULT, Listener, Timeout, log, warn_of_orphan
-from datalayer.pooling.pool import Lease, ThreadWaiter, lease_of
+from datalayer.pooling.lease import Lease, lease_of, warn_of_orphan
 from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter, living
 from datalayer.pooling.psycopg.connections import Home, connection_class
 from datalayer.pooling.psycopg.gate import Gate
 from datalayer.pooling.psycopg.ledger import RawEntry
 from datalayer.pooling.stats import CheckReport, CloseReport
+from datalayer.pooling.timeouts import DEFAULT, Timeout
+from datalayer.pooling.waiting import ThreadWaiter
+
+log = logging.getLogger("datalayer.pooling")
 
 Hook = Callable[[PostgresLink], object]
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.core import GONE, IDLE, LENT, NEVER, TESTING, Entry, State
+from datalayer.pooling.entry import GONE, IDLE, LENT, NEVER, TESTING, Entry, State
 from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
 
 L = TypeVar("L")

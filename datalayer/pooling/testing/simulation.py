@@ -19,26 +19,18 @@ from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 
 from datalayer.errors import DatalayerError
+from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.core import LENT, Action, Arm, Check, Close, Entry, Open, Suspect, Waiter
+from datalayer.pooling.entry import LENT, Entry, Waiter
+from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import call_site
-from datalayer.pooling.flows import (
-    DEFAULT,
-    BaseLease,
-    Configure,
-    Connect,
-    Flow,
-    Listener,
-    Machine,
-    Ping,
-    Request,
-    Shut,
-    Timeout,
-    Wait,
-)
+from datalayer.pooling.flows import Machine
+from datalayer.pooling.lease import BaseLease
 from datalayer.pooling.links import LinkJudge
+from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
 from datalayer.pooling.testing.report import SimReport
 from datalayer.pooling.testing.server import SimConnection, SimServer
+from datalayer.pooling.timeouts import DEFAULT, Timeout
 
 T = TypeVar("T")
 

@@ -9,7 +9,9 @@ import pytest
 
 from datalayer.errors import PoolClosed, PoolDeadlock, PoolFull, PoolOverloaded, PoolUnavailable, TooManyWaiting
 from datalayer.pooling import PoolConfig
-from datalayer.pooling.core import LENT, TESTING, Arm, Check, Close, Core, Entry, Open, Suspect, Tell
+from datalayer.pooling.actions import Arm, Check, Close, Open, Suspect, Tell
+from datalayer.pooling.core import Core
+from datalayer.pooling.entry import LENT, TESTING, Entry
 
 
 class Waiter:

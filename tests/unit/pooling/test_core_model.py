@@ -19,7 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from datalayer.errors import PoolClosed, PoolFull, TooManyWaiting
 from datalayer.pooling import PoolConfig
-from datalayer.pooling.core import LENT, TESTING, Arm, Check, Close, Core, Entry, Open, Tell
+from datalayer.pooling.actions import Arm, Check, Close, Open, Tell
+from datalayer.pooling.core import Core
+from datalayer.pooling.entry import LENT, TESTING, Entry
 from datalayer.pooling.events import CheckedIn, CheckedOut, ConnectionClosed, ConnectionOpened
 from datalayer.pooling.testing import check_stats
 

@@ -1,0 +1,156 @@
+"""The pools of links that the settings ask for, behind one surface for both backends and both implementations."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Any, Protocol
+
+from datalayer._links.link import AsyncLink, Link
+from datalayer.conf import DatabaseSettings
+from datalayer.errors import MissingExtra
+from datalayer.pooling.async_lease import Acquiring
+from datalayer.pooling.async_pool import AsyncPool
+from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.events import Listener
+from datalayer.pooling.explain import call_site
+from datalayer.pooling.lease import Lease
+from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
+from datalayer.pooling.pool import Pool
+from datalayer.pooling.sqlite import PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool
+from datalayer.pooling.stats import CloseReport, LeaseInfo, PoolStats
+from datalayer.pooling.timeouts import DEFAULT, Timeout
+
+
+class Part(Protocol):
+    """One pool of connections: SQLite has two for each database, one that writes and one that reads."""
+
+    @property
+    def name(self) -> str | None: ...  # noqa: D102
+    def stats(self) -> PoolStats: ...  # noqa: D102
+    def listen(self, listener: Listener) -> None: ...  # noqa: D102
+    def unlisten(self, listener: Listener) -> None: ...  # noqa: D102
+
+
+class LinkPool(Protocol):
+    """What the registry needs of a blocking pool of links."""
+
+    @property
+    def parts(self) -> Sequence[Part]: ...  # noqa: D102
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]: ...  # noqa: D102
+    def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
+    def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
+    def stats(self) -> PoolStats: ...  # noqa: D102
+    def leases(self) -> list[LeaseInfo]: ...  # noqa: D102
+
+
+class AsyncLinkPool(Protocol):
+    """What the registry needs of an awaiting pool of links."""
+
+    @property
+    def parts(self) -> Sequence[Part]: ...  # noqa: D102
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]: ...  # noqa: D102
+    async def open(self, *, wait: bool = False) -> object: ...  # noqa: D102
+    async def close(self, timeout: float | None = None) -> CloseReport: ...  # noqa: D102
+    def stats(self) -> PoolStats: ...  # noqa: D102
+    def leases(self) -> list[LeaseInfo]: ...  # noqa: D102
+    def abandon(self) -> None: ...  # noqa: D102
+
+
+class Moded:
+    """A pool without readers of its own: every mode gets the same kind of connection."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self.parts: Sequence[Part] = (pool,)
+        self.open = pool.open
+        self.close = pool.close
+        self.stats = pool.stats
+        self.leases = pool.leases
+
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
+        """Lends a connection, whatever the mode."""
+        lease: Lease[Link] = self._pool.acquire(timeout)
+        lease.note_place()
+        return lease
+
+
+class AsyncModed:
+    """The twin of `Moded`."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self.parts: Sequence[Part] = (pool,)
+        self.open = pool.open
+        self.close = pool.close
+        self.stats = pool.stats
+        self.leases = pool.leases
+        self.abandon = pool.abandon
+
+    def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
+        """The twin of `Moded.acquire`."""
+        asking: Acquiring[AsyncLink] = self._pool.acquire(timeout)
+        asking.site = call_site()
+        return asking
+
+
+def link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> LinkPool:
+    """The blocking pool of a database, as its settings want it.
+
+    Args:
+        alias: The name of the database, for messages.
+        chosen: Its settings.
+        file: Gives the path of an SQLite database; asked for nothing else.
+
+    Raises:
+        MissingExtra: The driver is not installed.
+    """
+    config = _config_of(chosen)
+    if chosen.url.backend == "sqlite":
+        return SQLitePool(file(), alias=alias, config=config, readers=chosen.pool.readers)
+    url, behind = chosen.url.render(), chosen.transaction_pooling
+    if chosen.pool.implementation == "generic":
+        connect = partial(
+            _driver("datalayer._links.postgresql").connect_postgresql,
+            url, alias=alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
+        )  # fmt: skip
+        connector = LinkConnector(connect, ping_timeout=config.validation_timeout)
+        return Moded(Pool(connector, config, name=alias))
+    driver = _driver("datalayer.pooling.psycopg")
+    return Moded(driver.PsycopgPool(url, config, name=alias, transaction_pooling=behind))
+
+
+def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> AsyncLinkPool:
+    """The twin of `link_pool`, for the running loop."""
+    config = _config_of(chosen)
+    if chosen.url.backend == "sqlite":
+        return AsyncSQLitePool(file(), alias=alias, config=config, readers=chosen.pool.readers)
+    url, behind = chosen.url.render(), chosen.transaction_pooling
+    if chosen.pool.implementation == "generic":
+        connect = partial(
+            _driver("datalayer._links.postgresql").aconnect_postgresql,
+            url, alias=alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
+        )  # fmt: skip
+        return AsyncModed(AsyncPool(AsyncLinkConnector(connect), config, name=alias))
+    driver = _driver("datalayer.pooling.psycopg")
+    return AsyncModed(driver.AsyncPsycopgPool(url, config, name=alias, transaction_pooling=behind))
+
+
+def _config_of(database: DatabaseSettings) -> PoolConfig:
+    chosen = database.pool
+    options = {one.name: getattr(chosen, one.name) for one in fields(PoolConfig)}
+    if "test_bypass" not in chosen.model_fields_set:
+        options["test_bypass"] = PING_BYPASS if database.url.backend == "sqlite" else 0.5
+    return PoolConfig(**options)
+
+
+def _driver(module: str) -> Any:
+    """A module that needs psycopg, imported late: psycopg is an extra."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra(
+            "PostgreSQL needs psycopg and psycopg-pool, which are not installed: pip install 'datalayer[postgres]'"
+        ) from error
