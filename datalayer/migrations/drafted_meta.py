@@ -32,9 +32,8 @@ class Meta:
             is_mine = unique.name in (None, mine) or is_relation
             if unique.columns == (column,) and unique.nulls_distinct and is_mine and not found:
                 found.append("unique=True")
-                self.uniques.remove(unique)
-                if unique.name not in (None, mine):
-                    self.notes.append(f"The unique constraint {unique.name!r} is called {mine!r} by datalayer.")
+                if unique.name in (None, mine):  # one of another name is said in Meta, and stands for both
+                    self.uniques.remove(unique)
         for index in list(self.indexes):
             is_plain = index.parts == (column,) and not (index.unique or index.condition or index.method or index.note)
             if is_plain and not found and index.name == constraint_name("ix", table, (column,)):
@@ -93,14 +92,11 @@ class Meta:
         return f"UniqueConstraint({fields}{'' if name is None else f', name={quoted(name)}'}{more})"
 
     def _checks(self) -> Iterator[str]:
-        prefix = constraint_name("ck", self.model.live.name, (), "") + "_"
         for name, sql in self.model.live.checks:
             if name is None:
                 self.notes.append(f"A CHECK without a name, which a model cannot have: {' '.join(sql.split())}")
             elif name not in self.said:
-                if not name.startswith(prefix):
-                    self.notes.append(f"The CHECK {name!r} is called {prefix + name!r} by datalayer.")
-                yield f"CheckConstraint({quoted(sql)}, name={quoted(name.removeprefix(prefix))})"
+                yield f"CheckConstraint({quoted(sql)}, name={quoted(name)})"
 
     def _indexes(self) -> Iterator[str]:
         for index in self.indexes:

@@ -6,30 +6,20 @@ back, and both are read the same way: so what a database writes in its own words
 
 from __future__ import annotations
 
-import re
 import sqlite3
-import warnings
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing, contextmanager
-from typing import Any, TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SAWarning
 from sqlalchemy.pool import StaticPool
-from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
+from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
 from datalayer._compile.tables import in_order
 from datalayer._links.functions import register
 from datalayer.migrations.environment import Environment
-from datalayer.migrations.records import OWN_TABLES, Applied
+from datalayer.migrations.facts import NAMELESS, SHADOW, Facts, facts
+from datalayer.migrations.records import Applied
 from datalayer.migrations.state import State, to_metadata
-
-Facts: TypeAlias = dict[tuple[str, str, str], str]
-"""What a schema has: table, kind and name to everything that matters of it."""
-
-SHADOW = "datalayer_drift"
-_WORDS = r"character varying|double precision|(?:timestamp|time)(?:\(\d+\))? with(?:out)? time zone|\w+"
-_CAST = re.compile(rf"::(?:{_WORDS})(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*")
 
 
 def drift(environment: Environment, applied: Applied, models: State | None) -> list[str]:
@@ -89,86 +79,28 @@ def _made(connection: sa.Connection, state: State, schema: str | None = None) ->
         connection.execute(CreateTable(table, include_foreign_key_constraints=None if is_sqlite else keys))
         for index in table.indexes:
             connection.execute(CreateIndex(index))
+        if table.comment and not is_sqlite:
+            connection.execute(SetTableComment(table))
+        for column in table.columns if not is_sqlite else ():
+            if column.comment:
+                connection.execute(SetColumnComment(column))
     for constraint in late:
         connection.execute(constraint)
     return facts(connection, schema)
 
 
-def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
-    """Everything reflection sees, in a form that does not depend on the order it was made in."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # a type of an extension is no fault
-        return _facts(connection, schema)
-
-
-def _facts(connection: sa.Connection, schema: str | None) -> Facts:
-    look: Any = sa.inspect(connection)
-    found: Facts = {}
-    keys = look.get_multi_pk_constraint(schema)
-    for place, columns in look.get_multi_columns(schema).items():
-        table = place[1]
-        found[table, "table", table] = ""
-        for one in columns:
-            numbered = "numbered" if one.get("identity") is not None else ""
-            is_number = connection.dialect.name == "sqlite" and _is_number(one, keys.get(place))
-            parts = [
-                str(one["type"]),
-                "" if one["nullable"] and not is_number else "NOT NULL",
-                _default(one),
-                numbered,
-                _computed(one),
-            ]
-            found[table, "column", one["name"]] = " ".join(filter(None, parts))
-    readers: tuple[tuple[str, Callable[..., Any], Callable[[Any], str]], ...] = (
-        ("unique constraint", look.get_multi_unique_constraints, lambda one: str(one["column_names"])),
-        ("check", look.get_multi_check_constraints, lambda one: _plain(one["sqltext"])),
-        ("foreign key", look.get_multi_foreign_keys, _key),
-        ("index", look.get_multi_indexes, _index),
-    )
-    for kind, read, told in readers:
-        for (_, table), items in read(schema).items():
-            for one in items:
-                if one.get("name") and "duplicates_constraint" not in one:
-                    found[table, kind, one["name"]] = told(one)
-    for (_, table), key in keys.items():
-        if key["constrained_columns"]:
-            found[table, "primary key", table] = str(key["constrained_columns"])
-    return {fact: value for fact, value in found.items() if fact[0] not in OWN_TABLES}
-
-
-def _is_number(column: dict[str, Any], key: dict[str, Any] | None) -> bool:
-    """Whether a column of SQLite is the number of the row, which is never NULL, whatever the table says."""
-    return key is not None and key["constrained_columns"] == [column["name"]] and str(column["type"]) == "INTEGER"
-
-
-def _default(column: dict[str, Any]) -> str:
-    """Its default; a sequence of PostgreSQL is none, as files written by hand make one without saying so."""
-    text = "" if column["default"] is None else str(column["default"]).replace(f"{SHADOW}.", "")
-    return "" if not text or text.startswith("nextval(") else f"DEFAULT {text}"
-
-
-def _computed(column: dict[str, Any]) -> str:
-    return f"AS {_plain(column['computed']['sqltext'])}" if column.get("computed") else ""
-
-
-def _key(one: dict[str, Any]) -> str:
-    options = " ".join(f"{name} {value}" for name, value in sorted(one["options"].items()) if value != "NO ACTION")
-    return f"{one['constrained_columns']} to {one['referred_table']} {one['referred_columns']} {options}".strip()
-
-
-def _index(one: dict[str, Any]) -> str:
-    texts = {name: _plain(str(value)) for name, value in one["dialect_options"].items()}
-    options = sorted(f"{name} {text}" for name, text in texts.items() if text not in ("", "None", "False", "[]"))
-    parts = [str(one.get("expressions") or one["column_names"]), "unique" if one["unique"] else "", *options]
-    return " ".join(filter(None, parts))
-
-
-def _plain(text: str) -> str:
-    """Without what PostgreSQL adds in its own way each time: it casts a changed column elsewhere than a new one."""
-    return re.sub(r"[\s()]", "", _CAST.sub("", text))
+def _without_names(meant: Facts, live: Facts) -> Facts:
+    """The live facts, where what has no name in the database has that of its like in the migrations."""
+    found = dict(live)
+    for fact in [fact for fact in live if fact[2].startswith(NAMELESS)]:
+        same = [one for one in meant if one[:2] == fact[:2] and meant[one] == live[fact] and one not in found]
+        if same:
+            found[same[0]] = found.pop(fact)
+    return found
 
 
 def _differences(meant: Facts, live: Facts, state: State, models: State | None, knows_all: bool) -> Iterable[str]:
+    live = _without_names(meant, live)
     for fact in sorted(set(meant) | set(live)):
         table, kind, name = fact
         if fact in meant and fact in live:
@@ -188,6 +120,12 @@ def _differences(meant: Facts, live: Facts, state: State, models: State | None, 
 
 def _named(fact: tuple[str, str, str]) -> str:
     table, kind, name = fact
+    if name.startswith(NAMELESS):
+        return f"a {kind} without a name of table {table!r}"
+    if kind == "comment of column":
+        return f"{kind} {table + '.' + name!r}"
+    if kind == "comment of table":
+        return f"{kind} {table!r}"
     return f"column {table + '.' + name!r}" if kind == "column" else f"{kind} {name!r} of table {table!r}"
 
 

@@ -188,15 +188,15 @@ def _relation(
     theirs = target.live.columns[key.remote[0]].type
     if theirs != column.type:
         yield f"# {column.type} in the database, and the key it refers to is {theirs}"
-    yield from _renamed(model, key)
+    options += _name(model, key)
     word = "OneToOne" if is_one else "ForeignKey"
     yield f"{name}: {word}[{target.name}{' | None' if nullable else ''}] = {word}({', '.join(options)})"
 
 
-def _renamed(model: Draft, key: LiveKey) -> Iterator[str]:
-    mine = constraint_name("fk", model.live.name, key.columns)
-    if key.name and key.name != mine:
-        yield f"# the foreign key is called {key.name!r} in the database, and {mine!r} by datalayer"
+def _name(model: Draft, key: LiveKey) -> list[str]:
+    """The name of a foreign key, where it is not the one that datalayer gives."""
+    is_ours = key.name in (None, constraint_name("fk", model.live.name, key.columns))
+    return [] if is_ours else [f"name={quoted(str(key.name))}"]
 
 
 def _explicit(
@@ -212,9 +212,9 @@ def _explicit(
         options.append(f"to_field={quoted(target.fields[key.remote[0]])}")
     if nullable:
         options.append("default=None")
+    options += _name(model, key)
     if key.note:
         yield f"# the database also says {key.note}"
-    yield from _renamed(model, key)
     yield f"{name}: ForeignKey[{target.name}{' | None' if nullable else ''}] = ForeignKey({', '.join(options)})"
 
 

@@ -13,7 +13,9 @@ from sqlalchemy.exc import SAWarning
 
 from datalayer._schema.names import constraint_name
 from datalayer.errors import MigrationError, choices_text, nearest
+from datalayer.migrations import sqlite_ddl
 from datalayer.migrations.records import OWN_TABLES
+from datalayer.migrations.sqlite_ddl import table_text
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
     primary_key = tuple(key["constrained_columns"])
     is_ours = key.get("name") == constraint_name("pk", name, ())
     types = _sqlite_types(connection, name) if is_sqlite else _postgresql_types(connection, name)
-    text = _sqlite_text(connection, name) if is_sqlite else ""
+    text = table_text(connection, name) if is_sqlite else ""
     columns: dict[str, LiveColumn] = {}
     for one in look.get_columns(name):
         column = one["name"]
@@ -153,42 +155,25 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
         return made
     if not is_sqlite:
         made.comment = look.get_table_comment(name)["text"]
-    for unique in look.get_unique_constraints(name):
-        distinct = not unique.get("dialect_options", {}).get("postgresql_nulls_not_distinct")
-        made.uniques.append(LiveUnique(unique["name"], tuple(unique["column_names"]), distinct))
     if is_sqlite:
-        known = {unique.columns for unique in made.uniques}
-        made.uniques += [LiveUnique(None, one) for one in _sqlite_uniques(connection, name) if one not in known]
-    made.checks = [(check["name"], check["sqltext"]) for check in look.get_check_constraints(name)]
+        real = {column.lower(): column for column in columns}
+        said = sqlite_ddl.written(text)
+        made.checks = [(one.name, one.text) for one in said if one.kind == "check"]
+        uniques = [one for one in said if one.kind == "unique constraint"]
+        made.uniques = [LiveUnique(one.name, tuple(real.get(c.lower(), c) for c in one.columns)) for one in uniques]
+    else:
+        made.checks = [(check["name"], check["sqltext"]) for check in look.get_check_constraints(name)]
+        for unique in look.get_unique_constraints(name):
+            distinct = not unique.get("dialect_options", {}).get("postgresql_nulls_not_distinct")
+            made.uniques.append(LiveUnique(unique["name"], tuple(unique["column_names"]), distinct))
     made.indexes = [_index(connection, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one]
-    made.keys = [_key(look, foreign, is_sqlite) for foreign in look.get_foreign_keys(name)]
-    if is_sqlite:
-        actions = _sqlite_actions(connection, name)
-        made.keys = [replace(one, on_delete=actions.get(one.columns, one.on_delete)) for one in made.keys]
+    keys = sqlite_ddl.foreign_keys(connection, name) if is_sqlite else look.get_foreign_keys(name)
+    made.keys = [_key(one) for one in keys]
     for one in made.keys:
         if is_sqlite and one.columns == primary_key and len(primary_key) == 1:  # it comes with the row it refers to
             columns[primary_key[0]] = replace(columns[primary_key[0]], is_numbered=False)
     made.keys.sort(key=lambda one: (len(one.columns), one.columns))
     return made
-
-
-def _sqlite_uniques(connection: sa.Connection, table: str) -> list[tuple[str, ...]]:
-    """The columns of each unique constraint: SQLAlchemy overlooks those of columns such as `VARCHAR(5) UNIQUE`."""
-    listed = connection.exec_driver_sql(f"PRAGMA index_list({_quoted(table)})").all()
-    found = [
-        connection.exec_driver_sql(f"PRAGMA index_info({_quoted(row[1])})").all() for row in listed if row[3] == "u"
-    ]
-    return [tuple(str(row[2]) for row in rows) for rows in reversed(found)]
-
-
-def _sqlite_actions(connection: sa.Connection, table: str) -> dict[tuple[str, ...], str]:
-    """What each foreign key does on delete: SQLAlchemy overlooks it where no columns are named."""
-    columns: dict[int, list[str]] = {}
-    actions: dict[int, str] = {}
-    for row in connection.exec_driver_sql(f"PRAGMA foreign_key_list({_quoted(table)})"):
-        columns.setdefault(row[0], []).append(str(row[3]))
-        actions[row[0]] = str(row[6]).upper()
-    return {tuple(names): actions[number] for number, names in columns.items()}
 
 
 def _generated(one: dict[str, Any], text: str) -> str:
@@ -222,18 +207,12 @@ def _one_line(type_: object) -> str:
     return " ".join(str(type_).upper().split())
 
 
-def _key(look: Any, foreign: dict[str, Any], is_sqlite: bool) -> LiveKey:
+def _key(foreign: dict[str, Any]) -> LiveKey:
     options = {word: value for word, value in foreign["options"].items() if value and value != "NO ACTION"}
     on_delete = str(options.pop("ondelete", "NO ACTION")).upper()
     target, remote = str(foreign["referred_table"]), tuple[str, ...](foreign["referred_columns"])
     if foreign.get("referred_schema"):
         target = f"{foreign['referred_schema']}.{target}"
-    if is_sqlite:  # which does not tell capitals apart
-        tables: dict[str, str] = {one.lower(): one for one in look.get_table_names()}
-        target = tables.get(target.lower(), target)
-        columns: list[dict[str, Any]] = look.get_columns(target) if target in tables.values() else []
-        real = {str(one["name"]).lower(): str(one["name"]) for one in columns}
-        remote = tuple(real.get(column.lower(), column) for column in remote)
     note = ", ".join(f"{word} {value}" for word, value in options.items())
     return LiveKey(foreign["name"], tuple(foreign["constrained_columns"]), target, remote, on_delete, note)
 
@@ -246,11 +225,6 @@ def _sqlite_types(connection: sa.Connection, table: str) -> dict[str, str]:
     """The types as they were declared: SQLAlchemy makes a number of every word it does not know."""
     rows = connection.exec_driver_sql(f"PRAGMA table_xinfo({_quoted(table)})")
     return {str(row[1]): re.sub(r"\s*GENERATED ALWAYS$", "", _one_line(row[2])) for row in rows}
-
-
-def _sqlite_text(connection: sa.Connection, table: str) -> str:
-    row = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).first()
-    return "" if row is None else str(row[0])
 
 
 def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:

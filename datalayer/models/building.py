@@ -176,16 +176,19 @@ def build_table(
             'PrimaryKey(), or name several in Meta.primary_key = ("a", "b")'
         )
     fields = [_with_key(spec, primary_key) for spec in fields]
+    own: list[UniqueSpec] = []
     for constraint in options.constraints:
         if isinstance(constraint, UniqueConstraint):
-            unique.append(_unique(name, constraint, resolve, by_name))
+            own.append(_unique(name, constraint, resolve, by_name))
         elif isinstance(constraint, CheckConstraint):
             sql = constraint.sql if isinstance(constraint.sql, str) else dict(constraint.sql)
-            checks.append(CheckSpec(constraint_name("ck", name, (), constraint.name), sql))
+            checks.append(CheckSpec(constraint.name, sql))
         else:
             raise ModelError(
                 f"{model.__name__}.Meta.constraints holds {constraint!r}; use UniqueConstraint or CheckConstraint"
             )
+    said = {one.fields for one in own if one.condition is None}
+    unique = [*(one for one in unique if one.fields not in said), *own]
     for index in options.indexes:
         if not isinstance(index, Index):
             raise ModelError(f"{model.__name__}.Meta.indexes holds {index!r}; use Index")
@@ -232,7 +235,7 @@ def foreign_key(
             )
     columns = tuple(table.fields[name].column for name in relation.key_fields)
     return ForeignKeySpec(
-        constraint_name("fk", table.name, columns),
+        relation.options["name"] or constraint_name("fk", table.name, columns),
         relation.key_fields,
         target.name,
         target_fields,

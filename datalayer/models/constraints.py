@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, init=False)
 class UniqueConstraint:
-    """Rows differ in at least one of the named fields.
+    """Rows differ in at least one of the named fields; one of a single field takes the place of its `unique=True`.
 
     Args:
         fields: Names of fields or forward relations.
@@ -37,7 +37,7 @@ class CheckConstraint:
 
     Args:
         sql: The condition, the same everywhere or keyed by backend name; columns are written as `"quoted names"`.
-        name: Its name in the database, without table; `ck_<table>_<name>` is what the database sees.
+        name: Its name in the database.
     """
 
     sql: str | Mapping[str, str]

@@ -175,6 +175,7 @@ class Forward(Declared):
         primary_key: bool = False,
         comment: str | None = None,
         db_default: Any = UNSET,
+        name: str | None = None,
     ) -> None:
         if on_delete not in ON_DELETE:
             raise ModelError(
@@ -194,6 +195,7 @@ class Forward(Declared):
             primary_key=primary_key,
             comment=comment,
             db_default=db_default,
+            name=name,
         )
 
     def declared(self, name: str, annotation: Any, where: str) -> None:
@@ -285,6 +287,7 @@ if TYPE_CHECKING:
             primary_key: Whether the key is this model's primary key as well.
             comment: Kept in the database where it can.
             db_default: The key the database fills in where none is given, and on_delete=SET_DEFAULT goes back to.
+            name: The name of the constraint in the database; made from table and columns where it is not given.
         """
 
         @overload

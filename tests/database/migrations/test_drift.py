@@ -101,3 +101,44 @@ def test_a_key_that_was_written_by_hand_is_no_drift(migrations: Path) -> None:
     python(migrations, "0001_thing", None, *table("thing"))
     commands.migrate()
     assert found() == []
+
+
+def test_a_comment_that_somebody_changed_is_told(postgresql_url: str, tmp_path: Path) -> None:
+    up = (
+        '    op.create_table("book", sa.Column("id", types.BigInteger(), primary_key=True, comment="a number"), '
+        'comment="what is read")'
+    )
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        python(tmp_path, "0001_book", None, up)
+        commands.migrate()
+        assert found() == []
+        run("COMMENT ON TABLE book IS 'sold'", "COMMENT ON COLUMN book.id IS NULL")
+        assert found() == [
+            "comment of column 'book.id' is in the migrations and not in the database",
+            "comment of table 'book' is 'sold' in the database and 'what is read' by the migrations",
+        ]
+
+
+@pytest.mark.parametrize(
+    "by_hand", ['("price")', '("price" DESC, "title")', '("price" DESC) WHERE "price" > 2', '(abs("price"))']
+)
+def test_an_index_of_another_form_is_told(applied: Path, by_hand: str) -> None:
+    run("DROP INDEX ix_book_price", f"CREATE INDEX ix_book_price ON book {by_hand}")
+    assert [text.partition(" is ")[0] for text in found()] == ["index 'ix_book_price' of table 'book'"]
+
+
+def test_an_index_is_the_same_in_other_words(applied: Path) -> None:
+    run("DROP INDEX ix_book_price", 'create  index ix_book_price on "book"(price  desc) where (price>1)')
+    assert found() == []
+
+
+def test_what_has_no_name_is_told_by_what_it_says(applied: Path) -> None:
+    if config.url("default").backend == "postgresql":
+        run("ALTER TABLE book ADD UNIQUE (price)")
+        assert [text.partition(" is ")[0] for text in found()] == ["unique constraint 'book_price_key' of table 'book'"]
+    else:
+        run(
+            "ALTER TABLE book ADD COLUMN other INTEGER REFERENCES author",
+            "CREATE TABLE kept (id INTEGER PRIMARY KEY)",
+        )
+        assert "a foreign key without a name of table 'book'" in [text.partition(" is ")[0] for text in found()]

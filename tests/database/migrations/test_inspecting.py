@@ -242,7 +242,36 @@ def test_a_database_of_others_comes_back_as_it_is_where_its_keys_are_called_so(
         assert made(text) == [], text
 
 
-def test_names_that_differ_and_types_that_are_not_ours_are_said(postgresql_url: str, tmp_path: Path) -> None:
+def test_names_of_constraints_come_back_as_they_are(migrations: Path) -> None:
+    run(
+        'CREATE TABLE "author" ("id" INTEGER NOT NULL PRIMARY KEY, "name" TEXT, "mail" TEXT, '
+        'CONSTRAINT "one_name" UNIQUE ("name"), CONSTRAINT "has_name" CHECK (length("name") > 0))'
+    )
+    run(
+        'CREATE TABLE "book" ("id" INTEGER NOT NULL PRIMARY KEY, "author_id" INTEGER, "again_id" INTEGER, '
+        'CONSTRAINT "written_by" FOREIGN KEY ("author_id") REFERENCES "author" ("id") ON DELETE CASCADE, '
+        'CONSTRAINT "written_once" UNIQUE ("author_id"), CONSTRAINT "author_again" FOREIGN KEY ("again_id") '
+        'REFERENCES "author" ("id"))'
+    )
+    run('CREATE INDEX "by_mail" ON "author" ("name" DESC, "mail")')
+    text = inspectdb()
+    assert made(text) == [], text
+    assert 'author: OneToOne[Author | None] = OneToOne(on_delete=CASCADE, default=None, name="written_by")' in text
+    assert "#" not in text
+
+
+def test_constraints_without_a_name_are_known_by_what_they_say(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/db.sqlite3"
+    with conf.override(databases={"default": {"url": url}}, migrations=str(tmp_path)):
+        run(
+            "CREATE TABLE author (id INTEGER PRIMARY KEY, mail VARCHAR(9) UNIQUE, code VARCHAR(5) CONSTRAINT c UNIQUE)",
+            "CREATE TABLE book (id INTEGER PRIMARY KEY, by INTEGER REFERENCES Author ON DELETE CASCADE)",
+        )
+        text = inspectdb()
+        assert made(text) == [], text
+
+
+def test_types_that_are_not_ours_are_said(postgresql_url: str, tmp_path: Path) -> None:
     with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
         run(
             "CREATE TYPE mood AS ENUM ('sad', 'glad')",
@@ -251,7 +280,6 @@ def test_names_that_differ_and_types_that_are_not_ours_are_said(postgresql_url: 
         )
         text = inspectdb()
         assert made(text)
-    assert "# the foreign key is called 'a_b_fkey' in the database, and 'fk_a_b' by datalayer" in text
     assert 'm: Mapped[Literal["sad", "glad"] | None]' in text
     assert "# REAL in the database\n    r: Mapped[float | None]" in text
     assert "# 'tags' is TEXT[] in the database, which no field of datalayer has; left out" in text

@@ -1,0 +1,179 @@
+"""What a live schema is made of, as plain texts that can be compared, whatever order it was made in."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SAWarning
+
+from datalayer.migrations import sqlite_ddl
+from datalayer.migrations.records import OWN_TABLES
+
+Facts: TypeAlias = dict[tuple[str, str, str], str]
+"""What a schema has: table, kind and name to everything that matters of it."""
+
+SHADOW = "datalayer_drift"
+NAMELESS = "\0"
+"""How the name of a constraint begins that has none: it is known by what it says."""
+_WORDS = r"character varying|double precision|(?:timestamp|time)(?:\(\d+\))? with(?:out)? time zone|\w+"
+_CAST = re.compile(rf"::(?:{_WORDS})(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*")
+_INDEX = re.compile(r'^CREATE\s+(?:UNIQUE\s+)?INDEX\s+.*?\sON\s+(?:"(?:[^"]|"")*"|\w+)\s*\(', re.IGNORECASE | re.DOTALL)
+
+
+def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
+    """Everything that matters of the tables of a schema."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # a type of an extension is no fault
+        found = _facts(connection, schema)
+    return {fact: value for fact, value in found.items() if fact[0] not in OWN_TABLES}
+
+
+def _facts(connection: sa.Connection, schema: str | None) -> Facts:
+    look: Any = sa.inspect(connection)
+    is_sqlite = connection.dialect.name == "sqlite"
+    found: Facts = {}
+    keys = look.get_multi_pk_constraint(schema)
+    for place, columns in look.get_multi_columns(schema).items():
+        table = place[1]
+        found[table, "table", table] = ""
+        for one in columns:
+            numbered = "numbered" if one.get("identity") is not None else ""
+            is_number = is_sqlite and _is_number(one, keys.get(place))
+            parts = [
+                str(one["type"]),
+                "" if one["nullable"] and not is_number else "NOT NULL",
+                _default(one),
+                numbered,
+                _computed(one),
+            ]
+            found[table, "column", one["name"]] = " ".join(filter(None, parts))
+            if one.get("comment"):
+                found[table, "comment of column", one["name"]] = one["comment"]
+    for (_, table), key in keys.items():
+        if key["constrained_columns"]:
+            found[table, "primary key", table] = str(key["constrained_columns"])
+    if is_sqlite:
+        _sqlite_constraints(connection, found)
+        _sqlite_indexes(connection, found)
+    else:
+        _postgresql_constraints(look, schema, found)
+    return found
+
+
+def _postgresql_constraints(look: Any, schema: str | None, found: Facts) -> None:
+    readers: tuple[tuple[str, Callable[..., Any], Callable[[Any], str]], ...] = (
+        ("unique constraint", look.get_multi_unique_constraints, _unique),
+        ("check", look.get_multi_check_constraints, lambda one: _plain(one["sqltext"])),
+        ("foreign key", look.get_multi_foreign_keys, _key),
+        ("index", look.get_multi_indexes, _index),
+    )
+    for (_, table), comment in look.get_multi_table_comment(schema).items():
+        if comment["text"]:
+            found[table, "comment of table", table] = comment["text"]
+    for kind, read, told in readers:
+        for (_, table), items in read(schema).items():
+            for one in items:
+                if "duplicates_constraint" not in one:
+                    found[table, kind, one["name"]] = told(one)
+
+
+def _is_number(column: dict[str, Any], key: dict[str, Any] | None) -> bool:
+    """Whether a column of SQLite is the number of the row, which is never NULL, whatever the table says."""
+    return key is not None and key["constrained_columns"] == [column["name"]] and str(column["type"]) == "INTEGER"
+
+
+def _default(column: dict[str, Any]) -> str:
+    """Its default; a sequence of PostgreSQL is none, as files written by hand make one without saying so."""
+    text = "" if column["default"] is None else str(column["default"]).replace(f"{SHADOW}.", "")
+    return "" if not text or text.startswith("nextval(") else f"DEFAULT {text}"
+
+
+def _computed(column: dict[str, Any]) -> str:
+    return f"AS {_plain(column['computed']['sqltext'])}" if column.get("computed") else ""
+
+
+def _unique(one: dict[str, Any]) -> str:
+    tail = " NULLS NOT DISTINCT" if one.get("dialect_options", {}).get("postgresql_nulls_not_distinct") else ""
+    return f"{one['column_names']}{tail}"
+
+
+def _key(one: dict[str, Any]) -> str:
+    options = " ".join(f"{name} {value}" for name, value in sorted(one["options"].items()) if value != "NO ACTION")
+    return f"{one['constrained_columns']} to {one['referred_table']} {one['referred_columns']} {options}".strip()
+
+
+def _index(one: dict[str, Any]) -> str:
+    texts = {name: _plain(str(value)) for name, value in one["dialect_options"].items()}
+    options = sorted(f"{name} {text}" for name, text in texts.items() if text not in ("", "None", "False", "[]"))
+    sorting = one.get("column_sorting", {})
+    parts = [
+        " ".join([_plain(str(part)), *sorting.get(part, ())]) for part in one.get("expressions") or one["column_names"]
+    ]
+    return " ".join(filter(None, [str(parts), "unique" if one["unique"] else "", *options]))
+
+
+# -- what SQLAlchemy does not see of SQLite -------------------------------------------------------------
+
+
+def _sqlite_indexes(connection: sa.Connection, found: Facts) -> None:
+    """Indexes with the order of their parts, their expressions and their condition."""
+    text = (
+        'SELECT m.tbl_name, m.name, i."unique", m.sql FROM sqlite_master m, pragma_index_list(m.tbl_name) i '
+        "WHERE m.type = 'index' AND m.name = i.name AND i.origin = 'c'"
+    )
+    for table, name, is_unique, sql in connection.exec_driver_sql(text).all():
+        rows = connection.exec_driver_sql("SELECT name, desc, coll, key FROM pragma_index_xinfo(?)", (name,)).all()
+        head = _INDEX.match(str(sql))
+        written, condition = _split(str(sql)[head.end() :] if head else str(sql))
+        parts = [
+            " ".join(filter(None, [str(row[0]), "desc" if row[1] else "", "" if row[2] == "BINARY" else row[2]]))
+            for row in rows
+            if row[3]
+        ]
+        if any(row[0] is None for row in rows if row[3]):
+            parts = [_unquoted(written)]
+        where = f"where {_unquoted(condition)}" if condition else ""
+        found[table, "index", name] = " ".join(filter(None, [str(parts), "unique" if is_unique else "", where]))
+
+
+def _split(text: str) -> tuple[str, str]:
+    """What an index holds, and its condition, from the text after its opening bracket."""
+    depth, quote = 1, ""
+    for place, letter in enumerate(text):
+        if quote or letter in "'\"":
+            quote = "" if letter == quote else quote or letter
+        else:
+            depth += {"(": 1, ")": -1}.get(letter, 0)
+        if not depth:
+            return text[:place], re.sub(r"^\s*WHERE\s+", "", text[place + 1 :], flags=re.IGNORECASE).strip()
+    return text, ""
+
+
+def _unquoted(text: str) -> str:
+    return _plain(text).replace('"', "")
+
+
+def _sqlite_constraints(connection: sa.Connection, found: Facts) -> None:
+    """Constraints with their names, from the text the table was made with."""
+    tables = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
+    for table, sql in tables:
+        xinfo = connection.exec_driver_sql("SELECT lower(name), name FROM pragma_table_xinfo(?)", (table,)).all()
+        columns = {str(row[0]): str(row[1]) for row in xinfo}
+        for number, one in enumerate(sqlite_ddl.written(str(sql))):
+            name = one.name or f"{NAMELESS}{number}"
+            if one.kind == "unique constraint":
+                named = [columns.get(column.lower(), column) for column in one.columns]
+                found[table, one.kind, name] = _unique({"column_names": named})
+            elif one.kind == "check":
+                found[table, one.kind, name] = _plain(one.text)
+        for number, key in enumerate(sqlite_ddl.foreign_keys(connection, table)):
+            found[table, "foreign key", key["name"] or f"{NAMELESS}{number}"] = _key(key)
+
+
+def _plain(text: str) -> str:
+    """Without what PostgreSQL adds in its own way each time: it casts a changed column elsewhere than a new one."""
+    return re.sub(r"[\s()]", "", _CAST.sub("", text))
