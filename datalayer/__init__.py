@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from datalayer.models.model import Model, ModelBase, UUIDModel
     from datalayer.models.prefetch import Prefetch, aprefetch_related_objects, prefetch_related_objects
     from datalayer.models.queryset import QuerySet
-    from datalayer.models.related_manager import RelatedManager
     from datalayer.models.relations import (
         CASCADE,
         DO_NOTHING,
@@ -84,7 +83,6 @@ _HOMES = {
     "Q": "models.expressions",
     "QuerySet": "models.queryset",
     "RESTRICT": "models.relations",
-    "RelatedManager": "models.related_manager",
     "Reverse": "models.relations",
     "ReverseOne": "models.relations",
     "SET_DEFAULT": "models.relations",
@@ -157,7 +155,6 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Q",
     "QuerySet",
     "RESTRICT",
-    "RelatedManager",
     "Reverse",
     "ReverseOne",
     "SET_DEFAULT",

@@ -13,7 +13,6 @@ import pytest
 CLASSES = (
     ("datalayer.models.queryset", "QuerySet"),
     ("datalayer.models.manager", "Manager"),
-    ("datalayer.models.related_manager", "RelatedManager"),
     ("datalayer.models.model", "ModelBase"),
     ("datalayer.models.model", "Model"),
 )

@@ -378,43 +378,72 @@ def _linking(
 
 
 @writing
-def create(compiler: Compiler, link: Link, instance: Any, depth: int) -> Plan[Any]:
-    """Saves a new object and links it."""
-    return (
-        yield from _linking(
-            compiler, link, lambda _: upserts.create(compiler, instance, link.alias), lambda made: made, depth
-        )
-    )
+def create(compiler: Compiler, link: Link | None, instance: T, alias: str, depth: int) -> Plan[T]:
+    """Saves a new object, and links it where it is made behind a relation."""
+    if link is None:
+        return upserts.create(compiler, instance, alias)
+    return _linking(compiler, link, lambda _: upserts.create(compiler, instance, alias), lambda made: made, depth)
 
 
 @writing
-def get_or_create(compiler: Compiler, link: Link, upsert: upserts.Upsert, depth: int) -> Plan[tuple[Any, bool]]:
-    """The linked object that matches, or a new one, linked."""
-    return (
-        yield from _linking(
-            compiler, link, lambda inner: upserts.get_or_create(compiler, upsert, inner), _new_one, depth
-        )
-    )
+def get_or_create(compiler: Compiler, link: Link | None, asked: upserts.Upsert, depth: int) -> Plan[tuple[Any, bool]]:
+    """The object that matches, or a new one, linked where it is made behind a relation."""
+    if link is None:
+        return upserts.get_or_create(compiler, asked, depth)
+    return _linking(compiler, link, lambda inner: upserts.get_or_create(compiler, asked, inner), _new_one, depth)
 
 
 @writing
-def update_or_create(compiler: Compiler, link: Link, upsert: upserts.Upsert, depth: int) -> Plan[tuple[Any, bool]]:
-    """Writes the defaults to the linked object that matches, or makes one and links it."""
-    return (
-        yield from _linking(
-            compiler, link, lambda inner: upserts.update_or_create(compiler, upsert, inner), _new_one, depth
-        )
-    )
+def update_or_create(
+    compiler: Compiler, link: Link | None, asked: upserts.Upsert, depth: int
+) -> Plan[tuple[Any, bool]]:
+    """Writes the defaults to the object that matches, or makes one, linked where that is behind a relation."""
+    if link is None:
+        return upserts.update_or_create(compiler, asked, depth)
+    return _linking(compiler, link, lambda inner: upserts.update_or_create(compiler, asked, inner), _new_one, depth)
 
 
 def _new_one(result: tuple[Any, bool]) -> Any:
     return result[0] if result[1] else None
 
 
-def refuse_part(spec: RelationSpec | None, verb: str) -> NoReturn:
-    """Refuses to link by a queryset that is only a part of a relation's rows."""
-    place = "it" if spec is None else f"{spec.source.model.lower()}.{spec.name}"
-    raise QueryError(f"{verb}() belongs to the relation itself, not to a part of its rows: {place}.{verb}(...)")
+def refuse(model: Any, part_of: RelationSpec | None, verb: str) -> NoReturn:
+    """Refuses to link by a queryset that is not all the rows behind a relation.
+
+    Args:
+        model: Whose rows it is about.
+        part_of: The relation it is only a part of the rows of; None where it is behind none.
+        verb: What was called.
+
+    Raises:
+        QueryError: Always.
+    """
+    if part_of is not None:
+        place = f"{part_of.source.model.lower()}.{part_of.name}"
+        raise QueryError(f"{verb}() belongs to the relation itself, not to a part of its rows: {place}.{verb}(...)")
+    if verb in ("create", "get_or_create", "update_or_create"):
+        raise QueryError(
+            f"through_defaults are what a row between two others has; {verb}() of {model.__name__} links nothing, so "
+            "call it on a ManyToMany of one row"
+        )
+    ways = [
+        f"{relation.target.model.lower()}.{relation.reverse}.{verb}(...)"
+        for relation in model.table.relations.values()
+        if relation.reverse is not None and relation.target.relations[relation.reverse].kind.is_to_many
+    ]
+    cure = f"call it on a relation of a row: {choices_text(ways)}" if ways else "no relation to many leads to it"
+    raise QueryError(f"{verb}() links rows to one other row, and this is about every {model.__name__}; {cure}")
 
 
-__all__ = ["Link", "add", "check_removable", "clear", "create", "get_or_create", "remove", "replace"]
+__all__ = [
+    "Link",
+    "add",
+    "check_removable",
+    "clear",
+    "create",
+    "get_or_create",
+    "refuse",
+    "remove",
+    "replace",
+    "update_or_create",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from datalayer.errors import QueryError
-from datalayer.models.queryset import QuerySet
+from datalayer.models.linked_rows import LinkedRows
 from datalayer.models.question import M
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="ModelBase")
 
 
-class Manager(QuerySet[M]):
+class Manager(LinkedRows[M]):
     """A queryset that knows where it hangs; subclass it for queries with names of their own.
 
     Its methods return `Self`, so that they chain on managers, querysets and related rows alike.

@@ -12,7 +12,7 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
-from datalayer.models import deferring, loading, registry, related, related_manager, saving
+from datalayer.models import deferring, linked_rows, loading, registry, related, saving
 from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
 from datalayer.models.display import display_method
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
@@ -36,7 +36,7 @@ _MISSING: Any = object()
 
 if not TYPE_CHECKING:  # it would have to know itself first
     _every = Manager()
-Access.behind = related_manager.behind
+Access.behind = linked_rows.behind
 
 
 class ModelBase(StateSlots, metaclass=ModelMeta):

@@ -11,7 +11,20 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ForwardRef, Generic, Never, Self, TypeVar, get_args, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    ForwardRef,
+    Generic,
+    Never,
+    Protocol,
+    Self,
+    TypeVar,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from datalayer._schema.field import UNSET
 from datalayer._schema.relation import RelationKind, RelationSpec
@@ -20,10 +33,29 @@ from datalayer.errors import ModelError, choices_text, nearest
 
 if TYPE_CHECKING:
     from datalayer.models.column import Related
-    from datalayer.models.related_manager import RelatedManager
+    from datalayer.models.manager import Manager
 
 M = TypeVar("M")
 R = TypeVar("R")
+
+if TYPE_CHECKING:
+    R_co = TypeVar("R_co", covariant=True)
+    G_co = TypeVar("G_co", covariant=True)
+    G = TypeVar("G")
+
+    class _Declares(Protocol[G]):
+        """A model that declares a manager, as pyright sees it."""
+
+        objects: ClassVar[G]  # pyright: ignore[reportGeneralTypeIssues]  # it solves what it calls unsolvable
+
+    class _Has(Protocol[G_co]):
+        """The same as mypy sees it."""
+
+        @property
+        def objects(self) -> G_co: ...
+
+    class _Leads(Generic[R_co]):
+        """Where a relation leads; mypy leaves out overloads for a `self` of the very class that has them."""
 
 
 class Access:
@@ -300,16 +332,20 @@ if TYPE_CHECKING:
     class OneToOne(ForeignKey[R]):
         """A foreign key that no two rows share; the way back is one object instead of many."""
 
-    class Reverse(Generic[R]):
+    class Reverse(_Leads[R_co]):
         """The way back of a foreign key, as an annotation: `books: ClassVar[Reverse["Book"]]`."""
 
         @overload
-        def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R_co]: ...
         @overload
-        def __get__(self, instance: object, owner: Any) -> RelatedManager[R]: ...  # type: ignore[type-var]
+        def __get__(self: _Leads[_Declares[G]], instance: object, owner: Any) -> G: ...
+        @overload
+        def __get__(self: _Leads[_Has[G]], instance: object, owner: Any) -> G: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Manager[R_co]: ...  # type: ignore[type-var]
         def __get__(self, instance: object, owner: Any) -> Any: ...
 
-    class ManyToMany(Many, Generic[R]):
+    class ManyToMany(Many, _Leads[R_co]):
         """Many rows refer to many, through a table in between: annotation and declaration at once.
 
         Args:
@@ -321,9 +357,13 @@ if TYPE_CHECKING:
         """
 
         @overload
-        def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R_co]: ...
         @overload
-        def __get__(self, instance: object, owner: Any) -> RelatedManager[R]: ...  # type: ignore[type-var]
+        def __get__(self: _Leads[_Declares[G]], instance: object, owner: Any) -> G: ...
+        @overload
+        def __get__(self: _Leads[_Has[G]], instance: object, owner: Any) -> G: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Manager[R_co]: ...  # type: ignore[type-var]
         def __get__(self, instance: object, owner: Any) -> Any: ...
         def __set__(self, instance: object, value: Never) -> None: ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from datalayer._compile.compiler import Compiler
 from datalayer._plans import read, transaction, upsert
@@ -14,6 +14,8 @@ from datalayer._query.lock import Lock
 from datalayer.models import saving
 from datalayer.models.hooks import opened
 from datalayer.models.operations import Fetched
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ def called(defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @writing
-def create(compiler: Compiler, instance: Any, alias: str) -> Plan[Any]:
+def create(compiler: Compiler, instance: T, alias: str) -> Plan[T]:
     """Saves a new instance and gives it back."""
     yield from saving.save(compiler, instance, alias, force_insert=True)
     return instance

@@ -1,13 +1,12 @@
-"""The writing half of querysets: create, update, delete, upserts, many at once."""
+"""The writing half of querysets: update, delete, inserts from a query, upserts and many rows at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, overload
 
-from datalayer._query.path import names_of
-from datalayer.errors import FieldError, QueryError, choices_text, nearest
-from datalayer.models import bulk, changes, upserts, views
+from datalayer.errors import QueryError
+from datalayer.models import bulk, changes, views
 from datalayer.models.bulk import Saved
 from datalayer.models.column import Condition, Expr, Related
 from datalayer.models.conflicts import conflict_of, written_of
@@ -27,97 +26,6 @@ class WritableRows(Rows[M, M]):
     """Rows of a table that can be written."""
 
     __slots__ = ()
-
-    def _defaults(self, values: dict[str, Any]) -> dict[str, Any]:
-        if self._behind_of is None:
-            return values
-        instance, spec = self._behind_of
-        return values if spec.reverse is None or spec.through is not None else {spec.reverse: instance, **values}
-
-    def _new(self, values: dict[str, Any]) -> M:
-        return self.model(**self._defaults(values))
-
-    def create(self, **values: Any) -> M:
-        """Makes an instance and saves it."""
-        return cast("M", self._database.run(upserts.create, self._new(values), self._alias))
-
-    async def acreate(self, **values: Any) -> M:
-        """The awaiting twin of `create`."""
-        return cast("M", await self._database.arun(upserts.create, self._new(values), self._alias))
-
-    def get_or_create(self, defaults: Mapping[str, Any] | None = None, **named: Any) -> tuple[M, bool]:
-        """The row that matches, or a new one; and whether it is new. Safe against somebody doing the same."""
-        return cast(
-            "tuple[M, bool]",
-            self._database.run(upserts.get_or_create, self._upsert(defaults, None, named), self._database.depth),
-        )
-
-    async def aget_or_create(self, defaults: Mapping[str, Any] | None = None, **named: Any) -> tuple[M, bool]:
-        """The awaiting twin of `get_or_create`."""
-        return cast(
-            "tuple[M, bool]",
-            await self._database.arun(upserts.get_or_create, self._upsert(defaults, None, named), self._database.depth),
-        )
-
-    def update_or_create(
-        self,
-        defaults: Mapping[str, Any] | None = None,
-        create_defaults: Mapping[str, Any] | None = None,
-        **named: Any,
-    ) -> tuple[M, bool]:
-        """Writes `defaults` to the row that matches, or makes one; and whether it is new.
-
-        The row is locked between the read and the write, so that nobody's change in between is overwritten unseen.
-
-        Args:
-            defaults: What is written.
-            create_defaults: What a new row is made of instead of `defaults`.
-            named: What the row is looked up by.
-        """
-        return cast(
-            "tuple[M, bool]",
-            self._database.run(
-                upserts.update_or_create, self._upsert(defaults, create_defaults, named), self._database.depth
-            ),
-        )
-
-    async def aupdate_or_create(
-        self,
-        defaults: Mapping[str, Any] | None = None,
-        create_defaults: Mapping[str, Any] | None = None,
-        **named: Any,
-    ) -> tuple[M, bool]:
-        """The awaiting twin of `update_or_create`."""
-        return cast(
-            "tuple[M, bool]",
-            await self._database.arun(
-                upserts.update_or_create, self._upsert(defaults, create_defaults, named), self._database.depth
-            ),
-        )
-
-    def _upsert(
-        self, defaults: Mapping[str, Any] | None, create_defaults: Mapping[str, Any] | None, named: dict[str, Any]
-    ) -> upserts.Upsert:
-        views.refuse_view(self.query.table, "update_or_create")
-        known = names_of(self.query.table)
-        for option, given in (("defaults", defaults), ("create_defaults", create_defaults)):
-            unknown = [name for name in given or () if name not in known]
-            if unknown:
-                raise FieldError(
-                    f"{option} name {unknown[0]!r}, which {self.query.table.model} does not have; the choices are "
-                    f"{choices_text(known)}{nearest(unknown[0], known)}",
-                    name=unknown[0],
-                    choices=known,
-                )
-        plain = {name: value for name, value in self._defaults(named).items() if "__" not in name}
-        return upserts.Upsert(
-            self._one((), named),
-            self.model,
-            self._alias,
-            plain,
-            dict(defaults or {}),
-            None if create_defaults is None else dict(create_defaults),
-        )
 
     def select_for_update(
         self,

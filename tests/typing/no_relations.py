@@ -23,6 +23,11 @@ book.tags.published()  # no
 name: str = book.tags.create(label="x").label.pages  # no
 ann.books.add(tag)  # no
 ann.books = [book]  # no
+ann.books.short()  # no
+ann.books.long("x")  # no
+book.sequels.short()  # no
+ann.books.long().add(tag)  # no
+tags: list[Book] = list(ann.books.long()[0].tags)  # no
 ann.profile.titel  # no
 Profile(author=tag)  # no
 Book.objects.filter(Book.tags[Book.title] == "x")  # no

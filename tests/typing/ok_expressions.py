@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, assert_type
 
 from keys import Row
-from shop import Author, Book
+from shop import Author, Book, BookManager
 
 from datalayer import (
     Avg,
@@ -32,7 +32,6 @@ from datalayer import (
 )
 from datalayer.functions import Length, Lower, Rank
 from datalayer.models.column import Expr
-from datalayer.models.related_manager import RelatedManager
 
 
 class Tag(Model):
@@ -86,4 +85,4 @@ article.tags.set([Tag(label="a")])
 assert_type(list(Tag(label="a").articles), list[Article])
 Article.objects.filter(Article.tags[Tag.label] == "a").prefetch_related(Article.tags)
 Author(name="x").books.add(Book(title="x", price=Decimal(1), author=Author(name="x")))
-assert_type(Author(name="x").books, RelatedManager[Book])
+assert_type(Author(name="x").books, BookManager)

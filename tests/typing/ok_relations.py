@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from library import Author, Book, Profile, Tag
+from library import Author, Book, BookManager, Profile, Tag
 
-from datalayer import Prefetch, RelatedManager, aprefetch_related_objects, prefetch_related_objects
+from datalayer import Manager, Prefetch, aprefetch_related_objects, prefetch_related_objects
 from datalayer.models.column import Related
 
 ann = Author(name="Ann")
@@ -14,9 +14,13 @@ tag = Tag(label="sf")
 book = Book(title="One", author=ann)
 
 assert_type(Book.tags, Related[Book, Tag])
-assert_type(book.tags, RelatedManager[Tag])
-assert_type(tag.books, RelatedManager[Book])
-assert_type(ann.books, RelatedManager[Book])
+assert_type(book.tags, Manager[Tag])
+assert_type(tag.books, BookManager)
+assert_type(ann.books, BookManager)
+assert_type(ann.books.long().first(), Book | None)
+assert_type(tag.books.filter(Book.pages > 3).long(), BookManager)
+assert_type(book.tags.order_by("label"), Manager[Tag])
+assert_type(book.sequels.long(), BookManager)
 assert_type(ann.profile, Profile)
 assert_type(ann.profile.author, Author)
 assert_type(list(book.tags), list[Tag])

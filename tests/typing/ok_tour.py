@@ -12,7 +12,6 @@ from datalayer import (
     Manager,
     Mapped,
     Model,
-    RelatedManager,
     Reverse,
     UniqueConstraint,
 )
@@ -56,8 +55,8 @@ ursula = Author(name="Ursula", email="u@k.org")
 assert_type(Author.objects, Manager[Author])
 assert_type(Book.objects, BookManager)
 assert_type(Book.objects.published(), BookManager)
-assert_type(ursula.books, RelatedManager[Book])
-assert_type(ursula.books.filter(Book.price > 3), RelatedManager[Book])
+assert_type(ursula.books, BookManager)
+assert_type(ursula.books.filter(Book.price > 3), BookManager)
 assert_type(list(ursula.books), list[Book])
 assert_type(Shelf(name="a").name, str)
 assert_type(Shelf(name="a", rows=4).rows, int)

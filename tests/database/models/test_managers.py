@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from datalayer import Field, ForeignKey, Manager, ManyToMany, Mapped, Model, Prefetch, RelatedManager, Reverse
-from datalayer.errors import ModelError
+from datalayer import Field, ForeignKey, Manager, ManyToMany, Mapped, Model, Prefetch, Reverse
+from datalayer.errors import ModelError, QueryError
 from datalayer.models import registry
-from datalayer.testing import capture_queries, create_tables
+from datalayer.testing import assert_num_queries, capture_queries, create_tables
 from datalayer.testing.tables import acreate_tables
 from tests.worlds import World
 
@@ -50,6 +50,12 @@ with registry.isolated():
 
         class Meta:
             table = "man_comment"
+
+    class Leaf(Model):
+        comment: ForeignKey[Comment] = ForeignKey(related_name="+")
+
+        class Meta:
+            table = "man_leaf"
 
     class TenantManager(Manager["Record"]):
         def get_queryset(self) -> Self:
@@ -107,7 +113,28 @@ def test_relations_to_many_start_from_the_default_manager(world: World, blog: An
     every = world.call(Blog.objects.prefetch_related(Prefetch("posts", Post.everything.all())), "get")
     assert titles(world, every.posts) == ["a", "b", "c"]
     assert isinstance(blog.posts, PostManager)
-    assert isinstance(blog.posts, RelatedManager)
+
+
+@pytest.mark.parametrize(
+    ("verb", "asked", "message"),
+    [
+        ("add", "every", r"add\(\) links rows to one other row, and this is about every Post; .*blog.posts.add"),
+        ("set", "part", r"set\(\) belongs to the relation itself, .* blog.posts.set"),
+        ("clear", "none", r"clear\(\) links rows .* no relation to many leads to it"),
+    ],
+)
+def test_what_links_belongs_to_a_relation(world: World, blog: Any, verb: str, asked: str, message: str) -> None:
+    rows = {"every": Post.everything, "part": blog.posts.filter(title="a"), "none": Leaf.objects}[asked]
+    with assert_num_queries(0), pytest.raises(QueryError, match=message):
+        world.call(rows, verb, *[] if verb == "clear" else [[]])
+
+
+def test_only_a_link_has_defaults(world: World, blog: Any) -> None:
+    with (
+        assert_num_queries(0),
+        pytest.raises(QueryError, match=r"through_defaults .*; create\(\) of Post links nothing"),
+    ):
+        world.call(Post.everything, "create", title="x", through_defaults={})
 
 
 def test_links_start_from_the_default_manager(world: World, blog: Any) -> None:

@@ -1,20 +1,25 @@
-"""Related managers: the rows behind a relation to many, as a queryset that also links and unlinks."""
+"""The rows behind a relation to many: a queryset that also links and unlinks, makes and links.
+
+Every manager has these methods, so that those behind a relation keep the methods that an application gave them, to a
+type checker too; on a manager that is behind nothing, what only links is refused.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from datalayer._plans.related import matching
 from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction
 from datalayer._query.expression import Expression, FieldRef, Subquery
-from datalayer._query.path import field_reference
+from datalayer._query.path import field_reference, names_of
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationSpec
-from datalayer.models import linking
-from datalayer.models.manager import Manager
+from datalayer.errors import FieldError, choices_text, nearest
+from datalayer.models import linking, upserts, views
+from datalayer.models.queryset import QuerySet
 from datalayer.models.question import M
 from datalayer.models.related import alias_of
 from datalayer.models.state import key_values, peek
@@ -23,19 +28,24 @@ Key: TypeAlias = int | str | UUID | tuple[object, ...]
 """A primary key, where it stands for an object."""
 
 
-class RelatedManager(Manager[M]):
-    """The rows at the far end of a relation to many: `author.books`, `book.tags`.
+class LinkedRows(QuerySet[M]):
+    """Rows that may be behind a relation to many: `author.books`, `book.tags`."""
 
-    It is the default manager of their model, filtered, so everything of that is here as well.
-    """
+    __slots__ = ()
 
     def _link(self, verb: str, through_defaults: Mapping[str, Any] | None = None) -> linking.Link:
         if self._behind_of is None:
-            linking.refuse_part(None if self._parent is None else self._parent[1], verb)
+            linking.refuse(self.model, None if self._parent is None else self._parent[1], verb)
         instance, spec = self._behind_of
         if verb in ("remove", "clear", "set"):
             linking.check_removable(spec, verb)
         return linking.Link(instance, spec, self._alias, through_defaults or {})
+
+    def _link_of(self, verb: str, through_defaults: Mapping[str, Any] | None) -> linking.Link | None:
+        """What a new row is linked by; None where nothing is behind anything."""
+        if self._parent is None and through_defaults is None:
+            return None
+        return self._link(verb, through_defaults)
 
     def add(self, *objects: M | Key, through_defaults: Mapping[str, Any] | None = None) -> None:
         """Links objects, or the rows with these primary keys; what is linked already stays so.
@@ -105,26 +115,28 @@ class RelatedManager(Manager[M]):
     # -- make and link -----------------------------------------------------------------------------
 
     def create(self, *, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
-        """Makes an object, saves it and links it.
+        """Makes an instance and saves it; behind a relation it is linked in the same transaction.
 
         Args:
             through_defaults: What the new row of a `through=` model has besides its keys.
-            values: The values of the object.
+            values: The values of the instance.
         """
-        return cast(
-            "M",
-            self._database.run(
-                linking.create, self._link("create", through_defaults), self._new(values), self._database.depth
-            ),
+        return self._database.run(
+            linking.create,
+            self._link_of("create", through_defaults),
+            self.model(**self._defaults(values)),
+            self._alias,
+            self._database.depth,
         )
 
     async def acreate(self, *, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
         """The awaiting twin of `create`."""
-        return cast(
-            "M",
-            await self._database.arun(
-                linking.create, self._link("create", through_defaults), self._new(values), self._database.depth
-            ),
+        return await self._database.arun(
+            linking.create,
+            self._link_of("create", through_defaults),
+            self.model(**self._defaults(values)),
+            self._alias,
+            self._database.depth,
         )
 
     def get_or_create(
@@ -134,21 +146,17 @@ class RelatedManager(Manager[M]):
         through_defaults: Mapping[str, Any] | None = None,
         **named: Any,
     ) -> tuple[M, bool]:
-        """The linked object that matches, or a new one, linked; and whether it is new.
+        """The row that matches, or a new one; and whether it is new. Safe against somebody doing the same.
+
+        Behind a relation only linked rows match, and a new one is linked in the same transaction.
 
         Args:
-            defaults: Values of a new object besides `named`.
+            defaults: Values of a new instance besides `named`.
             through_defaults: What the new row of a `through=` model has besides its keys.
-            named: Lookups that find the object, and values of a new one.
+            named: Lookups that find the row, and values of a new one.
         """
-        return cast(
-            "tuple[M, bool]",
-            self._database.run(
-                linking.get_or_create,
-                self._link("get_or_create", through_defaults),
-                self._upsert(defaults, None, named),
-                self._database.depth,
-            ),
+        return self._database.run(
+            linking.get_or_create, *self._asked("get_or_create", defaults, None, named, through_defaults)
         )
 
     async def aget_or_create(
@@ -159,14 +167,8 @@ class RelatedManager(Manager[M]):
         **named: Any,
     ) -> tuple[M, bool]:
         """The awaiting twin of `get_or_create`."""
-        return cast(
-            "tuple[M, bool]",
-            await self._database.arun(
-                linking.get_or_create,
-                self._link("get_or_create", through_defaults),
-                self._upsert(defaults, None, named),
-                self._database.depth,
-            ),
+        return await self._database.arun(
+            linking.get_or_create, *self._asked("get_or_create", defaults, None, named, through_defaults)
         )
 
     def update_or_create(
@@ -177,22 +179,20 @@ class RelatedManager(Manager[M]):
         through_defaults: Mapping[str, Any] | None = None,
         **named: Any,
     ) -> tuple[M, bool]:
-        """Writes `defaults` to the linked object that matches, or makes one and links it; and whether it is new.
+        """Writes `defaults` to the row that matches, or makes one; and whether it is new.
+
+        The row is locked between the read and the write, so that nobody's change in between is overwritten unseen.
+        Behind a relation only linked rows match, and a new one is linked in the same transaction.
 
         Args:
-            defaults: The values to write.
-            create_defaults: What a new object is made of instead of `defaults`.
+            defaults: What is written.
+            create_defaults: What a new row is made of instead of `defaults`.
             through_defaults: What the new row of a `through=` model has besides its keys.
-            named: Lookups that find the object, and values of a new one.
+            named: Lookups that find the row, and values of a new one.
         """
-        return cast(
-            "tuple[M, bool]",
-            self._database.run(
-                linking.update_or_create,
-                self._link("update_or_create", through_defaults),
-                self._upsert(defaults, create_defaults, named),
-                self._database.depth,
-            ),
+        return self._database.run(
+            linking.update_or_create,
+            *self._asked("update_or_create", defaults, create_defaults, named, through_defaults),
         )
 
     async def aupdate_or_create(
@@ -204,34 +204,50 @@ class RelatedManager(Manager[M]):
         **named: Any,
     ) -> tuple[M, bool]:
         """The awaiting twin of `update_or_create`."""
-        return cast(
-            "tuple[M, bool]",
-            await self._database.arun(
-                linking.update_or_create,
-                self._link("update_or_create", through_defaults),
-                self._upsert(defaults, create_defaults, named),
-                self._database.depth,
-            ),
+        return await self._database.arun(
+            linking.update_or_create,
+            *self._asked("update_or_create", defaults, create_defaults, named, through_defaults),
         )
 
+    def _asked(
+        self,
+        verb: str,
+        defaults: Mapping[str, Any] | None,
+        create_defaults: Mapping[str, Any] | None,
+        named: dict[str, Any],
+        through_defaults: Mapping[str, Any] | None,
+    ) -> tuple[linking.Link | None, upserts.Upsert, int]:
+        views.refuse_view(self.query.table, verb)
+        known = names_of(self.query.table)
+        for option, given in (("defaults", defaults), ("create_defaults", create_defaults)):
+            unknown = [name for name in given or () if name not in known]
+            if unknown:
+                raise FieldError(
+                    f"{option} name {unknown[0]!r}, which {self.query.table.model} does not have; the choices are "
+                    f"{choices_text(known)}{nearest(unknown[0], known)}",
+                    name=unknown[0],
+                    choices=known,
+                )
+        asked = upserts.Upsert(
+            self._one((), named),
+            self.model,
+            self._alias,
+            {name: value for name, value in self._defaults(named).items() if "__" not in name},
+            dict(defaults or {}),
+            None if create_defaults is None else dict(create_defaults),
+        )
+        return self._link_of(verb, through_defaults), asked, self._database.depth
 
-_classes: dict[type, type] = {}
-
-
-def _class_of(manager: type) -> type:
-    """The class of a related manager: the methods above under those of the model's own manager."""
-    found = _classes.get(manager)
-    if found is None:
-        bases = (RelatedManager,) if manager is Manager else (manager, RelatedManager)
-        found = type(f"Related{manager.__name__}", bases, {}) if len(bases) > 1 else RelatedManager
-        _classes[manager] = found
-    return found
+    def _defaults(self, values: dict[str, Any]) -> dict[str, Any]:
+        if self._behind_of is None:
+            return values
+        instance, spec = self._behind_of
+        return values if spec.reverse is None or spec.through is not None else {spec.reverse: instance, **values}
 
 
 def behind(manager: Any, instance: Any, spec: RelationSpec) -> Any:
     """The rows of a manager that are behind a relation of an instance."""
-    cls: Any = _class_of(manager.__class__)
-    new: Any = cls.__new__(cls)
+    new: Any = object.__new__(manager.__class__)
     new.__dict__.update(manager.__dict__)
     new._start(manager.model, alias_of(instance))
     new.query = manager.query.filtered(is_behind(spec, key_values(instance, spec.local) or ()))
