@@ -24,6 +24,10 @@ _SWITCHES = ("test_on_check_out", "retry_connection", "fail_fast")
 _CHOICES = {"queue_strategy": ("lifo", "fifo"), "on_deadlock": ("raise", "warn", "ignore")}
 
 
+WAITED_FOR = 1.0
+"""The longest pause between two attempts to connect while somebody waits, in seconds: who waits shall not lose more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
     """How big a pool may grow, how long things may take, and what happens when they do not.
@@ -51,7 +55,7 @@ class PoolConfig:
         max_opening: The most connections opened at one time.
         retry_connection: Whether a failed attempt is repeated while callers wait; False fails them at once.
         backoff_initial: The pause after the first failed attempt; it doubles with each one.
-        backoff_max: The longest pause between two attempts.
+        backoff_max: The longest pause between two attempts; while somebody waits it is a second at most.
         backoff_jitter: Share of the pause taken off at random.
         unavailable_after: Failing for so long counts as an outage.
         fail_fast: Whether callers get `PoolUnavailable` at once during an outage.
@@ -124,6 +128,16 @@ class PoolConfig:
             raise PoolConfigError(
                 f"backoff_max={self.backoff_max} is less than backoff_initial={self.backoff_initial}: raise backoff_max"
             )
+
+    def pause_after(self, failures: int, *, is_waited_for: bool) -> float:
+        """The pause after so many failed attempts in a row, in seconds, before anything is taken off at random.
+
+        Args:
+            failures: 1 or more.
+            is_waited_for: Whether somebody waits for what the next attempt may give.
+        """
+        pause = min(self.backoff_initial * 2.0 ** min(failures - 1, 60), self.backoff_max)
+        return min(pause, max(WAITED_FOR, self.backoff_initial)) if is_waited_for else pause
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> Self:

@@ -44,7 +44,7 @@ from datalayer.pooling.events import (
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import again, borrowed_at
+from datalayer.pooling.explain import again, borrowed_at, explain_deadlock
 from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
 
 C = TypeVar("C")
@@ -52,6 +52,7 @@ C = TypeVar("C")
 GIVEN_UP = PoolError("a caller was cancelled")  # the outcome of a waiter that was counted before it could say so
 _SHORT = BUCKETS[0]
 _NONE: deque[Any] = deque()
+_NOBODY = object()
 
 
 class Core(Generic[C]):
@@ -239,7 +240,7 @@ class Core(Generic[C]):
     def queue(self, waiter: Waiter[C], now: float) -> None:
         """Puts the caller of a `take` that gave None at the end of the queue, and opens connections for it."""
         if self._failing_since is not None and now < self._retry_at:
-            self._hurry(now)
+            self._hurry(waiter.owner, now)
         limit = self.config.max_waiting
         if limit is not None and len(self.waiters) >= limit and not self._could_open(now):
             self._reject("max_waiting")
@@ -248,7 +249,11 @@ class Core(Generic[C]):
                 "raise max_size or max_waiting, or hold connections for a shorter time"
             )
         if self.config.on_deadlock != "ignore":
-            self._look_for_deadlock(waiter)
+            try:
+                self._look_for_deadlock(waiter.owner)
+            except PoolDeadlock:
+                self._reject("deadlock")
+                raise
         if self.config.queue_target is not None:
             self._shed_load(now, self.config.queue_target)
         waiter.since = now
@@ -256,12 +261,14 @@ class Core(Generic[C]):
         self.peak_waiting = max(self.peak_waiting, len(self.waiters))
         self._grow(now)
 
-    def _hurry(self, now: float) -> None:
+    def _hurry(self, owner: object, now: float) -> None:
         """Somebody comes to wait during an outage: the server may be back, and is asked soon; but no refusal is."""
         if self._refusal is not None:
-            self.failed += 1
-            raise again(self._refusal)
-        self._retry_at = min(self._retry_at, max(now, self._tried_at + self.config.backoff_initial))
+            if not self._may_come_back(owner):
+                self.failed += 1
+                raise again(self._refusal)
+        else:
+            self._retry_at = min(self._retry_at, max(now, self._tried_at + self.config.backoff_initial))
 
     def is_due(self, entry: Entry[C], now: float) -> bool:
         """Whether an entry that came through the queue must be pinged first; counts the ping."""
@@ -429,7 +436,8 @@ class Core(Generic[C]):
         """An Open action failed.
 
         Args:
-            fatal: Whether trying again cannot help: the whole queue fails at once, with this error.
+            fatal: Whether trying again cannot help: the whole queue fails at once, with this error, unless a
+                connection is still out that may come back.
             configured: False when connecting went well and `configure` failed.
         """
         self.opening -= 1
@@ -441,9 +449,11 @@ class Core(Generic[C]):
         if self._failing_since is None:
             self._failing_since = now
         config = self.config
+        self._refusal = error if fatal or not config.retry_connection else None
         if now >= self._retry_at:  # attempts that were begun together count as one
             self._failures += 1
-            pause = min(config.backoff_initial * 2.0 ** min(self._failures - 1, 60), config.backoff_max)
+            is_waited_for = bool(self.waiters) and self._refusal is None
+            pause = config.pause_after(self._failures, is_waited_for=is_waited_for)
             self._tried_at, self._retry_at = now, now + pause * (1.0 - config.backoff_jitter * self.rng.random())
         self._cap = 1
         if self.listening:
@@ -454,11 +464,7 @@ class Core(Generic[C]):
             self.outages += 1
             if self.listening:
                 self.actions.append(Tell(Unavailable(error)))
-        self._refusal = error if fatal or not config.retry_connection else None
-        if self._refusal is not None:
-            while self.waiters:
-                self._fail_first(error)
-        elif self.outage and config.fail_fast:
+        if self._refusal is None and self.outage and config.fail_fast:
             while self.waiters:
                 refused = PoolUnavailable("the database cannot be reached and the pool was told to fail fast")
                 refused.__cause__ = error
@@ -598,7 +604,17 @@ class Core(Generic[C]):
         if self.listening:
             self.actions.append(Tell(AcquireRejected(reason)))
 
-    def _look_for_deadlock(self, waiter: Waiter[C]) -> None:
+    def transfer(self, entry: Entry[C], owner: object) -> None:
+        """Makes somebody else the holder of a lent connection; not one who waits himself, as all other holders do."""
+        before, entry.owner = entry.owner, owner
+        if self.config.on_deadlock != "ignore":
+            try:
+                self._look_for_deadlock(_NOBODY)
+            except PoolDeadlock:
+                entry.owner = before
+                raise
+
+    def _look_for_deadlock(self, asking: object) -> None:
         """Nobody can ever return a connection when every holder is in the queue itself and nothing is being opened."""
         if self.opening or self.testing or len(self.entries) < self.max_size or not self.entries:
             return
@@ -606,7 +622,7 @@ class Core(Generic[C]):
         for entry in self.entries.values():
             if entry.owner is None:
                 return
-            if entry.owner != waiter.owner:
+            if entry.owner != asking:
                 # Looked up only when the first holder is not the caller itself, which is the rare case.
                 queued = Counter(one.owner for one in self.waiters) if queued is None else queued
                 if entry.owner not in queued:
@@ -616,11 +632,7 @@ class Core(Generic[C]):
         if self.listening:
             self.actions.append(Tell(DeadlockDetected(holders)))
         if self.config.on_deadlock == "raise":
-            self._reject("deadlock")
-            raise PoolDeadlock(
-                f"all {len(self.entries)} connections are held by callers who wait for another one of the same pool, "
-                f"this one included: use the connection you hold, or raise max_size. Held: {'; '.join(holders)}"
-            )
+            raise explain_deadlock(holders)
 
     def _shed_load(self, now: float, target: float) -> None:
         """Turns the newest caller away when the oldest waits too long, for too long: the rest may yet be served."""
@@ -636,6 +648,11 @@ class Core(Generic[C]):
                 f"callers have waited for more than queue_target={target} s for {now - self._slow_since:.3f} s, and "
                 f"{len(self.waiters)} wait now: raise max_size, hold connections for a shorter time, or try again later"
             )
+
+    def _may_come_back(self, *asking: object) -> bool:
+        """Whether there is a connection whose holder is not one of those who wait, or ask now."""
+        queued = {*asking, *(one.owner for one in self.waiters)}
+        return any(one.owner is None or one.owner not in queued for one in self.entries.values())
 
     def _could_open(self, now: float) -> bool:
         return len(self.waiters) < self.max_size - len(self.entries) and self._retry_at <= now
@@ -742,6 +759,9 @@ class Core(Generic[C]):
         """Asks for as many new connections as callers and `min_idle` want and the limits allow."""
         if self.state != "open":
             return
+        if self._refusal is not None and self._retry_at > now and self.waiters and not self._may_come_back():
+            while self.waiters:
+                self._fail_first(self._refusal)
         want = max(len(self.waiters), self.min_idle - len(self.idle) - self.checking) - self.opening
         want = min(want, self.max_size - len(self.entries) - self.opening, self._cap - self.opening)
         if want <= 0:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import TypeAlias
 
-from datalayer.errors import PoolTimeout
+from datalayer.errors import PoolDeadlock, PoolTimeout
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 Site: TypeAlias = tuple[CodeType, int]
@@ -71,6 +71,18 @@ def describe_task(owner: object) -> tuple[str, str]:
     stack = owner.get_stack(limit=1)
     where = f", now at {stack[0].f_code.co_filename}:{stack[0].f_lineno}" if stack else ""
     return f"task {owner.get_name()!r}", where
+
+
+def explain_deadlock(holders: Sequence[str]) -> PoolDeadlock:
+    """The error of the caller by whom everybody who holds a connection waits for another one.
+
+    Args:
+        holders: Each connection, and where it was borrowed.
+    """
+    return PoolDeadlock(
+        f"all {len(holders)} connections are held by callers who wait for another one of the same pool, "
+        f"this one included: use the connection you hold, or raise max_size. Held: {'; '.join(holders)}"
+    )
 
 
 def explain_timeout(

@@ -185,6 +185,15 @@ class Machine(Generic[C]):
         self._collect()
         return entry.conn
 
+    def transfer_entry(self, entry: Entry[C]) -> None:
+        """Makes the thread or task that runs now the holder of a lease."""
+        try:
+            with self._mutex:
+                if self._owns(entry):
+                    self._core.transfer(entry, self.current_owner())
+        finally:
+            self._collect()
+
     def orphan_entry(self, entry: Entry[C]) -> None:
         """Ends a lease that was garbage collected, perhaps while this very thread holds the lock: only noted here."""
         self._orphans.append(entry)

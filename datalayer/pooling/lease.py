@@ -43,8 +43,8 @@ class LeasePool(Protocol[C]):
         """The pool's clock."""
         ...
 
-    def current_owner(self) -> object:
-        """Who runs at this moment: a thread or a task."""
+    def transfer_entry(self, entry: Entry[C]) -> None:
+        """Makes the thread or task that runs now the holder of a lease."""
         ...
 
 
@@ -119,8 +119,12 @@ class BaseLease(Generic[C]):
         self._held().site = call_site()
 
     def transfer(self) -> None:
-        """Makes the thread or task that runs now the holder: for leases that are passed on."""
-        self._held().owner = self.pool.current_owner()
+        """Makes the thread or task that runs now the holder: for leases that are passed on.
+
+        Raises:
+            PoolDeadlock: It waits for a connection of this pool itself, as all other holders do.
+        """
+        self.pool.transfer_entry(self._held())
 
     def report(self, exc: BaseException) -> None:
         """Tells the pool about an error; one that says the server is gone ends the lease and makes all others stale.

@@ -52,7 +52,7 @@ from datalayer.pooling.events import (
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import Site, again, borrowed_at, explain_timeout, site_text
+from datalayer.pooling.explain import Site, again, borrowed_at, explain_deadlock, explain_timeout, site_text
 from datalayer.pooling.links import LinkJudge
 from datalayer.pooling.psycopg.connections import Pooled
 from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
@@ -276,23 +276,26 @@ class Adapter(LinkJudge, Generic[L]):
             error: Why.
             configured: False when connecting went well and `configure` failed.
         """
-        retired = None
         with self._mutex:
-            gate = self._gate
             now, ledger = self._clock(), self._ledger
             hopeless = self.is_fatal(error) or not self.config.retry_connection
             pause, outage_begins = ledger.connect_failed(error, now, configured=configured, hopeless=hopeless)
             attempt = ledger.failures
-            if hopeless and not ledger.entries and self._state == "open":
-                ledger.refusal = error
-                retired, self._home = self._home, None
         self._tell(ConnectFailed(error, attempt, pause))
         if outage_begins:
             self._tell(Unavailable(error))
-        if retired is not None:
-            gate.close()
-            self._retire(retired)
+        self._give_up_hope()
         self._settle()
+
+    def _give_up_hope(self) -> None:
+        """Lets everybody in the queue fail when nobody can be served; `_ask` tells them why."""
+        with self._mutex:
+            home, gate = self._home, self._gate
+            if home is None or self._state != "open" or not self._ledger.is_hopeless(self._clock()):
+                return
+            self._home = None
+        gate.close()
+        self._retire(home)
 
     def _is_starving(self) -> bool:
         """Whether somebody waits and nothing is under way for him, as far as psycopg-pool is concerned."""
@@ -307,6 +310,7 @@ class Adapter(LinkJudge, Generic[L]):
         if found is not None:
             entry, reason = found
             self._tell(ConnectionClosed(entry.id, reason, now - entry.born, entry.uses))
+            self._give_up_hope()
             self._settle()
 
     # -- steps of acquire and release -----------------------------------------------------------
@@ -324,26 +328,39 @@ class Adapter(LinkJudge, Generic[L]):
                 )
             ledger = self._ledger
             ledger.begin(owner)
-            refused = self._refuse_deadlock(owner)
+            holders = self._deadlocked()
             immediate = ledger.idle > 0
-        if refused is not None:
-            self._tell(DeadlockDetected(refused))
-            if self.config.on_deadlock == "raise":
-                self._tell(AcquireRejected("deadlock"))
-                raise PoolDeadlock(
-                    f"all {len(refused)} connections are held by callers who wait for another one of the same pool, "
-                    f"this one included: use the connection you hold, or raise max_size. Held: {'; '.join(refused)}"
-                )
+            if holders and self.config.on_deadlock == "raise":
+                ledger.end(owner, "rejected")
+        try:
+            self._refuse_deadlock(holders)
+        except PoolDeadlock:
+            self._tell(AcquireRejected("deadlock"))
+            raise
         return immediate
 
-    def _refuse_deadlock(self, owner: object) -> tuple[str, ...] | None:
+    def transfer_entry(self, entry: Entry[L]) -> None:
+        """Makes the thread or task that runs now the holder of a lease."""
+        with self._mutex:
+            before, entry.owner = entry.owner, self.current_owner()
+            holders = self._deadlocked()
+            if holders and self.config.on_deadlock == "raise":
+                entry.owner = before
+        self._refuse_deadlock(holders)
+
+    def _deadlocked(self) -> tuple[str, ...]:
+        """The connections when all who hold them wait for another one; called under the lock."""
         ledger = self._ledger
         if self.config.on_deadlock == "ignore" or not ledger.is_deadlocked():
-            return None
+            return ()
         ledger.deadlocks += 1
-        if self.config.on_deadlock == "raise":
-            ledger.end(owner, "rejected")
         return tuple(f"connection {one.id}{borrowed_at(one.site)}" for one in ledger.lent())
+
+    def _refuse_deadlock(self, holders: tuple[str, ...]) -> None:
+        if holders:
+            self._tell(DeadlockDetected(holders))
+            if self.config.on_deadlock == "raise":
+                raise explain_deadlock(holders)
 
     def _ask(self, owner: object) -> Any:
         """The pool of psycopg-pool to ask now; raises what must be raised without asking."""
@@ -352,7 +369,7 @@ class Adapter(LinkJudge, Generic[L]):
             if self._state != "open":
                 ledger.end(owner, "failed")
                 raise PoolClosed("the pool was closed while this caller waited for a connection")
-            if ledger.refusal is not None and self._clock() < ledger.retry_at:
+            if ledger.refusal is not None and ledger.is_hopeless(self._clock()):
                 ledger.end(owner, "failed")
                 raise again(ledger.refusal)
             if self._home is None:

@@ -19,10 +19,6 @@ L = TypeVar("L")
 Outcome: TypeAlias = Literal["immediate", "waited", "timed_out", "cancelled", "rejected", "failed"]
 
 
-WAITED_FOR = 1.0
-"""The longest pause between two attempts to connect while somebody waits, in seconds: who waits shall not lose more."""
-
-
 class RawEntry(Entry[L]):
     """A connection, the driver's own object, and the pool of psycopg-pool it lives in."""
 
@@ -144,9 +140,8 @@ class Ledger(Generic[L]):
         if self.failing_since is None:
             self.failing_since = now
         config = self._config
-        pause = min(config.backoff_initial * 2.0 ** min(self.failures - 1, 60), config.backoff_max)
-        if self.queued and not hopeless:
-            pause = min(pause, max(WAITED_FOR, config.backoff_initial))
+        self.refusal = error if hopeless else None
+        pause = config.pause_after(self.failures, is_waited_for=bool(self.queued) and not hopeless)
         pause *= 1.0 - config.backoff_jitter * self._rng.random()
         self.tried_at, self.retry_at = now, now + pause
         after = config.unavailable_after
@@ -155,6 +150,12 @@ class Ledger(Generic[L]):
             self.outage = True
             self.outages += 1
         return pause, begins
+
+    def is_hopeless(self, now: float) -> bool:
+        """Whether nobody can be served: connecting cannot succeed, and all who hold a connection wait themselves."""
+        if self.refusal is None or now >= self.retry_at:
+            return False
+        return self.lent_count == len(self.entries) and all(one.owner in self.waiting for one in self.lent())
 
     def closed_one(self, raw: Any, *, is_open: bool) -> tuple[RawEntry[L], str] | None:
         """A connection is being closed, by whomever; gives it and the reason, or None for one that is not known."""

@@ -6,6 +6,7 @@ here too; everything else in this file holds for all pools.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import warnings
 from typing import Any
@@ -379,6 +380,28 @@ def test_lease_that_was_passed_on_counts_for_its_new_holder(make: Maker, world: 
         yield Join(worker)
 
     play(world, script())
+
+
+@pytest.mark.parametrize("world", ["awaiting"], indirect=True)  # a thread that waits takes over nothing
+def test_task_that_waits_may_not_take_over_the_last_lease(make: Maker, world: World) -> None:
+    pool = make(max_size=1)
+
+    async def hold() -> Any:
+        return await pool.acquire()
+
+    async def script() -> None:
+        lease = await asyncio.create_task(hold())
+        waiting = pool.acquire().__await__()
+        next(waiting)._asyncio_future_blocking = False  # a task that drives two things by hand: it waits, and it runs
+        with pytest.raises(PoolDeadlock, match="borrowed at"):
+            lease.transfer()
+        with pytest.raises(asyncio.CancelledError):
+            waiting.throw(asyncio.CancelledError())
+        lease.transfer()
+        await lease.release()
+
+    world.run(lambda: None, script)
+    assert (pool.stats().deadlocks, pool.stats().acquires_rejected) == (1, 0)
 
 
 def test_close_fails_the_queue(make: Maker, world: World) -> None:

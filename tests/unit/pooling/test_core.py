@@ -87,6 +87,14 @@ class Bench:
         self.core.give_back(entry, now, drop)
         self.collect()
 
+    def wait(self, now: float, owner: object = None) -> Waiter:
+        """A caller who finds nothing idle."""
+        assert self.core.take(now, owner) is None
+        waiter = Waiter(owner)
+        self.core.queue(waiter, now)
+        self.collect()
+        return waiter
+
     def tick(self, now: float) -> None:
         self.core.tick(now)
         self.collect()
@@ -160,7 +168,7 @@ def test_new_generation_closes_idle_now_and_lent_at_return() -> None:
 
 
 def test_failed_opens_pause_longer_each_time_and_probe_alone() -> None:
-    bench = Bench(backoff_initial=1.0, backoff_max=4.0, backoff_jitter=0.0, max_opening=4)
+    bench = Bench(backoff_initial=0.25, backoff_max=4.0, backoff_jitter=0.0, max_opening=4)
     waiters = [Waiter() for _ in range(4)]
     for waiter in waiters:
         assert bench.core.take(0.0, None) is None
@@ -172,7 +180,7 @@ def test_failed_opens_pause_longer_each_time_and_probe_alone() -> None:
         bench.core.open_failed(OSError("down"), now, fatal=False)
         bench.collect()
     bench.to_open = 0
-    for _ in range(3):
+    for _ in range(4):
         assert bench.armed is not None
         pauses.append(bench.armed - now)
         now = bench.armed
@@ -181,13 +189,85 @@ def test_failed_opens_pause_longer_each_time_and_probe_alone() -> None:
         bench.to_open = 0
         bench.core.open_failed(OSError("down"), now, fatal=False)
         bench.collect()
-    assert pauses == [1.0, 2.0, 4.0]
+    assert pauses == [0.25, 0.5, 1.0, 1.0]  # somebody waits: see the next test
     assert bench.core.reason() == "unavailable"
     now += 4.0
     bench.tick(now)
     bench.open(now)
     assert waiters[0].entry is not None
     assert bench.to_open == 2  # slow start: two at a time after the first success
+
+
+@pytest.mark.parametrize(("waits", "pause"), [(True, 1.0), (False, 10.0)])
+def test_pause_is_short_while_somebody_waits(waits: bool, pause: float) -> None:
+    bench = Bench(min_idle=1, backoff_jitter=0.0)
+    if waits:
+        bench.wait(0.0)
+    now = 0.0
+    for _ in range(20):
+        bench.to_open = 0
+        bench.core.open_failed(OSError("down"), now, fatal=False)
+        bench.collect()
+        assert bench.armed is not None
+        now, before = bench.armed, now
+        bench.tick(now)
+    assert now - before == pytest.approx(pause)
+
+
+def test_new_caller_has_a_server_that_is_down_asked_at_once() -> None:
+    bench = Bench(min_idle=1, backoff_jitter=0.0)
+    for now in (0.0, 10.0, 20.0, 30.0, 40.0, 50.0):
+        bench.core.tick(now)
+        bench.core.open_failed(OSError("down"), now, fatal=False)
+    bench.collect()
+    bench.to_open = 0
+    bench.wait(53.0)  # the next attempt would be at 60
+    bench.tick(53.0)
+    assert bench.to_open == 1
+
+
+def test_refused_caller_waits_for_who_may_give_back() -> None:
+    bench = Bench(max_size=3)
+    mine, lent = bench.lend(0.0, "me"), bench.lend(0.0, "you")
+    first = bench.wait(0.0, "me")
+    bench.to_open = 0
+    bench.core.open_failed(PermissionError("wrong password"), 0.0, fatal=True)
+    second = bench.wait(0.0, "them")
+    assert not first.woken
+    assert bench.core.take(0.0, "you") is None
+    with pytest.raises(PermissionError):  # nobody but those who wait holds a connection
+        bench.core.queue(Waiter("you"), 0.0)
+    bench.give(lent, 0.05)
+    assert first.entry is lent
+    bench.give(mine, 0.05)
+    assert second.entry is mine
+    assert bench.core.stats().acquires_failed == 1
+
+
+def test_refused_caller_fails_when_the_last_connection_is_lost() -> None:
+    bench = Bench(max_size=2)
+    lent = bench.lend(0.0, "you")
+    waiter = bench.wait(0.0, "me")
+    error = PermissionError("wrong password")
+    bench.core.open_failed(error, 0.0, fatal=True)
+    bench.collect()
+    assert waiter.error is None
+    bench.give(lent, 0.05, "broken")
+    assert waiter.error is error
+
+
+def test_lease_that_is_passed_on_to_one_who_waits_is_refused_and_keeps_its_holder() -> None:
+    bench = Bench(max_size=2)
+    mine, yours = bench.lend(0.0, "me"), bench.lend(0.0, "you")
+    bench.wait(0.0, "me")
+    bench.wait(0.0, "them")
+    with pytest.raises(PoolDeadlock):
+        bench.core.transfer(yours, "them")
+    assert yours.owner == "you"
+    bench.core.transfer(yours, "somebody")
+    bench.core.transfer(mine, "them")
+    assert (mine.owner, yours.owner) == ("them", "somebody")
+    assert (bench.core.deadlocks, bench.core.rejected) == (1, 0)
 
 
 def test_fatal_error_fails_the_whole_queue() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -87,15 +88,15 @@ def test_new_caller_need_not_wait_for_the_end_of_a_long_pause(make: Maker, world
 
     def script() -> Script:
         waiter = yield Spawn(borrow(pool, None))
-        yield Until(lambda: pool.stats().connect_errors >= 4)  # the next attempt is in 0.3 s
-        while pool.stats().connect_errors < 9:  # each attempt doubles the pause: it would be 5 s now
+        yield Until(lambda: pool.stats().connect_errors >= 7)  # from now on the pause is a second
+        began = time.monotonic()
+        while pool.stats().connect_errors < 14:
             with pytest.raises(PoolTimeout):
                 yield call(pool.acquire, 0.03)
+        assert time.monotonic() - began < 4, "the server was not asked for the new callers"
         proxy.accept()
-        began = time.monotonic()
         yield from borrow(pool)
         yield Join(waiter)
-        assert time.monotonic() - began < 2
 
     play(world, script())
 
@@ -340,6 +341,62 @@ def test_wrong_password_reaches_all_at_once_and_the_right_one_cures_it(
                 yield Until(lambda: True)
         finally:
             set_password(server, PASSWORD)
+
+    play(world, script())
+
+
+@pytest.fixture
+def changed(make: Maker, server: PostgresServer, proxy: Proxy) -> Iterator[Any]:
+    """A pool whose password was changed by somebody after its first connection; it does not try again by itself."""
+    set_password(server, "hidden")
+    url = proxy.url(server.url).replace("postgres@", "locked:hidden@")
+    yield make(url, max_size=2, backoff_initial=20.0, backoff_max=20.0)
+    set_password(server, PASSWORD)
+
+
+def test_wrong_password_fails_nobody_whom_a_returned_connection_will_serve(
+    changed: Any, world: World, server: PostgresServer
+) -> None:
+    def script() -> Script:
+        lease = yield changed.acquire
+        set_password(server, PASSWORD)
+        first = yield Spawn(borrow(changed))
+        yield Until(lambda: changed.stats().connect_errors == 1)
+        second = yield Spawn(borrow(changed))
+        yield Until(lambda: changed.stats().waiting == 2)
+        yield lease.release
+        assert (yield Join(first)) == (yield Join(second))
+
+    play(world, script())
+    assert changed.stats().acquires_failed == 0
+
+
+def test_wrong_password_fails_who_waits_when_the_last_connection_is_lost(
+    changed: Any, world: World, server: PostgresServer
+) -> None:
+    def script() -> Script:
+        lease = yield changed.acquire
+        set_password(server, PASSWORD)
+        waiter = yield Spawn(borrow(changed))
+        yield Until(lambda: changed.stats().connect_errors == 1)
+        lease.discard()
+        with pytest.raises(ConnectionFailed, match="password authentication failed"):
+            yield Join(waiter)
+
+    play(world, script())
+
+
+def test_wrong_password_is_told_at_once_to_who_holds_the_only_connection(
+    changed: Any, world: World, server: PostgresServer
+) -> None:
+    def script() -> Script:
+        lease = yield changed.acquire
+        set_password(server, PASSWORD)
+        with pytest.raises(ConnectionFailed, match="password authentication failed"):
+            yield call(changed.acquire, 10.0)
+        with pytest.raises(ConnectionFailed, match="password authentication failed"):
+            yield call(changed.acquire, 10.0)
+        yield lease.release
 
     play(world, script())
 
