@@ -39,9 +39,6 @@ def writable(queryset: Any, verb: str) -> Query:
     """
     query: Query = queryset.query
     refuse_view(query.table, verb)
-    if queryset._parent is not None:
-        instance, spec = queryset._parent
-        related.drop(instance, spec.name, queryset._alias)
     if query.limit is not None or query.offset is not None:
         raise QueryError(f"{verb}() of a sliced query; filter by primary key instead: filter(pk__in=[...])")
     if query.extra is not None and query.extra.source is not None:
@@ -51,6 +48,13 @@ def writable(queryset: Any, verb: str) -> Query:
     if not query.where and not queryset._is_all and queryset._behind_of is None:
         raise QueryError(f"{verb}() would take the whole table of {query.table.model}; say so: .all().{verb}(...)")
     return query.replaced(order=(), joined=(), annotations=query.annotations)
+
+
+def _forget(queryset: Any) -> None:
+    """Drops what an instance knows of the rows behind it, now that some of them are about to be others."""
+    if queryset._parent is not None:
+        instance, spec = queryset._parent
+        related.drop(instance, spec.name, queryset._alias)
 
 
 def update_of(queryset: Any, values: Mapping[str, Any], *, returning: bool = False) -> Update:
@@ -72,12 +76,14 @@ def update_of(queryset: Any, values: Mapping[str, Any], *, returning: bool = Fal
     brought = next((part for _, node in written for part in parts(node) if isinstance(part, Given)), None)
     if brought is not None:
         raise QueryError(f"{brought!r} is the value of a new row, which only an upsert and bulk_update have")
+    _forget(queryset)
     return Update(query, written, _returned(query) if returning else ())
 
 
 def delete_of(queryset: Any, *, returning: bool = False) -> Delete:
     """The change that `delete()` means."""
     query = writable(queryset, "delete")
+    _forget(queryset)
     return Delete(query, _returned(query) if returning else ())
 
 
@@ -259,8 +265,17 @@ def insert_from(compiler: Compiler, change: InsertFrom, load: Any) -> Plan[Any]:
 # -- insert from a query -------------------------------------------------------------------------
 
 
-def insert_of(target: Any, source: Any, conflict: OnConflict | None, *, returning: bool) -> InsertFrom:
+def insert_of(
+    target: Any, source: Any, named: tuple[str, ...] | None, conflict: OnConflict | None, *, returning: bool
+) -> InsertFrom:
     """The change that `insert_from(source)` means.
+
+    Args:
+        target: The manager that inserts.
+        source: The query that finds the rows.
+        named: The fields its columns go to; None where its names say.
+        conflict: What happens to rows in the way.
+        returning: Whether the new rows are read back.
 
     Raises:
         QueryError: The source names no columns, or is of another database.
@@ -282,8 +297,15 @@ def insert_of(target: Any, source: Any, conflict: OnConflict | None, *, returnin
         )
     fields: list[str] = []
     columns: list[tuple[str, Expression]] = []
-    for name, expression in query.columns:
-        field = _field(table, table.primary_key[0] if name == "pk" else name, "insert")
+    if named is not None and len(named) != len(query.columns):
+        brought = ", ".join([name for name, _ in query.columns])
+        raise QueryError(
+            f"insert_from(columns=...) names {len(named)} fields ({', '.join(named)}) for {len(query.columns)} columns "
+            f"of the source ({brought}); name one for each"
+        )
+    for place, (name, expression) in enumerate(query.columns):
+        asked = name if named is None else named[place]
+        field = _field(table, table.primary_key[0] if asked == "pk" else asked, "insert")
         if field.name in fields:
             raise QueryError(f"insert_from() was given {table.model}.{field.name} twice; name each column once")
         if not fits(expression.type, field.type):

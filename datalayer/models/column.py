@@ -6,7 +6,7 @@ of `_query`. Conditions are those nodes themselves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
@@ -32,6 +32,15 @@ T1 = TypeVar("T1")
 N = TypeVar("N")
 
 if TYPE_CHECKING:
+    T_co = TypeVar("T_co", covariant=True)
+
+    class Several(Protocol[T_co]):
+        """A list, a tuple, a set: several values, and no text, whose letters nobody means."""
+
+        def __contains__(self, value: object, /) -> bool: ...
+        def __iter__(self) -> Iterator[T_co]: ...
+        def __len__(self) -> int: ...
+
     Moment = TypeVar("Moment", date, datetime)
     Texts: TypeAlias = "Expr[M, str] | Expr[M, str | None]"
     Wholes: TypeAlias = "Expr[M, int] | Expr[M, int | None]"
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
 else:
     Condition = nodes.Condition
     OrderBy = Ordering
+    Several = Collection
 
 
 class Asked(Protocol):
@@ -174,7 +184,7 @@ class Expr(Generic[M, T]):
     def __bool__(self) -> None:  # no bool: pyright refuses `and`, `or` and `if` around it
         raise QueryError(f"{self.name} has no truth value of its own; compare it, and combine conditions with & | ~")
 
-    def in_(self, values: Collection[T] | Asked) -> Condition[M]:
+    def in_(self, values: Several[T] | Asked) -> Condition[M]:
         """Whether it is one of some values, or in the one column of a query."""
         return cast("Condition[M]", self._compared("in", values))
 
@@ -240,11 +250,11 @@ class Expr(Generic[M, T]):
         """Whether a JSON object has a key."""
         return cast("Condition[M]", documents.has(self.node, "json_has", key, self.name))
 
-    def has_keys(self, keys: Sequence[str]) -> Condition[M]:
+    def has_keys(self, keys: Several[str]) -> Condition[M]:
         """Whether a JSON object has all of some keys."""
         return cast("Condition[M]", documents.has(self.node, "json_has_all", keys, self.name))
 
-    def has_any_keys(self, keys: Sequence[str]) -> Condition[M]:
+    def has_any_keys(self, keys: Several[str]) -> Condition[M]:
         """Whether a JSON object has any of some keys."""
         return cast("Condition[M]", documents.has(self.node, "json_has_any", keys, self.name))
 
@@ -435,7 +445,7 @@ class Related(Generic[M, R]):
 
     __hash__ = object.__hash__
 
-    def in_(self, values: Collection[R] | Asked) -> Condition[M]:
+    def in_(self, values: Several[R] | Asked) -> Condition[M]:
         """Whether it leads to one of some objects, or into a query."""
         return cast("Condition[M]", self._compared("in", values))
 
@@ -491,6 +501,7 @@ __all__ = [
     "Expr",
     "OrderBy",
     "Related",
+    "Several",
     "make_column",
     "names_of",
     "operand",

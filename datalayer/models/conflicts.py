@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from datalayer._query.change import Given, OnConflict
@@ -39,8 +39,8 @@ class Excluded(F):
 
 def conflict_of(
     model: Any,
-    on_conflict: Sequence[Any] | str | None,
-    update: Sequence[Any] | Mapping[str, Any],
+    on_conflict: Collection[Any] | str | None,
+    update: Collection[Any] | Mapping[str, Any],
     where: Any = None,
     *,
     ignore_conflicts: bool = False,
@@ -102,13 +102,27 @@ def written_of(model: Any, given: Iterable[Any] | Mapping[str, Any], option: str
     table: TableSpec = model.table
     if isinstance(given, Mapping):
         return assignments_of(model, cast("Mapping[str, Any]", given), option)
-    if isinstance(given, str):
-        raise QueryError(f"{option}={given!r} is text; give a tuple of names: ({given!r},)")
-    names = field_names(table, [_name(table, item, option) for item in given], option)
+    names = named_in(table, given, option)
     for name in names:
         if table.fields[name].generated is not None:
             raise QueryError(f"{table.model}.{name} is computed by the database and cannot be written")
     return tuple([(name, Given(name, table.fields[name].type)) for name in names])
+
+
+def named_in(table: TableSpec, given: Iterable[Any], option: str) -> tuple[str, ...]:
+    """The fields that a list of names, columns and relations of a table means.
+
+    Args:
+        table: The table.
+        given: Names, columns and relations.
+        option: Where the caller named them, for messages.
+
+    Raises:
+        FieldError: An unknown name.
+        QueryError: Text instead of a list, or a column of another table.
+    """
+    items = given if isinstance(given, str) else [_name(table, item, option) for item in given]
+    return field_names(table, items, option)
 
 
 def _name(table: TableSpec, item: Any, option: str) -> str:
@@ -122,7 +136,7 @@ def _name(table: TableSpec, item: Any, option: str) -> str:
     raise QueryError(f"{option} names {item!r}, which is no column of {table.model}")
 
 
-def _target(table: TableSpec, on_conflict: Sequence[Any] | str) -> UniqueSpec | None:
+def _target(table: TableSpec, on_conflict: Collection[Any] | str) -> UniqueSpec | None:
     """The unique constraint whose conflict is meant; None for any.
 
     Raises:
@@ -145,7 +159,7 @@ def _target(table: TableSpec, on_conflict: Sequence[Any] | str) -> UniqueSpec | 
         )
     if not on_conflict:
         return None
-    names = field_names(table, [_name(table, item, "on_conflict") for item in on_conflict], "on_conflict")
+    names = named_in(table, on_conflict, "on_conflict")
     found = [unique for unique in (key, *table.unique) if set(unique.fields) == set(names)]
     whole = [unique for unique in found if unique.condition is None]
     if whole:
@@ -201,4 +215,4 @@ def twins(
             seen[key] = number
 
 
-__all__ = ["Excluded", "conflict_of", "twins", "written_of"]
+__all__ = ["Excluded", "conflict_of", "named_in", "twins", "written_of"]

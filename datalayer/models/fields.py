@@ -73,11 +73,16 @@ _MAPPED = _MappedMark()
 
 if TYPE_CHECKING:
 
+    class ColumnOfAnotherModel:
+        """What mypy says of a column where one of another model is expected: it would take it for a plain value."""
+
     class Mapped(Generic[T]):
         """The type of a column: `Mapped[str]`. Reads as `Column` on the class and as `str` on an instance."""
 
         @overload
         def __get__(self, instance: None, owner: type[M]) -> Column[M, T]: ...
+        @overload
+        def __get__(self, instance: None, owner: Any) -> ColumnOfAnotherModel: ...
         @overload
         def __get__(self, instance: object, owner: Any) -> T: ...
         def __get__(self, instance: object, owner: Any) -> Any: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from datalayer.databases import databases
 from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
 from datalayer.models import deferring, linked_rows, loading, registry, related, saving
 from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
+from datalayer.models.column import Several
 from datalayer.models.display import display_method
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
 from datalayer.models.identifiers import uuid7
@@ -205,7 +205,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         *,
         force_insert: bool = False,
         force_update: bool = False,
-        update_fields: Sequence[str] | None = None,
+        update_fields: Several[str] | None = None,
         using: str | None = None,
     ) -> None:
         """Writes a new row, or what changed of an existing one; nothing is sent when nothing changed.
@@ -235,7 +235,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         *,
         force_insert: bool = False,
         force_update: bool = False,
-        update_fields: Sequence[str] | None = None,
+        update_fields: Several[str] | None = None,
         using: str | None = None,
     ) -> None:
         """The awaiting twin of `save`."""
@@ -258,7 +258,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             saving.delete, self, using or related.alias_of(self)
         )
 
-    def refresh(self, *, fields: Sequence[str] | None = None, using: str | None = None) -> None:
+    def refresh(self, *, fields: Several[str] | None = None, using: str | None = None) -> None:
         """Reads the row again, whole or some fields of it, and drops loaded relations.
 
         Args:
@@ -272,7 +272,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             saving.refresh, self, using or related.alias_of(self), fields
         )
 
-    async def arefresh(self, *, fields: Sequence[str] | None = None, using: str | None = None) -> None:
+    async def arefresh(self, *, fields: Several[str] | None = None, using: str | None = None) -> None:
         """The awaiting twin of `refresh`."""
         return await databases[using or related.alias_of(self)].arun(
             saving.refresh, self, using or related.alias_of(self), fields

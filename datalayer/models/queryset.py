@@ -7,7 +7,7 @@ here is what instances have beyond that: what comes along with them, and the oth
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar, cast, overload
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
@@ -29,6 +29,11 @@ T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
 T5 = TypeVar("T5")
+
+Named: TypeAlias = str | Deferred
+"""A column whose type only the database knows: named by text, or computed of what is."""
+Item: TypeAlias = str | Deferred | Expr[M, Any]
+"""Anything that can be a column of `values_list`."""
 
 
 class QuerySet(WritableRows[M]):
@@ -154,8 +159,26 @@ class QuerySet(WritableRows[M]):
     def values_list(self, column: Expr[M, T1], /, *, flat: Literal[True]) -> Values[M, T1]: ...
     @overload
     def values_list(self, column: str, /, *, flat: Literal[True]) -> Values[M, Any]: ...
+    # From the first column on that is named by text, the types are unknown; one overload for anything would let mypy
+    # take it wherever a typed one does not give what is expected.
     @overload
-    def values_list(self, *columns: str | Expr[M, Any] | Deferred) -> Values[M, tuple[Any, ...]]: ...
+    def values_list(self) -> Values[M, tuple[Any, ...]]: ...
+    @overload
+    def values_list(self, a: Named, /, *more: Item[M]) -> Values[M, tuple[Any, ...]]: ...
+    @overload
+    def values_list(self, a: Expr[M, T1], b: Named, /, *more: Item[M]) -> Values[M, tuple[T1, *tuple[Any, ...]]]: ...
+    @overload
+    def values_list(
+        self, a: Expr[M, T1], b: Expr[M, T2], c: Named, /, *more: Item[M]
+    ) -> Values[M, tuple[T1, T2, *tuple[Any, ...]]]: ...
+    @overload
+    def values_list(
+        self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], d: Named, /, *more: Item[M]
+    ) -> Values[M, tuple[T1, T2, T3, *tuple[Any, ...]]]: ...
+    @overload
+    def values_list(
+        self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], d: Expr[M, T4], e: Item[M], /, *more: Item[M]
+    ) -> Values[M, tuple[T1, T2, T3, T4, *tuple[Any, ...]]]: ...
     def values_list(self, *columns: Any, flat: bool = False) -> Values[M, Any]:
         """The rows as tuples; typed columns give typed tuples.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from datalayer._compile.compiler import Compiler
@@ -86,7 +86,10 @@ def field_names(table: TableSpec, names: Iterable[str], option: str) -> tuple[st
 
     Raises:
         FieldError: An unknown name.
+        QueryError: Text, whose letters would be names.
     """
+    if isinstance(names, str):
+        raise QueryError(f"{option} is {names!r}, which is text; give names in a list: [{names!r}]")
     found: list[str] = []
     for name in names:
         relation = table.relations.get(name)
@@ -170,7 +173,7 @@ def save(
     *,
     force_insert: bool = False,
     force_update: bool = False,
-    update_fields: Sequence[str] | None = None,
+    update_fields: Collection[str] | None = None,
 ) -> Plan[None]:
     """Writes a new instance, or what changed of an old one, its hooks around it."""
     table: TableSpec = instance.__class__.table
@@ -197,7 +200,7 @@ def _save(
     alias: str,
     force_insert: bool,
     force_update: bool,
-    update_fields: Sequence[str] | None,
+    update_fields: Collection[str] | None,
 ) -> Plan[tuple[str, ...]]:
     """The plan that writes a new instance, or what changed of an old one; it gives the written fields."""
     if force_insert and (force_update or update_fields is not None):
@@ -209,7 +212,7 @@ def _save(
         return _insert(compiler, instance, alias)
     take_keys(instance, alias)
     if update_fields is not None:
-        names = field_names(table, update_fields, "update_fields")
+        names = field_names(table, update_fields, "save(update_fields)")
         given = [name for name in names if name in instance.__dict__]
         return _update(compiler, instance, alias, given, names)
     if force_update:
@@ -254,7 +257,7 @@ def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ..
 
 
 def _update(
-    compiler: Compiler, instance: Any, alias: str, changed: Sequence[str], asked: Sequence[str] | None = None
+    compiler: Compiler, instance: Any, alias: str, changed: Sequence[str], asked: Collection[str] | None = None
 ) -> Plan[tuple[str, ...]]:
     """Writes fields of a row, and gives them.
 
@@ -341,13 +344,15 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     return count
 
 
-def refresh(compiler: Compiler, instance: Any, alias: str, fields: Sequence[str] | None) -> Plan[None]:
+def refresh(compiler: Compiler, instance: Any, alias: str, fields: Collection[str] | None) -> Plan[None]:
     """Reads the row again; what was loaded of relations is dropped, of the named ones where names are given."""
     model: Any = instance.__class__
     table: TableSpec = model.table
     key = existing_key(instance, "refresh")
     query = by_key(table, key, model.__datalayer_base__().query)
     if fields is not None:
+        if isinstance(fields, str):
+            raise QueryError(f"refresh(fields) is {fields!r}, which is text; give names in a list: [{fields!r}]")
         dropped = [name for name in fields if name in table.relations and not table.relations[name].kind.is_forward]
         fields = field_names(table, [name for name in fields if name not in dropped], "fields")
         related.forget_some(instance, dropped, fields)

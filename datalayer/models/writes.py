@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, overload
 
 from datalayer.errors import QueryError
 from datalayer.models import bulk, changes, views
 from datalayer.models.bulk import Saved
-from datalayer.models.column import Condition, Expr, Related
-from datalayer.models.conflicts import conflict_of, written_of
+from datalayer.models.column import Condition, Expr, Related, Several
+from datalayer.models.conflicts import conflict_of, named_in, written_of
 from datalayer.models.expressions import Q
 from datalayer.models.locking import lock_of
 from datalayer.models.question import M
@@ -18,7 +18,7 @@ from datalayer.models.rows import Rows
 if TYPE_CHECKING:
     from datalayer._query.change import OnConflict
 
-Columns: TypeAlias = Sequence[str | Expr[M, Any] | Related[M, Any]]
+Columns: TypeAlias = Several[str | Expr[M, Any] | Related[M, Any]]
 """Fields and relations, by name or as columns of the model."""
 
 
@@ -32,7 +32,7 @@ class WritableRows(Rows[M, M]):
         *,
         nowait: bool = False,
         skip_locked: bool = False,
-        of: Sequence[str | Related[M, Any]] = (),
+        of: Several[str | Related[M, Any]] = (),
         no_key: bool = False,
     ) -> Self:
         """The rows, locked until the end of the transaction: others wait who want to change or lock them.
@@ -109,6 +109,7 @@ class WritableRows(Rows[M, M]):
         self,
         source: Rows[Any, Any],
         *,
+        columns: Columns[M] | None = None,
         returning: Literal[True],
         on_conflict: Columns[M] | str | None = None,
         update: Columns[M] | Mapping[str, Any] = (),
@@ -119,6 +120,7 @@ class WritableRows(Rows[M, M]):
         self,
         source: Rows[Any, Any],
         *,
+        columns: Columns[M] | None = None,
         returning: Literal[False] = False,
         on_conflict: Columns[M] | str | None = None,
         update: Columns[M] | Mapping[str, Any] = (),
@@ -128,6 +130,7 @@ class WritableRows(Rows[M, M]):
         self,
         source: Rows[Any, Any],
         *,
+        columns: Columns[M] | None = None,
         returning: bool = False,
         on_conflict: Columns[M] | str | None = None,
         update: Columns[M] | Mapping[str, Any] = (),
@@ -136,7 +139,8 @@ class WritableRows(Rows[M, M]):
         """Inserts what another query finds, in one statement (INSERT ... SELECT); gives the number of rows.
 
         Args:
-            source: `values()` whose names are fields of this model.
+            source: `values()` or `values_list()`; its names are fields of this model where `columns` does not say.
+            columns: The fields that the columns of the source go to, in their order.
             returning: Gives the new rows as instances instead of their number.
             on_conflict: As in `bulk_create`.
             update: As in `bulk_create`.
@@ -148,7 +152,13 @@ class WritableRows(Rows[M, M]):
         """
         return self._database.run(
             changes.insert_from,
-            changes.insert_of(self, source, conflict_of(self.model, on_conflict, update, where), returning=returning),
+            changes.insert_of(
+                self,
+                source,
+                None if columns is None else named_in(self.query.table, columns, "insert_from(columns)"),
+                conflict_of(self.model, on_conflict, update, where),
+                returning=returning,
+            ),
             self._load,
         )
 
@@ -157,6 +167,7 @@ class WritableRows(Rows[M, M]):
         self,
         source: Rows[Any, Any],
         *,
+        columns: Columns[M] | None = None,
         returning: Literal[True],
         on_conflict: Columns[M] | str | None = None,
         update: Columns[M] | Mapping[str, Any] = (),
@@ -167,6 +178,7 @@ class WritableRows(Rows[M, M]):
         self,
         source: Rows[Any, Any],
         *,
+        columns: Columns[M] | None = None,
         returning: Literal[False] = False,
         on_conflict: Columns[M] | str | None = None,
         update: Columns[M] | Mapping[str, Any] = (),
@@ -176,6 +188,7 @@ class WritableRows(Rows[M, M]):
         self,
         source: Rows[Any, Any],
         *,
+        columns: Columns[M] | None = None,
         returning: bool = False,
         on_conflict: Columns[M] | str | None = None,
         update: Columns[M] | Mapping[str, Any] = (),
@@ -184,7 +197,13 @@ class WritableRows(Rows[M, M]):
         """The awaiting twin of `insert_from`."""
         return await self._database.arun(
             changes.insert_from,
-            changes.insert_of(self, source, conflict_of(self.model, on_conflict, update, where), returning=returning),
+            changes.insert_of(
+                self,
+                source,
+                None if columns is None else named_in(self.query.table, columns, "insert_from(columns)"),
+                conflict_of(self.model, on_conflict, update, where),
+                returning=returning,
+            ),
             self._load,
         )
 
@@ -306,5 +325,5 @@ class WritableRows(Rows[M, M]):
     def _updates(self, objects: Iterable[M], batch_size: int | None, fields: Any) -> bulk.Bulk:
         if not fields:
             raise QueryError("bulk_update() was given no fields to write")
-        written = written_of(self.model, fields, "bulk_update()")
+        written = written_of(self.model, fields, "bulk_update(fields)")
         return bulk.Bulk(self.model, self._alias, list(objects), batch_size, None, written)

@@ -83,7 +83,7 @@ City.objects.filter(City.country[Country.name] == 3)  # no
 City.objects.filter(City.twin[City.country][User.name] == "x")  # no
 City.objects.filter(City.country.is_nul())  # no
 Profile.objects.select_related(User.manager)  # no
-Profile.objects.only(User.name)  # no (pyright)
+Profile.objects.only(User.name)  # no
 country.cities.filter(User.name == "x")  # no
 country.cities.published()  # no
 Row.objects.recent().recnt()  # no
@@ -93,9 +93,9 @@ RowManager().recent().nothing()  # no
 first: Row = Row.objects.first()  # no
 count: str = Row.objects.count()  # no
 key: int = Row.objects.get().id  # no
-several: list[tuple[int]] = list(Row.objects.values_list(Row.day))  # no (pyright)
+several: list[tuple[int]] = list(Row.objects.values_list(Row.day))  # no
 plain: list[int] = list(Row.objects.values_list(Row.day, flat=True))  # no
-names: list[tuple[str]] = list(City.objects.values_list(City.twin[City.name]))  # no (pyright)
+names: list[tuple[str]] = list(City.objects.values_list(City.twin[City.name]))  # no
 made: tuple[Row, bool] = User.objects.get_or_create(name="x")  # no
 known: dict[int, Row] = User.objects.in_bulk([1])  # no
 found: list[Row] = list(User.objects.all())  # no

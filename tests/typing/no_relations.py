@@ -37,7 +37,7 @@ Book.objects.filter(Tag.books[Book.title] == "x")  # no
 Book.objects.select_related(Tag.books)  # no
 Book.objects.prefetch_related(3)  # no
 Book.objects.prefetch_related(Tag.books)  # no
-Book.objects.only(Tag.label)  # no (pyright)
+Book.objects.only(Tag.label)  # no
 Prefetch("tags", [tag])  # no
 Prefetch("tags", to_attr=3)  # no
 prefetch_related_objects([1], "tags")  # no

@@ -22,7 +22,15 @@ Book.objects.bulk_create([book], on_conflicts=("id",))  # no
 Book.objects.bulk_create([book], batch_size="many")  # no
 Book.objects.bulk_update([ann], ["name"])  # no
 Book.objects.bulk_update([book])  # no
+Book.objects.bulk_update([book], "title")  # no
+Book.objects.bulk_update([book], [Author.name])  # no
+Book.objects.bulk_create([book], on_conflict=("id",), update="price")  # no
+Book.objects.bulk_create([book], on_conflict=(Author.name,))  # no
 Book.objects.insert_from([book])  # no
+Book.objects.insert_from(Author.objects.values("name"), columns="title")  # no
+Book.objects.insert_from(Author.objects.values("name"), columns=[Author.name])  # no
+book.save(update_fields="title")  # no
+book.refresh(fields="title")  # no
 Book.objects.insert_from(F("x"))  # no
 Book.objects.select_for_update(True)  # no
 Book.objects.select_for_update(skip=True)  # no

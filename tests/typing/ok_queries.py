@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import assert_type
+from typing import Any, assert_type
 
 from shop import Author, Book, BookManager
 
@@ -31,6 +31,13 @@ assert_type(
     list[tuple[str, str, date | None]],
 )
 assert_type(list(Book.objects.values_list(Book.pages, flat=True)), list[int])
+assert_type(Book.objects.values_list("title", Book.pages).first(), tuple[Any, ...] | None)
+assert_type(Book.objects.values_list(*["title", "pages"]).get(), tuple[Any, ...])
+assert_type(Book.objects.values_list(Book.title, "pages").get(), tuple[str, *tuple[Any, ...]])
+assert_type(Book.objects.values_list(Book.title, Book.pages, F("price") * 2)[0], tuple[str, int, *tuple[Any, ...]])
+for title, pages in Book.objects.values_list(Book.title, "pages"):
+    assert_type(title, str)
+Book.objects.filter(Book.title.in_({"a", "b"}), Book.title.in_({"a": 1}), Book.pages.in_(range(3)))
 Book.objects.filter((Book.price < Decimal(5)) | ~Book.title.startswith("The"), Book.author == ann)
 Book.objects.filter(Book.pages.in_([1, 2]), Book.published_on.is_null(), Book.published_on > date(2020, 1, 1))
 Book.objects.filter(Book.editor[Author.name] == "x", Q(title="x") | Q(pages__gt=2), author__name="x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -146,6 +147,32 @@ def test_keys_inserted_from_a_query_are_not_given_again(world: World, sales: She
     assert world.call(Sale.objects, "create", title="next", price=1).id == last + 1
 
 
+def test_columns_of_a_source_go_where_the_caller_says(world: World, sales: Shelf) -> None:
+    source = Author.objects.filter(name="Bob").values_list(Author.name, Author.id)
+    with assert_num_queries(1):
+        (sale,) = world.call(Sale.objects, "insert_from", source, columns=(Sale.title, "price"), returning=True)
+    assert (sale.title, sale.price) == ("Bob", world.call(Author.objects, "get", name="Bob").id)
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        (("title",), QueryError, r"names 1 fields \(title\) for 2 columns of the source \(name, id\)"),
+        (("title", "prise"), FieldError, "insert_from\\(columns\\) names 'prise'.*did you mean 'price'"),
+        (("title", "title"), QueryError, r"Sale\.title twice"),
+        ("title", QueryError, "is 'title', which is text"),
+        (("title", Book.price), QueryError, r"which is no column of Sale"),
+        (("title", "note"), InvalidValue, r"'id', which is big integer, to Sale\.note"),
+    ],
+)
+def test_columns_that_do_not_fit_a_source_are_refused(
+    world: World, shelves: str, columns: Any, error: type[Exception], message: str
+) -> None:
+    source = Author.objects.values_list("name", "id")
+    with assert_num_queries(0), pytest.raises(error, match=message):
+        world.call(Sale.objects, "insert_from", source, columns=columns)
+
+
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [
@@ -172,6 +199,36 @@ def test_keys_made_in_python_must_be_named(world: World, sales: Shelf) -> None:
 
 
 # -- save ------------------------------------------------------------------------------------------
+
+
+def test_text_where_names_belong_is_refused(world: World, books: Shelf) -> None:
+    book = books[0]
+    book.title = "other"
+    writes: list[Callable[[], object]] = [
+        lambda: world.call(Book.objects, "bulk_update", [book], "title"),
+        lambda: world.call(Book.objects, "bulk_update", [], "title"),
+        lambda: world.call(book, "save", update_fields="title"),
+        lambda: world.call(book, "refresh", fields="title"),
+        lambda: world.call(Book.objects, "bulk_create", [book], on_conflict=("id",), update="title"),
+    ]
+    with assert_num_queries(0):
+        for write in writes:
+            with pytest.raises(QueryError, match=r"is 'title', which is text; give names in a list: \['title'\]"):
+                write()
+    assert book.title == "other"
+
+
+def test_a_refused_update_forgets_nothing(world: World, books: Shelf) -> None:
+    (author,) = world.iterate(Author.objects.prefetch_related("books").filter(name="Bob"))
+    known = world.iterate(author.books)
+    with assert_num_queries(0):
+        with pytest.raises(FieldError):
+            world.call(author.books.all(), "update", titel="x")
+        with pytest.raises(QueryError):
+            world.call(author.books.all()[:1], "delete")
+        assert world.iterate(author.books) == known
+    world.call(author.books.all(), "update", title="x")
+    assert {book.title for book in world.iterate(author.books)} == {"x"}
 
 
 def test_a_forced_update_writes_every_field(world: World, books: Shelf) -> None:
