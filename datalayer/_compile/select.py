@@ -23,6 +23,7 @@ from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
 from datalayer._query.source import Extra
+from datalayer._query.walk import is_fixed
 from datalayer._schema.table import TableSpec
 from datalayer.errors import NotSupported, QueryError
 
@@ -259,11 +260,16 @@ class Selection:
     def _ordered(self, expression: Expression, place: int) -> Element:
         if isinstance(expression, AnnotationRef) and expression.name in self.writer.labels:
             return self.writer.labels[expression.name]
+        if expression.values and is_fixed(expression):  # bound twice, PostgreSQL would take it for two things
+            for name, other in self.query.columns or ():
+                if other.shape == expression.shape:
+                    return self.writer.labels[name]
         return self.writer.expression(expression, place)
 
     def grouping(self, shown: list[Element]) -> list[Element]:
         """GROUP BY; what has values of its own and is selected is named by its number, so that both are the same."""
         found: list[Element] = []
+        taken: set[int] = set()
         names = self.query.columns if self.query.columns is not None else self.query.annotations
         for expression, place in zip(self.query.group_by or (), self.places.group_by, strict=True):
             shape = expression.shape
@@ -272,11 +278,13 @@ class Selection:
                     (
                         position
                         for position, (name, other) in enumerate(names, 1)
-                        if other.shape == shape or (isinstance(expression, AnnotationRef) and name == expression.name)
+                        if (other.shape == shape and position not in taken)
+                        or (isinstance(expression, AnnotationRef) and name == expression.name)
                     ),
                     None,
                 )
                 if number is not None and len(shown) == len(names):
+                    taken.add(number)
                     found.append(sa.literal_column(str(number)))
                     continue
             found.append(self.writer.expression(expression, place))

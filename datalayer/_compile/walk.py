@@ -24,11 +24,11 @@ from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 
 NULL_SAFE = frozenset(
-    {"coalesce", "concat", "now", "greatest", "least", "random", "pi", "json_object", "json_array", "json_has"}
+    {"coalesce", "concat", "now", "greatest", "least", "random", "pi", "json_object", "json_array", "json_null"}
 )
 """Functions that may give something although an argument is NULL."""
 
-_NEVER_NULL = frozenset({"now", "concat", "random", "pi", "json_object", "json_array"})
+_NEVER_NULL = frozenset({"now", "concat", "random", "pi", "json_object", "json_array", "json_null"})
 _NEVER_NULL_WINDOWS = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile"})
 
 

@@ -16,6 +16,7 @@ from datalayer._compile.prepared import Convert
 from datalayer._compile.spliced import spliced
 from datalayer._compile.walk import Walk
 from datalayer._query import added
+from datalayer._query.comparing import compare
 from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction, Negation, Nothing, Truth
 from datalayer._query.expression import (
     Aggregate,
@@ -132,11 +133,25 @@ class Writer:
 
     def _outer(self, node: OuterRef) -> Element:
         writer = self._further_out(node.levels, node.name)
-        types = {name: expression.type for name, (expression, _) in writer.annotations.items()}
-        found = reference(writer.scope.table, node.name, annotations=types)
+        found = writer.named(node.name)
         if isinstance(found, AnnotationRef):
             return writer._annotation(found.name)
+        if found.values:
+            raise QueryError(f"OuterRef({node.name!r}) steps into JSON; annotate the query outside with it first")
         return writer.expression(found, 0)
+
+    def named(self, name: str) -> Expression:
+        """What a name means in this query."""
+        types = {name: expression.type for name, (expression, _) in self.annotations.items()}
+        return reference(self.scope.table, name, annotations=types)
+
+    def _beside(self, node: Comparison, right: OuterRef) -> Comparison:
+        """A comparison with a name outside, now that its type is known: JSON is compared by the part of that type."""
+        outside = self._further_out(right.levels, right.name).named(right.name)
+        typed = OuterRef(right.name, right.levels)
+        typed.type = outside.type
+        found = compare(node.left, node.lookup, typed, transform=node.transform, name=f"OuterRef({right.name!r})")
+        return found if isinstance(found, Comparison) else node
 
     def _annotation(self, name: str) -> Element:
         if self._home is not None:
@@ -177,7 +192,8 @@ class Writer:
 
     def ordered(self, item: Ordering, element: Element) -> Element:
         """The clause of an item of ORDER BY, NULLs where the item wants them."""
-        clause = element.desc() if item.descending else element.asc()
+        key = self.backend.sorting(element, item.expression.type)
+        clause = key.desc() if item.descending else key.asc()
         last = not item.descending if item.nulls is None else item.nulls == "last"
         natural = (not item.descending) == self.backend.sorts_null_last
         if last != natural and (item.nulls is not None or self.walk.may_be_null(item.expression)):
@@ -299,6 +315,8 @@ class Writer:
         return inner.finished(sa.select(inner.expression(node, at)), self).scalar_subquery()
 
     def _comparison(self, node: Comparison, at: int) -> Element:
+        if isinstance(node.right, OuterRef):
+            node = self._beside(node, node.right)
         left = self.expression(node.left, at)
         type = node.left.type
         if node.lookup == "isnull":
@@ -317,6 +335,7 @@ class Writer:
             left = self.backend.part(node.transform, left, type)
             type = transformed(type, node.transform)
         left = self.backend.collated(left, type, is_column=isinstance(node.left, FieldRef))
+        left = self.backend.same(left, type)
         if node.lookup in added.lookups:
             return spliced(self.backend, added.lookups[node.lookup], [left, self.expression(right, at)])
         if not isinstance(right, Value):
@@ -332,14 +351,14 @@ class Writer:
         if lookup == "range":
             low, high = (self.statement.bind(at, _item(place, convert)) for place in (0, 1))
             return left.between(low, high)
-        return left.op(_SYMBOLS[lookup], is_comparison=True)(self.statement.bind(at, convert))
+        return left.op(_SYMBOLS[lookup], is_comparison=True)(self.backend.same(self.statement.bind(at, convert), type))
 
     def _against_expression(self, lookup: str, left: Element, right: Expression, at: int) -> Element:
         if lookup == "in":
             if not isinstance(right, Subquery):
-                return left == self.expression(right, at)
+                return left == self.backend.same(self.expression(right, at), right.type)
             return left.in_(self.subquery(right.query, at))
-        element = self.expression(right, at)
+        element = self.backend.same(self.expression(right, at), right.type)
         if lookup in TEXT_LOOKUPS:
             return self.backend.text_expression(lookup, left, element)
         return left.op(_SYMBOLS[lookup], is_comparison=True)(element)

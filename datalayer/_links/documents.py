@@ -7,6 +7,8 @@ character of a name is special.
 from __future__ import annotations
 
 import json
+import math
+import struct
 from collections.abc import Callable
 from functools import lru_cache
 from typing import cast
@@ -39,6 +41,75 @@ def text(document: str | None) -> str | None:
         return None
     found = _parsed(document)
     return found if found is None or isinstance(found, str) else _text(found)
+
+
+def number(document: str | None) -> float | int | None:
+    """A number; NULL for everything else. Whole ones beyond 64 bits lose digits."""
+    found = None if document is None else _parsed(document)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return found if -(2**63) <= found < 2**63 else float(found)
+
+
+def string(document: str | None) -> str | None:
+    """A string; NULL for everything else."""
+    found = None if document is None else _parsed(document)
+    return found if isinstance(found, str) else None
+
+
+def boolean(document: str | None) -> bool | None:
+    """True or false; NULL for everything else."""
+    found = None if document is None else _parsed(document)
+    return found if isinstance(found, bool) else None
+
+
+def same(document: str | None) -> str | None:
+    """Text that is the same for equal documents, however they are written: keys in order, 1.0 as 1."""
+    return None if document is None else json.dumps(_plain(_parsed(document)), ensure_ascii=False, sort_keys=True)
+
+
+def _plain(document: object) -> object:
+    if isinstance(document, float) and document.is_integer():
+        return int(document)
+    if isinstance(document, dict):
+        return {name: _plain(value) for name, value in cast("dict[str, object]", document).items()}
+    return [_plain(item) for item in cast("list[object]", document)] if isinstance(document, list) else document
+
+
+def place(document: str | None) -> bytes | None:
+    """Bytes that sort as PostgreSQL sorts JSON: null, strings, numbers, booleans, arrays and objects by their size."""
+    if document is None:
+        return None
+    found = _parsed(document)
+    return b"\0" if found == [] else _place(found)  # an empty array comes before all else, at the top only
+
+
+def _double(number: float) -> float:
+    try:
+        return float(number) + 0.0
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def _place(document: object) -> bytes:
+    if document is None:
+        return b"\x01"
+    if isinstance(document, str):
+        return b"\x02" + document.encode().replace(b"\0", b"\0\xff") + b"\0\0"
+    if isinstance(document, bool):
+        return b"\x04" + bytes([document])
+    if isinstance(document, int | float):
+        (bits,) = struct.unpack(">Q", struct.pack(">d", _double(document)))
+        bits = bits ^ 0xFFFFFFFFFFFFFFFF if bits >> 63 else bits | 1 << 63
+        return b"\x03" + struct.pack(">Q", bits)
+    if isinstance(document, list):
+        items = cast("list[object]", document)
+        return b"\x05" + struct.pack(">I", len(items)) + b"".join([_place(item) for item in items])
+    pairs = cast("dict[str, object]", document)
+    # PostgreSQL keeps the keys by length first, and compares name, value, name, value ...
+    names = sorted(pairs, key=lambda name: (len(name.encode()), name.encode()))
+    inside = b"".join([_place(name) + _place(pairs[name]) for name in names])
+    return b"\x06" + struct.pack(">I", len(names)) + inside
 
 
 def _names(document: object) -> set[str]:
@@ -100,6 +171,11 @@ def contains(outer: str | None, inner: str | None) -> bool | None:
 DOCUMENTS: list[tuple[str, int, Callable[..., object]]] = [
     ("json_key", 2, key),
     ("json_text", 1, text),
+    ("json_number", 1, number),
+    ("json_string", 1, string),
+    ("json_boolean", 1, boolean),
+    ("json_same", 1, same),
+    ("json_place", 1, place),
     ("json_has", 2, has),
     ("json_has_all", 2, has_all),
     ("json_has_any", 2, has_any),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias, TypeGuard, cast
 
+from datalayer._query import documents
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
 from datalayer._query.expression import AnnotationRef, Expression, Subquery, Value
 from datalayer._query.lookup import transformed
@@ -138,15 +139,19 @@ def compare(
     Raises:
         InvalidValue: The value does not fit.
     """
+    if isinstance(value, Query):
+        value = _one_column(value, left.type, lookup, name)
+    if left.type is not None and left.type.kind in _OF_KIND:
+        found = _OF_KIND[left.type.kind](left, lookup, value, name)
+        if found is not None:
+            return found
     if lookup in {"isnull", "notnull"} or value is None:
         return _null(left, lookup, value, name, transform)
     type = transformed(left.type, transform)
-    if isinstance(value, Query):
-        value = _one_column(value, left.type, lookup, name)
     if isinstance(value, Expression):
         if lookup == "range":
             raise InvalidValue(f"{name}: range needs a pair of plain values; use gte and lte with expressions")
-        return Comparison(left, lookup, value, transform=transform)
+        return Comparison(left, lookup, _beside(value, type, lookup, name), transform=transform)
 
     def checked(item: object) -> object:
         return item if check is None else check(type, lookup, name, item)
@@ -159,6 +164,28 @@ def compare(
     if is_beyond(bound, type):
         return _beyond(left, lookup, bound > 0, transform)
     return Comparison(left, lookup, Value(bound, type), transform=transform)
+
+
+_OF_KIND: Final[dict[Kind, Callable[[Expression, str, object, str], Condition | None]]] = {
+    Kind.JSON: documents.compared
+}
+"""What lookups mean for the kinds of value that have their own meanings for them."""
+
+
+def _beside(right: Expression, type: ColumnType | None, lookup: str, name: str) -> Expression:
+    """An expression on the right side.
+
+    Raises:
+        InvalidValue: Its values cannot be compared with those of the left side.
+    """
+    if type is None or right.type is None or comparable(type.kind, right.type.kind):
+        return right
+    found = documents.sided(right, type) if right.type.kind is Kind.JSON and not isinstance(right, Subquery) else None
+    if found is None:
+        raise InvalidValue(
+            f"{name} is {type.kind.value} and cannot be compared with a {right.type.kind.value}; Cast() one of them"
+        )
+    return found
 
 
 def _one_column(query: Query, type: ColumnType | None, lookup: str, name: str) -> Subquery:
@@ -179,10 +206,9 @@ def _one_column(query: Query, type: ColumnType | None, lookup: str, name: str) -
     found = columns[0][1]
     if isinstance(found, AnnotationRef):
         found = dict(query.annotations)[found.name]
-    if type is not None and found.type is not None and not comparable(type.kind, found.type.kind):
-        raise InvalidValue(
-            f"{name} is {type.kind.value} and cannot be compared with a query of {found.type.kind.value}"
-        )
+    kinds = None if type is None or found.type is None else (type.kind, found.type.kind)
+    if kinds is not None and not comparable(*kinds) and kinds[0] is not Kind.JSON:
+        raise InvalidValue(f"{name} is {kinds[0].value} and cannot be compared with a query of {kinds[1].value}")
     if lookup == "in" and query.order and query.limit is None and query.offset is None:
         query = query.replaced(order=())
     return Subquery(query, found.type)

@@ -101,6 +101,16 @@ class Value(Expression):
         self.values = (value,)
 
 
+class Key(Value):
+    """A bound value that belongs to the question itself: a step into JSON. Equal shapes step to the same place."""
+
+    __slots__ = ()
+
+    def __init__(self, value: str | int, type: ColumnType | None) -> None:
+        super().__init__(value, type)
+        self.shape = ("key", value, type)
+
+
 class Arithmetic(Expression):
     """`left operator right` with `+ - * / % || & |`. Order of values: left, right."""
 

@@ -11,6 +11,7 @@ LOOKUPS: Final = frozenset(
     {
         "exact", "ne", "gt", "gte", "lt", "lte", "in", "range", "isnull",
         "iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex",
+        "contained_by", "has_key", "has_keys", "has_any_keys",
     }
 )  # fmt: skip
 """Every lookup by name. Nodes have one more, `notnull`, which is what `isnull=False` becomes."""
@@ -19,6 +20,12 @@ TEXT_LOOKUPS: Final = frozenset(
     {"iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex"}
 )
 """Lookups on text only."""
+
+PART_LOOKUPS: Final = frozenset({"contains", "contained_by"})
+"""Lookups on values that have parts."""
+
+KEY_LOOKUPS: Final = frozenset({"has_key", "has_keys", "has_any_keys"})
+"""Lookups on JSON only."""
 
 ORDER_LOOKUPS: Final = frozenset({"gt", "gte", "lt", "lte", "range"})
 """Lookups on values that have an order."""
@@ -31,7 +38,8 @@ TRANSFORMS: Final = DATE_PARTS | TIME_PARTS
 """Parts of dates and times that may stand between a name and its lookup. `week_day` counts from Sunday, which is 1."""
 
 _TEXT = frozenset({Kind.STRING, Kind.TEXT, Kind.ENUM, Kind.INET})
-_UNORDERED = frozenset({Kind.JSON, Kind.BOOLEAN})
+_UNORDERED = frozenset({Kind.BOOLEAN})
+_OF_PARTS = (PART_LOOKUPS | KEY_LOOKUPS) - TEXT_LOOKUPS
 _DATETIMES = frozenset({Kind.DATETIME, Kind.NAIVE_DATETIME})
 
 
@@ -39,7 +47,9 @@ def lookups_of(type: ColumnType | None) -> frozenset[str]:
     """The lookups that make sense for a type; all of them where it is not known."""
     if type is None:
         return LOOKUPS
-    found = LOOKUPS
+    if type.kind is Kind.JSON:
+        return LOOKUPS
+    found = LOOKUPS - _OF_PARTS
     if type.kind not in _TEXT:
         found -= TEXT_LOOKUPS
     if type.kind in _UNORDERED:

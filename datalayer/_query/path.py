@@ -8,6 +8,7 @@ from typing import NamedTuple
 from datalayer._query.added import lookups_for
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function
 from datalayer._query.lookup import TRANSFORMS, lookups_of, transformed, transforms_of
+from datalayer._query.steps import STEPPED, step_type, taken
 from datalayer._schema.field import ColumnType, FieldSpec
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
@@ -27,6 +28,7 @@ class Resolved(NamedTuple):
         transform: A part of a date or time, else None.
         table: The table that `field` or `relation` belongs to.
         key: The fields of a primary key of several columns, where the name ends in its `pk`.
+        steps: The words that lead into the value of the field or the annotation.
     """
 
     path: tuple[str, ...]
@@ -38,6 +40,15 @@ class Resolved(NamedTuple):
     transform: str | None
     table: TableSpec
     key: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+
+
+class _Suffix(NamedTuple):
+    """What follows a field: words into its value, a part of a date, a lookup."""
+
+    lookup: str | None = None
+    transform: str | None = None
+    steps: tuple[str, ...] = ()
 
 
 def resolve(
@@ -64,32 +75,32 @@ def resolve(
         return Resolved((), None, None, name, annotations[name], None, None, table)
     if annotations and parts[0] in annotations:
         type = annotations[parts[0]]
-        lookup, transform = _suffix(table, name, parts[0], parts[1:], type, allow_lookup)
-        return Resolved((), None, None, parts[0], type, lookup, transform, table)
+        lookup, transform, steps = _suffix(table, name, parts[0], parts[1:], type, allow_lookup)
+        return Resolved((), None, None, parts[0], type, lookup, transform, table, (), steps)
     path: list[str] = []
     here = table
     if table.base is table:  # rows of another query: a column of theirs may be called author__name
         for length in range(len(parts), 1, -1):
             field = table.fields.get("__".join(parts[:length]))
             if field is not None:
-                lookup, transform = _suffix(table, name, field.name, parts[length:], field.type, allow_lookup)
-                return Resolved((), field, None, None, None, lookup, transform, table)
+                lookup, transform, steps = _suffix(table, name, field.name, parts[length:], field.type, allow_lookup)
+                return Resolved((), field, None, None, None, lookup, transform, table, (), steps)
     for place, part in enumerate(parts):
         rest = parts[place + 1 :]
         field = _field(here, part)
         if field is not None:
-            lookup, transform = _suffix(here, name, part, rest, field.type, allow_lookup)
-            return Resolved(tuple(path), field, None, None, None, lookup, transform, here)
+            lookup, transform, steps = _suffix(here, name, part, rest, field.type, allow_lookup)
+            return Resolved(tuple(path), field, None, None, None, lookup, transform, here, (), steps)
         relation = here.relations.get(part)
         if relation is None and part == "pk" and len(here.primary_key) > 1:
-            lookup, _ = _suffix(here, name, part, rest, None, allow_lookup)
+            lookup, _, _ = _suffix(here, name, part, rest, None, allow_lookup)
             return Resolved(tuple(path), None, None, None, None, lookup, None, here, here.primary_key)
         if relation is None:
             raise _unknown(here, part, name, annotations if here is table and not path else None)
         if not rest:
             return Resolved(tuple(path), None, relation, None, None, None, None, here)
         if not _knows(relation.target, rest[0]) and _is_word(rest[0]):
-            lookup, _ = _suffix(here, name, part, rest, None, allow_lookup)
+            lookup, _, _ = _suffix(here, name, part, rest, None, allow_lookup)
             return Resolved(tuple(path), None, relation, None, None, lookup, None, here)
         path.append(part)
         here = relation.target
@@ -113,21 +124,33 @@ def _is_word(part: str) -> bool:
 _ANY_LOOKUP = lookups_of(None)
 
 
+_NO_SUFFIX = _Suffix()
+
+
 def _suffix(
     table: TableSpec, name: str, part: str, rest: list[str], type: ColumnType | None, allow_lookup: bool
-) -> tuple[str | None, str | None]:
-    """The lookup and the transform in what follows a field."""
+) -> _Suffix:
+    """The words into the value, the transform and the lookup in what follows a field."""
     if not rest:
-        return None, None
+        return _NO_SUFFIX
     transform = None
     words = list(rest)
+    steps: list[str] = []
+    while allow_lookup and words and type is not None and type.kind in STEPPED:
+        inside = step_type(type, words[0])
+        if inside is None or (len(words) == 1 and words[0] in lookups_of(type) | lookups_for(type)):
+            break
+        steps.append(words.pop(0))
+        type = inside
+    if not words:
+        return _Suffix(None, None, tuple(steps))
     if allow_lookup and words[0] in transforms_of(type) and words[0] not in (lookups_of(type) | lookups_for(type)):
         transform = words.pop(0)
         type = transformed(type, transform)
     if not words:
-        return None, transform
+        return _Suffix(None, transform, tuple(steps))
     if allow_lookup and len(words) == 1 and words[0] in (lookups_of(type) | lookups_for(type)):
-        return words[0], transform
+        return _Suffix(words[0], transform, tuple(steps))
     choices = ((lookups_of(type) | lookups_for(type)) | transforms_of(type)) if allow_lookup else frozenset[str]()
     wrong = words[0] if words[0] not in choices or len(words) == 1 else words[1]
     what = f"a {type.kind.value} field" if type is not None else "it"
@@ -210,9 +233,9 @@ def field_reference(table: TableSpec, path: tuple[str, ...], field: str, *, oute
 def references(table: TableSpec, found: Resolved, *, outer: int = 0) -> tuple[Expression, ...]:
     """The expressions a resolved name stands for: several for a relation of several columns."""
     if found.annotation is not None:
-        return (AnnotationRef(found.annotation, found.annotation_type),)
+        return (taken(AnnotationRef(found.annotation, found.annotation_type), found.steps),)
     if found.field is not None:
-        return (field_reference(table, found.path, found.field.name, outer=outer),)
+        return (taken(field_reference(table, found.path, found.field.name, outer=outer), found.steps),)
     if found.key:
         return tuple([field_reference(table, found.path, name, outer=outer) for name in found.key])
     relation = found.relation
@@ -231,9 +254,12 @@ def reference(
         FieldError: The name is unknown, or a lookup follows it.
     """
     found = resolve(table, name, annotations=annotations)
-    if found.lookup is not None:
-        raise FieldError(f"{name!r}: the lookup {found.lookup!r} has no place here, only fields and relations do")
     expression, *others = references(table, found, outer=outer)
+    if found.lookup is not None:
+        inside = None if expression.type is None else step_type(expression.type, found.lookup)
+        if inside is None or others:
+            raise FieldError(f"{name!r}: the lookup {found.lookup!r} has no place here, only fields and relations do")
+        return taken(expression, (found.lookup,))  # where no lookup can stand, the word is a key
     if others:
         raise FieldError(f"{name!r} of {table.model} has several columns; name one of them", name=name)
     if found.transform is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from datalayer._query.condition import Condition, ExistsCondition
-from datalayer._query.expression import Expression, OuterRef, Subquery
+from datalayer._query.expression import Expression, Key, OuterRef, Subquery, Value
 from datalayer._query.query import Query
 
 
@@ -25,6 +25,14 @@ def nodes_of(query: Query) -> Iterator[Condition | Expression]:
         yield from parts(condition)
     for expression in chain(query.group_by or (), [item.expression for item in query.order]):
         yield from parts(expression)
+
+
+def is_fixed(expression: Expression) -> bool:
+    """Whether a shape says all about an expression: what is bound in it belongs to the question."""
+    return all(
+        isinstance(node, Key) if isinstance(node, Value) else not isinstance(node, Subquery | ExistsCondition)
+        for node in parts(expression)
+    )
 
 
 def names_outside(query: Query, levels: int = 1) -> Iterator[str]:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
 from datalayer._query import condition as nodes
+from datalayer._query import documents
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare
 from datalayer._query.expression import Expression, FieldRef, Function, Ordering, Value
@@ -21,7 +22,7 @@ from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
-from datalayer.models import documents, registry
+from datalayer.models import registry
 from datalayer.models.checks import checked
 from datalayer.models.literals import operand_value
 
@@ -240,31 +241,36 @@ class Expr(Generic[M, T]):
 
     def __getitem__(self, key: str | int) -> Expr[M, Any]:
         """Into JSON: what is under a name of an object, or at a place of an array; NULL where there is nothing."""
-        return Expr(documents.step(self.node, key, self.name), self.table, f"{self.name}[{key!r}]")
+        node = documents.step(documents.looked_into(self.node, self.name), key, self.name)
+        return Expr(node, self.table, f"{self.name}[{key!r}]")
 
     def as_text(self) -> Expr[M, str]:
         """A JSON value as text, a string without its quotes: to search in, to `Cast`, to order by."""
         return Expr(documents.as_text(self.node, self.name), self.table, f"{self.name}.as_text()")
 
+    def _in_document(self, lookup: str, value: object) -> Condition[M]:
+        documents.looked_into(self.node, self.name)
+        return cast("Condition[M]", self._compared(lookup, value))
+
     def has_key(self, key: str) -> Condition[M]:
         """Whether a JSON object has a key."""
-        return cast("Condition[M]", documents.has(self.node, "json_has", key, self.name))
+        return self._in_document("has_key", key)
 
     def has_keys(self, keys: Several[str]) -> Condition[M]:
         """Whether a JSON object has all of some keys."""
-        return cast("Condition[M]", documents.has(self.node, "json_has_all", keys, self.name))
+        return self._in_document("has_keys", keys)
 
     def has_any_keys(self, keys: Several[str]) -> Condition[M]:
         """Whether a JSON object has any of some keys."""
-        return cast("Condition[M]", documents.has(self.node, "json_has_any", keys, self.name))
+        return self._in_document("has_any_keys", keys)
 
     def contains_json(self, value: object) -> Condition[M]:
         """Whether a JSON document contains another one: its keys and values, its items."""
-        return cast("Condition[M]", documents.contains(self.node, "json_contains", value, self.name))
+        return self._in_document("contains", value)
 
     def contained_by_json(self, value: object) -> Condition[M]:
         """Whether a JSON document is contained in another one."""
-        return cast("Condition[M]", documents.contains(self.node, "json_contained", value, self.name))
+        return self._in_document("contained_by", value)
 
     def part(self, name: str) -> Expr[M, int]:
         """A part of a date or time: `year`, `month`, `day`, `hour`, ...

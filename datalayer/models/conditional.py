@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar, cast, overload
 
+from datalayer._query import documents
 from datalayer._query.arithmetic import FLOAT, INTEGERS, MOMENTS, NUMBERS, TEXTS
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Case as CaseNode
@@ -206,9 +207,11 @@ def Cast(source: Any, type: Any, /) -> Any:
 
     def build(nodes: list[Expression]) -> Expression:
         (node,) = nodes
+        if node.type is not None and node.type.kind is Kind.JSON and to.kind is not Kind.JSON:
+            node = documents.as_text(node, repr(source))
         given = node.type
         if given is not None and to.kind is not given.kind:
-            is_text = to.kind in _ALWAYS and given.kind not in {Kind.BYTES, Kind.DURATION, Kind.JSON}
+            is_text = to.kind in _ALWAYS and given.kind not in {Kind.BYTES, Kind.DURATION}
             if not is_text and given.kind not in _CASTS.get(to.kind, frozenset()):
                 raise QueryError(f"Cast({source!r}): a {given.kind.value} cannot become a {to.kind.value}")
         return Function("cast", (node,), to)

@@ -26,6 +26,7 @@ from datalayer.errors import QueryError
 from datalayer.models.checks import checked
 from datalayer.models.column import Deferred, Expr, Related, nulls_of, operand
 from datalayer.models.literals import operand_value
+from datalayer.models.nesting import check_inside, check_nested
 
 Annotations: TypeAlias = Mapping[str, ColumnType | None]
 
@@ -93,6 +94,8 @@ def condition_of(item: Any, table: TableSpec, annotations: Annotations | None = 
     """What an argument of `filter` means."""
     if isinstance(item, Condition):
         owned(item, table)
+        if not is_simple(item):
+            check_nested(item, table, annotations or {})
         return item
     if isinstance(item, Q):
         return item.resolved(table, annotations)
@@ -103,7 +106,10 @@ def condition_of(item: Any, table: TableSpec, annotations: Annotations | None = 
     if isinstance(name, str):
         if isinstance(value, Deferred):
             value = value.resolved(table, dict(annotations or {}))
-        return comparison(table, name, operand(value), check=checked, annotations=annotations)
+        value = operand(value)
+        if isinstance(value, Query):
+            check_inside(value, table, annotations)
+        return comparison(table, name, value, check=checked, annotations=annotations)
     raise QueryError(
         f"filter() takes conditions such as {table.model}.name == 'x', Q objects and lookups by name, not {item!r}; "
         "a comparison with a value of another type gives a plain bool"
@@ -294,6 +300,8 @@ class Compared(Q):
         left = expression_of(self.left, table, known)
         right = self.right
         right = right.resolved(table, known) if isinstance(right, Deferred) else operand(right)
+        if isinstance(right, Query):
+            check_inside(right, table, known)
         return compare(left, self.lookup, right, name=repr(self.left), check=checked)
 
     def __repr__(self) -> str:
@@ -338,6 +346,7 @@ def expression_of(item: Any, table: TableSpec, annotations: dict[str, ColumnType
         return Predicate(condition)
     query = getattr(item, "query", None)
     if isinstance(query, Query):
+        check_inside(query, table, annotations)
         return subquery_of(item)
     if isinstance(item, Related):
         if item.table is not table.origin:
@@ -346,16 +355,18 @@ def expression_of(item: Any, table: TableSpec, annotations: dict[str, ColumnType
     raise QueryError(f"{item!r} is no column; give a name, a column such as {table.model}.pk, or F()")
 
 
+def is_simple(node: Condition | Expression) -> bool:
+    """Whether a node is a column compared with a value, as most conditions are: nothing in it needs to be looked at."""
+    return type(node) is Comparison and type(node.right) is Value and type(node.left) is FieldRef
+
+
 def owned(node: Condition | Expression, table: TableSpec) -> None:
     """Makes sure that every typed column in a node belongs to a model.
 
     Raises:
         QueryError: One is another model's.
     """
-    if isinstance(node, Comparison) and type(node.right) is Value and type(node.left) is FieldRef:
-        found: Iterable[Condition | Expression] = (node.left,)  # what most conditions look like
-    else:
-        found = parts(node)
+    found: Iterable[Condition | Expression] = (cast("Comparison", node).left,) if is_simple(node) else parts(node)
     for part in found:
         if (
             isinstance(part, FieldRef)

@@ -16,7 +16,8 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
 from datalayer.models.combining import Join, compound, joined, merged, with_cte
-from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, owned
+from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, is_simple, owned
+from datalayer.models.grouping import check_ungrouped
 from datalayer.models.loading import Lookup
 from datalayer.models.ordering import default_order, order_item
 
@@ -103,6 +104,8 @@ class Question(Generic[M, R]):
             condition = condition_of(item, table, annotations)
             if condition is not None:
                 found.append(condition)
+                if not is_simple(condition) and self.query.group_by is None:
+                    check_ungrouped(condition, self.query)
         if len(found) < 2:
             return found[0] if found else None
         return Junction("and", tuple(found))

@@ -8,14 +8,13 @@ from datalayer._query.condition import Condition, ExistsCondition
 from datalayer._query.expression import Expression, FieldRef
 from datalayer._query.expression import OuterRef as OuterNode
 from datalayer._query.expression import Subquery as SubqueryNode
-from datalayer._query.path import reference
 from datalayer._query.query import Query
-from datalayer._query.walk import names_outside, nodes_of
 from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 from datalayer.models.column import Expr, operand
 from datalayer.models.expressions import Annotations, Computable, Q, subquery_of
+from datalayer.models.nesting import check_inside
 
 
 class OuterRef(Computable):
@@ -51,20 +50,6 @@ class OuterRef(Computable):
 
     def __repr__(self) -> str:
         return f"OuterRef({self.source!r})"
-
-
-def check_inside(query: Query, table: TableSpec, annotations: Annotations | None) -> None:
-    """Makes sure that a query inside one over a table finds there what it asks for.
-
-    Raises:
-        FieldError: A name is unknown outside.
-        QueryError: A typed column belongs to another model.
-    """
-    for name in names_outside(query):
-        reference(table, name, annotations=annotations)
-    for node in nodes_of(query):
-        if isinstance(node, FieldRef) and node.outer == 1 and node.table is not None and node.table is not table:
-            raise QueryError(f"OuterRef({node.field!r}) is not of {table.model}, which is the model outside")
 
 
 class Exists(Q):

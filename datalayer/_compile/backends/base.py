@@ -113,6 +113,14 @@ class Backend(ABC):
         """A value that compares in the order of its type; `is_column`: as it is stored, not computed."""
         return value
 
+    def same(self, value: Element, type: ColumnType | None) -> Element:
+        """A value that equals another one exactly where the two mean the same."""
+        return value
+
+    def sorting(self, value: Element, type: ColumnType | None) -> Element:
+        """What a value is put in order by."""
+        return value
+
 
 def escaped_like(text: str) -> str:
     """Text in which no character is special to LIKE."""

@@ -170,6 +170,20 @@ def _json_key(arguments: list[Element], types: list[ColumnType | None]) -> Eleme
     return Grouping(arguments[0].op("->")(arguments[1] if is_name else _integer(arguments[1])))
 
 
+def _of_type(word: str, read: Callable[[Element], Element]) -> Write:
+    """A JSON value where it is of one type, else NULL."""
+
+    def write(arguments: list[Element], types: list[ColumnType | None]) -> Element:
+        is_one = sa.func.jsonb_typeof(arguments[0]) == sa.literal_column(f"'{word}'")
+        return Grouping(sa.case((is_one, read(arguments[0])), else_=sa.null()))
+
+    return write
+
+
+def _json_text(value: Element) -> Element:
+    return Grouping(value.op("#>>")(sa.literal_column("'{}'")))
+
+
 def _operator(word: str) -> Write:
     def write(arguments: list[Element], types: list[ColumnType | None]) -> Element:
         return Grouping(arguments[0].op(word)(arguments[1]))
@@ -228,7 +242,11 @@ _FUNCTIONS: Final[dict[str, Write]] = {
     "json_object": _json("jsonb_build_object"),
     "json_array": _json("jsonb_build_array"),
     "json_key": _json_key,
-    "json_text": lambda a, t: Grouping(a[0].op("#>>")(sa.literal_column("'{}'"))),
+    "json_text": lambda a, t: _json_text(a[0]),
+    "json_null": lambda a, t: cast_to(sa.literal_column("'null'"), "jsonb"),
+    "json_number": _of_type("number", lambda value: cast_to(value, "numeric")),
+    "json_string": _of_type("string", _json_text),
+    "json_boolean": _of_type("boolean", lambda value: cast_to(value, "boolean")),
     "json_has": _operator("?"),
     "json_has_all": _keys("?&"),
     "json_has_any": _keys("?|"),

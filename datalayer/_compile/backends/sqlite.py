@@ -68,7 +68,7 @@ class SQLite(Backend):
         if type is not None and type.kind is Kind.BYTES:
             left = sa.func.hex(left)
         rows = sa.func.json_each(bound).table_valued("value")
-        return left.in_(sa.select(rows.c.value).select_from(rows).correlate_except(rows))
+        return left.in_(sa.select(self.same(rows.c.value, type)).select_from(rows).correlate_except(rows))
 
     def list_converter(self, type: ColumnType | None) -> Convert:
         convert = values.to_driver(type, self.name)
@@ -192,6 +192,14 @@ class SQLite(Backend):
             return value
         # What SQLite computes may be a number, and to SQLite every number is less than every text.
         return (value if is_column else sa.cast(value, sa.Text)).collate("datalayer_decimal")
+
+    def same(self, value: Element, type: ColumnType | None) -> Element:
+        is_json = type is not None and type.kind is Kind.JSON
+        return cast("Element", sa.func.datalayer_json_same(value)) if is_json else value
+
+    def sorting(self, value: Element, type: ColumnType | None) -> Element:
+        is_json = type is not None and type.kind is Kind.JSON
+        return cast("Element", sa.func.datalayer_json_place(value)) if is_json else value
 
 
 def _is_wide(type: ColumnType | None) -> bool:
