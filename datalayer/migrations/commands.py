@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from datalayer.errors import MigrationError, choices_text
-from datalayer.migrations import config
+from datalayer.migrations import config, running
 from datalayer.migrations.checking import check
 from datalayer.migrations.environment import Environment, Hooks
 from datalayer.migrations.findings import Checked, Finding
@@ -114,7 +114,7 @@ def migrate(
             f"there is no folder {environment.history.folder.name!r} with migrations; makemigrations makes it, or the "
             "setting migrations names another one"
         )
-    done = environment.run(wanted, fake=fake, out_of_order=out_of_order)
+    done = running.toward(environment, wanted, fake=fake, out_of_order=out_of_order)
     return _migrated(done, environment)
 
 
@@ -156,7 +156,7 @@ def revert(
         applied = environment.known(environment.applied())
         steps = _newest(environment, applied, number)
         return Migrated(pending=tuple(steps), at=environment.newest(applied.names))
-    done = environment.carry_out(_once(environment, number, again=False))
+    done = running.carry_out(environment, _once(environment, number, again=False))
     return _migrated(done, environment)
 
 
@@ -174,7 +174,7 @@ def redo(number: int | None = 1, *, alias: str = "default", hooks: Hooks | None 
     environment = config.environment(alias, hooks)
     steps = _newest(environment, environment.known(environment.applied()), number)
     is_atomic = all(environment.history.by_name[step.name].is_atomic for step in steps)
-    done = environment.carry_out(_once(environment, number, again=True), together=is_atomic)
+    done = running.carry_out(environment, _once(environment, number, again=True), together=is_atomic)
     return _migrated(done, environment)
 
 
@@ -185,12 +185,12 @@ def _newest(environment: Environment, applied: Applied, number: int | None) -> l
     return [Step(name, False, history.by_name[name].is_reversible) for name in reversed(chosen)]
 
 
-def _once(environment: Environment, number: int | None, *, again: bool) -> Callable[[Applied], list[Step]]:
+def _once(environment: Environment, number: int | None, *, again: bool) -> running.Choose:
     """What is left to do of what was chosen at the first look, under the lock."""
     chosen: list[list[Step]] = []
-    counted: list[int] = []
+    skipped: list[Step] = []
 
-    def choose(applied: Applied) -> list[Step]:
+    def choose(applied: Applied, done: int) -> list[Step]:
         if not chosen:
             back = _newest(environment, applied, number)
             stuck = next((step.name for step in back if not step.is_reversible), None)
@@ -198,11 +198,10 @@ def _once(environment: Environment, number: int | None, *, again: bool) -> Calla
                 raise MigrationError(f"migration {stuck!r} has no way back, so nothing was taken back")
             there = [Step(step.name, True) for step in reversed(back)] if again else []
             chosen.append(back + there)
-        left = chosen[0][len(counted) :]
+        left = chosen[0][done + len(skipped) :]
         while left and (left[0].name in applied.names) == left[0].is_upgrade:  # somebody else has done it meanwhile
-            counted.append(1)
+            skipped.append(left[0])
             left = left[1:]
-        counted.append(1)
         return left
 
     return choose

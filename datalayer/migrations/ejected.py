@@ -22,6 +22,7 @@ from datalayer.migrations import config, files, records
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.history import Migration
 from datalayer.migrations.operations import Live
+from datalayer.migrations.running import perform
 
 INI = """# Written by `datalayer migrations eject`, so that plain `alembic` works; `datalayer` itself does not read it.
 [alembic]
@@ -126,17 +127,17 @@ def _script(environment: Environment, one: Migration) -> Script:
 
 
 def _performing(environment: Environment, one: Migration, *, is_upgrade: bool) -> Callable[[], None]:
-    def perform() -> None:
+    def does() -> None:
         history, running = environment.history, context.get_context()
         applied = _applied(environment, running, one, is_upgrade)
         around = contextlib.nullcontext() if one.is_atomic else running.autocommit_block()
         with around:
             live = Live(running, history.state_after(applied), is_atomic=one.is_atomic)
-            environment.perform(one, live, is_upgrade)
+            perform(one, live, is_upgrade)
         for text in records.own_statements(one.name, one.checksum if is_upgrade else None):
             live.run(text)
 
-    return perform
+    return does
 
 
 def _applied(environment: Environment, running: MigrationContext, one: Migration, is_upgrade: bool) -> frozenset[str]:

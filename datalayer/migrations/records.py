@@ -104,6 +104,13 @@ def _tables(connection: sa.Connection) -> set[str]:
     return {name for name, is_there in zip(sorted(OWN_TABLES), row, strict=True) if is_there}
 
 
+def stamp(connection: sa.Connection) -> object:
+    """Something that differs once somebody else may have noted migrations: cheap, however many there are."""
+    if connection.dialect.name == "sqlite":
+        return connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+    return sorted(_column(connection, "version_num", ALEMBIC))
+
+
 def _column(connection: sa.Connection, column: str, table: str) -> list[str]:
     return [str(row[0]) for row in connection.exec_driver_sql(f"SELECT {column} FROM {table}")]
 

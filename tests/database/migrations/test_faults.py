@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from datalayer import conf
 from datalayer.errors import ConnectionFailed, MigrationError
-from datalayer.migrations import commands, config
+from datalayer.migrations import commands, config, running
 from tests import processes
 
 FILE = '''"""{name}."""
@@ -163,7 +163,7 @@ def test_an_unreachable_server_is_named_without_its_password(tmp_path: Path) -> 
 def test_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with conf.override(databases={"default": {"url": f"sqlite:///{tmp_path}/no/db.sqlite3"}}, migrations="m"):  # noqa: SIM117
         with pytest.raises(ConnectionFailed, match="does not exist; make it first"):
-            config.environment("default").run(None)
+            running.toward(config.environment("default"), None)
 
 
 def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""The connection that migrations run on, and what a database has against them, in words."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Generator
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from datalayer._links.functions import register
+from datalayer._links.sqlite import why_not_open
+from datalayer.conf.url import DatabaseUrl
+from datalayer.errors import ConnectionFailed, MigrationError, MissingExtra
+
+_CURES = {
+    "locked": "; another process is writing to it: run this again when it has finished",
+    "readonly": "; the file and its folder must be writable for whoever runs migrations",
+    "permission denied": "; migrations need a role that may create tables there",
+    "not a database": "; the url in the settings leads to another kind of file",
+    "cannot run inside a transaction block": "; let this migration run without one: atomic = False in a Python file, "
+    "-- datalayer: atomic = false in an SQL file, run_in_transaction = false in metadata.toml",
+    "cannot VACUUM from within a transaction": "; let this migration run without one: atomic = False in a Python "
+    "file, -- datalayer: atomic = false in an SQL file, run_in_transaction = false in metadata.toml",
+    "lock timeout": "; somebody else uses the table: try again, or raise databases.<alias>.migrate.lock_timeout",
+    "statement timeout": "; it took longer than databases.<alias>.migrate.statement_timeout allows",
+}
+_FOR_EVER = 1_000_000.0  # seconds: some days, which SQLite can still count in milliseconds
+_STEPS_BETWEEN_LOOKS = 100_000  # some milliseconds of SQLite's work
+
+
+def reason(error: DBAPIError) -> str:
+    """What the database said, and what helps."""
+    said = " ".join(str(error.orig).split())
+    return said + next((cure for word, cure in _CURES.items() if word in said), "")
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether it is what Ctrl-C becomes where SQLite sees it: nothing else interrupts a migration's connection."""
+    return isinstance(error, OperationalError) and str(error.orig) == "interrupted"
+
+
+@contextlib.contextmanager
+def connect(url: DatabaseUrl, alias: str, lock_timeout: float | None) -> Generator[sa.Connection]:
+    """A connection for migrations, closed at the end.
+
+    Args:
+        url: The database.
+        alias: Its alias, for messages.
+        lock_timeout: How many seconds to wait for whoever else writes to an SQLite file; None for ever.
+
+    Raises:
+        ConnectionFailed: There is none to be had.
+    """
+    engine = _engine(url, alias, lock_timeout)
+    try:
+        connection = engine.connect()
+    except DBAPIError as error:
+        why = "; ".join(line.strip() for line in str(error.orig).splitlines() if line.strip())
+        if url.backend == "sqlite" and error.orig is not None:
+            why = why_not_open(url.database, error.orig)
+        raise ConnectionFailed(f"cannot connect to database {alias!r} at {url}: {why}", alias=alias) from error
+    with connection:
+        yield connection
+    engine.dispose()
+
+
+def _engine(url: DatabaseUrl, alias: str, lock_timeout: float | None) -> sa.Engine:
+    if url.is_memory:
+        raise MigrationError(
+            f"database {alias!r} is in memory and gone with its connection, so it cannot be migrated; "
+            "use a file, or datalayer.testing.create_tables()"
+        )
+    if url.backend == "sqlite":
+        creator = lambda: _open_sqlite(url.database, lock_timeout)  # noqa: E731 - as SQLAlchemy wants it
+        engine = sa.create_engine("sqlite+pysqlite://", creator=creator, poolclass=NullPool)
+        event.listen(engine, "begin", _begin_immediate)
+        return engine
+    secret = url.password
+    is_socket = (url.host or "").startswith("/")
+    options = dict(url.options)
+    if is_socket and url.host:
+        options["host"] = url.host
+    made = sa.URL.create(
+        "postgresql+psycopg",
+        username=url.user,
+        password=None if secret is None else secret.get_secret_value(),
+        host=None if is_socket else url.host,
+        port=url.port,
+        database=url.database,
+        query=options,
+    )
+    try:
+        return sa.create_engine(made, poolclass=NullPool)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("PostgreSQL needs the extra: pip install 'datalayer[postgres]'") from error
+
+
+def _open_sqlite(database: str, lock_timeout: float | None) -> sqlite3.Connection:
+    # Without a transaction of its own, so that DDL is as transactional as everything else.
+    timeout = _FOR_EVER if lock_timeout is None else lock_timeout
+    connection = sqlite3.connect(database, isolation_level=None, timeout=timeout)
+    # Tables are rebuilt with their references in place; each migration ends with a check of all of them.
+    connection.execute("PRAGMA foreign_keys=OFF")
+    register(connection)  # a CHECK or a generated column may call our functions
+    # SQLite asks this while it works, which lets Python see Ctrl-C in the middle of a long statement.
+    connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_LOOKS)
+    return connection
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get("datalayer_autocommit"):
+        connection.exec_driver_sql("BEGIN" if options.get("datalayer_reads") else "BEGIN IMMEDIATE")
+
+
+__all__ = ["connect", "is_interrupt", "reason"]

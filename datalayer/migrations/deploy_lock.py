@@ -1,0 +1,132 @@
+"""The lock that keeps two deployers apart for as long as one of them migrates, whatever happens to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from datalayer.conf.url import DatabaseUrl
+
+LOCK_KEY = 0x64617461_6C617965  # "datalaye": the advisory lock of PostgreSQL
+BETWEEN_TRIES = 0.2  # seconds
+SUFFIX = "-migrate"
+
+
+@contextlib.contextmanager
+def locked(connection: sa.Connection, url: DatabaseUrl, on_wait: Callable[[], None] | None) -> Generator[None]:
+    """Keeps other deployers out until the end; one that comes waits, however long that takes.
+
+    The system lets go of it when the process or the session is gone, so nothing stays locked after a crash.
+
+    Args:
+        connection: The database.
+        url: Where it is.
+        on_wait: Called once when there is somebody to wait for.
+    """
+    if url.backend == "sqlite":
+        with _file(Path(f"{url.database}{SUFFIX}"), on_wait):
+            yield
+        return
+    _advisory(connection, on_wait)
+    try:
+        yield
+    finally:
+        if not connection.invalidated:  # a lost session has let go of the lock itself
+            connection.rollback()
+            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
+            connection.commit()
+
+
+def _advisory(connection: sa.Connection, on_wait: Callable[[], None] | None) -> None:
+    """Takes PostgreSQL's lock by asking for it again and again.
+
+    Who waits inside a statement has a snapshot, and CREATE INDEX CONCURRENTLY of the deployer before waits for the end
+    of that: a deadlock.
+    """
+    is_told = False
+    while True:
+        is_ours = connection.execute(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK_KEY}).scalar()
+        connection.commit()
+        if is_ours:
+            return
+        if on_wait is not None and not is_told:
+            on_wait()
+        is_told = True
+        time.sleep(BETWEEN_TRIES)
+
+
+@contextlib.contextmanager
+def _file(path: Path, on_wait: Callable[[], None] | None) -> Generator[None]:
+    """A lock of the operating system on a file beside the database, which is there only as long as it is held."""
+    descriptor = _taken(path, on_wait)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            if sys.platform != "win32":
+                path.unlink(missing_ok=True)  # while it is still ours
+            os.close(descriptor)
+
+
+def _taken(path: Path, on_wait: Callable[[], None] | None) -> int | None:
+    """The file, locked; None where nobody can write there, so that nobody migrates: the migration says it best."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None
+        try:
+            if not _try(descriptor):
+                if on_wait is not None:
+                    on_wait()
+                on_wait = None
+                _wait(descriptor)
+            if _is_still(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # whoever had it took the file away with it
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _wait(descriptor: int) -> None:
+        while not _try(descriptor):
+            time.sleep(BETWEEN_TRIES)
+else:
+    import fcntl
+
+    def _try(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # Ctrl-C ends it
+
+
+__all__ = ["LOCK_KEY", "locked"]
