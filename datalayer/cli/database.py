@@ -33,6 +33,9 @@ def makemigrations(
     no_down: bool = typer.Option(False, "--no-down", help="With --sql: there is no way back."),
     default: list[str] = typer.Option([], metavar="TABLE.COLUMN=VALUE", help="A value for the rows that exist."),
     rename: list[str] = typer.Option([], metavar="OLD:NEW", help="A table, column or enum value that was renamed."),
+    adopt: str | None = typer.Option(
+        None, "--adopt", metavar="ALIAS", help="Take what plain SQL has made in this database as known."
+    ),
     database_url: str | None = DATABASE_URL,
     migrations: Path | None = MIGRATIONS,
 ) -> int:
@@ -64,6 +67,7 @@ def makemigrations(
         empty=empty,
         default=default,
         rename=rename,
+        adopt=adopt,
         questions=questions.somebody(),
     )
     for finding in made.findings:

@@ -133,6 +133,14 @@ def _create_table(table: Table, without: set[str]) -> list[str]:
     return lines
 
 
+def created(table: Table) -> list[str]:
+    """The lines that make a table and its indexes."""
+    return [
+        *_create_table(table, set()),
+        *(_create_index(table.name, name, index) for name, index in table.indexes.items()),
+    ]
+
+
 def _create_index(table: str, name: str, index: Index) -> str:
     parts = ", ".join(
         f"sa.text({q(part)})" if is_expression else q(part)

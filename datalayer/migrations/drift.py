@@ -45,6 +45,17 @@ def compared(
         models: What the models want; None where they do not matter.
         knows_all: Whether `state` is all there should be.
     """
+    meant, live = meant_and_live(environment, state)
+    return list(_differences(meant, live, state, models, knows_all))
+
+
+def meant_and_live(environment: Environment, state: State) -> tuple[Facts, Facts]:
+    """What tables are made of as they should be, and as they are; constraints without a name have that of their like.
+
+    Args:
+        environment: The database.
+        state: The tables.
+    """
     with environment.connect() as connection:
         if environment.url.backend == "sqlite":
             live = facts(connection.execution_options(datalayer_reads=True))
@@ -57,7 +68,7 @@ def compared(
             connection.exec_driver_sql(f"SET LOCAL search_path = {SHADOW}, {path}")
             meant = _made(connection, state, SHADOW)
         connection.rollback()
-    return list(_differences(meant, live, state, models, knows_all))
+    return meant, _without_names(meant, live)
 
 
 @contextmanager
@@ -100,7 +111,6 @@ def _without_names(meant: Facts, live: Facts) -> Facts:
 
 
 def _differences(meant: Facts, live: Facts, state: State, models: State | None, knows_all: bool) -> Iterable[str]:
-    live = _without_names(meant, live)
     for fact in sorted(set(meant) | set(live)):
         table, kind, name = fact
         if fact in meant and fact in live:

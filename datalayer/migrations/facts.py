@@ -21,6 +21,7 @@ NAMELESS = "\0"
 """How the name of a constraint begins that has none: it is known by what it says."""
 _WORDS = r"character varying|double precision|(?:timestamp|time)(?:\(\d+\))? with(?:out)? time zone|\w+"
 _CAST = re.compile(rf"::(?:{_WORDS})(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*")
+_WHOLE = re.compile(r"(?:TINY|SMALL|MEDIUM|BIG)?INT(?:EGER|\d)?")
 _INDEX = re.compile(r'^CREATE\s+(?:UNIQUE\s+)?INDEX\s+.*?\sON\s+(?:"(?:[^"]|"")*"|\w+)\s*\(', re.IGNORECASE | re.DOTALL)
 
 
@@ -41,10 +42,11 @@ def _facts(connection: sa.Connection, schema: str | None) -> Facts:
         table = place[1]
         found[table, "table", table] = ""
         for one in columns:
-            numbered = "numbered" if one.get("identity") is not None else ""
+            is_counted = str(one["default"] or "").startswith("nextval(")  # files written by hand make a sequence
+            numbered = "numbered" if one.get("identity") is not None or is_counted else ""
             is_number = is_sqlite and _is_number(one, keys.get(place))
             parts = [
-                str(one["type"]),
+                _type(one, is_sqlite),
                 "" if one["nullable"] and not is_number else "NOT NULL",
                 _default(one),
                 numbered,
@@ -81,13 +83,18 @@ def _postgresql_constraints(look: Any, schema: str | None, found: Facts) -> None
                     found[table, kind, one["name"]] = told(one)
 
 
+def _type(column: dict[str, Any], is_sqlite: bool) -> str:
+    """Its type; all sizes of whole numbers are one to SQLite."""
+    text = str(column["type"])
+    return "INTEGER" if is_sqlite and _WHOLE.fullmatch(text.upper()) else text
+
+
 def _is_number(column: dict[str, Any], key: dict[str, Any] | None) -> bool:
     """Whether a column of SQLite is the number of the row, which is never NULL, whatever the table says."""
     return key is not None and key["constrained_columns"] == [column["name"]] and str(column["type"]) == "INTEGER"
 
 
 def _default(column: dict[str, Any]) -> str:
-    """Its default; a sequence of PostgreSQL is none, as files written by hand make one without saying so."""
     text = "" if column["default"] is None else str(column["default"]).replace(f"{SHADOW}.", "")
     return "" if not text or text.startswith("nextval(") else f"DEFAULT {text}"
 
@@ -169,7 +176,7 @@ def _sqlite_constraints(connection: sa.Connection, found: Facts) -> None:
                 named = [columns.get(column.lower(), column) for column in one.columns]
                 found[table, one.kind, name] = _unique({"column_names": named})
             elif one.kind == "check":
-                found[table, one.kind, name] = _plain(one.text)
+                found[table, one.kind, name] = _unquoted(one.text)
         for number, key in enumerate(sqlite_ddl.foreign_keys(connection, table)):
             found[table, "foreign key", key["name"] or f"{NAMELESS}{number}"] = _key(key)
 

@@ -53,7 +53,7 @@ def file_text(name: str, after: str | None, up: Changes, down: Changes) -> str:
         imports.append("import sqlalchemy as sa")
     if "op." in body:
         imports.append("from alembic import op")
-    ours = [word for word in ("online", "types") if f"{word}." in body]
+    ours = [word for word in ("online", "separate", "types") if f"{word}." in body]
     if ours:
         imports += ["", f"from datalayer.migrations import {', '.join(ours)}"]
     head = f"revision = {_quoted(name)}\ndown_revision = {'None' if after is None else _quoted(after)}\n"

@@ -16,6 +16,7 @@ from datalayer.migrations import config
 from datalayer.migrations.annotations import default, quoted
 from datalayer.migrations.drafted_meta import Meta
 from datalayer.migrations.drafts import Draft, choose_key, kind_of, name_fields, why_not
+from datalayer.migrations.environment import Environment
 from datalayer.migrations.identifiers import class_names
 from datalayer.migrations.live import LiveColumn, LiveKey, LiveTable, live_tables
 
@@ -40,8 +41,12 @@ def inspectdb(tables: Collection[str] = (), *, include_views: bool = False, alia
         MigrationError: A table does not exist.
         ConnectionFailed: The database cannot be reached.
     """
-    environment = config.environment(alias)
-    backend = environment.url.backend
+    return inspected(config.environment(alias), tables, include_views=include_views)
+
+
+def inspected(environment: Environment, tables: Collection[str] = (), *, include_views: bool = False) -> str:
+    """The same for a database that is given itself."""
+    backend, alias = environment.url.backend, environment.alias
     if backend == "sqlite" and not environment.url.is_memory and not Path(environment.url.database or "").exists():
         raise ConnectionFailed(
             f"database {alias!r} has no tables: there is no file {environment.url.database!r}", alias=alias

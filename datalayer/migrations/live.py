@@ -133,7 +133,8 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
     for one in look.get_columns(name):
         column = one["name"]
         written = types[column]
-        numbered = one.get("identity") is not None
+        is_counted = written == "BIGINT" and str(one["default"] or "").startswith("nextval(")
+        numbered = one.get("identity") is not None or is_counted
         nullable = bool(one["nullable"])
         if is_sqlite and primary_key == (column,) and written == "INTEGER":
             # The number of the row: never NULL, and given by the database where nobody does.
@@ -144,7 +145,7 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
             column,
             written,
             nullable,
-            None if one["default"] in (None, "NULL") else str(one["default"]),
+            None if one["default"] in (None, "NULL") or is_counted else str(one["default"]),
             numbered,
             _generated(one, text) if one.get("computed") else None,
             one.get("comment"),

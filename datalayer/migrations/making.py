@@ -12,7 +12,7 @@ from typing import TypeAlias
 from datalayer._compile import tables as compiled
 from datalayer._schema.table import TableSpec
 from datalayer.errors import MigrationError, UnansweredQuestion, nearest
-from datalayer.migrations import config, enums, files, scripts
+from datalayer.migrations import adopting, config, enums, files, scripts
 from datalayer.migrations.autogenerate import Answers, Changes, difference
 from datalayer.migrations.findings import Finding
 from datalayer.migrations.history import History
@@ -116,9 +116,10 @@ def makemigrations(
     default: Pairs = (),
     rename: Pairs = (),
     tables: Iterable[TableSpec] | None = None,
+    adopt: str | None = None,
     questions: Questions | None = None,
 ) -> MadeMigration:
-    """Writes what changed in the models as a new migration. No database is needed.
+    """Writes what changed in the models as a new migration. No database is needed, but for `adopt`.
 
     Args:
         name: What it is called; taken from the changes when left out.
@@ -128,6 +129,7 @@ def makemigrations(
         default: Values for rows that exist, `table.column` to value (or texts `table.column=value`).
         rename: What was renamed, `old` to `new` (or texts `old:new`); a column is `table.column`.
         tables: What to compare with; the models' tables when left out.
+        adopt: The alias of a database that has everything applied: what plain SQL has made there is taken as known.
         questions: Who is asked what was renamed, and for values; nobody when left out, and with `check`.
 
     Raises:
@@ -145,6 +147,12 @@ def makemigrations(
         wanted = config.tables() if tables is None else list(tables)
         answers = Answers(_pairs(default, "=", "table.column=value"), own=config.defaults(wanted), questions=questions)
         old, new = history.state(), describe(compiled.to_metadata(wanted))
+        known = adopting.NOTHING
+        if adopt is not None:
+            known = adopting.known(config.environment(adopt), old, new)
+            old = known.state
+        else:
+            adopting.refuse_made_by_sql(history, old, new)
         if questions is not None:
             renames = asked_renames(old, new, renames, questions)
         try:
@@ -153,11 +161,12 @@ def makemigrations(
             if check:
                 return MadeMigration(summaries=("changes that need an answer",), has_changes=True, exit_code=1)
             raise
+        up, down = known.before(up), known.after(down)
     if not up.lines and not empty:
         return MadeMigration()
     made = files.next_name(history, up, name)
     text = files.file_text(made, history.head, up, down)
-    findings = () if empty else tuple(_linted(history, made, text, old))
+    findings = () if empty else tuple(_linted(history, made, text, history.state()))
     summaries, hints = tuple(up.summaries), () if questions else tuple(_hints(up, down))
     if not empty:
         hints += tuple(_value_hints(old, new, renames))

@@ -122,6 +122,7 @@ class Live(Recording):
         self.is_atomic = is_atomic
         self.on_rows = on_rows
         self.units = units
+        self.is_noting = False  # whether operations change the state alone
 
     @property
     def is_sqlite(self) -> bool:
@@ -189,7 +190,7 @@ class Live(Recording):
         return result
 
     def _begins(self) -> bool:
-        return self.units is None or self.units.begin()
+        return not self.is_noting and (self.units is None or self.units.begin())
 
     def _ends(self) -> None:
         if self.units is not None:

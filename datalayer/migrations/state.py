@@ -176,7 +176,11 @@ def _with_constraint(table: Table, constraint: sa.Constraint) -> Table:
 
 def describe_table(table: sa.Table) -> Table:
     """A SQLAlchemy table as a value."""
-    made = Table(table.name, {column.name: describe_column(column) for column in table.columns}, comment=table.comment)
+    columns = {column.name: describe_column(column) for column in table.columns}
+    counted = table.autoincrement_column
+    if counted is not None:  # files written by hand do not say Identity()
+        columns[counted.name] = replace(columns[counted.name], identity=True)
+    made = Table(table.name, columns, comment=table.comment)
     for constraint in sorted(table.constraints, key=lambda one: str(one.name or "")):
         made = _with_constraint(made, constraint)
     indexes = {str(index.name): describe_index(index) for index in sorted(table.indexes, key=lambda i: str(i.name))}

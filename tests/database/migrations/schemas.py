@@ -1,0 +1,233 @@
+"""Schemas nobody thought of, for the tests of migrations: tables of any shape, and pairs of them with renames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from datalayer._schema.field import ColumnType, DatabaseDefault, FieldSpec, Kind
+from datalayer._schema.names import constraint_name
+from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, OnDelete, TableSpec, UniqueSpec
+
+Choices: TypeAlias = list[tuple[ColumnType, list[object]]]
+Rows: TypeAlias = dict[str, dict[tuple[object, ...], dict[str, object]]]
+"""Values by table, primary key and column."""
+
+BIG = ColumnType(Kind.BIG_INTEGER, int)
+NUMBERS: Choices = [
+    (BIG, [0, -7]),
+    (ColumnType(Kind.INTEGER, int), [1]),
+    (ColumnType(Kind.DECIMAL, Decimal, precision=8, scale=2), [Decimal("3.00")]),
+    (ColumnType(Kind.DECIMAL, Decimal, precision=30, scale=9), [Decimal("-4.000000000")]),
+    (ColumnType(Kind.FLOAT, float), [5.0]),
+]
+TEXTS: Choices = [
+    (ColumnType(Kind.STRING, str, length=20), ["", "it's 5%"]),
+    (ColumnType(Kind.STRING, str, length=30), ["a\\b"]),
+    (ColumnType(Kind.TEXT, str), ["long: x"]),
+]
+# A column stays in its family: '' is no number, and no cast can help.
+FAMILIES: dict[str, Choices] = {
+    "a": NUMBERS,
+    "b": TEXTS,
+    "kind": [(ColumnType(Kind.ENUM, str, choices=("x", "y", *more)), ["x"]) for more in ((), ("longer",), ("z", "w"))],
+    "data": [(ColumnType(Kind.JSON), [{"a": 1}, None])],
+    "order": [*((kind, [0, 1]) for kind, _ in NUMBERS), (ColumnType(Kind.BOOLEAN, bool), [True, False])],
+    "moment": [(ColumnType(Kind.DATETIME, datetime), [datetime(2020, 2, 29, 12, tzinfo=UTC)])],
+    "day": [(ColumnType(Kind.DATE, date), [date(2020, 2, 29)])],
+    "mark": [(ColumnType(Kind.UUID, UUID), [UUID(int=7)])],
+    "raw": [(ColumnType(Kind.BYTES, bytes), [b"\x00'%"])],
+}
+VALUES: dict[str, list[object]] = {
+    "a": [12, 0, 99_999],
+    "b": ["it's 5%", "", "\\x", "ünïcode ✓"],
+    "order": [1, 0],
+    "kind": ["x", "y"],
+    "data": [{"a": [1, None, "it's"]}, [], {"b": 2.5}],
+    "moment": [datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)],
+    "day": [date(1, 1, 1), date(2024, 2, 29)],
+    "mark": [UUID(int=1), UUID(int=2**128 - 1)],
+    "raw": [b"", bytes(range(256))],
+}
+NAMES = list(FAMILIES)
+TABLES = ["one", "two", "group"]
+LINKS, PLACES = "one_two", "place"
+GENERATED = 7
+NEW = "_new"
+
+
+@dataclass
+class Pair:
+    """Two schemas, and what has another name in the second.
+
+    Attributes:
+        before: The tables first.
+        after: The tables then.
+        tables: New names of tables by their old ones.
+        columns: New names of columns by `table.column`, the table by its new name.
+    """
+
+    before: list[TableSpec]
+    after: list[TableSpec]
+    tables: dict[str, str]
+    columns: dict[str, str]
+
+    def as_before(self, rows: Rows) -> Rows:
+        """Rows of the second schema by the names of the first."""
+        back = {new: old for old, new in self.tables.items()}
+        columns = {f"{place.rpartition('.')[0]}.{new}": place.rpartition(".")[2] for place, new in self.columns.items()}
+        return {
+            back.get(table, table): {
+                key: {columns.get(f"{table}.{column}", column): value for column, value in row.items()}
+                for key, row in numbered.items()
+            }
+            for table, numbered in rows.items()
+        }
+
+
+@st.composite
+def columns(draw: Any, name: str) -> FieldSpec:
+    type_, values = draw(st.sampled_from(FAMILIES[name]))
+    default = draw(st.sampled_from([None, *values]))
+    db_default = None if default is None else DatabaseDefault(literal=default)
+    nullable = db_default is None or draw(st.booleans())
+    comment = draw(st.sampled_from([None, 'it\'s 100% \\ "odd"']))
+    return FieldSpec(name, name, type_, nullable=nullable, db_default=db_default, comment=comment)
+
+
+@st.composite
+def references(draw: Any, name: str, targets: list[str]) -> list[ForeignKeySpec]:
+    found: list[ForeignKeySpec] = []
+    for target in draw(st.lists(st.sampled_from(targets), unique=True)):
+        on_delete: OnDelete = draw(st.sampled_from(["CASCADE", "SET NULL", "RESTRICT", "NO ACTION"]))
+        key = draw(st.sampled_from(["fk", "refers to"]))
+        mine, theirs = (("row", "seat"), ("row", "seat")) if target == PLACES else ((f"{target}_id",), ("id",))
+        found.append(ForeignKeySpec(f"{key}_{name}_{target}", mine, target, theirs, on_delete))
+    return found
+
+
+@st.composite
+def tables(draw: Any, name: str, targets: list[str]) -> TableSpec:
+    fields = [FieldSpec("id", "id", BIG, is_primary_key=True, is_identity=True)]
+    fields += [draw(columns(column)) for column in draw(st.lists(st.sampled_from(NAMES), unique=True))]
+    keys = draw(references(name, targets))
+    fields += [FieldSpec(column, column, BIG, nullable=True) for key in keys for column in key.fields]
+    if "a" in [field.name for field in fields] and draw(st.booleans()):
+        fields.append(FieldSpec("sum", "sum", BIG, nullable=True, generated=f'"id" + {GENERATED}'))
+    own = [field.name for field in fields if field.name in NAMES and field.name != "data"]
+    parts = st.lists(st.sampled_from(own), unique=True, min_size=1) if own else st.just([])
+    unique, indexes, checks = list[UniqueSpec](), list[IndexSpec](), list[CheckSpec]()
+    tail = draw(st.sampled_from(["", "_2", " it's"]))
+    if own and draw(st.booleans()):
+        condition = draw(st.sampled_from([None, '"id" > 3']))
+        distinct = condition is not None or draw(st.booleans())
+        unique.append(UniqueSpec(f"uq_{name}{tail}", (*draw(parts), "id"), condition, distinct))
+    if own and draw(st.booleans()):
+        sign = draw(st.sampled_from(["", "-"]))
+        where = draw(st.sampled_from([None, '"id" > 3', f'"{own[0]}" IS NOT NULL']))
+        indexes.append(IndexSpec(f"ix_{name}{tail}", (*(sign + part for part in draw(parts)), "-id"), where))
+    if draw(st.booleans()):
+        checks.append(CheckSpec(f"ck_{name}{tail}", draw(st.sampled_from(['"id" > 0', '"id" % 97 <> 1']))))
+    for field in fields:
+        if field.name == "data" and draw(st.booleans()):
+            indexes.append(IndexSpec(f"ix_{name}_data", ("data",), method="gin"))
+    made = TableSpec(
+        name,
+        model=name,
+        fields=tuple(fields),
+        primary_key=("id",),
+        unique=tuple(unique),
+        indexes=tuple(indexes),
+        checks=tuple(checks),
+        foreign_keys=tuple(keys),
+        comment=draw(st.sampled_from([None, "a table"])),
+    )
+    return with_choices(made)
+
+
+def with_choices(table: TableSpec) -> TableSpec:
+    """The table with the CHECKs of its enums, as models make them."""
+    for field in table.fields.values():
+        if field.type.kind is Kind.ENUM:
+            values = ", ".join(f"'{choice}'" for choice in field.type.choices)
+            name = constraint_name("ck", table.name, (field.column,), "choices")
+            table.checks = (*table.checks, CheckSpec(name, f'"{field.column}" IN ({values})'))
+    return table
+
+
+@st.composite
+def schemas(draw: Any) -> list[TableSpec]:
+    names = draw(st.lists(st.sampled_from(TABLES), unique=True, min_size=1))
+    has_places, has_links = draw(st.booleans()), draw(st.booleans())
+    targets = [*names, PLACES] if has_places else names
+    found = [draw(tables(name, targets)) for name in names]
+    if has_links and {"one", "two"} <= set(names):
+        columns_ = ("one_id", "two_id")
+        fields = tuple(FieldSpec(column, column, BIG, is_primary_key=True) for column in columns_)
+        keys = tuple(
+            ForeignKeySpec(f"fk_{LINKS}_{end}_id", (f"{end}_id",), end, ("id",), "CASCADE") for end in ("one", "two")
+        )
+        found.append(TableSpec(LINKS, model=LINKS, fields=fields, primary_key=columns_, foreign_keys=keys))
+    if has_places:
+        parts = [FieldSpec(part, part, BIG, is_primary_key=True) for part in ("row", "seat")]
+        own = draw(st.sampled_from([[], ["b"], ["b", "kind"]]))
+        made = TableSpec(
+            PLACES,
+            model=PLACES,
+            fields=(*parts, *(draw(columns(name)) for name in own)),
+            primary_key=("row", "seat"),
+        )
+        found.append(with_choices(made))
+    return found
+
+
+def renamed(table: TableSpec, *, name: str, column: str | None, tables: Mapping[str, str]) -> TableSpec:
+    """A table under another name, with one column under a new one, and its references to tables that moved along."""
+
+    def moved(text: str) -> str:
+        return f"{text}{NEW}" if text.removeprefix("-") == column else text
+
+    def in_sql(text: str | None) -> str | None:
+        return text if text is None or column is None else text.replace(f'"{column}"', f'"{column}{NEW}"')
+
+    made = TableSpec(
+        name,
+        model=name,
+        fields=tuple(replace(one, name=moved(one.name), column=moved(one.column)) for one in table.fields.values()),
+        primary_key=table.primary_key,
+        unique=tuple(
+            replace(one, fields=tuple(map(moved, one.fields)), condition=in_sql(one.condition)) for one in table.unique
+        ),
+        indexes=tuple(
+            replace(one, fields=tuple(map(moved, one.fields)), condition=in_sql(one.condition)) for one in table.indexes
+        ),
+        checks=tuple(one for one in table.checks if not one.name.endswith("choices")),
+        foreign_keys=tuple(replace(one, target=tables.get(one.target, one.target)) for one in table.foreign_keys),
+        comment=table.comment,
+    )
+    return with_choices(made)
+
+
+@st.composite
+def pairs(draw: Any) -> Pair:
+    before, after = draw(schemas()), draw(schemas())
+    old = {table.name: table for table in before}
+    both = [table.name for table in after if table.name in old and table.name in TABLES]
+    moved = {name: f"{name} new" for name in both if draw(st.integers(0, 3)) == 0}
+    columns_: dict[str, str] = {}
+    found: list[TableSpec] = []
+    for table in after:
+        name = moved.get(table.name, table.name)
+        common = [column for column in table.fields if column in NAMES and table.name in old]
+        common = [column for column in common if column in old[table.name].fields]
+        column = draw(st.sampled_from([None, *common]))
+        if column is not None:
+            columns_[f"{name}.{column}"] = f"{column}{NEW}"
+        found.append(renamed(table, name=name, column=column, tables=moved))
+    return Pair(before, found, moved, columns_)
