@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datalayer.models.adapters import register_type
     from datalayer.models.adding import Lookup, SqlFunction
     from datalayer.models.aggregates import Avg, Count, Max, Min, Sum
+    from datalayer.models.annotation import Annotation
     from datalayer.models.combining import FilteredRelation, Join
     from datalayer.models.conditional import Case, Value, When
     from datalayer.models.conflicts import Excluded
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from datalayer.pooling.registry import pools
 
 _HOMES = {
+    "Annotation": "models.annotation",
     "Avg": "models.aggregates",
     "BigInt": "models.fields",
     "CASCADE": "models.relations",
@@ -119,6 +121,7 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
+    "Annotation",
     "Avg",
     "BigInt",
     "CASCADE",

@@ -228,6 +228,46 @@ class Computable(Deferred):
         """Whether it has a value."""
         return Compared(self, "isnull", False)
 
+    def between(self, low: Any, high: Any) -> Compared:
+        """Whether it lies between two values, both included."""
+        return Compared(self, "range", (low, high))
+
+    def contains(self, text: str) -> Compared:
+        """Whether text is part of it."""
+        return Compared(self, "contains", text)
+
+    def icontains(self, text: str) -> Compared:
+        """As `contains`, whatever the case."""
+        return Compared(self, "icontains", text)
+
+    def startswith(self, text: str) -> Compared:
+        """Whether it begins with text."""
+        return Compared(self, "startswith", text)
+
+    def istartswith(self, text: str) -> Compared:
+        """As `startswith`, whatever the case."""
+        return Compared(self, "istartswith", text)
+
+    def endswith(self, text: str) -> Compared:
+        """Whether it ends with text."""
+        return Compared(self, "endswith", text)
+
+    def iendswith(self, text: str) -> Compared:
+        """As `endswith`, whatever the case."""
+        return Compared(self, "iendswith", text)
+
+    def iexact(self, text: str) -> Compared:
+        """Whether it is the text, whatever the case."""
+        return Compared(self, "iexact", text)
+
+    def regex(self, pattern: str) -> Compared:
+        """Whether a regular expression is found in it."""
+        return Compared(self, "regex", pattern)
+
+    def iregex(self, pattern: str) -> Compared:
+        """As `regex`, whatever the case."""
+        return Compared(self, "iregex", pattern)
+
     def asc(self, *, nulls: str | None = None) -> DeferredOrder:
         """Smallest first; `nulls` is `first` or `last`."""
         return DeferredOrder(self, False, nulls_of(nulls))

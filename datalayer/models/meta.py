@@ -26,6 +26,7 @@ from datalayer.errors import (
 )
 from datalayer.models import registry
 from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, own_fields
+from datalayer.models.annotation import Annotation
 from datalayer.models.building import Options, proxy_options, read_meta
 from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
 from datalayer.models.hooks import collected
@@ -114,6 +115,7 @@ class _Parts:
         self.relations: dict[str, Forward] = {}
         self.many: dict[str, Many] = {}
         self.reverses: list[str] = []
+        self.computed: list[str] = []
         for key in self.managers:
             del namespace[key]
         taken = taken_names(bases)
@@ -134,6 +136,10 @@ class _Parts:
                 assert found is not None
                 if found.word == "Reverse":
                     self.reverses.append(key)
+                    continue
+                if found.word == "Annotation":
+                    check_name(name, key, taken)
+                    self.computed.append(key)
                     continue
                 raise ModelError(
                     f"{name}.{key} has the annotation {found.word}[...] but no value; add = {found.word}(...)"
@@ -225,6 +231,8 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     many = _inherited(cls, "__datalayer_many__") | parts.many
     for key, relation in (relations | many).items():
         type.__setattr__(cls, key, relation)
+    for key in parts.computed:
+        type.__setattr__(cls, key, Annotation(key))
     for relation in relations.values():
         if not relation.options["fields"]:
             _type_key(cls, relation, parts.box)
@@ -314,6 +322,8 @@ def _finish_proxy(cls: Any, parts: _Parts, shown: Any) -> None:
     for place in ("relations", "many", "reverses", "scope", "abstract"):
         type.__setattr__(cls, f"__datalayer_{place}__", getattr(shown, f"__datalayer_{place}__"))
     type.__setattr__(cls, PARENT_NAMESPACE, getattr(shown, PARENT_NAMESPACE))
+    for key in parts.computed:
+        type.__setattr__(cls, key, Annotation(key))
     _finish_errors(cls)
     _finish_managers(cls, parts, options)
 

@@ -14,6 +14,7 @@ from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA
 from datalayer.errors import QueryError
 from datalayer.models import deferring, operations
+from datalayer.models.annotation import Annotated
 from datalayer.models.column import Deferred, Expr, Related
 from datalayer.models.combining import FilteredRelation, filtered_relation
 from datalayer.models.ordering import default_order, order_item
@@ -61,7 +62,7 @@ class QuerySet(WritableRows[M]):
     def _annotated(self, verb: str, named: dict[str, Any]) -> Query:
         self._unsliced(verb)
         table = self.query.table
-        taken = [name for name in named if name in table.fields or name in table.relations or hasattr(self.model, name)]
+        taken = [name for name in named if name in table.fields or name in table.relations or self._has(name)]
         if taken:
             raise QueryError(f"{verb}({taken[0]}=...): {table.model} has {taken[0]!r} already; choose another name")
         query = self.query
@@ -69,6 +70,10 @@ class QuerySet(WritableRows[M]):
         for name, item in relations.items():
             query = filtered_relation(query, name, item)
         return annotated(query, {name: item for name, item in named.items() if name not in relations}, verb)
+
+    def _has(self, name: str) -> bool:
+        found = getattr(self.model, name, None)
+        return found is not None and not isinstance(found, Annotated)
 
     def select_related(self, *paths: str | Related[M, Any] | None) -> Self:
         """Rows of to-one relations come along in the same statement.

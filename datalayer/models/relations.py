@@ -106,7 +106,8 @@ class RelationAnnotation:
 
 
 _TEXT = re.compile(
-    r"^(?:typing\.|t\.)?(?:ClassVar\[\s*)?(?:\w+\.)*(ForeignKey|OneToOne|ManyToMany|Reverse)\[(.*?)\]\s*\]?$", re.S
+    r"^(?:typing\.|t\.)?(?:ClassVar\[\s*)?(?:\w+\.)*(ForeignKey|OneToOne|ManyToMany|Reverse|Annotation)\[(.*?)\]\s*\]?$",
+    re.S,
 )
 
 

@@ -31,6 +31,11 @@ Book.objects.values_list(Author.name)  # no
 Book.objects.publish()  # no
 title: int = Book.objects.get(id=1).title  # no
 Book.objects.filter("title")  # no
+Author.objects.filter(Author.book_count > "x")  # no
+Book.objects.filter(Author.book_count > 3)  # no
+Author.objects.get(id=1).book_total  # no
+counted: str = Author.objects.get(id=1).book_count  # no
+Author(name="x", book_count=3)  # no
 Book.objects.filter(Book.title.in_("abc"))  # no
 Book.objects.values_list(Author.name, "title")  # no
 Book.objects.values_list("title", Author.name)  # no

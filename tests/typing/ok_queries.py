@@ -8,7 +8,7 @@ from typing import Any, assert_type
 
 from shop import Author, Book, BookManager
 
-from datalayer import Count, F, Q
+from datalayer import Count, F, Manager, Q
 from datalayer.models.column import Column
 
 ann = Author(name="Ann", born=date(1970, 1, 1))
@@ -43,7 +43,12 @@ Book.objects.filter(Book.pages.in_([1, 2]), Book.published_on.is_null(), Book.pu
 Book.objects.filter(Book.editor[Author.name] == "x", Q(title="x") | Q(pages__gt=2), author__name="x")
 Author.objects.filter(Author.books[Book.title] == "x", Author.born == None)  # noqa: E711
 Book.objects.all().update(price=F("price") * 2, pages=Book.pages + 1)
-Author.objects.annotate(total=Count("books"))
+counted = Author.objects.annotate(book_count=Count("books"))
+assert_type(counted, Manager[Author])
+assert_type(counted.get().book_count, int)
+assert_type(counted.filter(Author.book_count > 3).order_by(Author.book_count.desc())[0].book_count, int)
+assert_type(counted.values_list(Author.name, Author.book_count).get(), tuple[str, int])
+assert_type(Book.objects.get(id=1).author.book_count, int)
 book.author = ann
 book.editor = None
 book.title = "Two"

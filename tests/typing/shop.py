@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import ClassVar, Self
 
-from datalayer import CASCADE, SET_NULL, Field, ForeignKey, Manager, Mapped, Model, Reverse
+from datalayer import CASCADE, SET_NULL, Annotation, Field, ForeignKey, Manager, Mapped, Model, Reverse
 
 
 class Author(Model):
@@ -14,6 +14,7 @@ class Author(Model):
     born: Mapped[date | None] = Field(default=None)
     made: Mapped[datetime] = Field(auto_now_add=True, init=False)
     books: ClassVar[Reverse[Book]]
+    book_count: ClassVar[Annotation[int]]
 
 
 class BookManager(Manager["Book"]):
