@@ -1,0 +1,248 @@
+"""How much of datalayer's own code the hot paths run: counts, which are the same in every run, and no times.
+
+`python -m benchmarks.counts`, from the root of the repository, compares them with `counts.json`; `--write` puts the
+numbers of this Python there. For each item the calls are counted that begin in the package or lead into it, to
+functions of Python and of C, and the lines of the package that run. What the drivers, pydantic and SQLAlchemy do among
+themselves is not counted, so that their new versions change nothing. Of several runs the least counts: now and then a
+pool has something else to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, TypeAlias, TypedDict
+from urllib.parse import urlsplit
+
+import datalayer
+from benchmarks import rows as data
+from benchmarks.models import journal
+from datalayer import atomic, configure, pools
+from datalayer.testing import create_tables
+
+OURS = str(Path(datalayer.__file__).parent)
+GENERATED = "<hydrate"
+FILE = Path(__file__).with_name("counts.json")
+TIMED = frozenset({"_note_usage"})
+"""Functions that run when something took longer than ever before; they are left out."""
+
+RUNS = 4
+SLACK = 0.02
+"""Of the lines of an item: so much more is let pass. Of calls half of one is, so that one more is seen."""
+
+
+class Count(TypedDict):
+    """What one item costs: calls, and lines."""
+
+    calls: float
+    lines: float
+
+
+Counts: TypeAlias = dict[str, Count]
+Hot: TypeAlias = tuple[str, int, Callable[[], object]]
+"""The name of a path, the number of its items, and what runs it."""
+
+
+class Counter:
+    """Counts calls and lines of the package in this thread while it is entered."""
+
+    def __init__(self) -> None:
+        self.calls = self.lines = 0
+        self._known: dict[CodeType, bool] = {}
+
+    def _is_ours(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        known = self._known.get(code)
+        if known is None:
+            known = code.co_filename.startswith((OURS, GENERATED)) and code.co_name not in TIMED
+            self._known[code] = known
+        return known
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            before = frame.f_back
+            if self._is_ours(frame) or (before is not None and self._is_ours(before)):
+                self.calls += frame.f_code.co_name not in TIMED
+        elif event == "c_call":
+            self.calls += self._is_ours(frame)
+
+    def _traced(self, frame: FrameType, event: str, argument: object) -> Any:
+        if not self._is_ours(frame):
+            return None
+        if event == "line":
+            self.lines += 1
+        return self._traced
+
+    def measure(self, work: Callable[[], object]) -> tuple[int, int]:
+        """The calls and the lines of some work, each counted in a run of its own."""
+        self.calls = self.lines = 0
+        for set_hook, hook in ((sys.setprofile, self._called), (sys.settrace, self._traced)):
+            set_hook(hook)
+            try:
+                work()
+            finally:
+                set_hook(None)
+        return self.calls, self.lines
+
+
+def paths(model: Any, loop: asyncio.Runner, backend: str) -> Iterator[Hot]:
+    """The hot paths. Each is run more than once, and each time on as many rows."""
+    objects, names = model.objects, data.names(1)
+    written = [dict(zip(names, row, strict=True)) for row in data.rows(1, 1_000, 3)]
+    keys = range(1, 101)
+
+    def each_got() -> None:
+        for key in keys:
+            objects.get(model.id == key)
+
+    def each_got_by_name() -> None:
+        for key in keys:
+            objects.get(id=key)
+
+    async def each_awaited() -> None:
+        for key in keys:
+            await objects.aget(model.id == key)
+
+    def each_filtered() -> None:
+        for key in keys:
+            objects.filter(level__gte=key, text__contains="x").order_by("-level")[:10]
+
+    def each_created() -> None:
+        with atomic():
+            for values in written[:100]:
+                objects.create(**values)
+
+    def each_saved() -> None:
+        with atomic():
+            for each in kept:
+                each.level += 1
+                each.save()
+
+    def each_deleted() -> None:
+        with atomic():
+            for each in objects.filter(id__gt=1_000).order_by("id")[:100]:
+                each.delete()
+
+    def each_lent() -> None:
+        pool = pools["default"]
+        for _ in keys:
+            with pool.borrow("read"):
+                pass
+
+    async def each_lent_awaiting() -> None:
+        pool = pools["default"]
+        for _ in keys:
+            async with await pool.aborrow("read"):
+                pass
+
+    kept = list(objects.order_by("id")[:100])
+    yield "get by key", 100, each_got
+    yield "get by key, by name", 100, each_got_by_name
+    yield "get by key, awaiting", 100, lambda: loop.run(each_awaited())
+    yield "build a query", 100, each_filtered
+    yield "fetch a row of 1000", 1_000, lambda: list(objects.filter(id__lte=1_000).order_by("id"))
+    yield "fetch a dict of 1000", 1_000, lambda: list(objects.filter(id__lte=1_000).order_by("id").values("id", *names))
+    yield "create", 100, each_created
+    yield "bulk_create of 1000", 1_000, lambda: objects.bulk_create([model(**values) for values in written])
+    yield "save", 100, each_saved
+    yield "delete", 100, each_deleted
+    yield "borrow a connection", 100, each_lent
+    yield "borrow a connection, awaiting", 100, lambda: loop.run(each_lent_awaiting())
+
+
+def counted(url: str) -> Counts:
+    """The counts of all paths on one database, which is empty."""
+    backend = urlsplit(url).scheme.partition("+")[0]
+    configure(databases={"default": url})
+    model: Any = journal(1)
+    create_tables()
+    model.objects.bulk_create([model(**dict(zip(data.names(1), row, strict=True))) for row in data.rows(1, 1_000)])
+    counter = Counter()
+    found: Counts = {}
+    with asyncio.Runner() as loop:
+        for name, items, work in paths(model, loop, backend):
+            work()  # compiled and imported by now
+            gc.collect()
+            gc.disable()
+            try:
+                runs = [counter.measure(work) for _ in range(RUNS)]
+            finally:
+                gc.enable()
+            calls, lines = (min(numbers) for numbers in zip(*runs, strict=True))
+            found[f"{backend}: {name}"] = {"calls": round(calls / items, 2), "lines": round(lines / items, 2)}
+        loop.run(pools.aclose_all())
+    pools.close_all()
+    return found
+
+
+def compared(known: Counts, found: Counts, *, slack: float = SLACK) -> list[str]:
+    """What became worse, in words; empty where nothing did.
+
+    Args:
+        known: What the counts should be.
+        found: What they are.
+        slack: Of the lines: so much more is let pass.
+    """
+    worse: list[str] = []
+    for name, count in found.items():
+        before = known.get(name)
+        if before is None:
+            worse.append(f"{name}: not in {FILE.name}")
+            continue
+        # What happens a few times in a run of a hundred items is not what one item costs.
+        if count["calls"] > before["calls"] + (0.5 if slack == SLACK else before["calls"] * slack):
+            worse.append(f"{name}: {count['calls']} calls instead of {before['calls']}")
+        elif count["lines"] > before["lines"] * (1 + slack) + 0.5:
+            worse.append(f"{name}: {count['lines']} lines instead of {before['lines']}")
+    return worse
+
+
+def version() -> str:
+    """The Python whose counts these are: comprehensions are calls in some, and not in others."""
+    return ".".join(map(str, sys.version_info[:2]))
+
+
+def worse_than_known(found: Counts) -> list[str]:
+    """What became worse than `counts.json` has it; another Python may do a tenth more than the newest."""
+    everything: dict[str, Counts] = json.loads(FILE.read_text())
+    if version() in everything:
+        return compared(everything[version()], found)
+    return compared(everything[max(everything, key=lambda name: [*map(int, name.split("."))])], found, slack=0.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="take the counts of today as what they should be")
+    parser.add_argument("--url", help="an empty database; a new SQLite file when not given")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="datalayer-counts-") as folder:
+        found = counted(options.url or f"sqlite:///{Path(folder) / 'counts.sqlite3'}")
+    everything: dict[str, Counts] = json.loads(FILE.read_text()) if FILE.exists() else {}
+    known = everything.get(version(), {})
+    for name, count in found.items():
+        before = known.get(name, {"calls": 0, "lines": 0})
+        print(
+            f"{name:46} {count['calls']:8.2f} calls ({before['calls']:.2f}) "
+            f"{count['lines']:8.2f} lines ({before['lines']:.2f})"
+        )
+    if options.write:
+        everything[version()] = dict(sorted((known | found).items()))
+        FILE.write_text(json.dumps(dict(sorted(everything.items())), indent=1) + "\n")
+        return
+    worse = worse_than_known(found)
+    if worse:
+        sys.exit(
+            "error: hot paths do more than they did:\n  " + "\n  ".join(worse) + f"\nFind out why; where it is worth "
+            f"it, take the new counts with `{Path(sys.executable).name} -m benchmarks.counts --write`."
+        )
+
+
+if __name__ == "__main__":
+    main()

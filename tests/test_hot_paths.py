@@ -1,0 +1,51 @@
+"""What the hot paths do, counted: a needless call in one of them fails here, on any machine and however loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.processes import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# One more call for each statement that is prepared, made by the package itself.
+NEEDLESS = """
+from datalayer._compile.prepared import Prepared
+params = Prepared.params
+def needless(self, values):
+    return params(self, values)
+needless.__code__ = needless.__code__.replace(co_filename=params.__code__.co_filename)
+Prepared.params = needless
+"""
+
+
+def counts(url: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Counts the hot paths in a fresh interpreter, with some code run first."""
+    code = f"{before}\nfrom benchmarks.counts import main\nmain()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "--url", url],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_the_hot_paths_do_no_more_than_they_did_on_sqlite(sqlite_url: str) -> None:
+    done = counts(sqlite_url)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_hot_paths_do_no_more_than_they_did_on_postgresql(postgresql_url: str) -> None:
+    done = counts(postgresql_url)
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_needless_call_for_each_statement_is_found(sqlite_url: str) -> None:
+    done = counts(sqlite_url, before=NEEDLESS)
+    assert done.returncode == 1
+    assert "sqlite: get by key: " in done.stderr
+    assert "sqlite: fetch a row of 1000" not in done.stderr  # one statement for a thousand rows
