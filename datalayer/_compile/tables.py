@@ -143,9 +143,12 @@ def _column(field: FieldSpec) -> sa.Column[Any]:
     )
 
 
-def _index(table: TableSpec, spec: IndexSpec, unique: bool = False) -> sa.Index:
+def _index(table: TableSpec, spec: IndexSpec) -> sa.Index:
     parts: list[Any] = []
     for name in spec.fields:
+        if name.startswith("("):
+            parts.append(types.sql(name))
+            continue
         column = table.fields[name.removeprefix("-")].column
         parts.append(sa.text(f'"{column}" DESC') if name.startswith("-") else column)
     options: dict[str, Any] = {}
@@ -154,7 +157,9 @@ def _index(table: TableSpec, spec: IndexSpec, unique: bool = False) -> sa.Index:
         options.update(postgresql_where=where, sqlite_where=where)
     if spec.method is not None:
         options["postgresql_using"] = spec.method
-    return sa.Index(spec.name, *parts, unique=unique, **options)
+    if spec.include:
+        options["postgresql_include"] = [table.fields[name].column for name in spec.include]
+    return sa.Index(spec.name, *parts, unique=spec.unique, **options)
 
 
 def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpec]) -> sa.Table:
@@ -185,7 +190,7 @@ def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpe
         parts.append(_index(table, spec))
     for unique in table.unique:
         if unique.condition is not None:
-            parts.append(_index(table, IndexSpec(unique.name, unique.fields, unique.condition), unique=True))
+            parts.append(_index(table, IndexSpec(unique.name, unique.fields, unique.condition, unique=True)))
     numbered = any(field.is_identity for field in table.fields.values())
     return sa.Table(table.name, metadata, *parts, comment=table.comment, sqlite_autoincrement=numbered)
 

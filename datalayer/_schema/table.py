@@ -34,12 +34,17 @@ class CheckSpec:
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """An index; each of `fields` is a field name, `-name` for descending. `condition` (SQL) makes it partial."""
+    """An index; each of `fields` is a field name, `-name` for descending, or an SQL expression in brackets.
+
+    `condition` (SQL) makes it partial; PostgreSQL takes the fields of `include` along.
+    """
 
     name: str
     fields: tuple[str, ...]
     condition: str | None = None
     method: str | None = None
+    include: tuple[str, ...] = ()
+    unique: bool = False
 
 
 OnDelete = Literal["CASCADE", "RESTRICT", "SET NULL", "SET DEFAULT", "NO ACTION"]

@@ -183,7 +183,7 @@ def refuse_made_by_sql(history: History, old: State, new: State) -> None:
     for one in history.order if any(name not in old for name in new) or any(lacking.values()) else ():
         for verb, table, rest in _MAKES.findall(one.source) if one.is_sql else ():
             is_table = verb.upper() == "CREATE" and table in new and table not in old
-            words = set(re.findall(r"\w+", rest)) if not is_table else set()
+            words: set[str] = set() if is_table else set(re.findall(r"\w+", rest))
             column = next((name for name in sorted(lacking.get(table, ())) if name in words), None)
             if is_table or column is not None:
                 what = f"table {table!r}" if is_table else f"column '{table}.{column}'"

@@ -143,7 +143,7 @@ def created(table: Table) -> list[str]:
 
 def _create_index(table: str, name: str, index: Index) -> str:
     parts = ", ".join(
-        f"sa.text({q(part)})" if is_expression else q(part)
+        f"{'types.sql' if ':' in part else 'sa.text'}({q(part)})" if is_expression else q(part)
         for part, is_expression in zip(index.parts, index.expressions, strict=True)
     )
     tail = ", unique=True" if index.unique else ""
@@ -151,6 +151,8 @@ def _create_index(table: str, name: str, index: Index) -> str:
         tail += f", sqlite_where={_sql(index.where)}, postgresql_where={_sql(index.where)}"
     if index.method:
         tail += f", postgresql_using={q(index.method)}"
+    if index.include:
+        tail += f", postgresql_include={q(list(index.include))}"
     return f"op.create_index({q(name)}, {q(table)}, [{parts}]{tail})"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from datalayer._schema.names import constraint_name, table_name
 from datalayer.migrations.annotations import Annotation, quoted
 from datalayer.migrations.drafts import Draft
+from datalayer.migrations.live import LiveIndex
 
 
 class Meta:
@@ -78,14 +79,13 @@ class Meta:
                 more = "" if unique.nulls_distinct else ", nulls_distinct=False"
                 yield self._unique(unique.name, unique.columns, more)
         for index in self.indexes:
-            if not index.unique or not index.parts or not self._knows("index", index.name, index.parts):
-                continue
-            names = [part if part in self.model.fields else part.removeprefix("-") for part in index.parts]
-            if index.condition is None:
-                self.notes.append(f"{index.name!r} is a unique index in the database, and a constraint by datalayer.")
-                yield self._unique(index.name, names, "")
-            else:
-                yield self._unique(index.name, names, f", condition={quoted(index.condition)}")
+            if self._is_constraint(index) and self._knows("index", index.name, index.parts):
+                yield self._unique(index.name, index.parts, f", condition={quoted(str(index.condition))}")
+
+    def _is_constraint(self, index: LiveIndex) -> bool:
+        """Whether a `UniqueConstraint` with a condition says it."""
+        is_plain = not any(part not in self.model.live.columns for part in index.parts) and not index.include
+        return index.unique and index.condition is not None and bool(index.parts) and is_plain
 
     def _unique(self, name: str | None, columns: Collection[str], more: str) -> str:
         fields = ", ".join(quoted(self._field(column)) for column in columns)
@@ -102,11 +102,16 @@ class Meta:
         for index in self.indexes:
             if not index.parts or index.note:
                 self.notes.append(f"The index {index.name!r} has what a model cannot say: {index.note!r}.")
-            if not index.parts or index.unique or not self._knows("index", index.name, index.parts):
+            is_said = not index.parts or self._is_constraint(index)
+            if is_said or not self._knows("index", index.name, (*index.parts, *index.include)):
                 continue
             options = [*(quoted(self._field(part)) for part in index.parts), f"name={quoted(index.name)}"]
             if index.condition is not None:
                 options.append(f"condition={quoted(index.condition)}")
             if index.method is not None:
                 options.append(f"method={quoted(index.method)}")
+            if index.include:
+                options.append(f"include={self._names(index.include)}")
+            if index.unique:
+                options.append("unique=True")
             yield f"Index({', '.join(options)})"

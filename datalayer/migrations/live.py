@@ -42,6 +42,7 @@ class LiveIndex:
     condition: str | None
     method: str | None
     note: str = ""
+    include: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,7 @@ def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
     options = dict(one.get("dialect_options", {}))
     where = options.pop("postgresql_where", options.pop("sqlite_where", None))
     method = options.pop("postgresql_using", None)
+    include = tuple(str(name) for name in options.pop("postgresql_include", ()))
     note = ", ".join(f"{word.removeprefix('postgresql_')} {value}" for word, value in options.items() if value)
     parts: tuple[str, ...] = ()
     if None in names or one.get("expressions"):
@@ -245,4 +247,6 @@ def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
     else:
         parts = tuple(f"-{name}" if name in descending else str(name) for name in names)
     condition = None if where is None else str(where)
-    return LiveIndex(one["name"], parts, bool(one["unique"]), condition, None if method == "btree" else method, note)
+    return LiveIndex(
+        one["name"], parts, bool(one["unique"]), condition, None if method == "btree" else method, note, include
+    )

@@ -65,6 +65,7 @@ class Index:
     unique: bool = False
     where: Text2 | None = None
     method: str | None = None
+    include: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def describe_index(index: sa.Index) -> Index:
         as_clause = sa.text(either) if isinstance(either, str) else either
         both = sql_text(as_clause)
     using = options["postgresql"].get("using") or None
-    return Index(tuple(parts), tuple(expressions), bool(index.unique), both, using)
+    include = tuple(str(getattr(one, "name", one)) for one in options["postgresql"].get("include") or ())
+    return Index(tuple(parts), tuple(expressions), bool(index.unique), both, using, include)
 
 
 def _with_constraint(table: Table, constraint: sa.Constraint) -> Table:
@@ -236,12 +238,14 @@ def _to_table(table: Table, metadata: sa.MetaData) -> sa.Table:
         remote = [f"{key.target}.{column}" for column in key.remote]
         parts.append(sa.ForeignKeyConstraint(list(key.columns), remote, name=name, ondelete=key.on_delete))
     for name, index in table.indexes.items():
-        columns = [sa.text(p) if e else p for p, e in zip(index.parts, index.expressions, strict=True)]
+        columns = [sql(p) if e else p for p, e in zip(index.parts, index.expressions, strict=True)]
         kw: dict[str, Any] = {}
         if index.where is not None:
             kw.update(postgresql_where=_clause(index.where), sqlite_where=_clause(index.where))
         if index.method:
             kw["postgresql_using"] = index.method
+        if index.include:
+            kw["postgresql_include"] = list(index.include)
         parts.append(sa.Index(name, *columns, unique=index.unique, **kw))
     return sa.Table(table.name, metadata, *parts, comment=table.comment, sqlite_autoincrement=table.is_numbered)
 
@@ -302,6 +306,7 @@ def rename_column(state: State, table_name: str, old: str, new: str) -> State:
                     for part, is_expression in zip(index.parts, index.expressions, strict=True)
                 ),
                 where=_renamed_text(index.where, old, new),
+                include=names(index.include),
             )
             for name, index in table.indexes.items()
         },
@@ -412,9 +417,16 @@ def _drop_column(state: State, operation: ops.DropColumnOp, context: MigrationCo
         uniques={name: unique for name, unique in table.uniques.items() if gone not in unique.columns},
         checks={name: text for name, text in table.checks.items() if f'"{gone}"' not in text[0]},
         foreign_keys={name: key for name, key in table.foreign_keys.items() if gone not in key.columns},
-        indexes={name: index for name, index in table.indexes.items() if gone not in index.parts},
+        indexes={name: index for name, index in table.indexes.items() if not _concerns(index, gone)},
     )
     return {**state, table.name: changed}
+
+
+def _concerns(index: Index, column: str) -> bool:
+    """Whether an index goes with a column."""
+    texts = [part for part, is_expression in zip(index.parts, index.expressions, strict=True) if is_expression]
+    texts += index.where or ()
+    return column in (*index.parts, *index.include) or any(f'"{column}"' in text for text in texts)
 
 
 def _alter_column(state: State, operation: ops.AlterColumnOp, context: MigrationContext) -> State:

@@ -395,10 +395,22 @@ def _unique(
 
 
 def _index(table: str, index: Index, resolve: _Resolver, fields: Mapping[str, FieldSpec]) -> IndexSpec:
-    names = tuple(f for item in index.fields for f in resolve.fields(item, "indexes"))
-    columns = tuple(fields[n.removeprefix("-")].column + ("_desc" if n.startswith("-") else "") for n in names)
+    names: list[str] = []
+    for item in index.fields:
+        if isinstance(item, str):
+            names += resolve.fields(item, "indexes")
+        elif isinstance(item.sql, str) and index.name is not None:
+            names.append(f"({item.sql})")
+        else:
+            what = "one text for all backends" if index.name is not None else "a name: Index(Sql(...), name=...)"
+            raise ModelError(f"{resolve.model}.Meta.indexes has an index over an expression; it needs {what}")
+    columns = tuple(
+        "" if n.startswith("(") else fields[n.removeprefix("-")].column + ("_desc" if n.startswith("-") else "")
+        for n in names
+    )
     made = constraint_name("ix", table, columns, "where" if index.condition else "")
-    return IndexSpec(index.name or made, names, index.condition, index.method)
+    include = tuple(f for item in index.include for f in resolve.fields(item, "indexes"))
+    return IndexSpec(index.name or made, tuple(names), index.condition, index.method, include, index.unique)
 
 
 def _checks(table: str, spec: FieldSpec, info: FieldInfo) -> list[CheckSpec]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from datalayer._schema.field import DatabaseDefault
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -53,21 +55,33 @@ class Index:
     """An index over one or more fields.
 
     Args:
-        fields: Names of fields or forward relations; `-name` for descending.
-        name: Its name in the database; made from table and columns where it is not given.
+        fields: Names of fields or forward relations, `-name` for descending; or expressions as `Sql('lower("name")')`.
+        name: Its name in the database; made from table and columns where it is not given, needed for an expression.
         condition: SQL that limits it to some rows.
         method: The index method of PostgreSQL, such as `gin`.
+        include: Names of fields whose values come along, so that PostgreSQL need not look into the table.
+        unique: Whether what it holds may come only once; of plain fields a `UniqueConstraint` says more.
     """
 
-    fields: tuple[str, ...]
+    fields: tuple[str | DatabaseDefault, ...]
     name: str | None
     condition: str | None
     method: str | None
+    include: tuple[str, ...]
+    unique: bool
 
     def __init__(
-        self, *fields: str, name: str | None = None, condition: str | None = None, method: str | None = None
+        self,
+        *fields: str | DatabaseDefault,
+        name: str | None = None,
+        condition: str | None = None,
+        method: str | None = None,
+        include: Sequence[str] = (),
+        unique: bool = False,
     ) -> None:
         object.__setattr__(self, "fields", fields)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "condition", condition)
         object.__setattr__(self, "method", method)
+        object.__setattr__(self, "include", (include,) if isinstance(include, str) else tuple(include))
+        object.__setattr__(self, "unique", unique)

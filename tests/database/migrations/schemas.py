@@ -131,7 +131,14 @@ def tables(draw: Any, name: str, targets: list[str]) -> TableSpec:
     if own and draw(st.booleans()):
         sign = draw(st.sampled_from(["", "-"]))
         where = draw(st.sampled_from([None, '"id" > 3', f'"{own[0]}" IS NOT NULL']))
-        indexes.append(IndexSpec(f"ix_{name}{tail}", (*(sign + part for part in draw(parts)), "-id"), where))
+        expressions = ['(lower("b"))', "(coalesce(\"b\", 'a:b'))"] if "b" in own else []
+        held = (
+            *(sign + part for part in draw(parts)),
+            "-id",
+            *draw(st.sampled_from([[], expressions[:1], expressions])),
+        )
+        include = draw(st.sampled_from([(), (own[0],)]))
+        indexes.append(IndexSpec(f"ix_{name}{tail}", held, where, None, include, draw(st.booleans())))
     if draw(st.booleans()):
         checks.append(CheckSpec(f"ck_{name}{tail}", draw(st.sampled_from(['"id" > 0', '"id" % 97 <> 1']))))
     for field in fields:
@@ -191,6 +198,8 @@ def renamed(table: TableSpec, *, name: str, column: str | None, tables: Mapping[
     """A table under another name, with one column under a new one, and its references to tables that moved along."""
 
     def moved(text: str) -> str:
+        if text.startswith("("):
+            return in_sql(text) or ""
         return f"{text}{NEW}" if text.removeprefix("-") == column else text
 
     def in_sql(text: str | None) -> str | None:
@@ -205,7 +214,13 @@ def renamed(table: TableSpec, *, name: str, column: str | None, tables: Mapping[
             replace(one, fields=tuple(map(moved, one.fields)), condition=in_sql(one.condition)) for one in table.unique
         ),
         indexes=tuple(
-            replace(one, fields=tuple(map(moved, one.fields)), condition=in_sql(one.condition)) for one in table.indexes
+            replace(
+                one,
+                fields=tuple(map(moved, one.fields)),
+                condition=in_sql(one.condition),
+                include=tuple(map(moved, one.include)),
+            )
+            for one in table.indexes
         ),
         checks=tuple(one for one in table.checks if not one.name.endswith("choices")),
         foreign_keys=tuple(replace(one, target=tables.get(one.target, one.target)) for one in table.foreign_keys),

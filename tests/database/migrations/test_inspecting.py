@@ -253,7 +253,7 @@ def test_names_of_constraints_come_back_as_they_are(migrations: Path) -> None:
         'CONSTRAINT "written_once" UNIQUE ("author_id"), CONSTRAINT "author_again" FOREIGN KEY ("again_id") '
         'REFERENCES "author" ("id"))'
     )
-    run('CREATE INDEX "by_mail" ON "author" ("name" DESC, "mail")')
+    run('CREATE INDEX "by_mail" ON "author" ("name" DESC, "mail")', 'CREATE UNIQUE INDEX "only" ON "author" ("mail")')
     text = inspectdb()
     assert made(text) == [], text
     assert 'author: OneToOne[Author | None] = OneToOne(on_delete=CASCADE, default=None, name="written_by")' in text

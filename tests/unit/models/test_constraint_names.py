@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datalayer import CheckConstraint, Field, ForeignKey, Mapped, Model, OneToOne, UniqueConstraint
+import pytest
+
+from datalayer import CheckConstraint, Field, ForeignKey, Index, Mapped, Model, OneToOne, Sql, UniqueConstraint
+from datalayer.errors import ModelError
 from datalayer.models import registry
 
 with registry.isolated():
@@ -36,3 +39,29 @@ def test_a_given_name_is_what_the_database_has() -> None:
 def test_a_unique_constraint_of_one_field_takes_the_place_of_its_own() -> None:
     assert [unique.name for unique in Shop.table.unique] == ["one"]
     assert [unique.name for unique in Sign.table.unique] == ["one_sign"]
+
+
+def test_an_index_over_an_expression_needs_a_name() -> None:
+    with registry.isolated():
+
+        class Word(Model):
+            text: Mapped[str]
+
+            class Meta:
+                indexes = (Index(Sql('lower("text")')),)
+
+        with pytest.raises(ModelError, match=r"Word.Meta.indexes has an index over an expression; it needs a name"):
+            _ = Word.table
+
+
+def test_an_index_names_what_it_takes_along_as_fields() -> None:
+    with registry.isolated():
+
+        class Word(Model):
+            text: Mapped[str]
+
+            class Meta:
+                indexes = (Index("text", include=("txt",)),)
+
+        with pytest.raises(ModelError, match=r"names 'txt', which Word does not have.*text"):
+            _ = Word.table
