@@ -16,6 +16,7 @@ from datalayer._query.expression import (
     FieldRef,
     Function,
     Predicate,
+    Together,
     Value,
     Window,
 )
@@ -88,6 +89,11 @@ class Walk:
         found = {part.path for part in parts(node) if isinstance(part, FieldRef) and part.path and not part.outer}
         return {path for path in found if is_to_many(self.table, path)}
 
+    def crossings(self, *nodes: Condition | Expression) -> frozenset[Path]:
+        """Where the paths of nodes cross relations to many rows, each crossing as the path up to it."""
+        steps = {path[:length] for node in nodes for path in self.paths(node) for length in range(1, len(path) + 1)}
+        return frozenset(path for path in steps if _ends_at_many(self.table, path))
+
     def is_to_many(self, node: Condition | Expression) -> bool:
         """Whether a relation to many rows takes part, outside aggregates."""
         return any(is_to_many(self.table, path) for path in self.paths(node))
@@ -115,6 +121,8 @@ class Walk:
             if expression.outer:
                 return set()
             return {expression.path[:length] for length in range(1, len(expression.path) + 1)}
+        if isinstance(expression, Together):  # a pair with NULL in it is never known to be one of the rows
+            return {path for part in expression.parts for path in self._strict(part)}
         if isinstance(expression, Arithmetic):
             return self._strict(expression.left) | self._strict(expression.right)
         if isinstance(expression, Function) and expression.name not in NULL_SAFE:
@@ -146,6 +154,8 @@ class Walk:
             return node.name != "count"
         if isinstance(node, AnnotationRef):
             return self.may_be_null(self.annotations[node.name])
+        if isinstance(node, Together):
+            return any(self.may_be_null(part) for part in node.parts)
         if isinstance(node, Predicate):
             return self.may_be_null(node.condition)
         if isinstance(node, Window):
@@ -160,3 +170,9 @@ class Walk:
         if isinstance(node, Function) and node.name == "coalesce":
             return all(self.may_be_null(argument) for argument in node.arguments)
         return True
+
+
+def _ends_at_many(table: TableSpec, path: Path) -> bool:
+    for part in path[:-1]:
+        table = table.relations[part].target
+    return table.relations[path[-1]].kind.is_to_many

@@ -11,7 +11,7 @@ from sqlalchemy.sql.operators import custom_op
 
 from datalayer._compile import aggregates, functions, spans, values
 from datalayer._compile.backends.base import Backend, Ordered
-from datalayer._compile.joins import Element, Scope, Statement
+from datalayer._compile.joins import Element, Path, Scope, Statement
 from datalayer._compile.prepared import Convert
 from datalayer._compile.spliced import spliced
 from datalayer._compile.walk import Walk
@@ -30,6 +30,7 @@ from datalayer._query.expression import (
     OuterRef,
     Predicate,
     Subquery,
+    Together,
     Value,
     Window,
 )
@@ -81,6 +82,7 @@ class Writer:
         self.annotations = dict(annotations or {})
         self.aggregates_here = aggregates_here
         self.filter: int | None = None
+        self._aggregated: frozenset[Path] = frozenset()
         self.labels: dict[str, Element] = {}
         self._home = home
         self._nested = nested
@@ -115,6 +117,8 @@ class Writer:
                 return aggregates.window(self, node, at)
             case OuterRef():
                 return self._outer(node)
+            case Together():
+                return self._together(node, at)
             case _:
                 raise QueryError(f"{node!r} has no meaning in this place")
 
@@ -133,22 +137,22 @@ class Writer:
 
     def _outer(self, node: OuterRef) -> Element:
         writer = self._further_out(node.levels, node.name)
-        found = writer.named(node.name)
+        found = writer.named(node.name, node.columns)
         if isinstance(found, AnnotationRef):
             return writer._annotation(found.name)
         if found.values:
             raise QueryError(f"OuterRef({node.name!r}) steps into JSON; annotate the query outside with it first")
         return writer.expression(found, 0)
 
-    def named(self, name: str) -> Expression:
+    def named(self, name: str, columns: int = 1) -> Expression:
         """What a name means in this query."""
         types = {name: expression.type for name, (expression, _) in self.annotations.items()}
-        return reference(self.scope.table, name, annotations=types)
+        return reference(self.scope.table, name, annotations=types, columns=columns)
 
     def _beside(self, node: Comparison, right: OuterRef) -> Comparison:
         """A comparison with a name outside, now that its type is known: JSON is compared by the part of that type."""
-        outside = self._further_out(right.levels, right.name).named(right.name)
-        typed = OuterRef(right.name, right.levels)
+        outside = self._further_out(right.levels, right.name).named(right.name, right.columns)
+        typed = OuterRef(right.name, right.levels, right.columns)
         typed.type = outside.type
         found = compare(node.left, node.lookup, typed, transform=node.transform, name=f"OuterRef({right.name!r})")
         return found if isinstance(found, Comparison) else node
@@ -179,6 +183,13 @@ class Writer:
             arguments.append(self.expression(argument, at))
             at += len(argument.values)
         return functions.written(self.backend, node, arguments)
+
+    def _together(self, node: Together, at: int) -> Element:
+        found: list[Element] = []
+        for part in node.parts:
+            found.append(self.expression(part, at))
+            at += len(part.values)
+        return sa.tuple_(*found)
 
     def _case(self, node: Case, at: int) -> Element:
         pairs: list[tuple[Element, Element]] = []
@@ -211,7 +222,13 @@ class Writer:
             element = self.expression(item.expression, at)
             order.append(Ordered(element, self.ordered(item, element), item))
             at += len(item.values)
-        return arguments, order, None if node.condition is None else self.condition(node.condition, at)
+        if node.condition is None:
+            return arguments, order, None
+        kept, self._aggregated = self._aggregated, self.walk.crossings(*node.children[:-1])
+        try:
+            return arguments, order, self.condition(node.condition, at)
+        finally:
+            self._aggregated = kept
 
     # -- about one row ----------------------------------------------------------------------
 
@@ -282,12 +299,32 @@ class Writer:
         return result
 
     def _negation(self, node: Negation, at: int) -> Element:
-        if self.walk.is_to_many(node.child):
+        if self.walk.is_to_many(node.child) and not self._is_aggregated(node.child):
             return sa.not_(self.on_one_row(node.child, at))
         inner = self.condition(node.child, at)
         if self.walk.may_be_null(node.child):
             return _suffixed(inner, "IS NOT TRUE")
         return sa.not_(Grouping(inner)) if isinstance(node.child, Negation | Junction) else sa.not_(inner)
+
+    def _is_aggregated(self, node: Condition) -> bool:
+        """Whether a condition is about the very rows that an aggregate goes over, as those of its `filter=` are.
+
+        Raises:
+            QueryError: It leads on from them to many rows each.
+        """
+        crossed = self.walk.crossings(node)
+        if crossed <= self._aggregated:
+            return True
+        further = next(
+            (path for path in crossed for known in self._aggregated if path[: len(known)] == known and path != known),
+            None,
+        )
+        if further is not None and further not in self._aggregated:
+            raise QueryError(
+                f"~ over {'__'.join(further)!r} inside filter= of an aggregate is about many rows for each row that is "
+                "aggregated; ask with Exists() in a Subquery"
+            )
+        return False
 
     def on_one_row(self, node: Condition, at: int) -> Element:
         """EXISTS: whether related rows make the condition true for this row, without joining them to it."""

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypeGuard, cast
 
 from datalayer._query import documents
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
-from datalayer._query.expression import AnnotationRef, Expression, Subquery, Value
+from datalayer._query.expression import AnnotationRef, Expression, FieldRef, OuterRef, Subquery, Together, Value
 from datalayer._query.lookup import transformed
 from datalayer._query.path import field_reference, references, resolve
 from datalayer._query.query import Query
@@ -56,7 +56,9 @@ def comparison(
     if len(lefts) == 1:
         return compare(lefts[0], lookup, value, transform=found.transform, name=name, check=check)
     if lookup == "isnull":
-        return compare(lefts[0], lookup, value, name=name, check=check)
+        return _several_null(lefts, value, name)
+    if lookup == "in" and isinstance(value, Query):
+        return _several_in(lefts, value, name)
     if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
         return _any([_several(lefts, item, name, check) for item in cast("Iterable[object]", value)])
     if lookup not in {"exact", "ne"}:
@@ -95,20 +97,52 @@ def _keys(relation: RelationSpec, query: Query, name: str) -> Query:
         return query
     if query.table.origin is not relation.target.origin:
         raise InvalidValue(f"{name!r} leads to {relation.target.model}, and the query is of {query.table.model}")
-    names = relation.remote if relation.kind.is_forward else relation.target.primary_key
-    if len(names) != 1:
-        raise InvalidValue(f"{name!r}: a key of several columns cannot be compared with a query; use Exists()")
-    return query.replaced(columns=((names[0], field_reference(query.table, (), names[0])),), joined=(), only=None)
+    return _only(query, relation.remote if relation.kind.is_forward else relation.target.primary_key)
+
+
+def _only(query: Query, names: tuple[str, ...]) -> Query:
+    """The query of some columns of its table."""
+    columns = tuple([(name, field_reference(query.table, (), name)) for name in names])
+    return query.replaced(columns=columns, joined=(), only=None)
+
+
+def _several_in(lefts: tuple[Expression, ...], query: Query, name: str) -> Condition:
+    """Whether a key of several columns is one of a query's rows."""
+    if query.columns is None:
+        query = _only(query, query.table.primary_key)
+    found = query.columns or ()
+    if len(found) != len(lefts):
+        raise InvalidValue(
+            f"{name!r} compares {len(lefts)} columns, and the query has {len(found)}: .values() of as many, in order"
+        )
+    for left, (column, right) in zip(lefts, found, strict=True):
+        known = dict(query.annotations)[right.name] if isinstance(right, AnnotationRef) else right
+        if left.type is not None and known.type is not None and not comparable(left.type.kind, known.type.kind):
+            raise InvalidValue(
+                f"{name!r} is {left.type.kind.value} where the query has {column!r}, {known.type.kind.value}"
+            )
+    if query.order and query.limit is None and query.offset is None:
+        query = query.replaced(order=())
+    return Comparison(Together(lefts), "in", Subquery(query, None))
 
 
 def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Check | None) -> Condition:
     if value is None:
-        return compare(lefts[0], "isnull", True, name=name, check=check)
+        return _several_null(lefts, True, name)
+    if isinstance(value, OuterRef):  # which columns they are is known when the query around it is
+        return Comparison(Together(lefts), "exact", OuterRef(value.name, value.levels, len(lefts)))
     values = cast("tuple[object, ...]", value) if isinstance(value, (tuple, list)) else ()
     if len(values) != len(lefts):
         raise InvalidValue(f"{name!r} compares {len(lefts)} columns and needs a tuple of {len(lefts)} values")
     pairs = zip(lefts, values, strict=True)
     return Junction("and", tuple([compare(left, "exact", item, name=name, check=check) for left, item in pairs]))
+
+
+def _several_null(lefts: tuple[Expression, ...], value: object, name: str) -> Condition:
+    """Whether a key of several columns refers to nothing: one NULL among them is enough, as for foreign keys."""
+    may_be_null = [left for left in lefts if isinstance(left, FieldRef) and left.nullable]
+    found = [compare(left, "isnull", value, name=name) for left in (may_be_null or lefts[:1])]
+    return _any(found) if value is True or len(found) == 1 else Junction("and", tuple(found))
 
 
 def _any(conditions: list[Condition]) -> Condition:
@@ -195,8 +229,8 @@ def _one_column(query: Query, type: ColumnType | None, lookup: str, name: str) -
         if len(query.table.primary_key) != 1:
             raise InvalidValue(f"{name}: {query.table.model} has a key of several columns; name one: .values('name')")
         key = query.table.primary_key[0]
-        columns = ((key, field_reference(query.table, (), key)),)
-        query = query.replaced(columns=columns, joined=(), only=None)
+        query = _only(query, (key,))
+        columns = query.columns or ()
     if len(columns) != 1:
         raise InvalidValue(
             f"{name}: {lookup} needs a query of one column, and this one has {len(columns)}: .values('id')"

@@ -66,15 +66,19 @@ class FieldRef(Expression):
 
 
 class OuterRef(Expression):
-    """A name of the query around this one, looked up when that is known: `levels` is 1, or more further out."""
+    """A name of the query around this one, looked up when that is known: `levels` is 1, or more further out.
 
-    __slots__ = ("levels", "name")
+    `columns` is how many it must stand for: a key may have several.
+    """
 
-    def __init__(self, name: str, levels: int = 1) -> None:
+    __slots__ = ("columns", "levels", "name")
+
+    def __init__(self, name: str, levels: int = 1, columns: int = 1) -> None:
         self.name = name
         self.levels = levels
+        self.columns = columns
         self.type = None
-        self.shape = ("outer", name, levels)
+        self.shape = ("outer", name, levels, columns)
         self.values = ()
 
 
@@ -271,6 +275,19 @@ class Subquery(Expression):
         self.type = type
         self.shape = ("subquery", query.shape)
         self.values = query.values
+
+
+class Together(Expression):
+    """Several values compared as one: `(a, b) IN (...)`. Order of values: parts."""
+
+    __slots__ = ("children", "parts")
+
+    def __init__(self, parts: tuple[Expression, ...]) -> None:
+        self.parts = parts
+        self.type = None
+        self.shape = ("together", tuple([part.shape for part in parts]))
+        self.children = parts
+        self.values = values_of(parts)
 
 
 class Ordering:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from datalayer._query.added import lookups_for
-from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function
+from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function, Together
 from datalayer._query.lookup import TRANSFORMS, lookups_of, transformed, transforms_of
 from datalayer._query.steps import STEPPED, step_type, taken
 from datalayer._schema.field import ColumnType, FieldSpec
@@ -246,12 +246,24 @@ def references(table: TableSpec, found: Resolved, *, outer: int = 0) -> tuple[Ex
 
 
 def reference(
-    table: TableSpec, name: str, *, annotations: Mapping[str, ColumnType | None] | None = None, outer: int = 0
+    table: TableSpec,
+    name: str,
+    *,
+    annotations: Mapping[str, ColumnType | None] | None = None,
+    outer: int = 0,
+    columns: int = 1,
 ) -> Expression:
     """The expression of a name without a lookup (`F("author__name")`, `order_by("author__name")`); dates have parts.
 
+    Args:
+        table: Where the name starts.
+        name: A path.
+        annotations: The annotations of the query, with their types.
+        outer: How many queries further out the table is.
+        columns: How many the name must stand for; several are a `Together`.
+
     Raises:
-        FieldError: The name is unknown, or a lookup follows it.
+        FieldError: The name is unknown, a lookup follows it, or it stands for more or fewer columns.
     """
     found = resolve(table, name, annotations=annotations)
     expression, *others = references(table, found, outer=outer)
@@ -260,6 +272,11 @@ def reference(
         if inside is None or others:
             raise FieldError(f"{name!r}: the lookup {found.lookup!r} has no place here, only fields and relations do")
         return taken(expression, (found.lookup,))  # where no lookup can stand, the word is a key
+    if columns != 1 and len(others) + 1 != columns:
+        wanted = f"where a key of {columns} columns is wanted"
+        raise FieldError(f"{name!r} of {table.model} has {len(others) + 1} column(s) {wanted}", name=name)
+    if others and columns != 1:
+        return Together((expression, *others))
     if others:
         raise FieldError(f"{name!r} of {table.model} has several columns; name one of them", name=name)
     if found.transform is not None:

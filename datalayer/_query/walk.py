@@ -35,10 +35,10 @@ def is_fixed(expression: Expression) -> bool:
     )
 
 
-def names_outside(query: Query, levels: int = 1) -> Iterator[str]:
-    """The names that a query asks of the query around it."""
+def names_outside(query: Query, levels: int = 1) -> Iterator[OuterRef]:
+    """What a query asks by name of the query around it."""
     for node in nodes_of(query):
         if isinstance(node, OuterRef) and node.levels == levels:
-            yield node.name
+            yield node
         elif isinstance(node, Subquery | ExistsCondition):
             yield from names_outside(node.query, levels + 1)

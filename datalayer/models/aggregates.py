@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from datalayer._query.arithmetic import FLOAT, INTEGERS, TEXT, TEXTS, WHOLE
-from datalayer._query.expression import BOOLEAN, Expression, FieldRef, Function, Ordering, Window
+from datalayer._query.comparing import comparison
+from datalayer._query.expression import BOOLEAN, Case, Expression, FieldRef, Function, Ordering, Window
 from datalayer._query.expression import Aggregate as AggregateNode
+from datalayer._query.path import references, resolve
 from datalayer._query.walk import parts
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.table import TableSpec
@@ -61,7 +63,7 @@ class Aggregate(Computable):
         if table is None:
             raise QueryError(f"{type(self).__name__}() needs a query to belong to")
         is_star = self.source is None or (isinstance(self.source, str) and self.source == "*")
-        argument = None if is_star else expression_of(self.source, table, annotations)
+        argument = None if is_star else self._argument(table, annotations)
         self._check(argument)
         condition = None if self.condition is None else condition_of(self.condition, table, annotations)
         found = AggregateNode(
@@ -79,6 +81,9 @@ class Aggregate(Computable):
             return found
         other = literal(self.default, found.type) if is_plain(self.default) else expression_of(self.default, table)
         return Function("coalesce", (found, other), found.type)
+
+    def _argument(self, table: TableSpec, annotations: dict[str, ColumnType | None] | None) -> Expression:
+        return expression_of(self.source, table, annotations)
 
     def _extra(self) -> tuple[Expression, ...]:
         return ()
@@ -113,6 +118,19 @@ class Count(Aggregate):
     def result(self, argument: ColumnType | None) -> ColumnType | None:
         """A whole number."""
         return WHOLE
+
+    def _argument(self, table: TableSpec, annotations: dict[str, ColumnType | None] | None) -> Expression:
+        path = self.source if isinstance(self.source, str) else getattr(self.source, "path", None)
+        if path is None or self.is_distinct:
+            return super()._argument(table, annotations)
+        name = path if isinstance(path, str) else "__".join(path)
+        found = resolve(table, name, annotations=annotations)
+        first, *others = references(table, found)
+        if not others:
+            return super()._argument(table, annotations)
+        if found.relation is None or not found.relation.kind.is_forward:
+            return first  # a column of the row's own key tells whether there is a row
+        return Case(((comparison(table, f"{name}__isnull", False), first),), None, first.type)
 
 
 class Sum(Aggregate):

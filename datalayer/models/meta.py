@@ -278,6 +278,10 @@ def _finish_errors(cls: Any) -> None:
         parents = [base.__dict__[error] for base in cls.__mro__[1:] if error in base.__dict__]
         body = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{error}", "__doc__": root.__doc__}
         type.__setattr__(cls, error, type(error, (parents[0] if parents else root,), body))
+    # hasattr(author, "profile") asks for an AttributeError.
+    name = "RelatedObjectDoesNotExist"
+    body = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{name}", "__doc__": "Nothing there."}
+    type.__setattr__(cls, name, type(name, (cls.DoesNotExist, AttributeError), body))
 
 
 def _finish_managers(cls: Any, parts: _Parts, options: Options) -> None:

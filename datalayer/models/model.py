@@ -48,6 +48,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
     if TYPE_CHECKING:
         table: ClassVar[TableSpec]
         DoesNotExist: ClassVar[type[ObjectDoesNotExist]]
+        RelatedObjectDoesNotExist: ClassVar[type[ObjectDoesNotExist]]
         MultipleObjectsReturned: ClassVar[type[MultipleObjectsReturned]]
         NotUpdated: ClassVar[type[NotUpdated]]
 
@@ -137,7 +138,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 return found[0] if len(key) == 1 else found
             if name in cls.__pydantic_fields__:
                 return deferring.read_field(self, name)
-            if not name.startswith("_"):
+            if not name.startswith("_") and name not in cls.table.relations:
                 found = peek(self, name, _MISSING)
                 if found is not _MISSING:
                     return found

@@ -23,13 +23,13 @@ def check_inside(query: Query, table: TableSpec, annotations: Mapping[str, Colum
         QueryError: A typed column belongs to another model.
         InvalidValue: A column inside cannot be compared with the one outside.
     """
-    for name in names_outside(query):
-        reference(table, name, annotations=annotations)
+    for asked in names_outside(query):
+        reference(table, asked.name, annotations=annotations, columns=asked.columns)
     for node in nodes_of(query):
         if isinstance(node, FieldRef) and node.outer == 1 and node.table is not None and node.table is not table:
             raise QueryError(f"OuterRef({node.field!r}) is not of {table.model}, which is the model outside")
         if isinstance(node, Comparison) and isinstance(node.right, OuterRef) and node.right.levels == 1:
-            outside = reference(table, node.right.name, annotations=annotations)
+            outside = reference(table, node.right.name, annotations=annotations, columns=node.right.columns)
             compare(node.left, node.lookup, outside, transform=node.transform, name=f"OuterRef({node.right.name!r})")
 
 

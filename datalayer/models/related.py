@@ -49,7 +49,9 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
 def _found(instance: Any, spec: RelationSpec, value: Any) -> Any:
     if value is None and not (spec.kind.is_forward and spec.nullable):
         target: Any = spec.target.python_model
-        raise target.DoesNotExist(f"{spec.source.model}.{spec.name}: there is no {spec.target.model} for this row")
+        raise target.RelatedObjectDoesNotExist(
+            f"{spec.source.model}.{spec.name}: there is no {spec.target.model} for this row"
+        )
     return value
 
 

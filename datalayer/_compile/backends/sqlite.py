@@ -66,7 +66,7 @@ class SQLite(Backend):
 
     def one_of(self, left: Element, bound: Element, type: ColumnType | None) -> Element:
         if type is not None and type.kind is Kind.BYTES:
-            left = sa.func.hex(left)
+            left = sa.case((left.is_not(None), sa.func.hex(left)))  # hex(NULL) is the text of no bytes
         rows = sa.func.json_each(bound).table_valued("value")
         return left.in_(sa.select(self.same(rows.c.value, type)).select_from(rows).correlate_except(rows))
 

@@ -325,6 +325,19 @@ def test_the_missing_side_of_one_to_one_raises_the_error_of_its_model(world: Wor
 
 
 @pytest.mark.usefixtures("tables")
+def test_nothing_on_the_other_side_is_an_attribute_that_is_missing(world: World) -> None:
+    team = world.call(Team.objects, "create", name="a")
+    player = world.call(Player.objects, "create", name="b", team=team)
+    world.call(player, "load", "card")
+    assert not hasattr(player, "card")
+    assert getattr(player, "card", None) is None
+    with pytest.raises(Card.RelatedObjectDoesNotExist):
+        _ = player.card
+    world.call(Card.objects, "create", number=1, player=player)
+    assert hasattr(world.call(Player.objects.select_related("card"), "get"), "card")
+
+
+@pytest.mark.usefixtures("tables")
 def test_one_to_one_is_a_primary_key(world: World) -> None:
     team = world.call(Team.objects, "create", name="a")
     player = world.call(Player.objects, "create", name="p", team=team)

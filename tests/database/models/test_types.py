@@ -93,6 +93,7 @@ with registry.isolated():
         typed: Mapped[dict[str, Any]] = Field(default_factory=dict)
         floats: Mapped[list[float | None]] = Field(default_factory=list)
         point: Mapped[Measured | None] = Field(default=None)
+        raw: Mapped[bytes | None] = Field(default=None)
 
         class Meta:
             table = "types_notes"
@@ -156,6 +157,14 @@ def test_values_come_back_exactly(world: World) -> None:
             assert type(after) is type(before), name
         assert found.moment.tzinfo is not None
         assert found.model_dump() == made.model_dump()
+
+
+@pytest.mark.usefixtures("tables")
+def test_null_is_none_of_some_bytes(world: World) -> None:
+    for value in (None, b"", b"\x00"):
+        world.call(Notes.objects, "create", raw=value)
+    assert [row.raw for row in world.iterate(Notes.objects.filter(raw__in=[b"", b"x"]))] == [b""]
+    assert [row.raw for row in world.iterate(Notes.objects.exclude(raw__in=[b""]).order_by("id"))] == [None, b"\x00"]
 
 
 @pytest.mark.usefixtures("tables")

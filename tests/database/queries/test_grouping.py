@@ -122,6 +122,24 @@ def test_statistics_and_collections(world: World, books: Shelf) -> None:
         assert world.call(Book.objects.none(), "aggregate", n=Sum("pages", default=3)) == {"n": 3}
 
 
+def test_a_filter_of_an_aggregate_is_about_the_rows_it_goes_over(world: World, books: Shelf) -> None:
+    query = Author.objects.annotate(
+        dear=Count("books", filter=~Q(books__price__lt=5)),
+        pages=Sum("books__pages", filter=Q(books__price__gte=5) & ~Q(books__pages=100), default=0),
+        none_cheap=Count("pk", filter=~Q(books__price__lt=5)),
+    )
+    for author in world.iterate(query):
+        own = [book for book in books if book.author == author]
+        assert author.dear == sum(book.price >= 5 for book in own)
+        assert author.pages == sum(b.pages for b in own if b.price >= 5 and b.pages not in (None, 100))
+        assert author.none_cheap == all(book.price >= 5 for book in own)
+    by_born = world.iterate(Author.objects.values("born").annotate(dear=Count("books", filter=~Q(books__price__lt=5))))
+    for row in by_born:
+        assert row["dear"] == sum(book.author.born == row["born"] and book.price >= 5 for book in books)
+    with assert_num_queries(0), pytest.raises(QueryError, match="ask with Exists"):
+        world.iterate(Author.objects.annotate(n=Count("books", filter=~Q(books__editor__edited__price=1))))
+
+
 # -- windows ---------------------------------------------------------------------------------------
 
 

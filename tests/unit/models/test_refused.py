@@ -48,7 +48,7 @@ def declare(name: str, annotation: Any, value: Any = None, **more: Any) -> Any:
 
 RESERVED = [
     "copy", "json", "dict", "schema", "validate", "construct", "objects", "save", "asave", "delete", "refresh", "load",
-    "table", "DoesNotExist", "model_fields", "model_anything",
+    "table", "DoesNotExist", "RelatedObjectDoesNotExist", "model_fields", "model_anything",
 ]  # fmt: skip
 
 

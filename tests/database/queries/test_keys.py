@@ -1,0 +1,133 @@
+"""Keys of several columns in queries: they are compared, looked up and counted whole."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+
+from datalayer import (
+    CASCADE,
+    SET_NULL,
+    Count,
+    Exists,
+    Field,
+    ForeignKey,
+    Mapped,
+    Model,
+    ModelBase,
+    OuterRef,
+    Q,
+    Reverse,
+)
+from datalayer.errors import FieldError, InvalidValue
+from datalayer.models import registry
+from datalayer.testing import acreate_tables, assert_num_queries, create_tables
+from tests.worlds import World
+
+with registry.isolated():
+
+    class Seat(ModelBase):
+        row: Mapped[int]
+        letter: Mapped[str] = Field(max_length=1)
+        price: Mapped[int] = Field(default=0)
+        tickets: ClassVar[Reverse[Ticket]]
+
+        class Meta:
+            table = "keys_seat"
+            primary_key = ("row", "letter")
+
+    class Ticket(Model):
+        seat_row: Mapped[int | None] = Field(default=None)
+        seat_letter: Mapped[str | None] = Field(max_length=1, default=None)
+        seat: ForeignKey[Seat | None] = ForeignKey(
+            fields=("seat_row", "seat_letter"), on_delete=SET_NULL, default=None, related_name="tickets"
+        )
+
+        class Meta:
+            table = "keys_ticket"
+
+    class Stub(Model):
+        ticket: ForeignKey[Ticket] = ForeignKey(on_delete=CASCADE, related_name="stubs")
+
+        class Meta:
+            table = "keys_stub"
+
+    registry.tables()
+
+MODELS = (Seat, Ticket, Stub)
+
+
+@pytest.fixture
+def seats(configured: str, world: World) -> list[Seat]:
+    world.run(lambda: create_tables(*MODELS), lambda: acreate_tables(*MODELS))
+    seats = [Seat(row=1, letter="a", price=5), Seat(row=1, letter="b", price=9), Seat(row=2, letter="a", price=9)]
+    world.call(Seat.objects, "bulk_create", seats)
+    tickets = [Ticket(seat=seats[0]), Ticket(seat=seats[0]), Ticket(seat=seats[2]), Ticket(), Ticket(seat_row=7)]
+    world.call(Ticket.objects, "bulk_create", tickets)
+    world.call(Stub.objects, "bulk_create", [Stub(ticket=ticket) for ticket in tickets])
+    return seats
+
+
+def keys(world: World, query: Any) -> list[Any]:
+    return sorted(row.pk for row in world.iterate(query))
+
+
+@pytest.mark.usefixtures("seats")
+def test_a_key_is_looked_up_in_a_query(world: World) -> None:
+    dear = Seat.objects.filter(price=9)
+    assert keys(world, Seat.objects.filter(pk__in=dear)) == [(1, "b"), (2, "a")]
+    assert keys(world, Seat.objects.exclude(pk__in=dear)) == [(1, "a")]
+    assert keys(world, Seat.objects.filter(pk__in=Seat.objects.order_by("-row", "letter")[:2])) == [(1, "a"), (2, "a")]
+    assert keys(world, Ticket.objects.filter(seat__in=dear)) == [3]
+    assert keys(world, Ticket.objects.exclude(seat__in=dear)) == [1, 2, 4, 5]
+    assert keys(world, Stub.objects.filter(ticket__seat__in=dear)) == [3]
+    assert keys(world, Stub.objects.exclude(ticket__seat__in=dear)) == [1, 2, 4, 5]
+    assert keys(world, Seat.objects.filter(pk__in=Ticket.objects.values("seat_row", "seat_letter"))) == [
+        (1, "a"),
+        (2, "a"),
+    ]
+    assert keys(world, Seat.objects.exclude(pk__in=Ticket.objects.values("seat_row", "seat_letter"))) == [(1, "b")]
+
+
+@pytest.mark.usefixtures("seats")
+def test_a_key_of_the_query_outside_is_compared_whole(world: World) -> None:
+    sold = Exists(Ticket.objects.filter(seat=OuterRef("pk")))
+    assert keys(world, Seat.objects.filter(sold)) == [(1, "a"), (2, "a")]
+    assert keys(world, Seat.objects.filter(~sold)) == [(1, "b")]
+    together = Exists(Ticket.objects.filter(Q(seat=OuterRef("seat")) & ~Q(pk=OuterRef("pk"))))
+    assert keys(world, Ticket.objects.filter(together)) == [1, 2]
+
+
+@pytest.mark.usefixtures("seats")
+def test_rows_behind_a_key_are_counted(world: World) -> None:
+    found = world.iterate(
+        Seat.objects.annotate(n=Count("tickets")).order_by("row", "letter").values_list("n", flat=True)
+    )
+    assert found == [2, 0, 1]
+    assert world.call(Ticket.objects, "aggregate", n=Count("seat")) == {"n": 3}
+    grouped = world.iterate(Seat.objects.values("price").annotate(n=Count("tickets"), all=Count("pk")))
+    assert sorted((row["price"], row["n"], row["all"]) for row in grouped) == [(5, 2, 1), (9, 1, 2)]
+
+
+@pytest.mark.usefixtures("seats")
+def test_a_key_with_one_null_in_it_refers_to_nothing(world: World) -> None:
+    assert keys(world, Ticket.objects.filter(seat__isnull=True)) == [4, 5]
+    assert keys(world, Ticket.objects.filter(seat=None)) == [4, 5]
+    assert keys(world, Ticket.objects.filter(seat__isnull=False)) == [1, 2, 3]
+    assert keys(world, Ticket.objects.exclude(seat=None)) == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("configured")
+def test_what_does_not_fit_a_key_is_refused_when_it_is_built() -> None:
+    with assert_num_queries(0):
+        with pytest.raises(InvalidValue, match=r"'pk__in' compares 2 columns, and the query has 1"):
+            Seat.objects.filter(pk__in=Seat.objects.values("row"))
+        with pytest.raises(InvalidValue, match=r"is string where the query has 'price', integer"):
+            Seat.objects.filter(pk__in=Seat.objects.values("row", "price"))
+        with pytest.raises(FieldError, match=r"'id' of Ticket has 1 column\(s\) where a key of 2 columns is wanted"):
+            Ticket.objects.filter(Exists(Seat.objects.filter(pk=OuterRef("id"))))
+        with pytest.raises(FieldError, match="'pk' of Seat has several columns"):
+            Seat.objects.filter(Exists(Ticket.objects.filter(id=OuterRef("pk"))))
+        with pytest.raises(FieldError, match="has several columns"):
+            Seat.objects.annotate(n=Count("pk", distinct=True))
