@@ -17,13 +17,14 @@ import sqlalchemy as sa
 
 from datalayer._compile import tables as compiled
 from datalayer.errors import MigrationError, choices_text
-from datalayer.migrations.autogenerate import INDENT, Changes, created, q
+from datalayer.migrations.describing import describe
 from datalayer.migrations.drift import meant_and_live
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.facts import Facts
 from datalayer.migrations.history import History
 from datalayer.migrations.inspecting import inspected
-from datalayer.migrations.state import State, Table, describe
+from datalayer.migrations.lines import INDENT, Changes, created, q
+from datalayer.migrations.state import State, Table
 
 T = TypeVar("T")
 _MAKES = re.compile(

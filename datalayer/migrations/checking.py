@@ -9,13 +9,14 @@ from sqlalchemy.exc import DBAPIError
 from datalayer._compile import tables as compiled
 from datalayer.errors import DatalayerError, MigrationError
 from datalayer.migrations import config
+from datalayer.migrations.describing import describe
 from datalayer.migrations.drift import drift
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.findings import Checked, Finding
 from datalayer.migrations.history import History
 from datalayer.migrations.lint import lint
 from datalayer.migrations.making import makemigrations
-from datalayer.migrations.state import State, describe
+from datalayer.migrations.state import State
 
 
 def check(alias: str = "default", *, schema: bool = False, fails_on_warnings: bool = False) -> Checked:

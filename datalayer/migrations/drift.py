@@ -16,10 +16,11 @@ from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, SetColumn
 
 from datalayer._compile.tables import in_order
 from datalayer._links.functions import register
+from datalayer.migrations.describing import to_metadata
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.facts import NAMELESS, SHADOW, Facts, facts
 from datalayer.migrations.records import Applied
-from datalayer.migrations.state import State, to_metadata
+from datalayer.migrations.state import State
 
 
 def drift(environment: Environment, applied: Applied, models: State | None) -> list[str]:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datalayer.errors import MigrationError
-from datalayer.migrations.autogenerate import INDENT, Changes
 from datalayer.migrations.history import History
+from datalayer.migrations.lines import INDENT, Changes
 from datalayer.migrations.scripts import DOWN, UP
 
 LONGEST_NAME = 60

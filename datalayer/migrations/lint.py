@@ -13,12 +13,13 @@ from alembic.operations.ops import MigrateOperation
 from datalayer._compile import types
 from datalayer.errors import MigrationError, choices_text, nearest
 from datalayer.migrations._alembic import as_op
+from datalayer.migrations.describing import sql_text
 from datalayer.migrations.findings import Finding
 from datalayer.migrations.history import Migration, in_words
 from datalayer.migrations.operations import Recording, recording_context
 from datalayer.migrations.rules import RULES
 from datalayer.migrations.scripts import PythonMigration, SqlMigration
-from datalayer.migrations.state import POSTGRESQL, SQLITE, State, sql_text
+from datalayer.migrations.state import POSTGRESQL, SQLITE, State
 from datalayer.migrations.statements import statements
 
 _VOLATILE = re.compile(

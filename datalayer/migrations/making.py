@@ -13,12 +13,15 @@ from datalayer._compile import tables as compiled
 from datalayer._schema.table import TableSpec
 from datalayer.errors import MigrationError, UnansweredQuestion, nearest
 from datalayer.migrations import adopting, config, enums, files, scripts
-from datalayer.migrations.autogenerate import Answers, Changes, difference
+from datalayer.migrations.autogenerate import difference
+from datalayer.migrations.describing import describe
+from datalayer.migrations.filling import Answers
 from datalayer.migrations.findings import Finding
 from datalayer.migrations.history import History
+from datalayer.migrations.lines import Changes
 from datalayer.migrations.lint import lint
 from datalayer.migrations.questions import Questions, asked_renames
-from datalayer.migrations.state import State, describe
+from datalayer.migrations.state import State
 
 
 @dataclass(frozen=True)

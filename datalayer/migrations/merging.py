@@ -7,8 +7,8 @@ from pathlib import Path
 
 from datalayer.errors import MigrationError, choices_text
 from datalayer.migrations import config, files, scripts
-from datalayer.migrations.autogenerate import Changes
 from datalayer.migrations.history import History, Migration
+from datalayer.migrations.lines import Changes
 from datalayer.migrations.making import MadeMigration
 
 

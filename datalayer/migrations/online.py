@@ -24,7 +24,8 @@ from datalayer._compile.tables import DIALECTS
 from datalayer.errors import MigrationError
 from datalayer.migrations._alembic import running
 from datalayer.migrations.operations import Live, Recording
-from datalayer.migrations.state import State, changed_by, column_of, table_of
+from datalayer.migrations.replaying import changed_by
+from datalayer.migrations.state import State, column_of, table_of
 from datalayer.migrations.state import rename_constraints as constraints_renamed
 from datalayer.migrations.state import rename_index as index_renamed
 

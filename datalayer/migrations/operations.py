@@ -24,7 +24,8 @@ from datalayer._compile.types import written
 from datalayer.errors import MigrationError
 from datalayer.migrations import rebuild
 from datalayer.migrations.casts import Cast, postgresql_cast
-from datalayer.migrations.state import POSTGRESQL, Column, State, Table, changed_by
+from datalayer.migrations.replaying import changed_by
+from datalayer.migrations.state import POSTGRESQL, Column, State, Table
 from datalayer.migrations.units import Units
 
 OnRows: TypeAlias = Callable[[str, int, int], None]

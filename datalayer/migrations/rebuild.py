@@ -18,7 +18,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from datalayer._compile.tables import DIALECTS
 from datalayer.errors import MigrationError
 from datalayer.migrations.casts import Cast, sqlite_cast
-from datalayer.migrations.state import State, Table, changed_by, table_changed, to_metadata
+from datalayer.migrations.describing import to_metadata
+from datalayer.migrations.replaying import changed_by, table_changed
+from datalayer.migrations.state import State, Table
 
 if TYPE_CHECKING:
     from datalayer.migrations.operations import Live

@@ -17,12 +17,14 @@ from alembic.operations.ops import MigrateOperation
 from datalayer.errors import MigrationError
 from datalayer.migrations import config, files, scripts
 from datalayer.migrations._alembic import as_op
-from datalayer.migrations.autogenerate import Answers, difference
+from datalayer.migrations.autogenerate import difference
+from datalayer.migrations.describing import sql_text
+from datalayer.migrations.filling import Answers
 from datalayer.migrations.history import History, Migration
 from datalayer.migrations.making import MadeMigration
 from datalayer.migrations.operations import Recording, recording_context
 from datalayer.migrations.scripts import PythonMigration, SqlMigration
-from datalayer.migrations.state import State, sql_text
+from datalayer.migrations.state import State
 
 _EXISTING_ROWS = re.compile(r"\s*(UPDATE|DELETE)\b", re.IGNORECASE)
 

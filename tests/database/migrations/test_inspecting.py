@@ -13,9 +13,9 @@ from datalayer._compile import tables as compiled
 from datalayer.cli import app
 from datalayer.errors import ConnectionFailed, MigrationError
 from datalayer.migrations import config
+from datalayer.migrations.describing import describe
 from datalayer.migrations.drift import compared
 from datalayer.migrations.inspecting import inspectdb
-from datalayer.migrations.state import describe
 from datalayer.models import registry
 from datalayer.testing import isolated_models
 from tests.database.migrations.files import run
