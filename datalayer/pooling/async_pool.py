@@ -6,14 +6,12 @@ import asyncio
 import logging
 import time
 from asyncio import current_task, get_running_loop
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from dataclasses import replace
 from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from datalayer.errors import ConnectionBroken, WrongEventLoop
+from datalayer.errors import WrongEventLoop
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
 from datalayer.pooling.async_lease import Acquiring, AsyncLease, async_lease_of
 from datalayer.pooling.config import PoolConfig
@@ -105,21 +103,11 @@ class AsyncPool(Machine[C]):
         Raises:
             PoolTimeout: They were not there in time; the pool stays usable.
         """
-        limit = self.config.connection_timeout if not isinstance(timeout, float | int | None) else timeout
-        began = self._clock()
-        if not self._core.min_idle:
-            await (await self.acquire(limit)).release()
-            return
-        while True:
-            watcher: TaskWaiter[C] = TaskWaiter(None, self._door())
-            with self._mutex:
-                if self._is_ready(began):
-                    return
-                self._core.watchers.append(watcher)
-            left = None if limit is None else began + limit - self._clock()
-            if left is not None and left <= 0:
-                raise self._timed_out(self._core.reason(), self._clock() - began)
-            await watcher.wait(left)
+        check_timeout(timeout)
+        if self._core.min_idle:
+            await self._drive(self._become_ready(timeout))
+        else:
+            await (await self.acquire(timeout)).release()
 
     async def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
         """Closes the pool: fails the queue, closes what is idle, waits for what is lent.
@@ -133,28 +121,8 @@ class AsyncPool(Machine[C]):
         """
         if self._loop is not None:
             self._check_loop()
-        limit = self.config.close_timeout if timeout is None else timeout
-        until = self._clock() + limit
-        with self._mutex:
-            if self._core.state == "new":
-                self._core.state = "closed"
-            self._core.stop(self._clock())
-        self._collect()
-        while True:
-            watcher: TaskWaiter[C] = TaskWaiter(None, self._door())
-            with self._mutex:
-                if self._core.is_empty():
-                    break
-                self._core.watchers.append(watcher)
-            left = until - self._clock()
-            if left <= 0:
-                break
-            await watcher.wait(left)
-        leftovers = tuple(self.leases())
-        terminated = self._terminate_all() if force and leftovers else 0
-        with self._mutex:
-            self._core.finish()
-        self._collect()
+        until = self._close_until(timeout)
+        report = await self._drive(self._empty(until, force=force))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -164,7 +132,7 @@ class AsyncPool(Machine[C]):
             _, late = await asyncio.wait(tasks, timeout=max(until - self._clock(), 0.05))
             for task in late:
                 task.cancel()
-        return CloseReport(leftovers, terminated)
+        return report
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -305,14 +273,7 @@ class AsyncPool(Machine[C]):
 
     async def dedicated(self) -> C:
         """Opens a configured connection that is not the pool's: not counted, and yours to close."""
-        conn = await self._connector.connect()
-        if self._configure is not None:
-            try:
-                await self._configure(conn)
-            except BaseException:
-                self._drop_now(conn)
-                raise
-        return conn
+        return await self._drive(self._dedicated())
 
     async def add(self, conn: C) -> None:
         """Gives the pool a connection that was opened elsewhere.
@@ -321,36 +282,20 @@ class AsyncPool(Machine[C]):
             PoolFull: There is no room; the connection stays with the caller.
             ConnectionBroken: It is unusable; it stays with the caller.
         """
-        if self._connector.is_broken(conn):
-            raise ConnectionBroken("a broken connection cannot be added; it stays with you, in .connection", conn)
-        with self._mutex:
-            self._core.add(conn, self._clock())
-        self._collect()
+        self._check_loop()
+        if self._core.state == "new" and self._auto_open:
+            self._open_here()
+        self._add(conn, self._connector.is_broken(conn))
 
     # -- upkeep ---------------------------------------------------------------------------------
 
     async def check(self) -> CheckReport:
         """Pings every idle connection and throws away those that do not answer."""
-        with self._mutex:
-            found = self._core.take_for_check()
-        todo = deque(found)
-        failed = 0
-        try:
-            while todo:
-                failed += not await self._drive(self._check_one(todo.popleft()))
-        finally:
-            for entry in todo:  # only after a cancellation
-                with self._mutex:
-                    self._core.unchecked(entry, self._clock())
-            self._collect()
-        return CheckReport(len(found), failed)
+        return await self._drive(self._check_all())
 
     async def drain(self) -> int:
         """Closes every idle connection, to be replaced as needed; gives their number."""
-        with self._mutex:
-            count = self._core.drain(self._clock())
-        self._collect()
-        return count
+        return self._drain()
 
     async def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
         """Changes the limits while the pool works; lent connections are never interrupted.
@@ -358,14 +303,7 @@ class AsyncPool(Machine[C]):
         Raises:
             PoolConfigError: A limit is out of its range.
         """
-        self.config = replace(
-            self.config,
-            max_size=self.config.max_size if max_size is None else max_size,
-            min_idle=self.config.min_idle if min_idle is None else min_idle,
-        )
-        with self._mutex:
-            self._core.resize(self._clock(), self.config.max_size, self.config.min_idle)
-        self._collect()
+        self._resize(max_size, min_idle)
 
     # -- the loop it belongs to -----------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self, TypeAlias
 
 from datalayer.errors import PoolConfigError, choices_text, nearest
@@ -22,10 +22,6 @@ _OPTIONAL_SECONDS = ("max_lifetime", "idle_timeout", "keepalive", "leak_threshol
 _SHARES = ("lifetime_jitter", "backoff_jitter")
 _SWITCHES = ("test_on_check_out", "retry_connection", "fail_fast")
 _CHOICES = {"queue_strategy": ("lifo", "fifo"), "on_deadlock": ("raise", "warn", "ignore")}
-
-
-WAITED_FOR = 1.0
-"""The longest pause between two attempts to connect while somebody waits, in seconds: who waits shall not lose more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +125,6 @@ class PoolConfig:
                 f"backoff_max={self.backoff_max} is less than backoff_initial={self.backoff_initial}: raise backoff_max"
             )
 
-    def pause_after(self, failures: int, *, is_waited_for: bool) -> float:
-        """The pause after so many failed attempts in a row, in seconds, before anything is taken off at random.
-
-        Args:
-            failures: 1 or more.
-            is_waited_for: Whether somebody waits for what the next attempt may give.
-        """
-        pause = min(self.backoff_initial * 2.0 ** min(failures - 1, 60), self.backoff_max)
-        return min(pause, max(WAITED_FOR, self.backoff_initial)) if is_waited_for else pause
-
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> Self:
         """Builds the configuration from the `pool = {...}` table of a settings file.
@@ -153,6 +139,18 @@ class PoolConfig:
                     f"unknown pool option {name!r}{nearest(name, names)}; the options are {choices_text(names)}"
                 )
         return cls(**options)
+
+    def resized(self, max_size: int | None, min_idle: int | None) -> Self:
+        """The same with other limits; None keeps one.
+
+        Raises:
+            PoolConfigError: A limit is out of its range.
+        """
+        return replace(
+            self,
+            max_size=self.max_size if max_size is None else max_size,
+            min_idle=self.min_idle if min_idle is None else min_idle,
+        )
 
 
 def _whole(name: str, value: object, low: int) -> None:

@@ -9,14 +9,14 @@ C = TypeVar("C")
 
 
 class Judge(Protocol):
-    """The part of a connector that only judges errors; the same in both worlds."""
+    """The part of a connector that judges errors; the same in both worlds."""
 
     def is_disconnect(self, exc: BaseException) -> bool:
-        """Whether the server is gone."""
+        """Whether the error says that the server is gone, so that all connections to it are stale."""
         ...
 
     def is_fatal(self, exc: BaseException) -> bool:
-        """Whether trying again cannot help."""
+        """Whether trying to connect again cannot help: a wrong password, an unknown database."""
         ...
 
 

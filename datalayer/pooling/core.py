@@ -10,7 +10,6 @@ one of the outcomes that `PoolStats` counts.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from random import Random
@@ -21,7 +20,6 @@ from datalayer.errors import (
     PoolDeadlock,
     PoolError,
     PoolFull,
-    PoolOverloaded,
     PoolUnavailable,
     TooManyWaiting,
 )
@@ -45,17 +43,20 @@ from datalayer.pooling.events import (
     Unavailable,
 )
 from datalayer.pooling.explain import again, borrowed_at, explain_deadlock
-from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
+from datalayer.pooling.outage import Outage
+from datalayer.pooling.shedding import Shedding
+from datalayer.pooling.stats import PoolStats
+from datalayer.pooling.tally import Tally
+from datalayer.pooling.upkeep import due_at, judged, overdue, overdue_at
 
 C = TypeVar("C")
 
 GIVEN_UP = PoolError("a caller was cancelled")  # the outcome of a waiter that was counted before it could say so
-_SHORT = BUCKETS[0]
 _NONE: deque[Any] = deque()
 _NOBODY = object()
 
 
-class Core(Generic[C]):
+class Core(Tally, Generic[C]):
     """The state of a pool and the rules by which it changes.
 
     Args:
@@ -66,14 +67,10 @@ class Core(Generic[C]):
 
     # Slots for speed: an object of so many attributes has no cheap ones otherwise.
     __slots__ = (
-        "_bypass", "_cap", "_failing_since", "_failures", "_fewest_idle", "_idle_limit", "_is_oversized",
-        "_last_reap", "_max_uses", "_next_id", "_notable", "_pop", "_refusal", "_retry_at", "_slow_since",
-        "_tried_at", "actions", "added_count", "cancelled", "checking", "closed", "config", "connect_errors",
-        "deadlocks", "entries", "failed", "generation", "home", "idle", "last_error", "last_error_at", "leaks",
-        "listening", "max_size", "min_idle", "open_max", "open_total", "opened_count", "opening", "outage",
-        "outages", "peak_in_use", "peak_waiting", "ping_failures", "pings", "ready", "rejected", "returns",
-        "rng", "started", "state", "testing", "timed_out", "use_histogram", "use_max", "use_total",
-        "wait_histogram", "wait_max", "wait_total", "waited", "waiters", "wake_at", "watchers",
+        "_bypass", "_cap", "_fewest_idle", "_idle_limit", "_is_oversized", "_last_reap", "_max_uses", "_next_id",
+        "_pop", "_shedding", "actions", "checking", "config", "entries", "generation", "home", "idle", "listening",
+        "max_size", "min_idle", "opening", "outage", "ready", "rng", "state", "testing", "waiters", "wake_at",
+        "watchers",
     )  # fmt: skip
 
     def __init__(self, config: PoolConfig, *, rng: Random, listening: bool = False) -> None:
@@ -102,33 +99,16 @@ class Core(Generic[C]):
         self._idle_limit = min(config.idle_timeout or NEVER, config.keepalive or NEVER)  # the first that is due
         self._next_id = 0
         self._last_reap = -NEVER
-        self._slow_since: float | None = None  # since when the oldest caller waits for longer than `queue_target`
-        # Outage: `_failures` in a row since `_failing_since`, next try at `_retry_at`, `_cap` opens at a time.
-        self._failures = 0
-        self._failing_since: float | None = None
-        self._tried_at = self._retry_at = -NEVER
-        self._refusal: BaseException | None = None  # the last error, when it can only come again until `_retry_at`
-        self._cap = config.max_opening
-        self.outage = False
-        self.last_error: BaseException | None = None
-        self.last_error_at: float | None = None
-        self.clear_counters()
+        self._shedding = Shedding(config)
+        self.outage = Outage(config, rng)
+        self._cap = config.max_opening  # how many may be opened at one time: one while connecting fails
+        super().__init__()
+        self._note_use()
 
     def clear_counters(self) -> None:
         """Starts all counters again; those of running acquires and present connections are kept consistent."""
-        self.started = len(self.waiters) + self.testing
-        self.waited = self.timed_out = self.cancelled = self.rejected = self.failed = 0
-        self.returns = 0
-        self.opened_count, self.added_count = len(self.entries), 0
-        self.connect_errors = self.pings = self.ping_failures = self.leaks = self.deadlocks = self.outages = 0
-        self.closed: dict[str, int] = dict.fromkeys(CLOSE_REASONS, 0)
-        self.peak_in_use = 0
+        self.start_again(size=len(self.entries), in_use=0, waiting=len(self.waiters), testing=self.testing)
         self._note_use()
-        self.peak_waiting = len(self.waiters)
-        self.wait_total = self.wait_max = self.use_total = self.use_max = self.open_total = self.open_max = 0.0
-        self._notable = 0.0
-        self.wait_histogram = [0] * (len(BUCKETS) + 1)
-        self.use_histogram = [0] * (len(BUCKETS) + 1)
 
     # -- opening and closing the pool -----------------------------------------------------------
 
@@ -139,8 +119,8 @@ class Core(Generic[C]):
         if self.state == "closing":
             raise PoolClosed("the pool is being closed: wait for close() to end before opening it again")
         self._set_state("open")
-        self._failures, self._retry_at, self._cap = 0, -NEVER, self.config.max_opening
-        self._failing_since, self.outage, self._refusal = None, False, None
+        self.outage.clear()
+        self._cap = self.config.max_opening
         self._grow(now)
 
     def stop(self, now: float) -> None:
@@ -231,15 +211,14 @@ class Core(Generic[C]):
             if self.min_idle:
                 self._grow(now)
             return entry
-        if self.outage and self.config.fail_fast:
+        if self.outage.is_on and self.config.fail_fast:
             self._reject("unavailable")
-            refused = PoolUnavailable("the database cannot be reached and the pool was told to fail fast")
-            raise refused from self.last_error
+            raise _unavailable() from self.last_error
         return None
 
     def queue(self, waiter: Waiter[C], now: float) -> None:
         """Puts the caller of a `take` that gave None at the end of the queue, and opens connections for it."""
-        if self._failing_since is not None and now < self._retry_at:
+        if self.outage.since is not None and now < self.outage.retry_at:
             self._hurry(waiter.owner, now)
         limit = self.config.max_waiting
         if limit is not None and len(self.waiters) >= limit and not self._could_open(now):
@@ -255,7 +234,7 @@ class Core(Generic[C]):
                 self._reject("deadlock")
                 raise
         if self.config.queue_target is not None:
-            self._shed_load(now, self.config.queue_target)
+            self._shed_load(now)
         waiter.since = now
         self.waiters[waiter] = None
         self.peak_waiting = max(self.peak_waiting, len(self.waiters))
@@ -263,12 +242,12 @@ class Core(Generic[C]):
 
     def _hurry(self, owner: object, now: float) -> None:
         """Somebody comes to wait during an outage: the server may be back, and is asked soon; but no refusal is."""
-        if self._refusal is not None:
-            if not self._may_come_back(owner):
-                self.failed += 1
-                raise again(self._refusal)
-        else:
-            self._retry_at = min(self._retry_at, max(now, self._tried_at + self.config.backoff_initial))
+        refusal = self.outage.refusal
+        if refusal is None:
+            self.outage.hurry(now)
+        elif not self._may_come_back(owner):
+            self.outcomes["failed"] += 1
+            raise again(refusal)
 
     def is_due(self, entry: Entry[C], now: float) -> bool:
         """Whether an entry that came through the queue must be pinged first; counts the ping."""
@@ -285,8 +264,8 @@ class Core(Generic[C]):
         entry.reported = False
         entry.uses += 1
         if queued:
-            self.waited += 1
-        self._count_wait(waited)
+            self.outcomes["waited"] += 1
+        self.count_wait(waited)
         self._note_use()
         if self.listening:
             self.actions.append(Tell(CheckedOut(entry.id, waited)))
@@ -306,7 +285,7 @@ class Core(Generic[C]):
         if lost and entry.generation == self.generation:
             self._new_generation(now)
         if self.state not in ("open", "paused"):
-            self.failed += 1
+            self.outcomes["failed"] += 1
             self._settle()
             raise PoolClosed("the pool was closed while this caller waited for a connection")
         # One that is idle and still good serves at once.
@@ -322,11 +301,9 @@ class Core(Generic[C]):
     def abandon(self, waiter: Waiter[C], now: float, outcome: Literal["cancelled", "timed_out"]) -> None:
         """Ends the acquire of a caller that stops waiting; what was handed to it goes to the next one."""
         self.waiters.pop(waiter, None)
-        if outcome == "cancelled":
-            self.cancelled += 1
-        else:
-            self.timed_out += 1
-            self._count_wait(now - waiter.since)
+        self.outcomes[outcome] += 1
+        if outcome == "timed_out":
+            self.count_wait(now - waiter.since)
             if self.listening:
                 self.actions.append(Tell(AcquireTimeout(now - waiter.since, self.reason())))
         entry, waiter.entry = waiter.entry, None
@@ -337,20 +314,16 @@ class Core(Generic[C]):
     def abandon_tested(self, entry: Entry[C], now: float) -> None:
         """Ends an acquire that was cancelled in the middle of its ping: what the connection is in is unknown."""
         self.testing -= 1
-        self.cancelled += 1
+        self.outcomes["cancelled"] += 1
         self._drop(entry, "invalid", now)
         self._grow(now)
         self._settle()
-
-    def fail(self, waiter: Waiter[C]) -> None:
-        """Ends the acquire of a caller whom the pool woke with an error."""
-        self.waiters.pop(waiter, None)
 
     def reason(self) -> str:
         """Why a caller who asks now cannot be served."""
         if self.state == "paused":
             return "paused"
-        if self._failing_since is not None:
+        if self.outage.since is not None:
             return "unavailable"
         if self.opening:
             return "connecting"
@@ -369,8 +342,8 @@ class Core(Generic[C]):
         used = now - entry.since
         self.returns += 1
         self.use_total += used
-        if used > self._notable:
-            self._note_usage(used)
+        if used > self.notable:
+            self.note_use(used)
         entry.owner = None
         if self.listening:
             self.actions.append(Tell(CheckedIn(entry.id, used)))
@@ -394,10 +367,7 @@ class Core(Generic[C]):
 
     def give_up(self, entry: Entry[C], now: float) -> None:
         """Ends a lease without closing the connection: it is no longer the pool's."""
-        used = now - entry.since
-        self.returns += 1
-        self.use_total += used
-        self._note_usage(used)
+        self.count_use(now - entry.since)
         self._remove(entry, "detached", now)
         self._grow(now)
         self._settle()
@@ -416,15 +386,10 @@ class Core(Generic[C]):
     def opened(self, conn: C, now: float, took: float) -> None:
         """A connection that was asked for by an Open action is there."""
         self.opening -= 1
-        self.opened_count += 1
-        self.open_total += took
-        if took > self.open_max:
-            self.open_max = took
-        if self._failing_since is not None and self.outage:
-            self.outage = False
-            if self.listening:
-                self.actions.append(Tell(Available(now - self._failing_since)))
-        self._failures, self._failing_since, self._retry_at, self._refusal = 0, None, -NEVER, None
+        self.count_open(took)
+        down_for = self.outage.ended(now)
+        if down_for is not None and self.listening:
+            self.actions.append(Tell(Available(down_for)))
         self._cap = min(self._cap * 2, self.config.max_opening)
         entry = self._new_entry(conn, now)
         if self.listening:
@@ -441,32 +406,20 @@ class Core(Generic[C]):
             configured: False when connecting went well and `configure` failed.
         """
         self.opening -= 1
-        self.connect_errors += 1
-        if not configured:
-            self.opened_count += 1
-            self.closed["configure_failed"] += 1
-        self.note_error(error, now)
-        if self._failing_since is None:
-            self._failing_since = now
-        config = self.config
-        self._refusal = error if fatal or not config.retry_connection else None
-        if now >= self._retry_at:  # attempts that were begun together count as one
-            self._failures += 1
-            is_waited_for = bool(self.waiters) and self._refusal is None
-            pause = config.pause_after(self._failures, is_waited_for=is_waited_for)
-            self._tried_at, self._retry_at = now, now + pause * (1.0 - config.backoff_jitter * self.rng.random())
+        self.count_failed_open(error, now, configured=configured)
+        config, outage = self.config, self.outage
+        refusal = error if fatal or not config.retry_connection else None
+        begins = outage.failed(now, refusal, is_waited_for=bool(self.waiters))
         self._cap = 1
         if self.listening:
-            self.actions.append(Tell(ConnectFailed(error, self._failures, self._retry_at - now)))
-        after = config.unavailable_after
-        if after is not None and not self.outage and now - self._failing_since >= after:
-            self.outage = True
+            self.actions.append(Tell(ConnectFailed(error, outage.failures, outage.retry_at - now)))
+        if begins:
             self.outages += 1
             if self.listening:
                 self.actions.append(Tell(Unavailable(error)))
-        if self._refusal is None and self.outage and config.fail_fast:
+        if refusal is None and outage.is_on and config.fail_fast:
             while self.waiters:
-                refused = PoolUnavailable("the database cannot be reached and the pool was told to fail fast")
+                refused = _unavailable()
                 refused.__cause__ = error
                 self._fail_first(refused)
         self._grow(now)
@@ -558,24 +511,10 @@ class Core(Generic[C]):
 
     def stats(self) -> PoolStats:
         """All numbers at one moment."""
-        size, idle = len(self.entries), len(self.idle) + self.checking
-        otherwise = self.waited + self.timed_out + self.cancelled + self.rejected + self.failed
-        immediate = self.started - otherwise - len(self.waiters) - self.testing
-        return PoolStats(
-            state=self.state, size=size, idle=idle, in_use=size - idle - self.testing, testing=self.testing,
+        return self.shown(
+            state=self.state, size=len(self.entries), idle=len(self.idle) + self.checking, testing=self.testing,
             opening=self.opening, waiting=len(self.waiters), max_size=self.max_size, min_idle=self.min_idle,
-            generation=self.generation, peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting,
-            acquires_started=self.started, acquires_immediate=immediate, acquires_waited=self.waited,
-            acquires_timed_out=self.timed_out, acquires_cancelled=self.cancelled, acquires_rejected=self.rejected,
-            acquires_failed=self.failed, returns=self.returns, connections_opened=self.opened_count,
-            connections_added=self.added_count, connect_errors=self.connect_errors, pings=self.pings,
-            ping_failures=self.ping_failures, leaks=self.leaks, deadlocks=self.deadlocks, outages=self.outages,
-            wait_time_total=self.wait_total, wait_time_max=self.wait_max, usage_time_total=self.use_total,
-            usage_time_max=self.use_max, open_time_total=self.open_total, open_time_max=self.open_max,
-            wait_histogram=tuple(self.wait_histogram),
-            usage_histogram=(self.returns - sum(self.use_histogram), *self.use_histogram[1:]),
-            last_error=self.last_error, last_error_at=self.last_error_at,
-            **{f"closed_{reason}": count for reason, count in self.closed.items()},
+            generation=self.generation,
         )  # fmt: skip
 
     # -- the rules ------------------------------------------------------------------------------
@@ -600,7 +539,7 @@ class Core(Generic[C]):
             raise PoolClosed("the pool is closed: open() opens it again")
 
     def _reject(self, reason: str) -> None:
-        self.rejected += 1
+        self.outcomes["rejected"] += 1
         if self.listening:
             self.actions.append(Tell(AcquireRejected(reason)))
 
@@ -634,20 +573,12 @@ class Core(Generic[C]):
         if self.config.on_deadlock == "raise":
             raise explain_deadlock(holders)
 
-    def _shed_load(self, now: float, target: float) -> None:
-        """Turns the newest caller away when the oldest waits too long, for too long: the rest may yet be served."""
+    def _shed_load(self, now: float) -> None:
         head = next(iter(self.waiters), None)
-        if head is None or now - head.since <= target:
-            self._slow_since = None
-            return
-        if self._slow_since is None:
-            self._slow_since = now
-        if now - self._slow_since >= self.config.queue_interval:
+        refused = self._shedding.judge(None if head is None else now - head.since, len(self.waiters), now)
+        if refused is not None:
             self._reject("overloaded")
-            raise PoolOverloaded(
-                f"callers have waited for more than queue_target={target} s for {now - self._slow_since:.3f} s, and "
-                f"{len(self.waiters)} wait now: raise max_size, hold connections for a shorter time, or try again later"
-            )
+            raise refused
 
     def _may_come_back(self, *asking: object) -> bool:
         """Whether there is a connection whose holder is not one of those who wait, or ask now."""
@@ -655,7 +586,7 @@ class Core(Generic[C]):
         return any(one.owner is None or one.owner not in queued for one in self.entries.values())
 
     def _could_open(self, now: float) -> bool:
-        return len(self.waiters) < self.max_size - len(self.entries) and self._retry_at <= now
+        return len(self.waiters) < self.max_size - len(self.entries) and self.outage.retry_at <= now
 
     def _new_entry(self, conn: C, now: float) -> Entry[C]:
         self._next_id += 1
@@ -700,7 +631,7 @@ class Core(Generic[C]):
         """Hands an entry to the first caller in the queue that still wants it."""
         waiter, _ = self.waiters.popitem(last=False)
         while waiter.is_leaving and self.waiters:
-            self.cancelled += 1
+            self.outcomes["cancelled"] += 1
             waiter.error = GIVEN_UP
             waiter, _ = self.waiters.popitem(last=False)
         entry.state = TESTING
@@ -711,7 +642,7 @@ class Core(Generic[C]):
 
     def _fail_first(self, error: BaseException) -> None:
         waiter, _ = self.waiters.popitem(last=False)
-        self.failed += 1
+        self.outcomes["failed"] += 1
         waiter.error = error
         waiter.wake()
 
@@ -759,60 +690,43 @@ class Core(Generic[C]):
         """Asks for as many new connections as callers and `min_idle` want and the limits allow."""
         if self.state != "open":
             return
-        if self._refusal is not None and self._retry_at > now and self.waiters and not self._may_come_back():
+        if (
+            self.outage.refusal is not None
+            and self.outage.retry_at > now
+            and self.waiters
+            and not self._may_come_back()
+        ):
             while self.waiters:
-                self._fail_first(self._refusal)
+                self._fail_first(self.outage.refusal)
         want = max(len(self.waiters), self.min_idle - len(self.idle) - self.checking) - self.opening
         want = min(want, self.max_size - len(self.entries) - self.opening, self._cap - self.opening)
         if want <= 0:
             return
-        if self._retry_at > now:
-            self._arm(self._retry_at)
+        if self.outage.retry_at > now:
+            self._arm(self.outage.retry_at)
             return
         self.opening += want
         self.actions.extend([OPEN] * want)
 
     def _reap(self, now: float) -> None:
         kept: list[Entry[C]] = []
-        idle_timeout, keepalive = self.config.idle_timeout, self.config.keepalive
-        spare = len(self.idle) - self.min_idle
-        for entry in self.idle:
-            if entry.expires <= now:
-                self._drop(entry, "lifetime", now)
-                spare -= 1
-            elif idle_timeout is not None and spare > 0 and now - entry.since >= idle_timeout:
-                self._drop(entry, "idle", now)
-                spare -= 1
-            elif keepalive is not None and now - entry.seen >= keepalive:
+        for entry, verdict in judged(self.idle, len(self.idle) - self.min_idle, self.config, now):
+            if verdict == "keep":
+                kept.append(entry)
+            elif verdict == "ping":
                 entry.state = CHECKED
                 self.checking += 1
                 self.actions.append(Check(entry))
             else:
-                kept.append(entry)
+                self._drop(entry, verdict, now)
         self.idle.clear()
         self.idle.extend(kept)
-        threshold = self.config.leak_threshold
-        if threshold is not None:
-            for entry in self.lent():
-                if entry.owner is not None and not entry.reported and now - entry.since >= threshold:
-                    entry.reported = True
-                    self.actions.append(Suspect(entry, now - entry.since))
+        self.actions.extend(Suspect(entry, now - entry.since) for entry in overdue(self.lent(), self.config, now))
 
     def _reap_at(self) -> float:
         """When the next idle connection is due, or the next lease becomes suspicious."""
-        at = NEVER
-        idle_timeout = self.config.idle_timeout
-        if idle_timeout is not None and len(self.idle) > self.min_idle:
-            at = min(entry.since for entry in self.idle) + idle_timeout
-        keepalive = self.config.keepalive
-        for entry in self.idle:
-            at = min(at, entry.expires if keepalive is None else min(entry.expires, entry.seen + keepalive))
-        threshold = self.config.leak_threshold
-        if threshold is not None:
-            for entry in self.lent():
-                if entry.owner is not None and not entry.reported:
-                    at = min(at, entry.since + threshold)
-        return at
+        at = due_at(self.idle, len(self.idle) - self.min_idle, self.config)
+        return min(at, overdue_at(self.lent(), self.config))
 
     def _note_use(self) -> None:
         """Keeps the peak; `_fewest_idle` says when to look again, as long as no connection comes or goes."""
@@ -820,14 +734,6 @@ class Core(Generic[C]):
         if in_use > self.peak_in_use:
             self.peak_in_use = in_use
         self._fewest_idle = len(self.entries) - self.peak_in_use
-
-    def _note_usage(self, used: float) -> None:
-        """Counts a use that is the longest so far, or beyond the first bucket: all others are the rest of `returns`."""
-        if used > self.use_max:
-            self.use_max = used
-            self._notable = min(used, _SHORT)
-        if used > _SHORT:
-            self.use_histogram[bisect_left(BUCKETS, used)] += 1
 
     def listen(self, is_on: bool) -> None:
         """Makes events from now on, or stops making them."""
@@ -855,13 +761,6 @@ class Core(Generic[C]):
             for watcher in watchers:
                 watcher.wake()
 
-    def note_error(self, error: BaseException, now: float) -> None:
-        """Remembers the last error."""
-        self.last_error = error
-        self.last_error_at = now
 
-    def _count_wait(self, waited: float) -> None:
-        self.wait_total += waited
-        if waited > self.wait_max:
-            self.wait_max = waited
-        self.wait_histogram[bisect_left(BUCKETS, waited)] += 1
+def _unavailable() -> PoolUnavailable:
+    return PoolUnavailable("the database cannot be reached and the pool was told to fail fast")

@@ -13,21 +13,22 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from threading import RLock
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-from datalayer.errors import DoubleRelease, ForeignLease, PoolTimeout
+from datalayer.errors import ConnectionBroken, DoubleRelease, ForeignLease
 from datalayer.pooling.actions import Action
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Judge
 from datalayer.pooling.core import Core
 from datalayer.pooling.entry import LENT, NEVER, Entry, State, Waiter
-from datalayer.pooling.events import Event, LeakSuspected, Listener
-from datalayer.pooling.explain import again, error_text, explain_timeout, site_text
+from datalayer.pooling.events import Listener
+from datalayer.pooling.explain import again, error_text
 from datalayer.pooling.lease import warn_of_orphan
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Shut, Wait
-from datalayer.pooling.stats import LeaseInfo, PoolStats
-from datalayer.pooling.timeouts import DefaultTimeout, Timeout
+from datalayer.pooling.stats import CheckReport, CloseReport, PoolStats
+from datalayer.pooling.timeouts import DefaultTimeout, Timeout, check_timeout
+from datalayer.pooling.watched import Books, Watched
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -37,7 +38,7 @@ log = logging.getLogger("datalayer.pooling")
 _living: WeakSet[Machine[Any]] = WeakSet()
 
 
-class Machine(Generic[C]):
+class Machine(Watched[C]):
     """What the two pools share: the core, its lock, and every step that needs no waiting."""
 
     def __init__(
@@ -52,15 +53,11 @@ class Machine(Generic[C]):
         auto_open: bool,
         has_configure: bool,
     ) -> None:
-        self.config = config
-        self.name = name
+        super().__init__(config, name=name, listeners=listeners, clock=clock)
         self._judge = judge
-        self._listeners = tuple(listeners)
-        self._clock = clock
         self._rng = rng if rng is not None else Random()
         self._auto_open = auto_open
         self._has_configure = has_configure
-        self._mutex = RLock()  # one that knows its holder; nothing takes it twice
         self._core = self._new_core()
         self._orphans: deque[Entry[C]] = deque()
         self._inherited: list[object] = []  # of the parent process: kept alive so that nothing closes its sockets
@@ -73,41 +70,16 @@ class Machine(Generic[C]):
         """`new`, `open`, `paused`, `closing` or `closed`."""
         return self._core.state
 
-    @property
-    def closed(self) -> bool:
-        """Whether the pool is closed, or being closed."""
-        return self._core.state in ("closing", "closed")
-
-    def stats(self, *, reset: bool = False) -> PoolStats:
-        """All numbers of the pool at one moment.
-
-        Args:
-            reset: Start the counters again afterwards.
-        """
-        self._collect()
-        with self._mutex:
-            found = self._core.stats()
-            if reset:
-                self._core.clear_counters()
-        return found
-
-    def leases(self) -> list[LeaseInfo]:
-        """Who holds a connection at this moment."""
-        now = self._clock()
-        with self._mutex:
-            found = [(one.id, now - one.since, one.owner, one.site) for one in self._core.lent()]
-        return [LeaseInfo(id, held, *self._describe(owner), site=site_text(site)) for id, held, owner, site in found]
-
     def listen(self, listener: Listener) -> None:
         """Tells the listener of every event from now on, outside of every lock; what it raises is logged."""
         with self._mutex:
-            self._listeners = (*self._listeners, listener)
+            self._listeners.add(listener)
             self._core.listen(True)
 
     def unlisten(self, listener: Listener) -> None:
         """Stops telling the listener."""
         with self._mutex:
-            self._listeners = tuple(one for one in self._listeners if one != listener)
+            self._listeners.remove(listener)
             self._core.listen(bool(self._listeners))
 
     def pause(self) -> None:
@@ -134,10 +106,6 @@ class Machine(Generic[C]):
                 self._core.note_error(exc, now)
             self._core.invalidate(now)
         self._collect()
-
-    def now(self) -> float:
-        """The pool's clock."""
-        return self._clock()
 
     def is_lost(self, exc: BaseException) -> bool:
         """Whether an error says that the server is gone."""
@@ -207,7 +175,7 @@ class Machine(Generic[C]):
     ) -> Flow[C, Entry[C]]:
         """The rest of an acquire that was not served at once: queue, wait, ping, and again."""
         core, clock = self._core, self._clock
-        limit = self.config.connection_timeout if isinstance(timeout, DefaultTimeout) else timeout
+        limit = self._limit(timeout)
         waiter: Waiter[C] | None = None
         if entry is None:
             waiter = self._new_waiter(owner)
@@ -297,6 +265,34 @@ class Machine(Generic[C]):
             self._core.opened(conn, now, now - began)
         self._collect()
 
+    def _dedicated(self) -> Flow[C, C]:
+        """Opens a configured connection for somebody who keeps it."""
+        conn: C = yield Connect()
+        if self._has_configure:
+            try:
+                yield Configure(conn)
+            except BaseException:
+                self._drop_now(conn)
+                raise
+        return conn
+
+    def _check_all(self) -> Flow[C, CheckReport]:
+        """Pings every idle connection."""
+        with self._mutex:
+            found = self._core.take_for_check()
+        todo = deque(found)
+        failed = 0
+        try:
+            while todo:
+                good = yield from self._check_one(todo.popleft())
+                failed += not good
+        finally:
+            for entry in todo:  # only after a cancellation, or Ctrl-C
+                with self._mutex:
+                    self._core.unchecked(entry, self._clock())
+            self._collect()
+        return CheckReport(len(found), failed)
+
     def _check_one(self, entry: Entry[C]) -> Flow[C, bool]:
         """Pings a connection that was taken out of the idle ones; gives whether it is good."""
         good = False
@@ -311,13 +307,80 @@ class Machine(Generic[C]):
             self._collect()
         return good
 
+    def _become_ready(self, timeout: Timeout) -> Flow[C, None]:
+        """Waits until `min_idle` connections are there."""
+        limit, began = self._limit(timeout), self._clock()
+        while True:
+            watcher = self._new_waiter(None)
+            with self._mutex:
+                if self._is_ready(began):
+                    return
+                self._core.watchers.append(watcher)
+            left = None if limit is None else began + limit - self._clock()
+            if left is not None and left <= 0:
+                raise self._timed_out(self._core.reason(), self._clock() - began)
+            yield Wait(watcher, left)
+
+    def _empty(self, until: float, *, force: bool) -> Flow[C, CloseReport]:
+        """Closes all connections: the idle ones now, the lent ones as they come back, what is left at that time."""
+        core = self._core
+        with self._mutex:
+            if core.state == "new":
+                core.state = "closed"
+            core.stop(self._clock())
+        self._collect()
+        while True:
+            watcher = self._new_waiter(None)
+            with self._mutex:
+                if core.is_empty():
+                    break
+                core.watchers.append(watcher)
+            left = until - self._clock()
+            if left <= 0:
+                break
+            yield Wait(watcher, left)
+        leftovers = tuple(self.leases())
+        terminated = self._terminate_all() if force and leftovers else 0
+        with self._mutex:
+            core.finish()
+        self._collect()
+        return CloseReport(leftovers, terminated)
+
     def _open_failed(self, error: BaseException, *, configured: bool = True) -> None:
         fatal = configured and self._is_fatal(error)
         with self._mutex:
             self._core.open_failed(error, self._clock(), fatal=fatal, configured=configured)
         self._collect()
 
+    # -- what the shells offer in their own words -----------------------------------------------
+
+    def _add(self, conn: C, is_broken: bool) -> None:
+        if is_broken:
+            raise ConnectionBroken("a broken connection cannot be added; it stays with you, in .connection", conn)
+        with self._mutex:
+            self._core.add(conn, self._clock())
+        self._collect()
+
+    def _drain(self) -> int:
+        with self._mutex:
+            count = self._core.drain(self._clock())
+        self._collect()
+        return count
+
+    def _resize(self, max_size: int | None, min_idle: int | None) -> None:
+        with self._mutex:
+            self.config = config = self.config.resized(max_size, min_idle)
+            self._core.resize(self._clock(), config.max_size, config.min_idle)
+        self._collect()
+
     # -- helpers --------------------------------------------------------------------------------
+
+    def _limit(self, timeout: Timeout) -> float | None:
+        return self.config.connection_timeout if isinstance(timeout, DefaultTimeout) else timeout
+
+    def _close_until(self, timeout: float | None) -> float:
+        check_timeout(timeout)
+        return self._clock() + (self.config.close_timeout if timeout is None else timeout)
 
     def _new_core(self) -> Core[C]:
         return Core(self.config, rng=self._rng, listening=bool(self._listeners))
@@ -355,19 +418,6 @@ class Machine(Generic[C]):
                 actions, core.actions = core.actions, []
             self._perform(actions)
 
-    def _suspect(self, entry: Entry[C], held: float) -> None:
-        """Tells about a lease that is out for too long."""
-        info = LeaseInfo(entry.id, held, *self._describe(entry.owner), site=site_text(entry.site))
-        log.warning("%s may have a leak: %s", self, info)
-        self._tell(LeakSuspected(entry.id, held, str(info)))
-
-    def _tell(self, event: Event) -> None:
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except Exception:
-                log.exception("a listener of %s failed on %s", self, event)
-
     def _is_fatal(self, error: BaseException) -> bool:
         try:
             return self._judge.is_fatal(error)
@@ -375,8 +425,11 @@ class Machine(Generic[C]):
             log.exception("is_fatal of %s failed", self)
             return False
 
-    def _timed_out(self, reason: str, waited: float) -> PoolTimeout:
-        return explain_timeout(self.name, reason, waited, self.stats(), self.leases())
+    def _books(self) -> Books:
+        return self._core
+
+    def _numbers(self) -> PoolStats:
+        return self._core.stats()
 
     def forget_after_fork(self) -> None:
         """In a child process: starts with a fresh lock and nothing in it; the parent's sockets are never touched."""
@@ -402,17 +455,13 @@ class Machine(Generic[C]):
     def _new_waiter(self, owner: object) -> Waiter[C]:
         raise NotImplementedError
 
+    def _terminate_all(self) -> int:
+        raise NotImplementedError
+
     def _drop_now(self, conn: C) -> None:
         raise NotImplementedError
 
     def _poke(self) -> None:
-        raise NotImplementedError
-
-    def _describe(self, owner: object) -> tuple[str, str]:
-        raise NotImplementedError
-
-    def current_owner(self) -> object:
-        """Who runs at this moment: a thread or a task."""
         raise NotImplementedError
 
 

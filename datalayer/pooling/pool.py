@@ -7,14 +7,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from queue import Empty, SimpleQueue
 from random import Random
 from threading import get_ident
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from datalayer.errors import ConnectionBroken
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
@@ -22,6 +19,7 @@ from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
 from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import describe_thread, error_text, getframe
 from datalayer.pooling.flows import Machine
+from datalayer.pooling.keeper import Keeper
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.mutex import is_held, let_go
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
@@ -77,10 +75,9 @@ class Pool(Machine[C]):
         self._on_close = on_close
         self._connector = connector
         self._ping_within: Callable[[C, float], object] | None = getattr(connector, "ping_within", None)
-        self._bell: SimpleQueue[None] = SimpleQueue()
-        self._keeper: threading.Thread | None = None
+        self._keeper = Keeper(f"datalayer-pool-{name}-upkeep")
         self._openers: set[threading.Thread] = set()
-        weakref.finalize(self, self._bell.put, None).atexit = False
+        weakref.finalize(self, self._keeper.wake).atexit = False
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -107,21 +104,11 @@ class Pool(Machine[C]):
         Raises:
             PoolTimeout: They were not there in time; the pool stays usable.
         """
-        limit = self.config.connection_timeout if not isinstance(timeout, float | int | None) else timeout
-        began = self._clock()
-        if not self._core.min_idle:
-            self.acquire(limit).release()
-            return
-        while True:
-            watcher: ThreadWaiter[C] = ThreadWaiter(None)
-            with self._mutex:
-                if self._is_ready(began):
-                    return
-                self._core.watchers.append(watcher)
-            left = None if limit is None else began + limit - self._clock()
-            if left is not None and left <= 0:
-                raise self._timed_out(self._core.reason(), self._clock() - began)
-            watcher.wait(left)
+        check_timeout(timeout)
+        if self._core.min_idle:
+            self._drive(self._become_ready(timeout))
+        else:
+            self.acquire(timeout).release()
 
     def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
         """Closes the pool: fails the queue, closes what is idle, waits for what is lent.
@@ -134,34 +121,14 @@ class Pool(Machine[C]):
         Returns:
             Who still holds a connection.
         """
-        limit = self.config.close_timeout if timeout is None else timeout
-        until = self._clock() + limit
-        with self._mutex:
-            if self._core.state == "new":
-                self._core.state = "closed"
-            self._core.stop(self._clock())
-        self._collect()
-        while True:
-            watcher: ThreadWaiter[C] = ThreadWaiter(None)
-            with self._mutex:
-                if self._core.is_empty():
-                    break
-                self._core.watchers.append(watcher)
-            left = until - self._clock()
-            if left <= 0:
-                break
-            watcher.wait(left)
-        leftovers = tuple(self.leases())
-        terminated = self._terminate_all() if force and leftovers else 0
-        with self._mutex:
-            self._core.finish()
-        self._collect()
-        self._bell.put(None)
+        until = self._close_until(timeout)
+        report = self._drive(self._empty(until, force=force))
+        self._keeper.wake()
         me = threading.current_thread()
-        for thread in [self._keeper, *self._openers]:
+        for thread in [self._keeper.thread, *self._openers]:
             if thread is not None and thread is not me:
                 thread.join(max(until - self._clock(), 0.05))
-        return CloseReport(leftovers, terminated)
+        return report
 
     def __enter__(self) -> Self:
         return self.open()
@@ -270,14 +237,7 @@ class Pool(Machine[C]):
 
     def dedicated(self) -> C:
         """Opens a configured connection that is not the pool's: not counted, and yours to close."""
-        conn = self._connector.connect()
-        if self._configure is not None:
-            try:
-                self._configure(conn)
-            except BaseException:
-                self._drop_now(conn)
-                raise
-        return conn
+        return self._drive(self._dedicated())
 
     def add(self, conn: C) -> None:
         """Gives the pool a connection that was opened elsewhere.
@@ -286,26 +246,19 @@ class Pool(Machine[C]):
             PoolFull: There is no room; the connection stays with the caller.
             ConnectionBroken: It is unusable; it stays with the caller.
         """
-        if self._connector.is_broken(conn):
-            raise ConnectionBroken("a broken connection cannot be added; it stays with you, in .connection", conn)
-        with self._mutex:
-            self._core.add(conn, self._clock())
-        self._collect()
+        if self._core.state == "new" and self._auto_open:
+            self.open()
+        self._add(conn, self._connector.is_broken(conn))
 
     # -- upkeep ---------------------------------------------------------------------------------
 
     def check(self) -> CheckReport:
         """Pings every idle connection and throws away those that do not answer."""
-        with self._mutex:
-            found = self._core.take_for_check()
-        return CheckReport(len(found), sum(not self._drive(self._check_one(entry)) for entry in found))
+        return self._drive(self._check_all())
 
     def drain(self) -> int:
         """Closes every idle connection, to be replaced as needed; gives their number."""
-        with self._mutex:
-            count = self._core.drain(self._clock())
-        self._collect()
-        return count
+        return self._drain()
 
     def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
         """Changes the limits while the pool works; lent connections are never interrupted.
@@ -313,14 +266,7 @@ class Pool(Machine[C]):
         Raises:
             PoolConfigError: A limit is out of its range.
         """
-        self.config = replace(
-            self.config,
-            max_size=self.config.max_size if max_size is None else max_size,
-            min_idle=self.config.min_idle if min_idle is None else min_idle,
-        )
-        with self._mutex:
-            self._core.resize(self._clock(), self.config.max_size, self.config.min_idle)
-        self._collect()
+        self._resize(max_size, min_idle)
 
     # -- the shell ------------------------------------------------------------------------------
 
@@ -430,18 +376,9 @@ class Pool(Machine[C]):
         """The identifier of this thread."""
         return threading.get_ident()
 
-    # -- the housekeeper ------------------------------------------------------------------------
-
     def _arm(self) -> None:
         with self._mutex:
-            if self._keeper is None and self._core.state in ("open", "paused"):
-                self._keeper = threading.Thread(
-                    target=_keep_house, args=(weakref.ref(self), self._bell), daemon=True,
-                    name=f"datalayer-pool-{self.name}-upkeep",
-                )  # fmt: skip
-                self._keeper.start()
-                return
-        self._bell.put(None)
+            self._keeper.arm(self)
 
     def _poke(self) -> None:
         # The lock may be held by this very thread: then whoever holds it, or the housekeeper, looks at the orphans.
@@ -449,7 +386,11 @@ class Pool(Machine[C]):
             self._mutex.release()
             self._collect()
         else:
-            self._bell.put(None)
+            self._keeper.wake()
+
+    def is_kept(self) -> bool:
+        """Whether there may be something to do for a housekeeper."""
+        return self._core.state in ("open", "paused")
 
     def upkeep(self) -> float | None:
         """Does what is due; gives the seconds until the next time, or None when nothing is to be expected."""
@@ -459,29 +400,13 @@ class Pool(Machine[C]):
                 self._core.tick(now)
         self._collect()
         with self._mutex:
-            if self._core.wake_at == NEVER or self._core.state not in ("open", "paused"):
-                self._keeper = None
+            if self._core.wake_at == NEVER or not self.is_kept():
+                self._keeper.dismiss()
                 return None
             return max(self._core.wake_at - self._clock(), 0.0)
 
     def forget_after_fork(self) -> None:
         """In a child process: starts with nothing, and no thread."""
         super().forget_after_fork()
-        self._bell = SimpleQueue()
-        self._keeper = None
+        self._keeper = Keeper(self._keeper.name)
         self._openers = set()
-
-
-def _keep_house(ref: weakref.ref[Pool[Any]], bell: SimpleQueue[None]) -> None:
-    while True:
-        pool = ref()
-        if pool is None:
-            return
-        wait = pool.upkeep()
-        del pool  # a pool nobody else holds must be free to go
-        if wait is None:
-            return
-        try:
-            bell.get(timeout=min(wait, threading.TIMEOUT_MAX))
-        except Empty:
-            continue

@@ -1,4 +1,4 @@
-"""What the two shells over psycopg-pool share: its options, its errors in our words, and what becomes of a connection.
+"""What the two shells over psycopg-pool share: its errors in our words, and what becomes of a connection.
 
 psycopg-pool keeps, opens and replaces the connections; the ledger counts what it cannot tell. Testing a connection
 before it is lent is done here, not by its `check` callback: a connection that fails is closed and the next one asked
@@ -15,9 +15,8 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import psycopg_pool
 
@@ -26,7 +25,6 @@ from datalayer._links.postgresql import connect_arguments
 from datalayer.errors import (
     ForeignLease,
     PoolClosed,
-    PoolConfigError,
     PoolDeadlock,
     PoolError,
     PoolTimeout,
@@ -44,21 +42,22 @@ from datalayer.pooling.events import (
     ConnectionClosed,
     ConnectionOpened,
     DeadlockDetected,
-    Event,
     GenerationChanged,
-    LeakSuspected,
     Listener,
     Resized,
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import Site, again, borrowed_at, explain_deadlock, explain_timeout, site_text
+from datalayer.pooling.explain import Site, again, borrowed_at, explain_deadlock
 from datalayer.pooling.links import LinkJudge
 from datalayer.pooling.psycopg.connections import Pooled
 from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
 from datalayer.pooling.psycopg.ledger import Ledger, RawEntry
-from datalayer.pooling.stats import LeaseInfo, PoolStats
+from datalayer.pooling.psycopg.options import FOR_EVER, INSTEAD, options, refuse_what_cannot_be_honoured
+from datalayer.pooling.stats import PoolStats
 from datalayer.pooling.timeouts import Timeout, check_timeout
+from datalayer.pooling.upkeep import overdue, overdue_at
+from datalayer.pooling.watched import Books, Watched
 
 log = logging.getLogger("datalayer.pooling")
 
@@ -75,39 +74,11 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 logging.getLogger("psycopg.pool").addFilter(_is_news)
 
-NOT_HONOURED = ("queue_strategy", "keepalive", "max_opening", "queue_target", "queue_interval", "fail_fast")
-"""Options psycopg-pool has no place for; anything but their default is refused."""
-
-FOR_EVER = 10 * 365 * 86400.0
-"""What psycopg-pool is told where our configuration says None."""
-
 NAME_PREFIX = "datalayer:"
 """How the names of our pools begin in psycopg-pool."""
 
-INSTEAD = 'or choose our own pool with pool = { implementation = "generic" }'
 
-
-def refuse_what_cannot_be_honoured(config: PoolConfig) -> None:
-    """Raises when an option is set that psycopg-pool would silently ignore.
-
-    Raises:
-        PoolConfigError: There is one.
-    """
-    default = {one.name: one.default for one in fields(PoolConfig)}
-    for name in NOT_HONOURED:
-        if getattr(config, name) != default[name]:
-            raise PoolConfigError(
-                f"{name}={getattr(config, name)!r} is not possible with psycopg-pool: leave it out, {INSTEAD}"
-            )
-    if config.max_waiting == 0:
-        raise PoolConfigError(
-            f"max_waiting=0 is not possible with psycopg-pool, where it means no limit: use 1 or more, {INSTEAD}"
-        )
-    if config.max_size < 1:
-        raise PoolConfigError(f"max_size={config.max_size} is out of range: use 1 or more")
-
-
-class Adapter(LinkJudge, Generic[L]):
+class Adapter(LinkJudge, Watched[L]):
     """What both shells share: counting, judging, and the errors."""
 
     def __init__(
@@ -121,13 +92,11 @@ class Adapter(LinkJudge, Generic[L]):
         clock: Callable[[], float],
         rng: Random | None,
     ) -> None:
-        self.config = config if config is not None else PoolConfig()
+        super().__init__(config if config is not None else PoolConfig(), name=name, listeners=listeners, clock=clock)
         refuse_what_cannot_be_honoured(self.config)
-        self.name = name
+        self.alias = name
         self._conninfo = conninfo
         self._transaction_pooling = transaction_pooling
-        self._listeners = tuple(listeners)
-        self._clock = clock
         self._rng = rng if rng is not None else Random()
         self._bypass = self.config.test_bypass if self.config.test_on_check_out else NEVER
         self._inherited: list[object] = []  # of the parent process: kept alive so that nothing closes its sockets
@@ -136,7 +105,7 @@ class Adapter(LinkJudge, Generic[L]):
         living.add(self)
 
     def _start_afresh(self, *, generation: int) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._ledger: Ledger[L] = Ledger(self.config, generation=generation, rng=self._rng)
         self._watchers: list[Wakeable] = []
         self._home: Any = None
@@ -149,44 +118,6 @@ class Adapter(LinkJudge, Generic[L]):
     def state(self) -> State:
         """`new`, `open`, `closing` or `closed`."""
         return self._state
-
-    @property
-    def closed(self) -> bool:
-        """Whether the pool is closed, or being closed."""
-        return self._state in ("closing", "closed")
-
-    def stats(self, *, reset: bool = False) -> PoolStats:
-        """All numbers of the pool at one moment.
-
-        Args:
-            reset: Start the counters again afterwards.
-        """
-        with self._mutex:
-            found = self._ledger.stats(self._state)
-            if reset:
-                self._ledger.clear_counters()
-        return found
-
-    def leases(self) -> list[LeaseInfo]:
-        """Who holds a connection at this moment."""
-        now = self._clock()
-        with self._mutex:
-            lent = [(one.id, now - one.since, one.owner, one.site) for one in self._ledger.lent()]
-        return [LeaseInfo(id, held, *self._describe(owner), site=site_text(site)) for id, held, owner, site in lent]
-
-    def listen(self, listener: Listener) -> None:
-        """Tells the listener of every event from now on, outside of every lock; what it raises is logged."""
-        with self._mutex:
-            self._listeners = (*self._listeners, listener)
-
-    def unlisten(self, listener: Listener) -> None:
-        """Stops telling the listener."""
-        with self._mutex:
-            self._listeners = tuple(one for one in self._listeners if one != listener)
-
-    def now(self) -> float:
-        """The pool's clock."""
-        return self._clock()
 
     def is_lost(self, exc: BaseException) -> bool:
         """Whether an error says that the server is gone."""
@@ -236,7 +167,7 @@ class Adapter(LinkJudge, Generic[L]):
         """The conninfo of a new connection, asked for each time since it may hold a password that changes."""
         return connect_arguments(
             self._conninfo if isinstance(self._conninfo, str) else self._conninfo(),
-            alias=self.name,
+            alias=self.alias,
             connect_timeout=self.config.connect_timeout,
             transaction_pooling=self._transaction_pooling,
         )
@@ -279,8 +210,8 @@ class Adapter(LinkJudge, Generic[L]):
         with self._mutex:
             now, ledger = self._clock(), self._ledger
             hopeless = self.is_fatal(error) or not self.config.retry_connection
-            pause, outage_begins = ledger.connect_failed(error, now, configured=configured, hopeless=hopeless)
-            attempt = ledger.failures
+            outage_begins = ledger.connect_failed(error, now, configured=configured, hopeless=hopeless)
+            attempt, pause = ledger.outage.failures, ledger.outage.retry_at - now
         self._tell(ConnectFailed(error, attempt, pause))
         if outage_begins:
             self._tell(Unavailable(error))
@@ -369,13 +300,14 @@ class Adapter(LinkJudge, Generic[L]):
             if self._state != "open":
                 ledger.end(owner, "failed")
                 raise PoolClosed("the pool was closed while this caller waited for a connection")
-            if ledger.refusal is not None and ledger.is_hopeless(self._clock()):
+            outage = ledger.outage
+            if outage.refusal is not None and ledger.is_hopeless(self._clock()):
                 ledger.end(owner, "failed")
-                raise again(ledger.refusal)
+                raise again(outage.refusal)
             if self._home is None:
                 self._home = self._new_home()
             home = self._home
-            if not ledger.failures:
+            if not outage.failures:
                 return home
             ledger.hurry(self._clock())
         self._gate.wake()
@@ -385,7 +317,7 @@ class Adapter(LinkJudge, Generic[L]):
         """psycopg-pool refused: gives the error to raise, None to try again."""
         waited = self._clock() - began
         if isinstance(error, psycopg_pool.PoolTimeout):
-            return self._timed_out(owner, waited)
+            return self._gave_up(owner, waited)
         with self._mutex:
             ledger = self._ledger
             if isinstance(error, psycopg_pool.PoolClosed):
@@ -401,19 +333,19 @@ class Adapter(LinkJudge, Generic[L]):
             "raise max_size or max_waiting, or hold connections for a shorter time"
         )
 
-    def _timed_out(self, owner: object, waited: float) -> PoolTimeout:
+    def _gave_up(self, owner: object, waited: float) -> PoolTimeout:
         with self._mutex:
             ledger = self._ledger
-            if ledger.failing_since is not None:
+            if ledger.outage.since is not None:
                 reason = "unavailable"
             elif ledger.lent_count >= ledger.max_size:
                 reason = "exhausted"
             else:
                 reason = "validating" if ledger.testing else "connecting"
             ledger.end(owner, "timed_out")
-            ledger.waits.add(waited)
+            ledger.count_wait(waited)
         self._tell(AcquireTimeout(waited, reason))
-        return explain_timeout(self.name, reason, waited, self.stats(), self.leases())
+        return self._timed_out(reason, waited)
 
     def _take(self, raw: Any, home: Any, owner: object) -> tuple[RawEntry[L] | None, str | None, bool]:
         """A connection was handed out: gives its entry, why it cannot be used, and whether to ping it."""
@@ -465,19 +397,13 @@ class Adapter(LinkJudge, Generic[L]):
 
     def _look_for_leaks(self) -> None:
         """Reports the leases that are out for too long, and comes back while any is out."""
-        threshold = self.config.leak_threshold
-        if threshold is None:
-            return
         now = self._clock()
         with self._mutex:
-            found = self._ledger.suspects(now, threshold)
-            next_at = min((one.since + threshold for one in self._ledger.lent() if not one.reported), default=NEVER)
+            found = overdue(self._ledger.lent(), self.config, now)
+            next_at = overdue_at(self._ledger.lent(), self.config)
             self._is_watching = next_at != NEVER
         for entry in found:
-            who, where = self._describe(entry.owner)
-            info = LeaseInfo(entry.id, now - entry.since, who, where, site=site_text(entry.site))
-            log.warning("%s may have a leak: %s", self, info)
-            self._tell(LeakSuspected(entry.id, now - entry.since, str(info)))
+            self._suspect(entry, now - entry.since)
         if next_at != NEVER:
             self._watch_in(max(next_at - now, 0.0))
 
@@ -502,8 +428,8 @@ class Adapter(LinkJudge, Generic[L]):
             ledger = self._ledger
             if len(ledger.entries) >= ledger.min_idle or self._state != "open":
                 return True
-            if ledger.refusal is not None and (ledger.last_error_at or began) >= began:
-                raise again(ledger.refusal)
+            if ledger.outage.refusal is not None and (ledger.last_error_at or began) >= began:
+                raise again(ledger.outage.refusal)
         return False
 
     # -- for the shells -------------------------------------------------------------------------
@@ -520,11 +446,7 @@ class Adapter(LinkJudge, Generic[L]):
         Raises:
             PoolConfigError: A limit is out of its range.
         """
-        config = replace(
-            self.config,
-            max_size=self.config.max_size if max_size is None else max_size,
-            min_idle=self.config.min_idle if min_idle is None else min_idle,
-        )
+        config = self.config.resized(max_size, min_idle)
         refuse_what_cannot_be_honoured(config)
         with self._mutex:
             self.config = config
@@ -533,18 +455,7 @@ class Adapter(LinkJudge, Generic[L]):
         return config.min_idle, config.max_size
 
     def _options(self) -> dict[str, Any]:
-        config = self.config
-        return {
-            "min_size": config.min_idle,
-            "max_size": config.max_size,
-            "open": False,
-            "name": f"{NAME_PREFIX}{self.name}",
-            "timeout": FOR_EVER if config.connection_timeout is None else config.connection_timeout,
-            "max_waiting": config.max_waiting or 0,
-            "max_lifetime": FOR_EVER,  # looked at here, at checkout and at return
-            "max_idle": config.idle_timeout or FOR_EVER,
-            "reconnect_timeout": 0.0,  # trying again is ours: see `gate`
-        }
+        return options(self.config, f"{NAME_PREFIX}{self.name}")
 
     def _limit(self, timeout: Timeout) -> float:
         check_timeout(timeout)
@@ -556,13 +467,6 @@ class Adapter(LinkJudge, Generic[L]):
         # As in the generic pool: one who will not wait in the queue must still allow a ping.
         left = until - self._clock()
         return self.config.validation_timeout if left < 0.002 else min(self.config.validation_timeout, left)
-
-    def _tell(self, event: Event) -> None:
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except Exception:
-                log.exception("a listener of %s failed on %s", self, event)
 
     def _settle(self) -> None:
         if self._watchers:
@@ -577,6 +481,12 @@ class Adapter(LinkJudge, Generic[L]):
         if self._state == "closing":
             self._state = "closed"
         self._start_afresh(generation=self._ledger.generation + 1)
+
+    def _books(self) -> Books:
+        return self._ledger
+
+    def _numbers(self) -> PoolStats:
+        return self._ledger.stats(self._state)
 
     # -- what a shell adds ----------------------------------------------------------------------
 
@@ -593,13 +503,6 @@ class Adapter(LinkJudge, Generic[L]):
         raise NotImplementedError
 
     def _watch_in(self, seconds: float) -> None:
-        raise NotImplementedError
-
-    def _describe(self, owner: object) -> tuple[str, str]:
-        raise NotImplementedError
-
-    def current_owner(self) -> object:
-        """Who runs at this moment: a thread or a task."""
         raise NotImplementedError
 
     def discard_entry(self, entry: Entry[L], reason: str) -> None:

@@ -21,12 +21,13 @@ from datalayer.pooling.async_lease import Acquiring, AsyncLease, asking_of, asyn
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
-from datalayer.pooling.explain import call_site, describe_task, error_text, explain_timeout
+from datalayer.pooling.explain import call_site, describe_task, error_text
 from datalayer.pooling.lease import warn_of_orphan
-from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter
+from datalayer.pooling.psycopg.adapter import Adapter
 from datalayer.pooling.psycopg.connections import AsyncHome, async_connection_class
 from datalayer.pooling.psycopg.gate import AsyncGate
 from datalayer.pooling.psycopg.ledger import RawEntry
+from datalayer.pooling.psycopg.options import INSTEAD
 from datalayer.pooling.stats import CheckReport, CloseReport
 from datalayer.pooling.stepping import Rest, in_time
 from datalayer.pooling.timeouts import DEFAULT, Timeout
@@ -93,9 +94,9 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             if self._is_ready(began):
                 return
             if until <= self._clock():
-                failing = self._ledger.failing_since is not None
+                failing = self._ledger.outage.since is not None
                 reason = "unavailable" if failing else "connecting"
-                raise explain_timeout(self.name, reason, self._clock() - began, self.stats(), self.leases())
+                raise self._timed_out(reason, self._clock() - began)
             await watcher.wait(until - self._clock())
 
     async def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
@@ -229,7 +230,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
     async def dedicated(self) -> AsyncPostgresLink:
         """The twin of `PsycopgPool.dedicated`."""
         link = await aconnect_postgresql(
-            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(), alias=self.name,
+            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(), alias=self.alias,
             connect_timeout=self.config.connect_timeout, transaction_pooling=self._transaction_pooling,
         )  # fmt: skip
         try:

@@ -21,12 +21,13 @@ from datalayer.errors import PoolError
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
-from datalayer.pooling.explain import call_site, describe_thread, error_text, explain_timeout
+from datalayer.pooling.explain import call_site, describe_thread, error_text
 from datalayer.pooling.lease import Lease, lease_of, warn_of_orphan
-from datalayer.pooling.psycopg.adapter import INSTEAD, Adapter, living
+from datalayer.pooling.psycopg.adapter import Adapter, living
 from datalayer.pooling.psycopg.connections import Home, connection_class
 from datalayer.pooling.psycopg.gate import Gate
 from datalayer.pooling.psycopg.ledger import RawEntry
+from datalayer.pooling.psycopg.options import INSTEAD
 from datalayer.pooling.stats import CheckReport, CloseReport
 from datalayer.pooling.timeouts import DEFAULT, Timeout
 from datalayer.pooling.waiting import ThreadWaiter
@@ -111,9 +112,9 @@ class PsycopgPool(Adapter[PostgresLink]):
             if self._is_ready(began):
                 return
             if until <= self._clock():
-                failing = self._ledger.failing_since is not None
+                failing = self._ledger.outage.since is not None
                 reason = "unavailable" if failing else "connecting"
-                raise explain_timeout(self.name, reason, self._clock() - began, self.stats(), self.leases())
+                raise self._timed_out(reason, self._clock() - began)
             watcher.wait(until - self._clock())
 
     def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
@@ -234,7 +235,7 @@ class PsycopgPool(Adapter[PostgresLink]):
     def dedicated(self) -> PostgresLink:
         """Opens a configured connection that is not the pool's: not counted, and yours to close."""
         link = connect_postgresql(
-            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(), alias=self.name,
+            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(), alias=self.alias,
             connect_timeout=self.config.connect_timeout, transaction_pooling=self._transaction_pooling,
         )  # fmt: skip
         try:

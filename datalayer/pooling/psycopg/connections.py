@@ -28,7 +28,7 @@ class Pooled:
 class Reported(Protocol):
     """What the classes ask and tell their pool."""
 
-    name: str
+    alias: str
 
     def arguments(self) -> Arguments: ...  # noqa: D102
     def turn_to_connect(self, gate: Gate | AsyncGate) -> float: ...  # noqa: D102
@@ -98,9 +98,9 @@ def connection_class(ref: weakref.ref[Any], gate: Gate) -> type[psycopg.Connecti
                 given, options = adapter.arguments()
                 raw: Any = super().connect(given, **options)
             except Exception as error:
-                adapter.connect_failed(_failure(error, given, adapter.name))
+                adapter.connect_failed(_failure(error, given, adapter.alias))
                 raise
-            link = PostgresLink(raw, alias=adapter.name)
+            link = PostgresLink(raw, alias=adapter.alias)
             try:
                 adapter.configure_link(link)
             except BaseException as error:
@@ -164,9 +164,9 @@ def async_connection_class(ref: weakref.ref[Any], gate: AsyncGate) -> type[psyco
                 given, options = adapter.arguments()
                 raw: Any = await super().connect(given, **options)
             except Exception as error:
-                adapter.connect_failed(_failure(error, given, adapter.name))
+                adapter.connect_failed(_failure(error, given, adapter.alias))
                 raise
-            link = AsyncPostgresLink(raw, alias=adapter.name)
+            link = AsyncPostgresLink(raw, alias=adapter.alias)
             try:
                 await adapter.configure_link(link)
             except Exception as error:

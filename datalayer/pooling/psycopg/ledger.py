@@ -5,18 +5,17 @@ Pure bookkeeping, as the core of the generic pool is: no lock, no clock, no driv
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from random import Random
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import GONE, IDLE, LENT, NEVER, TESTING, Entry, State
-from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
+from datalayer.pooling.outage import Outage
+from datalayer.pooling.stats import PoolStats
+from datalayer.pooling.tally import Outcome, Tally
 
 L = TypeVar("L")
-
-Outcome: TypeAlias = Literal["immediate", "waited", "timed_out", "cancelled", "rejected", "failed"]
 
 
 class RawEntry(Entry[L]):
@@ -31,24 +30,7 @@ class RawEntry(Entry[L]):
         self.reason: str | None = None  # why it is about to be closed
 
 
-class Spread:
-    """Durations: their sum, the longest, and how many fell into each bucket."""
-
-    __slots__ = ("buckets", "longest", "total")
-
-    def __init__(self) -> None:
-        self.total = 0.0
-        self.longest = 0.0
-        self.buckets = [0] * (len(BUCKETS) + 1)
-
-    def add(self, seconds: float) -> None:
-        """Counts one more."""
-        self.total += seconds
-        self.longest = max(self.longest, seconds)
-        self.buckets[bisect_left(BUCKETS, seconds)] += 1
-
-
-class Ledger(Generic[L]):
+class Ledger(Tally, Generic[L]):
     """The connections of one adapter and everything counted about them.
 
     Args:
@@ -70,28 +52,12 @@ class Ledger(Generic[L]):
         self._config = config
         self._rng = rng
         self._next_id = 0
-        # Outage: failures in a row, since when, and until when an error that cannot be cured is simply repeated.
-        self.failures = 0
-        self.failing_since: float | None = None
-        self.outage = False
-        self.refusal: BaseException | None = None
-        self.tried_at = self.retry_at = -NEVER
-        self.last_error: BaseException | None = None
-        self.last_error_at: float | None = None
-        self.clear_counters()
+        self.outage = Outage(config, rng)
+        super().__init__()
 
     def clear_counters(self) -> None:
         """Starts all counters again; those of running acquires and present connections are kept consistent."""
-        self.started = self.queued + self.testing
-        self.outcomes: dict[Outcome, int] = dict.fromkeys(
-            ("immediate", "waited", "timed_out", "cancelled", "rejected", "failed"), 0
-        )
-        self.closed: dict[str, int] = dict.fromkeys(CLOSE_REASONS, 0)
-        self.opened_count = len(self.entries)
-        self.returns = self.connect_errors = self.pings = self.ping_failures = 0
-        self.leaks = self.deadlocks = self.outages = 0
-        self.waits, self.uses, self.opens = Spread(), Spread(), Spread()
-        self.peak_in_use, self.peak_waiting = self.lent_count, self.queued
+        self.start_again(size=len(self.entries), in_use=self.lent_count, waiting=self.queued, testing=self.testing)
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -100,18 +66,18 @@ class Ledger(Generic[L]):
         size = len(self.entries)
         if max(self.queued, self.min_idle - size) <= self.opening or size + self.opening >= self.max_size:
             return None
-        if self.failures:
+        if self.outage.failures:
             if self.opening:
                 return NEVER  # one probe at a time; its end wakes those who wait
-            if now < self.retry_at:
-                return self.retry_at - now
+            if now < self.outage.retry_at:
+                return self.outage.retry_at - now
         self.opening += 1
         return 0.0
 
     def hurry(self, now: float) -> None:
-        """Somebody came to wait during an outage: the server may be back, and is asked soon."""
-        if self.refusal is None:
-            self.retry_at = min(self.retry_at, max(now, self.tried_at + self._config.backoff_initial))
+        """Somebody came to wait during an outage: the server may be back, and is asked soon; but no refusal is."""
+        if self.outage.refusal is None:
+            self.outage.hurry(now)
 
     def connected(self, link: L, raw: Any, now: float, took: float) -> tuple[RawEntry[L], float | None]:
         """A connection was made; gives it, and how long an outage lasted that is over by this."""
@@ -120,40 +86,21 @@ class Ledger(Generic[L]):
         life = self._config.max_lifetime
         expires = NEVER if life is None else now + life * (1.0 - self._config.lifetime_jitter * self._rng.random())
         entry = self.entries[id(raw)] = RawEntry(link, raw, self._next_id, now, expires, self.generation)
-        self.opened_count += 1
-        self.opens.add(took)
-        down_for = now - self.failing_since if self.outage and self.failing_since is not None else None
-        self.refusal, self.failing_since, self.failures, self.outage = None, None, 0, False
+        self.count_open(took)
+        down_for = self.outage.ended(now)
         return entry, down_for
 
-    def connect_failed(
-        self, error: BaseException, now: float, *, configured: bool, hopeless: bool
-    ) -> tuple[float, bool]:
-        """A connection could not be made; gives the next pause, and whether an outage begins with it."""
+    def connect_failed(self, error: BaseException, now: float, *, configured: bool, hopeless: bool) -> bool:
+        """A connection could not be made; gives whether an outage begins with it."""
         self.opening -= 1
-        self.connect_errors += 1
-        if not configured:
-            self.opened_count += 1
-            self.closed["configure_failed"] += 1
-        self.failures += 1
-        self.note_error(error, now)
-        if self.failing_since is None:
-            self.failing_since = now
-        config = self._config
-        self.refusal = error if hopeless else None
-        pause = config.pause_after(self.failures, is_waited_for=bool(self.queued) and not hopeless)
-        pause *= 1.0 - config.backoff_jitter * self._rng.random()
-        self.tried_at, self.retry_at = now, now + pause
-        after = config.unavailable_after
-        begins = after is not None and not self.outage and now - self.failing_since >= after
-        if begins:
-            self.outage = True
-            self.outages += 1
-        return pause, begins
+        self.count_failed_open(error, now, configured=configured)
+        begins = self.outage.failed(now, error if hopeless else None, is_waited_for=bool(self.queued))
+        self.outages += begins
+        return begins
 
     def is_hopeless(self, now: float) -> bool:
         """Whether nobody can be served: connecting cannot succeed, and all who hold a connection wait themselves."""
-        if self.refusal is None or now >= self.retry_at:
+        if self.outage.refusal is None or now >= self.outage.retry_at:
             return False
         return self.lent_count == len(self.entries) and all(one.owner in self.waiting for one in self.lent())
 
@@ -173,10 +120,6 @@ class Ledger(Generic[L]):
         entry.state = GONE
         return entry, reason
 
-    def note_error(self, error: BaseException, now: float) -> None:
-        """Remembers the last error."""
-        self.last_error, self.last_error_at = error, now
-
     # -- acquires -------------------------------------------------------------------------------
 
     def begin(self, owner: object) -> None:
@@ -186,13 +129,15 @@ class Ledger(Generic[L]):
         self.waiting[owner] = self.waiting.get(owner, 0) + 1
         self.peak_waiting = max(self.peak_waiting, self.queued)
 
-    def end(self, owner: object, outcome: Outcome, *, tested: bool = False) -> None:
+    def end(self, owner: object, outcome: Outcome | None, *, tested: bool = False) -> None:
         """An acquire ends.
 
         Args:
+            outcome: How; None when it was served at once.
             tested: Whether it had a connection in its hands already.
         """
-        self.outcomes[outcome] += 1
+        if outcome is not None:
+            self.outcomes[outcome] += 1
         if tested:
             self.testing -= 1
         else:
@@ -220,19 +165,17 @@ class Ledger(Generic[L]):
 
     def lend(self, entry: RawEntry[L], owner: object, now: float, waited: float, *, immediate: bool) -> None:
         """Ends an acquire: the connection is lent."""
-        self.end(owner, "immediate" if immediate else "waited", tested=True)
+        self.end(owner, None if immediate else "waited", tested=True)
         entry.owner, entry.since, entry.state, entry.fresh, entry.reported = owner, now, LENT, False, False
         entry.uses += 1
         self.lent_count += 1
         self.peak_in_use = max(self.peak_in_use, self.lent_count)
         if not immediate:
-            self.waits.add(waited)
+            self.count_wait(waited)
 
     def give_back(self, entry: RawEntry[L], now: float, drop: str | None) -> str | None:
         """Ends a lease; gives the reason to close the connection, if there is one."""
-        used = now - entry.since
-        self.returns += 1
-        self.uses.add(used)
+        self.count_use(now - entry.since)
         entry.owner = None
         if drop is None and entry.uses >= (self._config.max_uses or NEVER):
             drop = "max_uses"
@@ -260,13 +203,6 @@ class Ledger(Generic[L]):
         for entry in self.entries.values():
             entry.generation = -1
 
-    def suspects(self, now: float, threshold: float) -> list[RawEntry[L]]:
-        """Leases that are out for longer than the threshold, each one once."""
-        found = [one for one in self.lent() if not one.reported and now - one.since >= threshold]
-        for entry in found:
-            entry.reported = True
-        return found
-
     # -- what there is --------------------------------------------------------------------------
 
     @property
@@ -280,23 +216,9 @@ class Ledger(Generic[L]):
 
     def stats(self, state: State) -> PoolStats:
         """All numbers at one moment."""
-        size, outcomes = len(self.entries), self.outcomes
-        return PoolStats(
-            state=state, size=size, idle=self.idle, in_use=self.lent_count, testing=self.testing,
-            opening=self.opening, waiting=self.queued,
-            max_size=self.max_size, min_idle=self.min_idle, generation=self.generation,
-            peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting, acquires_started=self.started,
-            acquires_immediate=outcomes["immediate"], acquires_waited=outcomes["waited"],
-            acquires_timed_out=outcomes["timed_out"], acquires_cancelled=outcomes["cancelled"],
-            acquires_rejected=outcomes["rejected"], acquires_failed=outcomes["failed"], returns=self.returns,
-            connections_opened=self.opened_count, connect_errors=self.connect_errors, pings=self.pings,
-            ping_failures=self.ping_failures, leaks=self.leaks, deadlocks=self.deadlocks, outages=self.outages,
-            wait_time_total=self.waits.total, wait_time_max=self.waits.longest,
-            usage_time_total=self.uses.total, usage_time_max=self.uses.longest,
-            open_time_total=self.opens.total, open_time_max=self.opens.longest,
-            wait_histogram=tuple(self.waits.buckets), usage_histogram=tuple(self.uses.buckets),
-            last_error=self.last_error, last_error_at=self.last_error_at,
-            **{f"closed_{reason}": count for reason, count in self.closed.items()},
+        return self.shown(
+            state=state, size=len(self.entries), idle=self.idle, testing=self.testing, opening=self.opening,
+            waiting=self.queued, max_size=self.max_size, min_idle=self.min_idle, generation=self.generation,
         )  # fmt: skip
 
     def _leave_queue(self, owner: object) -> None:

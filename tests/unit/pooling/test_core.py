@@ -267,7 +267,7 @@ def test_lease_that_is_passed_on_to_one_who_waits_is_refused_and_keeps_its_holde
     bench.core.transfer(yours, "somebody")
     bench.core.transfer(mine, "them")
     assert (mine.owner, yours.owner) == ("them", "somebody")
-    assert (bench.core.deadlocks, bench.core.rejected) == (1, 0)
+    assert (bench.core.deadlocks, bench.core.stats().acquires_rejected) == (1, 0)
 
 
 def test_fatal_error_fails_the_whole_queue() -> None:
@@ -397,7 +397,7 @@ def test_newest_caller_is_turned_away_when_the_oldest_waits_too_long_for_too_lon
         bench.core.queue(Waiter(), now)  # too slow since 1.5
     with pytest.raises(PoolOverloaded, match="queue_target"):
         bench.core.queue(Waiter(), 3.5)
-    assert bench.core.rejected == 1
+    assert bench.core.stats().acquires_rejected == 1
     for waiter in list(bench.core.waiters):
         bench.core.abandon(waiter, 3.6, "cancelled")
     bench.core.queue(Waiter(), 3.7)

@@ -1,0 +1,36 @@
+"""Those who hear what happens in a pool."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from datalayer.pooling.events import Event, Listener
+
+log = logging.getLogger("datalayer.pooling")
+
+
+class Listeners:
+    """The listeners of one pool; they may come and go while others are told."""
+
+    def __init__(self, listeners: Iterable[Listener] = ()) -> None:
+        self._all = tuple(listeners)
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    def add(self, listener: Listener) -> None:
+        """One more; called under the lock of the pool."""
+        self._all = (*self._all, listener)
+
+    def remove(self, listener: Listener) -> None:
+        """One less, or none less if it was not there; called under the lock of the pool."""
+        self._all = tuple(one for one in self._all if one != listener)
+
+    def tell(self, event: Event, pool: object) -> None:
+        """Tells everybody, outside of every lock; what one of them raises is logged and harms nobody."""
+        for listener in self._all:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener of %s failed on %s", pool, event)

@@ -1,0 +1,57 @@
+"""The words of our configuration in those of psycopg-pool, and those it has none for."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from datalayer.errors import PoolConfigError
+from datalayer.pooling.config import PoolConfig
+
+NOT_HONOURED = ("queue_strategy", "keepalive", "max_opening", "queue_target", "queue_interval", "fail_fast")
+"""Options psycopg-pool has no place for; anything but their default is refused."""
+
+FOR_EVER = 10 * 365 * 86400.0
+"""What psycopg-pool is told where our configuration says None."""
+
+INSTEAD = 'or choose our own pool with pool = { implementation = "generic" }'
+
+
+def refuse_what_cannot_be_honoured(config: PoolConfig) -> None:
+    """Raises when an option is set that psycopg-pool would silently ignore.
+
+    Raises:
+        PoolConfigError: There is one.
+    """
+    default = {one.name: one.default for one in fields(PoolConfig)}
+    for name in NOT_HONOURED:
+        if getattr(config, name) != default[name]:
+            raise PoolConfigError(
+                f"{name}={getattr(config, name)!r} is not possible with psycopg-pool: leave it out, {INSTEAD}"
+            )
+    if config.max_waiting == 0:
+        raise PoolConfigError(
+            f"max_waiting=0 is not possible with psycopg-pool, where it means no limit: use 1 or more, {INSTEAD}"
+        )
+    if config.max_size < 1:
+        raise PoolConfigError(f"max_size={config.max_size} is out of range: use 1 or more")
+
+
+def options(config: PoolConfig, name: str) -> dict[str, Any]:
+    """What a pool of psycopg-pool is told.
+
+    Args:
+        config: Our configuration.
+        name: The name it shall have there.
+    """
+    return {
+        "min_size": config.min_idle,
+        "max_size": config.max_size,
+        "open": False,
+        "name": name,
+        "timeout": FOR_EVER if config.connection_timeout is None else config.connection_timeout,
+        "max_waiting": config.max_waiting or 0,
+        "max_lifetime": FOR_EVER,  # looked at here, at checkout and at return
+        "max_idle": config.idle_timeout or FOR_EVER,
+        "reconnect_timeout": 0.0,  # trying again is ours: see `gate`
+    }

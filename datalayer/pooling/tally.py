@@ -1,0 +1,125 @@
+"""What a pool counts: the part of the core and of the ledger that `PoolStats` shows.
+
+Pure bookkeeping. What an acquire or a return of the usual kind counts is written out where it happens, for speed; so
+the histogram of uses counts only what is beyond its first bucket, and the rest of `returns` is in that one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Literal, TypeAlias
+
+from datalayer.pooling.entry import State
+from datalayer.pooling.stats import BUCKETS, CLOSE_REASONS, PoolStats
+
+Outcome: TypeAlias = Literal["waited", "timed_out", "cancelled", "rejected", "failed"]
+"""How an acquire may end that is not served at once."""
+
+_SHORT = BUCKETS[0]
+
+
+class Tally:
+    """Counters, peaks and durations of one pool."""
+
+    __slots__ = (
+        "added_count", "closed", "connect_errors", "deadlocks", "last_error", "last_error_at", "leaks", "notable",
+        "open_max", "open_total", "opened_count", "outages", "outcomes", "peak_in_use", "peak_waiting",
+        "ping_failures", "pings", "returns", "started", "use_histogram", "use_max", "use_total", "wait_histogram",
+        "wait_max", "wait_total",
+    )  # fmt: skip
+
+    outcomes: dict[Outcome, int]
+
+    def __init__(self) -> None:
+        self.last_error: BaseException | None = None
+        self.last_error_at: float | None = None
+        self.start_again(size=0, in_use=0, waiting=0, testing=0)
+
+    def start_again(self, *, size: int, in_use: int, waiting: int, testing: int) -> None:
+        """Starts all counters again; those of running acquires and present connections are kept consistent."""
+        self.started = waiting + testing
+        self.outcomes = dict.fromkeys(("waited", "timed_out", "cancelled", "rejected", "failed"), 0)
+        self.closed: dict[str, int] = dict.fromkeys(CLOSE_REASONS, 0)
+        self.opened_count, self.added_count = size, 0
+        self.returns = self.connect_errors = self.pings = self.ping_failures = 0
+        self.leaks = self.deadlocks = self.outages = 0
+        self.peak_in_use, self.peak_waiting = in_use, waiting
+        self.wait_total = self.wait_max = self.use_total = self.use_max = self.open_total = self.open_max = 0.0
+        self.notable = 0.0  # a shorter use than this changes nothing but `returns` and `use_total`
+        self.wait_histogram = [0] * (len(BUCKETS) + 1)
+        self.use_histogram = [0] * (len(BUCKETS) + 1)
+
+    def count_wait(self, waited: float) -> None:
+        """Counts the time of a caller that was not served at once."""
+        self.wait_total += waited
+        self.wait_max = max(self.wait_max, waited)
+        self.wait_histogram[bisect_left(BUCKETS, waited)] += 1
+
+    def count_use(self, used: float) -> None:
+        """Counts a return, and how long the connection was lent."""
+        self.returns += 1
+        self.use_total += used
+        if used > self.notable:
+            self.note_use(used)
+
+    def note_use(self, used: float) -> None:
+        """Counts what is notable in a use: that it is the longest so far, or beyond the first bucket."""
+        if used > self.use_max:
+            self.use_max = used
+            self.notable = min(used, _SHORT)
+        if used > _SHORT:
+            self.use_histogram[bisect_left(BUCKETS, used)] += 1
+
+    def count_open(self, took: float) -> None:
+        """Counts a connection that was made."""
+        self.opened_count += 1
+        self.open_total += took
+        self.open_max = max(self.open_max, took)
+
+    def count_failed_open(self, error: BaseException, now: float, *, configured: bool) -> None:
+        """Counts a connection that could not be made.
+
+        Args:
+            configured: False when connecting went well and `configure` failed.
+        """
+        self.connect_errors += 1
+        if not configured:
+            self.opened_count += 1
+            self.closed["configure_failed"] += 1
+        self.note_error(error, now)
+
+    def note_error(self, error: BaseException, now: float) -> None:
+        """Remembers the last error."""
+        self.last_error = error
+        self.last_error_at = now
+
+    def shown(
+        self,
+        *,
+        state: State,
+        size: int,
+        idle: int,
+        testing: int,
+        opening: int,
+        waiting: int,
+        max_size: int,
+        min_idle: int,
+        generation: int,
+    ) -> PoolStats:
+        """All numbers, with the gauges of the same moment."""
+        outcomes = self.outcomes
+        immediate = self.started - sum(outcomes.values()) - waiting - testing
+        return PoolStats(
+            state=state, size=size, idle=idle, in_use=size - idle - testing, testing=testing, opening=opening,
+            waiting=waiting, max_size=max_size, min_idle=min_idle, generation=generation,
+            peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting, acquires_started=self.started,
+            acquires_immediate=immediate, **{f"acquires_{how}": count for how, count in outcomes.items()},
+            returns=self.returns, connections_opened=self.opened_count, connections_added=self.added_count,
+            connect_errors=self.connect_errors, pings=self.pings, ping_failures=self.ping_failures, leaks=self.leaks,
+            deadlocks=self.deadlocks, outages=self.outages, wait_time_total=self.wait_total,
+            wait_time_max=self.wait_max, usage_time_total=self.use_total, usage_time_max=self.use_max,
+            open_time_total=self.open_total, open_time_max=self.open_max, wait_histogram=tuple(self.wait_histogram),
+            usage_histogram=(self.returns - sum(self.use_histogram), *self.use_histogram[1:]),
+            last_error=self.last_error, last_error_at=self.last_error_at,
+            **{f"closed_{reason}": count for reason, count in self.closed.items()},
+        )  # fmt: skip
