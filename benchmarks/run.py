@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.movies import MODULES as WHOLE_TARGETS
 from benchmarks.targets import MODULES
+from benchmarks.worker import MOVIES
 
 ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ("sqlite", "postgresql")
@@ -39,6 +41,21 @@ OPERATIONS = {
     "J": ("change one field and save", 500),
     "K": ("delete one by one", 500),
 }
+WHOLE = {
+    "L": ("a movie with people and reviews", 100),
+    "M": ("a person with all movies", 200),
+    "N": ("a user with ten reviews", 200),
+    "O": ("insert a movie, read it whole", 50),
+}
+"""Those of model 4."""
+
+MODES: dict[str, tuple[int, float, tuple[int, ...]]] = {
+    "quick": (3, 0.4, (1, 4)),
+    "middle": (3, 0.4, (1, 3, 4)),
+    "full": (5, 1, (1, 2, 3, 4)),
+}
+"""Rounds, the share of the items that is done, and the models."""
+
 ALONE = {"sqlite": frozenset[str](), "postgresql": frozenset({"pony"})}
 """Targets that are left out on a backend: Pony speaks psycopg2 only."""
 
@@ -113,14 +130,14 @@ def measure(
     backend: str, model: int, targets: Sequence[str], operations: Sequence[str], rounds: int, share: float
 ) -> dict[str, Any]:
     """For each operation: microseconds an item of the raw driver, and each target's ratio to it."""
-    targets = [target for target in targets if target.removesuffix("-10") not in ALONE[backend]]
+    targets = taking_part(targets, backend, model)
     results: dict[str, Any] = {}
     with databases(backend, targets) as urls:
         workers = {target: Worker(target, urls[target], model) for target in targets}
         for worker in workers.values():
             worker.answer()
         for operation in operations:
-            _, whole = OPERATIONS[operation]
+            _, whole = titles(model)[operation]
             count = whole if whole == SIZE else max(int(whole * share), 20)
             ratios: dict[str, list[float]] = {target: [] for target in targets if target != "raw"}
             raw: list[float] = []
@@ -140,16 +157,27 @@ def measure(
                 "microseconds": statistics.median(raw),
                 "ratios": {target: statistics.median(values) for target, values in ratios.items()},
             }
-            show_line(operation, results[operation])
+            show_line(operation, titles(model)[operation][0], results[operation])
         for worker in workers.values():
             worker.close()
     return results
 
 
-def show_line(operation: str, result: dict[str, Any]) -> None:
+def show_line(operation: str, title: str, result: dict[str, Any]) -> None:
     """One operation as a line."""
     numbers = " ".join(f"{value:>15.2f}" for value in result["ratios"].values())
-    print(f"{operation} {OPERATIONS[operation][0]:36} {result['microseconds']:8.2f} {numbers}", flush=True)
+    print(f"{operation} {title:36} {result['microseconds']:8.2f} {numbers}", flush=True)
+
+
+def titles(model: int) -> dict[str, tuple[str, int]]:
+    """The operations of a model: what they do, and how many items."""
+    return WHOLE if model == MOVIES else OPERATIONS
+
+
+def taking_part(targets: Sequence[str], backend: str, model: int) -> list[str]:
+    """The targets that know a backend and have the operations of a model."""
+    found = [target for target in targets if target.removesuffix("-10") not in ALONE[backend]]
+    return [target for target in found if target.removesuffix("-10") in WHOLE_TARGETS] if model == MOVIES else found
 
 
 def about() -> str:
@@ -166,12 +194,13 @@ def about() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer items, model 1")
+    parser.add_argument("--rounds", type=int, help="how often each operation is measured")
+    parser.add_argument("--quick", dest="mode", action="store_const", const="quick", help="in three minutes")
+    parser.add_argument("--middle", dest="mode", action="store_const", const="middle", help="in eight minutes")
     parser.add_argument("--backend", choices=BACKENDS, action="append")
-    parser.add_argument("--model", type=int, choices=(1, 2, 3), action="append")
+    parser.add_argument("--model", type=int, choices=(1, 2, 3, 4), action="append")
     parser.add_argument("--targets", help="names with commas between them; all by default")
-    parser.add_argument("--operations", default="".join(OPERATIONS), help="their letters, such as DFG")
+    parser.add_argument("--operations", default="".join(OPERATIONS | WHOLE), help="their letters, such as DFG")
     parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -181,12 +210,15 @@ def main() -> None:
     targets = ["raw", *[name for name in (options.targets or ",".join(every)).split(",") if name != "raw"]]
     everything: dict[str, Any] = {"about": about()}
     for backend in options.backend or BACKENDS:
-        for model in options.model or ((1,) if options.quick else (1, 2, 3)):
+        rounds, share, models = MODES[options.mode or "full"]
+        for model in options.model or models:
+            operations = [operation for operation in options.operations if operation in titles(model)]
+            if not operations:
+                continue
             print(f"\n{backend}, model {model}: ratio to the raw driver\n{'':38} {'raw, µs':>8}", end=" ")
-            shown = [t for t in targets if t != "raw" and t.removesuffix("-10") not in ALONE[backend]]
+            shown = taking_part(targets, backend, model)[1:]
             print(" ".join(f"{target[-15:]:>15}" for target in shown), flush=True)
-            rounds, share = (3, 0.5) if options.quick else (options.rounds, 1)
-            results = measure(backend, model, targets, options.operations, rounds, share)
+            results = measure(backend, model, targets, operations, options.rounds or rounds, share)
             everything[f"{backend} {model}"] = results
             means = [statistics.geometric_mean([r["ratios"][t] for r in results.values()]) for t in shown]
             print(f"{'geometric mean':47} " + " ".join(f"{value:>15.2f}" for value in means), flush=True)

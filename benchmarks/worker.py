@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import inspect
 import json
 import random
@@ -17,8 +18,11 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
+from benchmarks import movies, targets
 from benchmarks import rows as data
-from benchmarks import targets
+
+MOVIES = 4
+"""The number of the model of the operations L to O."""
 
 SEEN = 50  # how many of the changed rows are compared
 
@@ -36,10 +40,13 @@ class Worker:
     def __init__(self, name: str, url: str, model: int, size: int) -> None:
         self.model, self.size = model, size
         self.runner = asyncio.Runner()
-        self.target: Any = targets.make(name, url, model)
+        if model == MOVIES:
+            movies.data.fill(url)
+        self.target: Any = movies.make(name, url) if model == MOVIES else targets.make(name, url, model)
         if hasattr(self.target, "open"):
             self.wait(self.target.open())
-        self.wait(self.target.bulk(data.rows(model, size)))
+        if model != MOVIES:
+            self.wait(self.target.bulk(data.rows(model, size)))
         self.besides = _beside(url)
 
     def wait(self, result: Any) -> Any:
@@ -63,6 +70,20 @@ class Worker:
         """An operation: its seconds, and what shows that it did what all others did."""
         one = self.target
         match operation:
+            case "L" | "N":
+                keys = data.keys(count, seed, movies.data.MOVIES)
+                seconds, found = self.timed(lambda: one.movies(keys) if operation == "L" else one.users(keys))
+                return seconds, self.digest_whole(found)
+            case "M":
+                keys = data.keys(count, seed, movies.data.PEOPLE)
+                seconds, found = self.timed(lambda: one.people(keys))
+                return seconds, self.digest_whole(found)
+            case "O":
+                new = movies.data.new(count, seed)
+                seconds, found = self.timed(lambda: one.add(new))
+                for table, column in (("role", "movie_id"), ("direction", "movie_id"), ("movie", "id")):
+                    self.besides(f"DELETE FROM {table} WHERE {column} > {movies.data.MOVIES}")
+                return seconds, self.digest_whole(found)
             case "A" | "B" | "C":
                 made = data.rows(self.model, count, seed)
                 if operation == "C":
@@ -105,6 +126,10 @@ class Worker:
                 ((number,),) = self.besides("SELECT count(*) FROM journal")
                 return seconds, str(number)
         return seconds, self.digest(self.wait(one.get(range(1, min(SEEN, count) + 1))))
+
+    def digest_whole(self, found: Any) -> str:
+        """The digest of movies, people or users with all that belongs to them."""
+        return hashlib.sha256(json.dumps(list(found), default=float).encode()).hexdigest()
 
     def digest(self, found: Any) -> str:
         """The digest of instances."""

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 from benchmarks.rows import DEFAULTS, Row, is_nullable, kind_of, names
 
 
-def _database(url: str) -> dict[str, Any]:
+def database(url: str) -> dict[str, Any]:
+    """The settings of one database."""
     if url.startswith("sqlite"):
         return {
             "ENGINE": "django.db.backends.sqlite3",
@@ -40,7 +41,7 @@ class Target:
         from django.conf import settings
 
         settings.configure(
-            DATABASES={"default": _database(url)}, USE_TZ=True, DEFAULT_AUTO_FIELD="django.db.models.AutoField"
+            DATABASES={"default": database(url)}, USE_TZ=True, DEFAULT_AUTO_FIELD="django.db.models.AutoField"
         )
         django.setup()
         from django.db import connection, models, transaction

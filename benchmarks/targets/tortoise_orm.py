@@ -44,6 +44,13 @@ def declared(model: int) -> Any:
     return type("Journal", (Model,), body)
 
 
+def url_of(url: str) -> str:
+    """A URL in Tortoise's words."""
+    if url.startswith("sqlite"):
+        return "sqlite://" + url.removeprefix("sqlite:///") + "?journal_mode=WAL&synchronous=NORMAL&foreign_keys=ON"
+    return url.replace("postgresql://", "asyncpg://", 1) + ("&" if "?" in url else "?") + "maxsize=10"
+
+
 class Target:
     """Everything awaited, by one task or several at a time."""
 
@@ -57,12 +64,7 @@ class Target:
         sys.modules[module.__name__] = module
 
     async def open(self) -> None:
-        url = self.url
-        if url.startswith("sqlite"):
-            url = "sqlite://" + url.removeprefix("sqlite:///") + "?journal_mode=WAL&synchronous=NORMAL&foreign_keys=ON"
-        else:
-            url = url.replace("postgresql://", "asyncpg://", 1) + ("&" if "?" in url else "?") + "maxsize=10"
-        await Tortoise.init(db_url=url, modules={"models": ["benchmarks.tortoise_models"]}, use_tz=True)
+        await Tortoise.init(db_url=url_of(self.url), modules={"models": ["benchmarks.tortoise_models"]}, use_tz=True)
         await Tortoise.generate_schemas()
 
     def make(self, row: Row) -> Any:

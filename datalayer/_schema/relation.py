@@ -59,3 +59,8 @@ class RelationSpec:
     through: TableSpec | None = None
     through_local: tuple[str, ...] = ()
     through_remote: tuple[str, ...] = ()
+
+    @property
+    def way_back(self) -> str | None:
+        """The name of the opposite relation where that leads to one row as well, and so to the one that asked."""
+        return self.reverse if self.kind in (RelationKind.ONE_TO_ONE, RelationKind.REVERSE_ONE_TO_ONE) else None

@@ -70,8 +70,9 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
     target = ", ".join(variables) + ("," if len(variables) == 1 else "")
     lines.append(f" for {target} in rows:")
     objects: dict[tuple[str, ...], str] = {}
+    linked = {path[:-1] for path in paths if path} | {path for path in paths if _way_back(model, path) is not None}
     for number, path in enumerate(paths):
-        _object(lines, names, model, number, path, columns, by_path[path], objects)
+        _object(lines, names, model, number, path, columns, by_path[path], objects, is_linked=path in linked)
     lines.append("  append(o0)")
     lines.append(" return out")
     source = "\n".join(lines)
@@ -96,8 +97,13 @@ def _object(
     columns: tuple[Output, ...],
     places: list[int],
     objects: dict[tuple[str, ...], str],
+    *,
+    is_linked: bool,
 ) -> None:
-    """The lines that make one object of a row: the row's own, or one of a joined relation."""
+    """The lines that make one object of a row: the row's own, or one of a joined relation.
+
+    `is_linked` says that others are kept on it, as `related.remember` keeps them.
+    """
     table = model.table
     for step in path:
         table = table.relations[step].target
@@ -128,17 +134,22 @@ def _object(
             f"({columns[p].name!r}, c{p}, {f'convert{p}' if columns[p].convert else 'None'})" for p in tracked
         )
         lines.append(f"{pad}set_content({var}, ({pairs},))")
-    if extras:
+    if extras or is_linked:
         items = ", ".join(f"{columns[p].name!r}: {_value(names, p, columns[p])}" for p in extras)
-        lines.append(f"{pad}set_cache({var}, {{{items}}})")
+        lines.append(f"{pad}x{number} = {{{items}}}; set_cache({var}, x{number})")
     if path:
         lines.append(f"{pad}peers{number}.append({var})")
-        parent = objects.get(path[:-1], "o0")
-        names["remember"] = _remember
-        lines.append(f"  if {parent} is not None: remember({parent}, {path[-1]!r}, {var})")
+        parent = objects[path[:-1]]
+        back = _way_back(model, path)
+        if back is not None:
+            lines.append(f"{pad}x{number}[{back!r}] = {parent}")
+        check = f"if {parent} is not None: " if path[:-1] else ""
+        lines.append(f"  {check}x{parent[1:]}[{path[-1]!r}] = {var}")
 
 
-def _remember(parent: Any, name: str, child: Any) -> None:
-    from datalayer.models.related import remember  # noqa: PLC0415 - relations need querysets, which need this module
-
-    remember(parent, name, child)
+def _way_back(model: Any, path: tuple[str, ...]) -> str | None:
+    """Under what name an object at the end of a joined path keeps the one before it; None where it does not."""
+    table = model.table
+    for step in path[:-1]:
+        table = table.relations[step].target
+    return table.relations[path[-1]].way_back if path else None

@@ -16,8 +16,6 @@ from datalayer.models.loading import MISSING, listed, load
 from datalayer.models.relations import Access
 from datalayer.models.state import cache_of, key_values, origin_of, peek
 
-_ONE_TO_ONE = (RelationKind.ONE_TO_ONE, RelationKind.REVERSE_ONE_TO_ONE)
-
 
 def spec_of(owner: Any, name: str) -> RelationSpec:
     """A relation of a model, resolved."""
@@ -32,6 +30,8 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
         found: Related[Any, Any] = Related(owner.table, (name,))
         return found
     known = peek(instance, name, MISSING)
+    if known is not None and known is not MISSING and known.__class__ is not list:
+        return known  # only relations to many rows keep a list
     spec = spec_of(instance.__class__, name)
     if spec.kind.is_to_many:
         return rows_behind(instance, spec)
@@ -114,9 +114,9 @@ def remember(instance: Any, name: str, value: Any) -> None:
     cache_of(instance)[name] = value
     if value is None:
         return
-    spec = spec_of(instance.__class__, name)
-    if spec.reverse is not None and spec.kind in _ONE_TO_ONE:
-        cache_of(value)[spec.reverse] = instance
+    back = spec_of(instance.__class__, name).way_back
+    if back is not None:
+        cache_of(value)[back] = instance
 
 
 def alias_of(instance: Any) -> str:

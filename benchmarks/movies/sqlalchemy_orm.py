@@ -1,0 +1,148 @@
+"""SQLAlchemy's ORM: lists by `selectinload`, what each row refers to joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship, selectinload
+
+from benchmarks.movies.data import New
+from benchmarks.targets import sqlalchemy_tables as shared
+
+
+class Base(orm.DeclarativeBase):
+    pass
+
+
+class Person(Base):
+    __tablename__ = "person"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    born: Mapped[int]
+    directions: Mapped[list[Direction]] = relationship(back_populates="person", order_by="Direction.id")
+    roles: Mapped[list[Role]] = relationship(back_populates="person", order_by="Role.id")
+
+
+class Movie(Base):
+    __tablename__ = "movie"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    year: Mapped[int]
+    directions: Mapped[list[Direction]] = relationship(back_populates="movie", order_by="Direction.id")
+    roles: Mapped[list[Role]] = relationship(back_populates="movie", order_by="Role.position")
+    reviews: Mapped[list[Review]] = relationship(back_populates="movie", order_by="Review.id")
+
+
+class Account(Base):
+    __tablename__ = "account"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Direction(Base):
+    __tablename__ = "direction"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    movie_id: Mapped[int] = mapped_column(sa.ForeignKey("movie.id"))
+    person_id: Mapped[int] = mapped_column(sa.ForeignKey("person.id"))
+    movie: Mapped[Movie] = relationship(back_populates="directions")
+    person: Mapped[Person] = relationship(back_populates="directions")
+
+
+class Role(Base):
+    __tablename__ = "role"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    movie_id: Mapped[int] = mapped_column(sa.ForeignKey("movie.id"))
+    person_id: Mapped[int] = mapped_column(sa.ForeignKey("person.id"))
+    name: Mapped[str]
+    position: Mapped[int]
+    movie: Mapped[Movie] = relationship(back_populates="roles")
+    person: Mapped[Person] = relationship(back_populates="roles")
+
+
+class Review(Base):
+    __tablename__ = "review"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    movie_id: Mapped[int] = mapped_column(sa.ForeignKey("movie.id"))
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    rating: Mapped[int]
+    text: Mapped[str]
+    movie: Mapped[Movie] = relationship(back_populates="reviews")
+    account: Mapped[Account] = relationship()
+
+
+class Target:
+    """A session for each object."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = shared.engine(url)
+        self.session = orm.sessionmaker(self.engine, expire_on_commit=False)
+        average = sa.select(sa.func.avg(Review.rating)).where(Review.movie_id == Movie.id).scalar_subquery()
+        self.whole_movies = sa.select(Movie, average).options(
+            selectinload(Movie.directions).joinedload(Direction.person, innerjoin=True),
+            selectinload(Movie.roles).joinedload(Role.person, innerjoin=True),
+            selectinload(Movie.reviews).joinedload(Review.account, innerjoin=True),
+        )
+        self.whole_people = sa.select(Person).options(
+            selectinload(Person.directions).joinedload(Direction.movie, innerjoin=True),
+            selectinload(Person.roles).joinedload(Role.movie, innerjoin=True),
+        )
+        self.newest = sa.select(Review).options(joinedload(Review.movie, innerjoin=True)).order_by(Review.id.desc())
+
+    def whole_movie(self, session: Any, key: int) -> Any:
+        movie, average = session.execute(self.whole_movies.where(Movie.id == key)).one()
+        return (
+            movie.title,
+            movie.year,
+            [each.person.name for each in movie.directions],
+            [(each.person.name, each.name) for each in movie.roles],
+            [(each.rating, each.text, each.account.name) for each in movie.reviews],
+            average,
+        )
+
+    def movies(self, keys: Sequence[int]) -> list[Any]:
+        found: list[Any] = []
+        for key in keys:
+            with self.session() as session:
+                found.append(self.whole_movie(session, key))
+        return found
+
+    def people(self, keys: Sequence[int]) -> list[Any]:
+        found: list[Any] = []
+        for key in keys:
+            with self.session() as session:
+                person = session.scalars(self.whole_people.where(Person.id == key)).one()
+                directed = [(each.movie.title, each.movie.year) for each in person.directions]
+                played = [(each.name, each.movie.title, each.movie.year) for each in person.roles]
+                found.append((person.name, directed, played))
+        return found
+
+    def users(self, keys: Sequence[int]) -> list[Any]:
+        found: list[Any] = []
+        for key in keys:
+            with self.session() as session:
+                user = session.get_one(Account, key)
+                newest = session.scalars(self.newest.where(Review.account_id == key).limit(10))
+                found.append((user.name, [(each.rating, each.movie.title) for each in newest]))
+        return found
+
+    def add(self, movies: Sequence[New]) -> list[Any]:
+        found: list[Any] = []
+        for title, year, directors, cast in movies:
+            with self.session() as session:
+                movie = Movie(title=title, year=year)
+                movie.directions = [Direction(person_id=person) for person in directors]
+                movie.roles = [
+                    Role(person_id=person, name=name, position=place) for place, (person, name) in enumerate(cast)
+                ]
+                session.add(movie)
+                session.commit()
+                key = movie.id
+            with self.session() as session:
+                found.append(self.whole_movie(session, key))
+        return found
+
+    def close(self) -> None:
+        self.engine.dispose()
