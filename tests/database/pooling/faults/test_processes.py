@@ -107,9 +107,16 @@ print('ended')
 @KINDS
 @pytest.mark.parametrize("how", EXITS)
 def test_interpreter_ends_at_once(kind: str, how: str, server: PostgresServer, tmp_path: Path) -> None:
-    began = time.monotonic()
-    assert output_of(EXITS[how], server.url, kind, folder=tmp_path, leaks=True) == "ended\n"
-    assert time.monotonic() - began < 4
+    # The time counts from the last word of the code: how long an interpreter takes to start is not the pool's doing.
+    words = [sys.executable, "-u", "-c", BEGIN + EXITS[how], server.url, kind]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=tmp_path, env=environment(), stdout=pipe, stderr=pipe, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ended\n"
+        said = time.monotonic()
+        output, complaints = child.communicate(timeout=8)
+        assert time.monotonic() - said < 4
+    assert (child.returncode, output, complaints) == (0, "", "")
     assert sessions_left(server) == []
 
 
