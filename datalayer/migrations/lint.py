@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,6 +74,7 @@ class _Linting(Recording):
         self.models = models
         self.found: list[tuple[str, str]] = []
         self.locked: dict[str, None] = {}
+        self.unlooked: dict[str, str] = {}  # constraints that look at no row yet, and the rule for when they do
         self.rows_of = ""
 
     def note(self, code: str, what: str) -> None:
@@ -87,6 +88,11 @@ class _Linting(Recording):
                 if isinstance(operation, kind):
                     look(self, operation)
         super().invoke(operation)
+
+    def change(self, table: str, after: State, postgresql: Sequence[str]) -> None:
+        for text in postgresql:
+            self.look_at(text)
+        super().change(table, after, postgresql)
 
     def is_in_use(self, table: str) -> bool:
         """Whether the table was there before this migration, so that others use it."""
@@ -140,6 +146,12 @@ def _add_column(op: _Linting, operation: ops.AddColumnOp) -> None:
     what = f"add {operation.table_name}.{column.name}"
     if not op.lock(operation.table_name):
         return
+    if column.foreign_keys:
+        op.note("M104", what)
+    if column.unique:
+        op.note("M106", what)
+    if any(isinstance(one, sa.CheckConstraint) for one in column.constraints):
+        op.note("M105", what)
     default = column.server_default
     if column.identity is not None or column.computed is not None:
         op.note("M111", what)
@@ -238,7 +250,12 @@ _INDEX = re.compile(rf"CREATE (?:UNIQUE )?INDEX (?P<how>CONCURRENTLY )?.*?\bON (
 _DROP_INDEX = re.compile(r"DROP INDEX (?P<how>CONCURRENTLY)?", re.I)
 _DROP = re.compile(rf"DROP TABLE (?:IF EXISTS )?{_NAME}", re.I)
 _ROWS = re.compile(rf"(?:UPDATE (?:ONLY )?|DELETE FROM (?:ONLY )?){_NAME}", re.I)
-_WHOLE = re.compile(r"(VACUUM \(?FULL|CLUSTER\b|LOCK TABLE|REINDEX (?!.*CONCURRENTLY))", re.I)
+_WHOLE = re.compile(
+    r"(VACUUM \(?FULL|CLUSTER\b|LOCK TABLE|REINDEX (?!.*CONCURRENTLY)|REFRESH MATERIALIZED VIEW (?!CONCURRENTLY))", re.I
+)
+_MOVED = re.compile(r"SET (LOGGED|UNLOGGED|TABLESPACE|ACCESS METHOD)\b|ATTACH PARTITION\b", re.I)
+_KINDS = {"FOREIGN KEY": "M104", "CHECK": "M105", "UNIQUE": "M106", "PRIMARY KEY": "M117"}
+_CONSTRAINT = r"CONSTRAINT (\"[^\"]+\"|\w+)"
 _ADD_COLUMN = re.compile(r"^ADD (?:COLUMN )?(?!CONSTRAINT\b|CHECK\b|UNIQUE\b|PRIMARY\b|FOREIGN\b)", re.I)
 
 
@@ -283,11 +300,20 @@ def _of_alter(op: _Linting, table: str, rest: str) -> Iterator[tuple[str, str | 
                 yield "M111", table
             elif re.search(r"\bNOT NULL\b", part, re.I) and not re.search(r"\bDEFAULT\b", part, re.I):
                 yield "M101", table
-            elif re.search(r"\bREFERENCES\b", part, re.I):
-                yield "M104", table
-        elif re.match(r"ADD\b", part, re.I) and not not_valid and not re.search(r"USING INDEX", part, re.I):
-            kinds = {"FOREIGN KEY": "M104", "CHECK": "M105", "UNIQUE": "M106", "PRIMARY KEY": "M117"}
-            yield next((code for word, code in kinds.items() if re.search(rf"\b{word}\b", part, re.I)), "M105"), table
+            words = (("REFERENCES", "M104"), ("CHECK", "M105"), ("UNIQUE", "M106"))
+            for code in [code for word, code in words if re.search(rf"\b{word}\b", part, re.I)]:
+                yield code, table
+        elif re.match(r"ADD\b", part, re.I) and not re.search(r"USING INDEX", part, re.I):
+            code = next((code for word, code in _KINDS.items() if re.search(rf"\b{word}\b", part, re.I)), "M105")
+            if not not_valid:
+                yield code, table
+            elif found := re.search(_CONSTRAINT, part, re.I):
+                op.unlooked[found[1].strip('"')] = code
+        elif found := re.match(f"VALIDATE {_CONSTRAINT}", part, re.I):
+            if op.is_atomic and found[1].strip('"') in op.unlooked:  # the lock of the first lasts until the end
+                yield op.unlooked[found[1].strip('"')], table
+        elif _MOVED.match(part):
+            yield "M116", table
         elif re.match(r"ALTER (COLUMN )?\S+ (SET DATA )?TYPE\b", part, re.I):
             yield "M102", table
         elif re.match(r"ALTER (COLUMN )?\S+ SET NOT NULL", part, re.I):

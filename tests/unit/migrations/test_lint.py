@@ -129,7 +129,8 @@ SAFE = [
     'online.drop_index("ix_book_price", "book")',
     'online.create_unique("uq", "book", ["title"])',
     'online.create_foreign_key("fk", "book", ["author_id"], "author", ["id"])',
-    'online.create_check("ck", "book", "price > 0")\nonline.validate("book", "ck")',
+    'online.create_check("ck", "book", "price > 0")',
+    'online.validate("book", "ck")',
     'online.set_not_null("book", "title")',
     'op.add_column("book", sa.Column("pages", types.Integer(), nullable=True))',
     'op.add_column("book", sa.Column("pages", types.Integer(), server_default="0", nullable=False))',
@@ -163,3 +164,48 @@ def test_the_documents_say_what_the_rules_say() -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "migrations.md").read_text()
     written = re.findall(r"^\| (M\d+) \| (.*?) \| (.*?) \|$", text, re.MULTILINE)
     assert written == [(rule.code, rule.danger, rule.recipe) for rule in RULES.values()]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("M104", "ALTER TABLE book ADD COLUMN shop_id BIGINT REFERENCES shop (id)"),
+        ("M105", "ALTER TABLE book ADD COLUMN pages INT CHECK (pages > 0)"),
+        (
+            "M105",
+            "ALTER TABLE book ADD CONSTRAINT c CHECK (price > 0) NOT VALID; ALTER TABLE book VALIDATE CONSTRAINT c",
+        ),
+        ("M106", "ALTER TABLE book ADD COLUMN code TEXT UNIQUE"),
+        ("M116", "REFRESH MATERIALIZED VIEW sold"),
+        ("M116", "ALTER TABLE book SET UNLOGGED"),
+        ("M116", "ALTER TABLE book ATTACH PARTITION old FOR VALUES FROM (1) TO (2)"),
+    ],
+)
+def test_a_rule_catches_it_in_other_words(code: str, text: str, tmp_path: Path) -> None:
+    assert codes(sql(text, tmp_path)) == [code]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "REFRESH MATERIALIZED VIEW CONCURRENTLY sold",
+        "ALTER TABLE book VALIDATE CONSTRAINT c",
+        "ALTER TABLE book ADD COLUMN sold_at TIMESTAMPTZ DEFAULT now()",
+        "ALTER TABLE book ALTER COLUMN title SET DEFAULT 'x', ALTER COLUMN price DROP NOT NULL",
+        "-- datalayer: atomic = false\nALTER TABLE book ADD CONSTRAINT c CHECK (price > 0) NOT VALID;\n"
+        "ALTER TABLE book VALIDATE CONSTRAINT c",
+    ],
+)
+def test_what_costs_nothing_is_not_complained_of(text: str, tmp_path: Path) -> None:
+    assert codes(sql(text, tmp_path)) == []
+
+
+def test_a_column_with_its_constraints_is_each_of_them() -> None:
+    column = 'sa.Column("s", types.BigInteger(), sa.ForeignKey("shop.id"), sa.CheckConstraint("s > 0"), unique=True)'
+    assert codes(python(f'op.add_column("book", {column})')) == ["M104", "M105", "M106"]
+
+
+def test_a_constraint_that_is_added_and_looked_at_in_one_transaction_locks_for_both() -> None:
+    both = 'online.create_check("c", "book", types.sql("price > 0"))\nonline.validate("book", "c")'
+    assert codes(python(both)) == ["M105"]
+    assert codes(python(both, head="atomic = False")) == []
