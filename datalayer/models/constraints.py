@@ -6,6 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from datalayer._schema.field import DatabaseDefault
+from datalayer.errors import ModelError
+
+
+def _check_sql(given: object, place: str) -> None:
+    """Refuses conditions that are objects, as Django has them: here the database reads them, not a query.
+
+    Raises:
+        ModelError: It is no text.
+    """
+    texts = given.values() if isinstance(given, Mapping) else (given,)
+    wrong = next((text for text in texts if text is not None and not isinstance(text, str)), None)
+    if wrong is not None:
+        raise ModelError(
+            f"{place} is SQL, such as '\"stock\" >= 0', and {wrong!r} is none; write the condition as text"
+        )
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -27,6 +42,7 @@ class UniqueConstraint:
     def __init__(
         self, *fields: str, name: str | None = None, condition: str | None = None, nulls_distinct: bool = True
     ) -> None:
+        _check_sql(condition, "UniqueConstraint(condition=...)")
         object.__setattr__(self, "fields", fields)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "condition", condition)
@@ -46,6 +62,7 @@ class CheckConstraint:
     name: str
 
     def __init__(self, sql: str | Mapping[str, str], *, name: str) -> None:
+        _check_sql(sql, f"CheckConstraint(name={name!r})")
         object.__setattr__(self, "sql", sql)
         object.__setattr__(self, "name", name)
 
@@ -79,6 +96,7 @@ class Index:
         include: Sequence[str] = (),
         unique: bool = False,
     ) -> None:
+        _check_sql(condition, "Index(condition=...)")
         object.__setattr__(self, "fields", fields)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "condition", condition)
