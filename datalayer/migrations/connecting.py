@@ -113,7 +113,7 @@ def _open_sqlite(database: str, lock_timeout: float | None) -> sqlite3.Connectio
 
 def _begin_immediate(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
-    if not options.get("datalayer_autocommit"):
+    if not options.get("datalayer_autocommit") and options.get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN" if options.get("datalayer_reads") else "BEGIN IMMEDIATE")
 
 

@@ -70,12 +70,17 @@ class _Linting(Recording):
         self.before = set(before)
         self.made: set[str] = set()
         self.backend = backend
-        self.is_atomic = is_atomic
+        self.has_transaction = is_atomic
         self.models = models
         self.found: list[tuple[str, str]] = []
         self.locked: dict[str, None] = {}
         self.unlooked: dict[str, str] = {}  # constraints that look at no row yet, and the rule for when they do
         self.rows_of = ""
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether there is a transaction around the operation that is looked at."""
+        return self.has_transaction and not self.outside.is_now
 
     def note(self, code: str, what: str) -> None:
         self.found.append((code, what))

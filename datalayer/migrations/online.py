@@ -217,7 +217,7 @@ def _is_postgresql(op: Recording, what: str) -> bool:
     """Whether PostgreSQL is asked, and not from inside a transaction."""
     if not isinstance(op, Live) or op.is_sqlite:
         return False
-    if op.is_atomic:
+    if op.is_atomic and not op.outside.is_now:
         raise MigrationError(
             f"online.{what} works outside a transaction only: write atomic = False at the top of the file"
         )

@@ -23,6 +23,7 @@ from datalayer._compile.tables import DIALECTS
 from datalayer._compile.types import written
 from datalayer.errors import MigrationError
 from datalayer.migrations import rebuild
+from datalayer.migrations._alembic import outside
 from datalayer.migrations.casts import Cast, postgresql_cast
 from datalayer.migrations.replaying import changed_by
 from datalayer.migrations.state import POSTGRESQL, Column, State, Table
@@ -53,6 +54,7 @@ class Recording(Operations):
         self.state = state
         self.tables: dict[str, tuple[Table, sa.Table]] = {}  # those that `tables` has handed out
         self.changes_rows = False  # noted for whoever wants to leave that out
+        self.outside = outside(context)
 
     def invoke(self, operation: MigrateOperation) -> Any:
         """Takes one operation into the state."""

@@ -152,7 +152,7 @@ class _Run:
         if not self.fake:
             state = self.environment.history.state_after(self.names)
             live = Live(context, state, on_rows=self.hooks.on_rows)
-            with self._errors(step, "; nothing of it was applied"):
+            with self._errors(step, live):
                 perform(migration, live, step.is_upgrade)
                 if self.url.backend == "sqlite":
                     _refuse_dangling(self.connection)
@@ -177,8 +177,7 @@ class _Run:
                 records.note_progress(connection, step.name, column, 0, migration.checksum if step.is_upgrade else "")
             units = Units(done or 0, lambda count: records.note_progress(connection, step.name, column, count))
             live = Live(_context(connection), state, is_atomic=False, on_rows=self.hooks.on_rows, units=units)
-            later = "; what was done of it stays, and the next run goes on from there"
-            with self._interruptible(connection), self._errors(step, later):
+            with self._interruptible(connection), self._errors(step, live):
                 perform(migration, live, step.is_upgrade)
                 units.check_all(step.name)
                 if self.url.backend == "sqlite":
@@ -223,20 +222,20 @@ class _Run:
             raise
 
     @contextlib.contextmanager
-    def _errors(self, step: Step, after: str) -> Generator[None]:
+    def _errors(self, step: Step, live: Live) -> Generator[None]:
         what = f"migration {step.name!r} cannot be {'applied' if step.is_upgrade else 'reverted'} on database "
         what += repr(self.environment.alias)
         try:
             yield
         except MigrationError as error:
-            raise type(error)(f"{what}: {error}{after}") from error
+            raise type(error)(f"{what}: {error}; {_left(live)}") from error
         except DBAPIError as error:
             if is_interrupt(error):
                 raise
-            raise MigrationError(f"{what}: {reason(error)}{after}") from error
+            raise MigrationError(f"{what}: {reason(error)}; {_left(live)}") from error
         except Exception as error:
             why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise MigrationError(f"{what}: {why}{after}") from error
+            raise MigrationError(f"{what}: {why}; {_left(live)}") from error
 
 
 def perform(migration: Migration, live: Live, is_upgrade: bool) -> None:
@@ -254,6 +253,15 @@ def perform(migration: Migration, live: Live, is_upgrade: bool) -> None:
                 if is_interrupt(error):
                     raise
                 raise MigrationError(f"line {one.line}: {reason(error)}") from error
+
+
+def _left(live: Live) -> str:
+    """What a migration that failed leaves behind."""
+    if not live.is_atomic:
+        return "what was done of it stays, and the next run goes on from there"
+    if live.outside.was:
+        return "what was done before the end of autocommit_block stays, and the next run would do it again"
+    return "nothing of it was applied"
 
 
 def _context(connection: sa.Connection) -> MigrationContext:
