@@ -460,8 +460,7 @@ class Adapter(LinkJudge, Watched[L]):
     def _limit(self, timeout: Timeout) -> float:
         check_timeout(timeout)
         chosen = timeout if isinstance(timeout, float | int | None) else self.config.connection_timeout
-        # psycopg-pool serves nothing at 0, not even what is idle.
-        return FOR_EVER if chosen is None else max(chosen, 0.001)
+        return FOR_EVER if chosen is None else chosen
 
     def _ping_limit(self, until: float) -> float:
         # As in the generic pool: one who will not wait in the queue must still allow a ping.

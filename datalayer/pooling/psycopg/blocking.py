@@ -177,7 +177,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         immediate = self._begin(owner)
         while True:
             home = self._ask(owner)
-            try:
+            try:  # psycopg-pool serves nothing at 0, not even what is idle
                 raw = home.getconn(max(until - self._clock(), 0.001))
             except BaseException as error:
                 refused = self._refused(error, owner, began)

@@ -7,8 +7,10 @@ our own pauses; psycopg-pool hears of a failure only when there is nothing more 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
@@ -190,6 +192,12 @@ def async_connection_class(ref: weakref.ref[Any], gate: AsyncGate) -> type[psyco
 # -- the pools of psycopg-pool --------------------------------------------------------------------
 
 
+def _forget_gone(waiting: deque[Any]) -> None:
+    """Takes those who gave up from the head of a queue, where they come to stand sooner or later: no search."""
+    while waiting and waiting[0].error:
+        waiting.popleft()
+
+
 class Home(psycopg_pool.ConnectionPool[Any]):
     """A pool of psycopg-pool that is left alone in a child process.
 
@@ -204,12 +212,29 @@ class Home(psycopg_pool.ConnectionPool[Any]):
         """Looks at an idle connection."""
         self.look(conn)
 
+    def getconn(self, timeout: float | None = None) -> Any:
+        """Lends a connection; a caller who gave up leaves the queue.
+
+        psycopg-pool would keep him, with the frames of his error, until a connection comes: during an outage for ever,
+        and `max_waiting` would count him.
+        """
+        try:
+            return super().getconn(timeout)
+        except BaseException:
+            with self._lock:
+                _forget_gone(self._waiting)
+            raise
+
     def leave_to_parent(self) -> None:
         """In a child process: its threads are not here, and its locks may be held by one of them for ever."""
         self._is_inherited = True
 
     def __del__(self) -> None:
-        if not self._is_inherited:
+        if self._is_inherited:
+            return
+        if threading.current_thread() in self._workers:
+            self._signal_stop_worker()  # the last one to let go of it is its own: it cannot wait for itself
+        else:
             super().__del__()
 
 
@@ -237,6 +262,14 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
     """
 
     look: Callable[[Any], Awaitable[None]]
+
+    async def getconn(self, timeout: float | None = None) -> Any:
+        """The twin of `Home.getconn`."""
+        try:
+            return await super().getconn(timeout)
+        except BaseException:
+            _forget_gone(self._waiting)
+            raise
 
     async def check_connection(self, conn: Any) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # a static method there
         """The twin of `Home.check_connection`."""

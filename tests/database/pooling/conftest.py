@@ -38,6 +38,7 @@ class Maker:
         self.missing = missing
         self.pools: list[Any] = []
         self.clock = Clock()
+        self.keeps_clocks = False  # whether pools are made with the clock they choose themselves
 
     @property
     def is_psycopg(self) -> bool:
@@ -56,7 +57,9 @@ class Maker:
     def __call__(self, url: str | None = None, *, hooks: Any = None, listeners: Any = (), **config: Any) -> Any:
         target = url or self.url
         options: dict[str, Any] = {name: self.hook(one) for name, one in (hooks or {}).items()}
-        options |= {"listeners": listeners, "clock": self.clock, "name": "shop"}
+        options |= {"listeners": listeners, "name": "shop"}
+        if not self.keeps_clocks:
+            options["clock"] = self.clock
         limits = PoolConfig(**config)
         pool: Any
         if self.is_psycopg:

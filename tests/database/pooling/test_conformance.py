@@ -282,6 +282,19 @@ def test_queue_is_limited(make: Maker, world: World) -> None:
     assert pool.stats().acquires_rejected == 1
 
 
+def test_callers_that_gave_up_do_not_fill_the_queue(make: Maker, world: World) -> None:
+    pool = make(max_size=1, max_waiting=1, on_deadlock="ignore")
+
+    def script() -> Script:
+        lease = yield pool.acquire
+        for _ in range(3):
+            with pytest.raises(PoolTimeout):
+                yield call(pool.acquire, 0.01)
+        yield lease.release
+
+    play(world, script())
+
+
 def test_returned_connection_goes_to_who_asked_first(make: Maker, world: World) -> None:
     pool = make(max_size=1, on_deadlock="ignore")
     order: list[int] = []
@@ -568,17 +581,29 @@ def test_old_connection_is_not_lent(make: Maker, world: World) -> None:
     assert pool.stats().closed_lifetime == 1
 
 
+def borrowed(pool: Any) -> Script:
+    """Borrows a connection, gives it back, and says which it was."""
+    lease = yield pool.acquire
+    link = lease.conn
+    yield lease.release
+    return link
+
+
 def test_connection_that_grows_old_while_lent_is_closed_at_its_return(make: Maker, world: World) -> None:
-    pool = make(max_lifetime=100.0)
+    pool = make(max_size=1, max_lifetime=100.0)
 
     def script() -> Script:
         lease = yield pool.acquire
+        first = lease.conn
+        waiter = yield Spawn(borrowed(pool))
+        yield Until(lambda: pool.stats().waiting == 1)
         make.clock.ahead += 101
         assert (yield execute(lease.conn, "select 1")).rows == [(1,)]
         yield lease.release
-        yield Until(lambda: pool.stats().closed_lifetime == 1)
+        assert (yield Join(waiter)) is not first
 
     play(world, script())
+    assert pool.stats().closed_lifetime == 1
 
 
 def test_new_generation_closes_idle_now_and_lent_at_return(make: Maker, world: World) -> None:

@@ -143,6 +143,31 @@ print([thread.name for thread in threading.enumerate() if thread is not threadin
     assert output_of(code, server.url, kind, folder=tmp_path) == "[]\n"
 
 
+@KINDS
+def test_dropped_pool_of_a_server_that_is_down_ends_its_threads(kind: str, proxy: Proxy, tmp_path: Path) -> None:
+    proxy.refuse()
+    code = """
+from datalayer.errors import PoolTimeout
+from datalayer.pooling import Pool, PoolConfig
+from datalayer.pooling.links import LinkConnector
+from datalayer.pooling.psycopg import PsycopgPool
+from datalayer._links.postgresql import connect_postgresql
+config = PoolConfig(backoff_initial=60.0, backoff_max=60.0)
+own = PsycopgPool(url, config) if kind == 'psycopg' else Pool(LinkConnector(lambda: connect_postgresql(url)), config)
+try:
+    own.acquire(0.2)
+except PoolTimeout as error:
+    del error
+del own
+gc.collect()
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join(5)
+print([thread.name for thread in threading.enumerate() if thread is not threading.main_thread()])
+"""
+    assert output_of(code, proxy.url("postgresql://postgres@/postgres"), kind, folder=tmp_path) == "[]\n"
+
+
 # -- 34: event loops come and go -----------------------------------------------------------------
 
 LOOPS = {
@@ -395,6 +420,7 @@ def in_child(theirs):
     async def use():
         async with pool.alink() as link:
             assert await apid(link) != theirs
+        assert list(pool._loops) == [asyncio.get_running_loop()]
     asyncio.run(use())
     return 0
 
