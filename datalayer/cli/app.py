@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import typer
 
-from datalayer.cli import data, database, here, inspect, output, pools, project, shell
+from datalayer.cli import data, database, here, inspect, output, pools, project, shell, whole
 from datalayer.errors import DatalayerError, UnansweredQuestion, choices_text, nearest
 
 DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -46,6 +46,11 @@ Exit codes:
   130  Ctrl-C
 """
 
+GROUP_HELP = {
+    "migrations": "More about migrations: eject.",
+    "database": "Make, drop or reset a whole database.",
+}
+
 app = typer.Typer(
     name="datalayer",
     help=HELP,
@@ -55,12 +60,13 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: rich alone would cost half the time of `--help`
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-MODULES = (project, database, inspect, pools, data, shell)
+MODULES = (project, database, inspect, pools, data, shell, whole)
+GROUPS = {**database.GROUPS, **whole.GROUPS}
 for module in MODULES:
     for command in module.COMMANDS:
         app.command(command.__name__)(command)
-for group, commands in database.GROUPS.items():
-    below = typer.Typer(help=f"More about {group}.", no_args_is_help=False, rich_markup_mode=None)
+for group, commands in GROUPS.items():
+    below = typer.Typer(help=GROUP_HELP[group], no_args_is_help=False, rich_markup_mode=None)
     for command in commands:
         below.command(command.__name__)(command)
     app.add_typer(below, name=group)
@@ -152,4 +158,4 @@ def lowered(text: str) -> str:
 def command_names() -> list[str]:
     """The names of all commands, sorted."""
     commands = [command.__name__ for module in MODULES for command in module.COMMANDS]
-    return sorted([*commands, *database.GROUPS])
+    return sorted([*commands, *GROUPS])

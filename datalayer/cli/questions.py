@@ -23,6 +23,11 @@ class Terminal:
         """Whether something that cannot be undone may be done."""
         return typer.confirm(question, default=False, err=True, prompt_suffix=" ")
 
+    def types(self, question: str, name: str) -> bool:
+        """Whether a person types a name, which is harder to do by mistake than `y`."""
+        text = f"{question} It is on another machine: type {name} to go on"
+        return str(typer.prompt(text, "", err=True, prompt_suffix=": ", show_default=False)) == name
+
     def value(self, column: str, reason: str, check: Callable[[str], object]) -> str:
         """A value for the rows that exist, asked until it is one of the column's type."""
 

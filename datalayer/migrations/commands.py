@@ -70,6 +70,20 @@ class ShownMigration:
         return f"[{'x' if self.is_applied else ' '}] {self.name}" + (f"  ({self.note})" if self.note else "")
 
 
+def readable(alias: str = "default") -> None:
+    """Reads the migrations and nothing else.
+
+    Args:
+        alias: The database they are for.
+
+    Raises:
+        MigrationError: There are none, or they are no history.
+    """
+    environment = config.environment(alias, Hooks())
+    environment.history.find(None)
+    _refuse_no_folder(environment)
+
+
 def migrate(
     target: str | None = None,
     *,
@@ -109,13 +123,17 @@ def migrate(
             text = offline_sql(environment.history, environment.url.backend, applied.names, steps)
             return Migrated(pending=tuple(steps), sql=text, at=current)
         return Migrated(pending=tuple(steps), at=current, exit_code=int(check and bool(steps)))
+    _refuse_no_folder(environment)
+    done = running.toward(environment, wanted, fake=fake, out_of_order=out_of_order)
+    return _migrated(done, environment)
+
+
+def _refuse_no_folder(environment: Environment) -> None:
     if not environment.history.folder.is_dir():
         raise MigrationError(
             f"there is no folder {environment.history.folder.name!r} with migrations; makemigrations makes it, or the "
             "setting migrations names another one"
         )
-    done = running.toward(environment, wanted, fake=fake, out_of_order=out_of_order)
-    return _migrated(done, environment)
 
 
 def _migrated(done: list[Step], environment: Environment) -> Migrated:

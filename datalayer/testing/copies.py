@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,16 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datalayer._plans.plan import Command, Plan
 from datalayer.conf import DatabaseUrl, override, settings
+from datalayer.databases import whole
 from datalayer.databases.atomic import Atomic
-from datalayer.databases.database import databases
 from datalayer.pooling.registry import pools
 
 if TYPE_CHECKING:
     import pytest
-
-    from datalayer._compile.compiler import Compiler
 
 _LONGEST_NAME = 63
 _numbers = itertools.count(1)
@@ -143,26 +139,8 @@ def _leave_write_ahead_log(alias: str, url: DatabaseUrl) -> None:
 
 def _recreate(origin: DatabaseUrl, name: str, template: str | None = None) -> None:
     _drop(origin, name)
-    like = f" TEMPLATE {_quoted(template)}" if template else ""
-    _at(origin, f"CREATE DATABASE {_quoted(name)}{like}")
+    whole.create(replace(origin, database=name), template=template)
 
 
 def _drop(origin: DatabaseUrl, name: str) -> None:
-    _at(origin, f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
-
-
-def _at(origin: DatabaseUrl, sql: str) -> None:
-    """Runs a statement beside the database of the settings, which need not exist: in the server's own."""
-    with pools.override(_SERVER, url=replace(origin, database="postgres")):
-        databases[_SERVER].run(_statement, sql)
-
-
-_SERVER = f"datalayer test server {os.getpid()}"
-
-
-def _statement(compiler: Compiler, sql: str) -> Plan[None]:
-    yield Command(sql, returns_rows=False, writes=True)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    whole.drop(replace(origin, database=name), force=True)

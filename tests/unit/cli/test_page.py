@@ -19,7 +19,9 @@ GROUP: Any = typer.main.get_command(app.app)
 @pytest.mark.parametrize("name", app.command_names())
 def test_the_page_has_a_section_with_every_option(name: str) -> None:
     common = SECTIONS["Options of several commands"]
-    options = [option for item in GROUP.commands[name].params for option in item.opts if option.startswith("--")]
+    command = GROUP.commands[name]
+    params = [item for each in (command, *getattr(command, "commands", {}).values()) for item in each.params]
+    options = [option for item in params for option in item.opts if option.startswith("--")]
     assert name in SECTIONS
     assert [option for option in options if f"`{option}" not in SECTIONS[name] + common] == []
 
