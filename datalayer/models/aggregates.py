@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast, overload
 
 from datalayer._query.arithmetic import FLOAT, INTEGERS, TEXT, TEXTS, WHOLE
 from datalayer._query.comparing import comparison
@@ -14,15 +14,27 @@ from datalayer._query.walk import parts
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError, choices_text
-from datalayer.models.expressions import Computable, condition_of, expression_of, is_plain
+from datalayer.models.column import Condition, Deferred, Expr, Related
+from datalayer.models.expressions import Computable, Q, condition_of, expression_of, is_plain
 from datalayer.models.literals import literal
 from datalayer.models.ordering import order_item
+
+M = TypeVar("M")
+T = TypeVar("T")
+R = TypeVar("R")
+N = TypeVar("N")
 
 _NUMBERS: Final = INTEGERS | {Kind.FLOAT, Kind.DECIMAL, Kind.DURATION}
 _ORDERED: Final = frozenset(Kind) - {Kind.JSON, Kind.BOOLEAN, Kind.BYTES, Kind.UUID}
 
 
-class Aggregate(Computable):
+if TYPE_CHECKING:
+    Source: TypeAlias = str | Deferred | Related[Any, Any] | None
+    Filter: TypeAlias = Condition[M] | Q | None
+    Some: TypeAlias = Expr[M, T] | Expr[M, T | None]
+
+
+class Aggregate(Computable, Generic[M, T]):
     """Parent of the aggregates.
 
     Args:
@@ -106,12 +118,20 @@ class Aggregate(Computable):
         return f"{type(self).__name__}({self.source!r})"
 
 
-class Count(Aggregate):
+class Count(Aggregate[M, int]):
     """How many rows, or how many that are not NULL."""
 
     __slots__ = ()
     word = "count"
 
+    @overload
+    def __init__(
+        self: Count[R], source: Expr[R, Any] | Related[R, Any], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Count[Any], source: str | Deferred = "*", *, filter: Filter[Any] = None, distinct: bool = False
+    ) -> None: ...
     def __init__(self, source: Any = "*", *, filter: Any = None, distinct: bool = False) -> None:
         super().__init__(source, filter=filter, distinct=distinct)
 
@@ -133,12 +153,35 @@ class Count(Aggregate):
         return Case(((comparison(table, f"{name}__isnull", False), first),), None, first.type)
 
 
-class Sum(Aggregate):
+class Sum(Aggregate[M, T]):
     """The sum; None over no rows, or `default`."""
 
     __slots__ = ()
     word = "sum"
     kinds = _NUMBERS
+
+    @overload
+    def __init__(
+        self: Sum[R, N], source: Expr[R, N | None], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Sum[R, N], source: Expr[R, N], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Sum[R, N | None], source: Expr[R, N | None], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Sum[R, N | None], source: Expr[R, N], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Sum[Any, Any], source: Source, *, default: Any = None, filter: Filter[Any] = None, distinct: bool = False
+    ) -> None: ...
+    def __init__(self, source: Any, *, default: Any = None, filter: Any = None, distinct: bool = False) -> None:
+        super().__init__(source, filter=filter, distinct=distinct, default=default)
 
     def result(self, argument: ColumnType | None) -> ColumnType | None:
         """The type of what is added; wide for integers."""
@@ -147,12 +190,52 @@ class Sum(Aggregate):
         return argument
 
 
-class Avg(Aggregate):
+class Avg(Aggregate[M, T]):
     """The mean; None over no rows, or `default`."""
 
     __slots__ = ()
     word = "avg"
     kinds = _NUMBERS
+
+    @overload
+    def __init__(
+        self: Avg[R, float | None],
+        source: Some[R, int] | Some[R, float],
+        *,
+        filter: Filter[R] = None,
+        distinct: bool = False,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Avg[R, N | None], source: Expr[R, N | None], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Avg[R, N | None], source: Expr[R, N], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Avg[R, float],
+        source: Some[R, int] | Some[R, float],
+        *,
+        default: float,
+        filter: Filter[R] = None,
+        distinct: bool = False,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Avg[R, N], source: Expr[R, N | None], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Avg[R, N], source: Expr[R, N], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Avg[Any, Any], source: Source, *, default: Any = None, filter: Filter[Any] = None, distinct: bool = False
+    ) -> None: ...
+    def __init__(self, source: Any, *, default: Any = None, filter: Any = None, distinct: bool = False) -> None:
+        super().__init__(source, filter=filter, distinct=distinct, default=default)
 
     def result(self, argument: ColumnType | None) -> ColumnType | None:
         """A decimal for decimals, a duration for durations, a float for the rest."""
@@ -161,23 +244,69 @@ class Avg(Aggregate):
         return argument if argument is not None and argument.kind is Kind.DURATION else FLOAT
 
 
-class Min(Aggregate):
+class Min(Aggregate[M, T]):
     """The smallest value."""
 
     __slots__ = ()
     word = "min"
     kinds = _ORDERED
 
+    @overload
+    def __init__(
+        self: Min[R, N], source: Expr[R, N | None], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Min[R, N], source: Expr[R, N], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Min[R, N | None], source: Expr[R, N | None], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Min[R, N | None], source: Expr[R, N], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Min[Any, Any], source: Source, *, default: Any = None, filter: Filter[Any] = None, distinct: bool = False
+    ) -> None: ...
+    def __init__(self, source: Any, *, default: Any = None, filter: Any = None, distinct: bool = False) -> None:
+        super().__init__(source, filter=filter, distinct=distinct, default=default)
 
-class Max(Aggregate):
+
+class Max(Aggregate[M, T]):
     """The greatest value."""
 
     __slots__ = ()
     word = "max"
     kinds = _ORDERED
 
+    @overload
+    def __init__(
+        self: Max[R, N], source: Expr[R, N | None], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Max[R, N], source: Expr[R, N], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Max[R, N | None], source: Expr[R, N | None], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Max[R, N | None], source: Expr[R, N], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Max[Any, Any], source: Source, *, default: Any = None, filter: Filter[Any] = None, distinct: bool = False
+    ) -> None: ...
+    def __init__(self, source: Any, *, default: Any = None, filter: Any = None, distinct: bool = False) -> None:
+        super().__init__(source, filter=filter, distinct=distinct, default=default)
 
-class _Spread(Aggregate):
+
+class _Spread(Aggregate[Any, float | None]):
     """How far numbers are from their mean.
 
     Args:
@@ -224,7 +353,7 @@ class Variance(_Spread):
         return "var_samp" if self.is_sample else "var_pop"
 
 
-class BoolAnd(Aggregate):
+class BoolAnd(Aggregate[Any, bool | None]):
     """Whether all values are true; NULLs are looked past."""
 
     __slots__ = ()
@@ -243,7 +372,7 @@ class BoolOr(BoolAnd):
     word = "bool_or"
 
 
-class _Collected(Aggregate):
+class _Collected(Aggregate[Any, Any]):
     """Values brought together, in an order where one is given.
 
     Args:

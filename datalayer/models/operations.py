@@ -11,6 +11,7 @@ from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Output
 from datalayer._plans import read
 from datalayer._plans.plan import Command, Plan, Row
+from datalayer._query.expression import Expression
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer.errors import QueryError, choices_text
@@ -92,6 +93,14 @@ def earliest(compiler: Compiler, rows: Fetched, model: Any) -> Plan[Any]:
     if found is None:
         raise model.DoesNotExist(f"no {model.__name__} matches the query")
     return found
+
+
+def aggregate_list(
+    compiler: Compiler, query: Query, aggregates: tuple[tuple[str, Expression], ...]
+) -> Plan[tuple[object, ...]]:
+    """Aggregates over all rows of a query, in their order."""
+    found = yield from read.aggregate(compiler, query, aggregates)
+    return tuple(found.values())
 
 
 def in_bulk(compiler: Compiler, rows: Fetched, field: str) -> Plan[dict[Any, Any]]:

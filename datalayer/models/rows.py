@@ -6,7 +6,7 @@ Every operation is written once, as a plan; a method and its twin with an `a` in
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from datalayer._plans import read as read_plans
 from datalayer._query.comparing import comparison
@@ -29,6 +29,11 @@ from datalayer.models.state import key_values
 
 if TYPE_CHECKING:
     from datalayer.databases import Database
+
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
 
 
 class Rows(Question[M, R]):
@@ -180,17 +185,58 @@ class Rows(Question[M, R]):
         conditions = [comparison(query.table, name, value, check=checked) for name, value in pairs]
         return query.replaced(where=(*query.where, *conditions))
 
-    def aggregate(self, *aggregates: Aggregate, **named: Deferred) -> dict[str, Any]:
-        """Values over all rows: `aggregate(Avg("price"), cheapest=Min("price"), each=Sum("price") / Count("*"))`.
+    def aggregate(self, *aggregates: Aggregate[M, Any], **named: Deferred) -> dict[str, Any]:
+        """Values over all rows, by name: `aggregate(Avg("price"), dear=Max("price"), each=Sum("price") / Count("*"))`.
+
+        `aggregate_list` gives them as a tuple, whose types are known.
 
         Raises:
             QueryError: A value of one row rather than over all.
         """
         return self._database.run(read_plans.aggregate, self.query, self._aggregates(aggregates, named))
 
-    async def aaggregate(self, *aggregates: Aggregate, **named: Deferred) -> dict[str, Any]:
+    async def aaggregate(self, *aggregates: Aggregate[M, Any], **named: Deferred) -> dict[str, Any]:
         """The awaiting twin of `aggregate`."""
         return await self._database.arun(read_plans.aggregate, self.query, self._aggregates(aggregates, named))
+
+    @overload
+    def aggregate_list(self, a: Aggregate[M, T1], /) -> tuple[T1]: ...
+    @overload
+    def aggregate_list(self, a: Aggregate[M, T1], b: Aggregate[M, T2], /) -> tuple[T1, T2]: ...
+    @overload
+    def aggregate_list(self, a: Aggregate[M, T1], b: Aggregate[M, T2], c: Aggregate[M, T3], /) -> tuple[T1, T2, T3]: ...
+    @overload
+    def aggregate_list(
+        self, a: Aggregate[M, T1], b: Aggregate[M, T2], c: Aggregate[M, T3], d: Aggregate[M, T4], /
+    ) -> tuple[T1, T2, T3, T4]: ...
+    def aggregate_list(self, *aggregates: Any) -> Any:
+        """Values over all rows, as a tuple: `count, dearest = aggregate_list(Count(), Max(Book.price))`.
+
+        Over typed columns a type checker knows the type of each; over no rows it is None, or the `default`.
+
+        Raises:
+            QueryError: A value of one row rather than over all.
+        """
+        return self._database.run(operations.aggregate_list, self.query, self._listed(aggregates))
+
+    @overload
+    async def aaggregate_list(self, a: Aggregate[M, T1], /) -> tuple[T1]: ...
+    @overload
+    async def aaggregate_list(self, a: Aggregate[M, T1], b: Aggregate[M, T2], /) -> tuple[T1, T2]: ...
+    @overload
+    async def aaggregate_list(
+        self, a: Aggregate[M, T1], b: Aggregate[M, T2], c: Aggregate[M, T3], /
+    ) -> tuple[T1, T2, T3]: ...
+    @overload
+    async def aaggregate_list(
+        self, a: Aggregate[M, T1], b: Aggregate[M, T2], c: Aggregate[M, T3], d: Aggregate[M, T4], /
+    ) -> tuple[T1, T2, T3, T4]: ...
+    async def aaggregate_list(self, *aggregates: Any) -> Any:
+        """The awaiting twin of `aggregate_list`."""
+        return await self._database.arun(operations.aggregate_list, self.query, self._listed(aggregates))
+
+    def _listed(self, aggregates: tuple[Any, ...]) -> tuple[tuple[str, Any], ...]:
+        return self._aggregates((), {f"value{place}": item for place, item in enumerate(aggregates)})
 
     def _aggregates(self, aggregates: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         every = {**{item.default_name: item for item in aggregates if isinstance(item, Aggregate)}, **named}

@@ -245,7 +245,7 @@ class Window(Computable):
 
     def __init__(
         self,
-        function: WindowFunction | Aggregate,
+        function: WindowFunction | Aggregate[Any, Any],
         *,
         partition_by: Any = (),
         order_by: Any = (),

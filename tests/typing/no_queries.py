@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from shop import Author, Book
 
+from datalayer import Count, Max, Sum
+
 ann = Author(name="Ann")
 Author(nam="x")  # no
 Author()  # no
@@ -31,6 +33,18 @@ Book.objects.values_list(Author.name)  # no
 Book.objects.publish()  # no
 title: int = Book.objects.get(id=1).title  # no
 Book.objects.filter("title")  # no
+Book.objects.aggregate(Max(Author.born))  # no
+Book.objects.aggregate_list(Max(Author.born))  # no
+Book.objects.aggregate_list(Count(), Sum(Author.id))  # no
+Book.objects.aggregate_list(Book.price)  # no
+Book.objects.aggregate_list("price")  # no
+Sum(Book.price, filter=Author.name == "x")  # no
+Sum(Book.price, filter="x")  # no
+Count(3)  # no
+Max(Book.price, default="x")  # no
+(dearest,) = Book.objects.aggregate_list(Max(Book.price))
+print(dearest + 1)  # no
+number: str = Book.objects.aggregate_list(Count())[0]  # no
 Author.objects.filter(Author.book_count > "x")  # no
 Book.objects.filter(Author.book_count > 3)  # no
 Author.objects.get(id=1).book_total  # no

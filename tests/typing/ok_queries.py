@@ -8,7 +8,7 @@ from typing import Any, assert_type
 
 from shop import Author, Book, BookManager
 
-from datalayer import Count, F, Manager, Q
+from datalayer import Avg, Count, F, Manager, Max, Min, Q, Sum
 from datalayer.models.column import Column
 
 ann = Author(name="Ann", born=date(1970, 1, 1))
@@ -43,6 +43,16 @@ Book.objects.filter(Book.pages.in_([1, 2]), Book.published_on.is_null(), Book.pu
 Book.objects.filter(Book.editor[Author.name] == "x", Q(title="x") | Q(pages__gt=2), author__name="x")
 Author.objects.filter(Author.books[Book.title] == "x", Author.born == None)  # noqa: E711
 Book.objects.all().update(price=F("price") * 2, pages=Book.pages + 1)
+assert_type(
+    Book.objects.aggregate_list(Count(), Max(Book.price), Sum(Book.pages), Avg(Book.pages)),
+    tuple[int, Decimal | None, int | None, float | None],
+)
+assert_type(Book.objects.aggregate_list(Min(Book.published_on)), tuple[date | None])
+assert_type(Book.objects.aggregate_list(Sum(Book.price, default=Decimal(0), filter=Book.pages > 3)), tuple[Decimal])
+assert_type(Book.objects.aggregate_list(Avg(Book.price), Avg(Book.pages, default=0.0)), tuple[Decimal | None, float])
+assert_type(Book.objects.aggregate_list(Max(Book.author[Author.born]), Sum("x")), tuple[date | None, Any])
+assert_type(Author.objects.aggregate_list(Count(Author.books), Count("x", filter=Q(name="x"))), tuple[int, int])
+Book.objects.aggregate(Sum("price"), Count(Book.title), Avg(F("pages") + 1), total=Sum(Book.price) / Count("*"))
 counted = Author.objects.annotate(book_count=Count("books"))
 assert_type(counted, Manager[Author])
 assert_type(counted.get().book_count, int)
@@ -57,5 +67,6 @@ book.title = "Two"
 async def awaited() -> None:
     assert_type(await Book.objects.aget(id=1), Book)
     assert_type(await Book.objects.published(), list[Book])
+    assert_type(await Book.objects.aaggregate_list(Max(Book.price), Count()), tuple[Decimal | None, int])
     assert_type([row async for row in Book.objects.values_list(Book.title)], list[tuple[str]])
     await book.asave()

@@ -559,3 +559,32 @@ def test_an_awaited_query_keeps_its_rows(world: World, books: Shelf) -> None:
         assert query[3] == books[3]
     with assert_num_queries(1):
         assert world.iterate(query.all()) == books
+
+
+# -- typed aggregates ------------------------------------------------------------------------------
+
+
+def test_aggregates_as_a_tuple_are_those_by_name(world: World, books: Shelf) -> None:
+    wanted = (Count(), Max(Book.price), Sum(Book.pages, default=0), Avg(Book.pages))
+    with assert_num_queries(1):
+        found = world.call(Book.objects.filter(Book.price > 0), "aggregate_list", *wanted)
+    named = dict(zip("abcd", wanted, strict=True))
+    assert found == tuple(world.call(Book.objects.filter(Book.price > 0), "aggregate", **named).values())
+    assert world.call(Book.objects, "aggregate_list", Count(), Count()) == (len(books), len(books))
+    none = Book.objects.filter(pk=-1)
+    nothing = world.call(none, "aggregate_list", Max(Book.price), Count(), Sum(Book.pages, default=3))
+    assert nothing == (None, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ((), "not 'nothing'"),
+        (("price",), "takes Count, Sum, Avg, Min and Max, not 'price'"),
+        ((F("price"),), "what is computed of such"),
+        ((Max(Author.name),), "is a column of Author, not of Book"),
+    ],
+)
+def test_what_is_no_aggregate_is_refused(world: World, books: Shelf, wanted: tuple[Any, ...], message: str) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match=message):
+        world.call(Book.objects, "aggregate_list", *wanted)
