@@ -30,7 +30,7 @@ from datalayer.testing import create_tables
 OURS = str(Path(datalayer.__file__).parent)
 GENERATED = "<hydrate"
 FILE = Path(__file__).with_name("counts.json")
-TIMED = frozenset({"_note_usage"})
+TIMED = frozenset({"note_use"})
 """Functions that run when something took longer than ever before; they are left out."""
 
 RUNS = 4

@@ -80,7 +80,7 @@ class Machine(Watched[C]):
         """Stops telling the listener."""
         with self._mutex:
             self._listeners.remove(listener)
-            self._core.listen(bool(self._listeners))
+            self._core.listen(bool(self._listeners.all))
 
     def pause(self) -> None:
         """Lets callers queue from now on, whatever is idle; their timeouts go on counting."""
@@ -383,7 +383,7 @@ class Machine(Watched[C]):
         return self._clock() + (self.config.close_timeout if timeout is None else timeout)
 
     def _new_core(self) -> Core[C]:
-        return Core(self.config, rng=self._rng, listening=bool(self._listeners))
+        return Core(self.config, rng=self._rng, listening=bool(self._listeners.all))
 
     def _owns(self, entry: Entry[C]) -> bool:
         """Whether a returned entry is lent by this pool now. Called under the lock."""

@@ -11,25 +11,26 @@ log = logging.getLogger("datalayer.pooling")
 
 
 class Listeners:
-    """The listeners of one pool; they may come and go while others are told."""
+    """The listeners of one pool; they may come and go while others are told.
+
+    Attributes:
+        all: Every one; looked at before an event is told in vain.
+    """
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
-        self._all = tuple(listeners)
-
-    def __bool__(self) -> bool:
-        return bool(self._all)
+        self.all = tuple(listeners)
 
     def add(self, listener: Listener) -> None:
         """One more; called under the lock of the pool."""
-        self._all = (*self._all, listener)
+        self.all = (*self.all, listener)
 
     def remove(self, listener: Listener) -> None:
         """One less, or none less if it was not there; called under the lock of the pool."""
-        self._all = tuple(one for one in self._all if one != listener)
+        self.all = tuple(one for one in self.all if one != listener)
 
     def tell(self, event: Event, pool: object) -> None:
         """Tells everybody, outside of every lock; what one of them raises is logged and harms nobody."""
-        for listener in self._all:
+        for listener in self.all:
             try:
                 listener(event)
             except Exception:

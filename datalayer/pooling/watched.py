@@ -94,7 +94,8 @@ class Watched(Generic[C]):
         return self._clock()
 
     def _tell(self, event: Event) -> None:
-        self._listeners.tell(event, self)
+        if self._listeners.all:
+            self._listeners.tell(event, self)
 
     def _suspect(self, entry: Entry[C], held: float) -> None:
         """Tells about a lease that is out for too long."""
