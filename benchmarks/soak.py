@@ -46,8 +46,6 @@ class Thing:
 class Ledger:
     """What both connectors share: how many were opened and closed, and errors now and then."""
 
-    fast_open = False
-
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.opened = self.closed = 0

@@ -153,6 +153,18 @@ class PoolConfig:
         )
 
 
+def refuse_no_room(config: PoolConfig) -> None:
+    """Raises when a pool of this size could never lend anything.
+
+    Raises:
+        PoolConfigError: `max_size` is 0.
+    """
+    if config.max_size < 1:
+        raise PoolConfigError(
+            f"max_size={config.max_size} is out of range: use 1 or more; NullPool and AsyncNullPool keep nothing"
+        )
+
+
 def _whole(name: str, value: object, low: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise PoolConfigError(f"{name}={value!r} is no whole number: use an int of {low} or more")

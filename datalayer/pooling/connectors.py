@@ -23,18 +23,11 @@ class Judge(Protocol):
 class Connector(Protocol[C]):
     """How to make, test, clean and end one kind of connection.
 
-    Two more methods are used where there are any: `ping_within(conn, seconds)` instead of `ping`, for a ping that ends
-    in time where nobody answers (no thread can be interrupted from outside); and `terminate(conn)`, which ends what
-    another thread does on a connection when the pool is closed by force.
-
-    Attributes:
-        fast_open: Connect in the thread of the caller, because it takes no time (SQLite, fakes).
+    Three more things are used where there are any: `ping_within(conn, seconds)` instead of `ping`, for a ping that ends
+    in time where nobody answers (no thread can be interrupted from outside); `terminate(conn)`, which ends what
+    another thread does on a connection when the pool is closed by force; and an attribute `fast_open = True`, which has
+    the pool connect in the thread of the caller because it takes no time (SQLite, fakes).
     """
-
-    @property
-    def fast_open(self) -> bool:
-        """As in `Connector`."""
-        ...
 
     def connect(self) -> C:
         """Opens a connection. Raises when it cannot."""
@@ -67,11 +60,6 @@ class Connector(Protocol[C]):
 
 class AsyncConnector(Protocol[C]):
     """The twin of `Connector`: what may do I/O is awaited, and `terminate` ends a connection without awaiting."""
-
-    @property
-    def fast_open(self) -> bool:
-        """As in `Connector`."""
-        ...
 
     async def connect(self) -> C:
         """Opens a connection."""

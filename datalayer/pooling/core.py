@@ -21,7 +21,6 @@ from datalayer.errors import (
     PoolError,
     PoolFull,
     PoolUnavailable,
-    TooManyWaiting,
 )
 from datalayer.pooling.actions import OPEN, Action, Arm, Check, Close, Suspect, Tell
 from datalayer.pooling.config import PoolConfig
@@ -42,7 +41,7 @@ from datalayer.pooling.events import (
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import again, borrowed_at, explain_deadlock
+from datalayer.pooling.explain import again, borrowed_at, explain_deadlock, explain_full_queue
 from datalayer.pooling.outage import Outage
 from datalayer.pooling.shedding import Shedding
 from datalayer.pooling.stats import PoolStats
@@ -223,10 +222,7 @@ class Core(Tally, Generic[C]):
         limit = self.config.max_waiting
         if limit is not None and len(self.waiters) >= limit and not self._could_open(now):
             self._reject("max_waiting")
-            raise TooManyWaiting(
-                f"{len(self.waiters)} callers wait for a connection already and max_waiting is {limit}: "
-                "raise max_size or max_waiting, or hold connections for a shorter time"
-            )
+            raise explain_full_queue(len(self.waiters), limit)
         if self.config.on_deadlock != "ignore":
             try:
                 self._look_for_deadlock(waiter.owner)

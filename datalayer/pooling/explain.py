@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import TypeAlias
 
-from datalayer.errors import PoolDeadlock, PoolTimeout
+from datalayer.errors import PoolDeadlock, PoolTimeout, TooManyWaiting
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 Site: TypeAlias = tuple[CodeType, int]
@@ -82,6 +82,19 @@ def explain_deadlock(holders: Sequence[str]) -> PoolDeadlock:
     return PoolDeadlock(
         f"all {len(holders)} connections are held by callers who wait for another one of the same pool, "
         f"this one included: use the connection you hold, or raise max_size. Held: {'; '.join(holders)}"
+    )
+
+
+def explain_full_queue(waiting: int, limit: int) -> TooManyWaiting:
+    """The error of a caller who is one too many.
+
+    Args:
+        waiting: How many wait already.
+        limit: `max_waiting`.
+    """
+    return TooManyWaiting(
+        f"{waiting} callers wait for a connection already and max_waiting is {limit}: "
+        "raise max_size or max_waiting, or hold connections for a shorter time"
     )
 
 

@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from datalayer.errors import ConnectionBroken, DoubleRelease, ForeignLease
 from datalayer.pooling.actions import Action
-from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.config import PoolConfig, refuse_no_room
 from datalayer.pooling.connectors import Judge
 from datalayer.pooling.core import Core
 from datalayer.pooling.entry import LENT, NEVER, Entry, State, Waiter
@@ -53,6 +53,7 @@ class Machine(Watched[C]):
         auto_open: bool,
         has_configure: bool,
     ) -> None:
+        refuse_no_room(config)
         super().__init__(config, name=name, listeners=listeners, clock=clock)
         self._judge = judge
         self._rng = rng if rng is not None else Random()
@@ -83,8 +84,13 @@ class Machine(Watched[C]):
             self._core.listen(bool(self._listeners.all))
 
     def pause(self) -> None:
-        """Lets callers queue from now on, whatever is idle; their timeouts go on counting."""
+        """Lets callers queue from now on, whatever is idle; their timeouts go on counting.
+
+        Raises:
+            PoolClosed: The pool is not open.
+        """
         with self._mutex:
+            self._core.refuse_unless_open()
             self._core.pause()
         self._collect()
 
@@ -369,7 +375,9 @@ class Machine(Watched[C]):
 
     def _resize(self, max_size: int | None, min_idle: int | None) -> None:
         with self._mutex:
-            self.config = config = self.config.resized(max_size, min_idle)
+            config = self.config.resized(max_size, min_idle)
+            refuse_no_room(config)
+            self.config = config
             self._core.resize(self._clock(), config.max_size, config.min_idle)
         self._collect()
 

@@ -66,8 +66,6 @@ class LinkConnector(LinkJudge):
 class AsyncLinkConnector(LinkJudge):
     """Connector over awaiting links; the twin of `LinkConnector`."""
 
-    fast_open = False
-
     def __init__(self, connect: Callable[[], Awaitable[AsyncLink]]) -> None:
         self._connect = connect
 

@@ -325,7 +325,7 @@ class Pool(Machine[C]):
 
     def _start(self, flow: Flow[C, object]) -> None:
         """Runs a flow for nobody in particular: in a thread, or at once where that takes no time."""
-        if self._connector.fast_open:
+        if getattr(self._connector, "fast_open", False):
             self._drive(flow)
             return
         thread = threading.Thread(

@@ -23,12 +23,12 @@ import psycopg_pool
 from datalayer._links.link import AsyncLink, Link
 from datalayer._links.postgresql import connect_arguments
 from datalayer.errors import (
+    DoubleRelease,
     ForeignLease,
     PoolClosed,
     PoolDeadlock,
     PoolError,
     PoolTimeout,
-    TooManyWaiting,
 )
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import GONE, LENT, NEVER, Entry, State, Wakeable
@@ -48,7 +48,7 @@ from datalayer.pooling.events import (
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import Site, again, borrowed_at, explain_deadlock
+from datalayer.pooling.explain import Site, again, borrowed_at, explain_deadlock, explain_full_queue
 from datalayer.pooling.links import LinkJudge
 from datalayer.pooling.psycopg.connections import Pooled
 from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
@@ -259,6 +259,13 @@ class Adapter(LinkJudge, Watched[L]):
                 )
             ledger = self._ledger
             ledger.begin(owner)
+            crowd = ledger.is_crowded()
+            if crowd is not None:
+                ledger.end(owner, "rejected")
+        if crowd is not None:
+            self._tell(AcquireRejected("max_waiting"))
+            raise explain_full_queue(crowd, self.config.max_waiting or 0)
+        with self._mutex:
             holders = self._deadlocked()
             immediate = ledger.idle > 0
             if holders and self.config.on_deadlock == "raise":
@@ -322,16 +329,8 @@ class Adapter(LinkJudge, Watched[L]):
             ledger = self._ledger
             if isinstance(error, psycopg_pool.PoolClosed):
                 return None  # closed, or its pool was retired: `_ask` knows which
-            if isinstance(error, psycopg_pool.TooManyRequests):
-                ledger.end(owner, "rejected")
-            else:
-                ledger.end(owner, "failed" if isinstance(error, Exception) else "cancelled")
-                return error
-        self._tell(AcquireRejected("max_waiting"))
-        return TooManyWaiting(
-            f"too many callers wait for a connection already, max_waiting is {self.config.max_waiting}: "
-            "raise max_size or max_waiting, or hold connections for a shorter time"
-        )
+            ledger.end(owner, "failed" if isinstance(error, Exception) else "cancelled")
+            return error
 
     def _gave_up(self, owner: object, waited: float) -> PoolTimeout:
         with self._mutex:
@@ -417,7 +416,7 @@ class Adapter(LinkJudge, Watched[L]):
                     return None  # lent before a fork: it belongs to the parent process
                 raise ForeignLease(f"connection {entry.id} was not lent by {self!r}: give a lease back to its own pool")
             if known and entry.state != LENT:
-                raise ForeignLease(f"connection {entry.id} is not lent at this moment: give a lease back once")
+                raise DoubleRelease(f"connection {entry.id} is not lent at this moment: give each lease back once")
             used = now - entry.since
             drop = self._ledger.give_back(entry, now, drop)
         self._tell(CheckedIn(entry.id, used))

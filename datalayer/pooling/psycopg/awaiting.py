@@ -30,7 +30,7 @@ from datalayer.pooling.psycopg.ledger import RawEntry
 from datalayer.pooling.psycopg.options import INSTEAD
 from datalayer.pooling.stats import CheckReport, CloseReport
 from datalayer.pooling.stepping import Rest, in_time
-from datalayer.pooling.timeouts import DEFAULT, Timeout
+from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
 
 log = logging.getLogger("datalayer.pooling")
 
@@ -82,6 +82,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     async def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
         """The twin of `PsycopgPool.wait_ready`."""
+        check_timeout(timeout)
         if not self.config.min_idle:
             await (await self.acquire(timeout)).release()
             return
@@ -101,6 +102,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     async def close(self, timeout: float | None = None, *, force: bool = True) -> CloseReport:
         """The twin of `PsycopgPool.close`."""
+        check_timeout(timeout)
         if self._state == "closed":
             return CloseReport()
         if self._loop is not None:

@@ -29,7 +29,7 @@ from datalayer.pooling.psycopg.gate import Gate
 from datalayer.pooling.psycopg.ledger import RawEntry
 from datalayer.pooling.psycopg.options import INSTEAD
 from datalayer.pooling.stats import CheckReport, CloseReport
-from datalayer.pooling.timeouts import DEFAULT, Timeout
+from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
 from datalayer.pooling.waiting import ThreadWaiter
 
 log = logging.getLogger("datalayer.pooling")
@@ -100,6 +100,7 @@ class PsycopgPool(Adapter[PostgresLink]):
 
     def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
         """Waits until `min_idle` connections, at least one, are there."""
+        check_timeout(timeout)
         if not self.config.min_idle:
             self.acquire(timeout).release()
             return
@@ -124,6 +125,7 @@ class PsycopgPool(Adapter[PostgresLink]):
             timeout: How long to wait for lent connections; `close_timeout` when not given.
             force: Whether those still out then are closed under their holders.
         """
+        check_timeout(timeout)
         until = self._clock() + (self.config.close_timeout if timeout is None else timeout)
         if self._state == "closed":
             return CloseReport()

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from datalayer.errors import PoolConfigError
-from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.config import PoolConfig, refuse_no_room
 
 NOT_HONOURED = ("queue_strategy", "keepalive", "max_opening", "queue_target", "queue_interval", "fail_fast")
 """Options psycopg-pool has no place for; anything but their default is refused."""
@@ -29,12 +29,7 @@ def refuse_what_cannot_be_honoured(config: PoolConfig) -> None:
             raise PoolConfigError(
                 f"{name}={getattr(config, name)!r} is not possible with psycopg-pool: leave it out, {INSTEAD}"
             )
-    if config.max_waiting == 0:
-        raise PoolConfigError(
-            f"max_waiting=0 is not possible with psycopg-pool, where it means no limit: use 1 or more, {INSTEAD}"
-        )
-    if config.max_size < 1:
-        raise PoolConfigError(f"max_size={config.max_size} is out of range: use 1 or more")
+    refuse_no_room(config)
 
 
 def options(config: PoolConfig, name: str) -> dict[str, Any]:
@@ -50,7 +45,7 @@ def options(config: PoolConfig, name: str) -> dict[str, Any]:
         "open": False,
         "name": name,
         "timeout": FOR_EVER if config.connection_timeout is None else config.connection_timeout,
-        "max_waiting": config.max_waiting or 0,
+        "max_waiting": 0,  # it would count callers who have given up: the ledger knows better
         "max_lifetime": FOR_EVER,  # looked at here, at checkout and at return
         "max_idle": config.idle_timeout or FOR_EVER,
         "reconnect_timeout": 0.0,  # trying again is ours: see `gate`

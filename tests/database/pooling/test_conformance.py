@@ -27,6 +27,7 @@ from datalayer.errors import (
     PoolFull,
     PoolTimeout,
     TooManyWaiting,
+    WrongEventLoop,
 )
 from datalayer.pooling import events
 from tests.database.pooling.conftest import Maker, adds_up
@@ -38,7 +39,6 @@ EXCUSED = {
     "resume": "psycopg-pool serves whoever asks",
     "add": "psycopg-pool takes in nothing that it has not opened",
     "detach": "psycopg-pool counts a connection as its own until it is closed",
-    "max_waiting=0": "0 means no limit to psycopg-pool",
     "queue_strategy": "psycopg-pool always lends the connection that was idle for longest",
     "keepalive": "psycopg-pool has no timer for idle connections",
     "max_opening": "psycopg-pool grows by one connection at a time",
@@ -854,7 +854,6 @@ def test_detached_connection_is_the_callers(make: Maker, world: World) -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"max_waiting": 0}, "max_waiting=0"),
         ({"queue_strategy": "fifo"}, "queue_strategy"),
         ({"keepalive": 60.0}, "keepalive"),
         ({"max_opening": 2}, "max_opening"),
@@ -875,3 +874,199 @@ def test_option_is_honoured_or_refused(make: Maker, world: World, options: Any, 
         yield lease.release
 
     play(world, script())
+
+
+def test_pool_without_room_is_refused_and_a_resize_to_none_changes_nothing(make: Maker, world: World) -> None:
+    with pytest.raises(PoolConfigError, match="max_size=0 is out of range: use 1 or more"):
+        make(max_size=0)
+    pool = make(max_size=2)
+
+    def script() -> Script:
+        with pytest.raises(PoolConfigError, match="max_size=0"):
+            yield call(pool.resize, max_size=0)
+        assert (pool.config.max_size, pool.stats().max_size) == (2, 2)
+        lease = yield pool.acquire
+        yield lease.release
+
+    play(world, script())
+
+
+def test_entry_that_is_not_lent_is_refused_and_nothing_changes(make: Maker, world: World) -> None:
+    pool = make()
+
+    def script() -> Script:
+        lease = yield pool.acquire
+        entry = lease._entry
+        yield lease.release
+        before = pool.stats()
+        with pytest.raises(DoubleRelease, match="give each lease back once"):
+            yield call(pool.release_entry, entry)
+        assert pool.stats() == before
+
+    play(world, script())
+
+
+@pytest.mark.parametrize("timeout", [-1, "3", float("nan"), True])
+def test_wrong_times_are_refused_before_anything_happens(make: Maker, world: World, timeout: Any) -> None:
+    pool = make(min_idle=1)
+
+    def script() -> Script:
+        for method in (pool.acquire, pool.wait_ready, pool.close):
+            with pytest.raises(PoolConfigError, match="is no time to wait"):
+                yield call(method, timeout)
+        assert (pool.state, pool.stats().acquires_started, pool.stats().connections_opened) == ("new", 0, 0)
+
+    play(world, script())
+
+
+def test_caller_without_a_limit_waits_until_it_is_served(make: Maker, world: World) -> None:
+    pool = make(max_size=1, connection_timeout=0.01)
+
+    def borrow() -> Script:
+        lease = yield call(pool.acquire, None)
+        yield lease.release
+
+    def script() -> Script:
+        lease = yield call(pool.acquire, None)
+        waiter = yield Spawn(borrow())
+        yield Until(lambda: pool.stats().waiting == 1)
+        yield lease.release
+        yield Join(waiter)
+
+    play(world, script())
+    assert pool.stats().acquires_waited >= 1
+
+
+def test_every_change_of_the_pool_is_told(make: Maker, world: World) -> None:
+    heard: list[Any] = []
+    pool = make(max_size=1, max_waiting=1, on_deadlock="ignore", listeners=[heard.append])
+
+    def borrow() -> Script:
+        lease = yield pool.acquire
+        yield lease.release
+
+    def script() -> Script:
+        yield pool.open
+        lease = yield pool.acquire
+        with pytest.raises(PoolTimeout):
+            yield call(pool.acquire, 0.01)
+        waiter = yield Spawn(borrow())
+        yield Until(lambda: pool.stats().waiting == 1)
+        with pytest.raises(TooManyWaiting):
+            yield pool.acquire
+        yield lease.release
+        yield Join(waiter)
+        yield call(pool.resize, max_size=2)
+        pool.invalidate()
+        yield pool.close
+
+    play(world, script())
+    kinds = {type(one) for one in heard}
+    assert kinds >= {
+        events.StateChanged, events.ConnectionOpened, events.CheckedOut, events.CheckedIn, events.AcquireTimeout,
+        events.AcquireRejected, events.Resized, events.GenerationChanged, events.ConnectionClosed,
+    }  # fmt: skip
+    states = [one.state for one in heard if isinstance(one, events.StateChanged)]
+    assert states == ["open", "closing", "closed"]
+    assert [one.reason for one in heard if isinstance(one, events.AcquireRejected)] == ["max_waiting"]
+    assert [one.reason for one in heard if isinstance(one, events.AcquireTimeout)] == ["exhausted"]
+
+
+def test_outage_is_told_when_it_begins_and_when_it_is_over(make: Maker, world: World) -> None:
+    heard: list[Any] = []
+    is_down = [True]
+
+    def configure(_link: Any) -> None:
+        if is_down[0]:
+            raise OSError("down")
+
+    pool = make(
+        hooks={"configure": configure}, listeners=[heard.append],
+        unavailable_after=0.001, backoff_initial=0.01, backoff_max=0.01,
+    )  # fmt: skip
+
+    def script() -> Script:
+        with pytest.raises(PoolTimeout) as caught:
+            yield call(pool.acquire, 0.2)
+        assert caught.value.reason == "unavailable"
+        is_down[0] = False
+        lease = yield pool.acquire
+        yield lease.release
+
+    play(world, script())
+    kinds = [type(one) for one in heard]
+    assert kinds.index(events.ConnectFailed) < kinds.index(events.Unavailable) < kinds.index(events.Available)
+    assert pool.stats().outages == 1
+
+
+def test_idle_connections_end_after_their_time_down_to_min_idle(make: Maker, world: World) -> None:
+    pool = make(max_size=3, min_idle=1, idle_timeout=0.05, reaper_rate=0.01)
+
+    def script() -> Script:
+        leases = []
+        for _ in range(3):
+            leases.append((yield pool.acquire))
+        for lease in leases:
+            yield lease.release
+        yield Until(lambda: pool.stats().closed_idle >= 2 and pool.stats().size == 1)
+
+    play(world, script())
+
+
+def test_another_loop_is_refused_while_a_connection_lives_in_the_first(make: Maker, world: World) -> None:
+    if not world.is_async:
+        return
+    pool = make()
+    first = asyncio.new_event_loop()
+    try:
+        lease = first.run_until_complete(pool.acquire())
+        before = pool.stats()
+        for method in (pool.acquire, pool.open, pool.close):
+            with pytest.raises(WrongEventLoop, match="one pool for each loop"):
+                asyncio.run(awaited(method))
+        assert pool.stats() == before
+        first.run_until_complete(lease.release())
+        first.run_until_complete(pool.close())
+    finally:
+        first.close()
+
+
+async def awaited(method: Any) -> Any:
+    return await method()
+
+
+def test_closed_pool_refuses_everything_that_needs_it_open(make: Maker, world: World) -> None:
+    pool = make()
+
+    def script() -> Script:
+        lease = yield pool.acquire
+        yield lease.release
+        yield pool.close
+        for method in (pool.acquire, pool.try_acquire):
+            with pytest.raises(PoolClosed, match=r"open\(\) opens it again"):
+                yield method
+        assert (pool.closed, pool.state, pool.stats().size) == (True, "closed", 0)
+
+    play(world, script())
+
+
+def test_queue_of_no_length_serves_what_can_be_served_and_refuses_the_rest(make: Maker, world: World) -> None:
+    pool = make(max_size=1, max_waiting=0, on_deadlock="ignore")
+
+    def script() -> Script:
+        lease = yield pool.acquire
+        with pytest.raises(TooManyWaiting, match="max_waiting is 0"):
+            yield pool.acquire
+        yield lease.release
+        lease = yield pool.acquire
+        yield lease.release
+
+    play(world, script())
+    assert (pool.stats().acquires_rejected, pool.stats().connections_opened) == (1, 1)
+
+
+def test_pool_that_is_not_open_cannot_be_paused(make: Maker, world: World) -> None:
+    pool = make()
+    with pytest.raises(PoolError):
+        pool.pause()
+    assert pool.state == "new"

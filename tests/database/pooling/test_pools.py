@@ -219,7 +219,7 @@ def borrow_two(world: Any, pool: Any) -> Any:
 def test_psycopg_pool_refuses_what_it_cannot_honour() -> None:
     from datalayer.pooling.psycopg import PsycopgPool
 
-    for options in ({"queue_strategy": "fifo"}, {"keepalive": 5.0}, {"max_opening": 9}, {"max_waiting": 0}):
+    for options in ({"queue_strategy": "fifo"}, {"keepalive": 5.0}, {"max_opening": 9}):
         with pytest.raises(PoolConfigError, match="generic"):
             PsycopgPool("postgresql://localhost/x", config=PoolConfig(**options))
 

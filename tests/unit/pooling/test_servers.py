@@ -61,8 +61,6 @@ class SmtpServer(socketserver.ThreadingTCPServer):
 
 
 class SmtpConnector:
-    fast_open = False
-
     def __init__(self, port: int) -> None:
         self.port = port
 
@@ -170,8 +168,6 @@ class Line:
 
 
 class LineConnector:
-    fast_open = False
-
     def __init__(self, port: int) -> None:
         self.port = port
 
