@@ -36,6 +36,7 @@ def makemigrations(
     adopt: str | None = typer.Option(
         None, "--adopt", metavar="ALIAS", help="Take what plain SQL has made in this database as known."
     ),
+    no_input: bool = typer.Option(False, "--no-input", help="Ask nothing; an open question is exit code 3."),
     database_url: str | None = DATABASE_URL,
     migrations: Path | None = MIGRATIONS,
 ) -> int:
@@ -68,7 +69,7 @@ def makemigrations(
         default=default,
         rename=rename,
         adopt=adopt,
-        questions=questions.somebody(),
+        questions=None if no_input else questions.somebody(),
     )
     for finding in made.findings:
         output.note(str(finding))
@@ -84,6 +85,9 @@ def migrate(
     migrations: Path | None = MIGRATIONS,
     plan: bool = typer.Option(False, "--plan", help="Show what would run, and run nothing."),
     fake: bool = typer.Option(False, "--fake", help="Record the migrations as applied without running them."),
+    fake_initial: bool = typer.Option(
+        False, "--fake-initial", help="Record the first migration without running it where its tables are there."
+    ),
     sql: bool = typer.Option(False, "--sql", help="Print the SQL, and run nothing."),
     check: bool = typer.Option(False, "--check", help="Run nothing; exit 1 when migrations are left to apply."),
     out_of_order: bool = typer.Option(False, "--out-of-order", help="Apply also files older than what is applied."),
@@ -111,13 +115,15 @@ def migrate(
             target,
             plan=plan,
             fake=fake,
+            fake_initial=fake_initial,
             sql=sql,
             check=check,
             out_of_order=out_of_order,
             alias=database,
             hooks=told.hooks(on_rows),
         )
-    return told.end(done.lines, done.notes, done.exit_code)
+    is_done = bool(done.applied or done.reverted or plan or fake or sql or check or target)
+    return told.end(done.lines, (*done.notes, *(() if is_done else commands.unmade())), done.exit_code)
 
 
 def revert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from datalayer.errors import MigrationError, choices_text
+from datalayer.errors import DatalayerError, MigrationError, choices_text
 from datalayer.migrations import config, running
 from datalayer.migrations.checking import check
 from datalayer.migrations.environment import Environment, Hooks
@@ -89,6 +89,7 @@ def migrate(
     *,
     plan: bool = False,
     fake: bool = False,
+    fake_initial: bool = False,
     sql: bool = False,
     check: bool = False,
     out_of_order: bool = False,
@@ -102,6 +103,7 @@ def migrate(
         target: A number (`0002`), a name, `head` or `zero`; the newest when left out.
         plan: Run nothing, and return what would run.
         fake: Record the migrations as applied or reverted without running them, and what files say now as applied.
+        fake_initial: Record the first migration without running it where the tables it makes are there already.
         sql: Run nothing, and return the SQL.
         check: Run nothing, and return exit code 1 when something is left to run.
         out_of_order: Apply also files that came in before something that is applied already.
@@ -124,7 +126,7 @@ def migrate(
             return Migrated(pending=tuple(steps), sql=text, at=current)
         return Migrated(pending=tuple(steps), at=current, exit_code=int(check and bool(steps)))
     _refuse_no_folder(environment)
-    done = running.toward(environment, wanted, fake=fake, out_of_order=out_of_order)
+    done = running.toward(environment, wanted, fake=fake, fake_initial=fake_initial, out_of_order=out_of_order)
     return _migrated(done, environment)
 
 
@@ -134,6 +136,17 @@ def _refuse_no_folder(environment: Environment) -> None:
             f"there is no folder {environment.history.folder.name!r} with migrations; makemigrations makes it, or the "
             "setting migrations names another one"
         )
+
+
+def unmade() -> tuple[str, ...]:
+    """A note where the models say something that no migration does; a project without models says nothing."""
+    try:
+        tables = config.tables()
+        has_changes = bool(tables) and makemigrations(check=True, tables=tables).has_changes
+    except DatalayerError:  # what is wrong with the models is no matter of migrate: check says it
+        return ()
+    note = "the models have changes that are in no migration, so they were not applied; run datalayer makemigrations"
+    return (note,) if has_changes else ()
 
 
 def _migrated(done: list[Step], environment: Environment) -> Migrated:
@@ -284,4 +297,5 @@ __all__ = [
     "showmigrations",
     "sqlmigrate",
     "squashmigrations",
+    "unmade",
 ]

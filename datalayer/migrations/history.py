@@ -33,11 +33,13 @@ class Step:
         name: The migration.
         is_upgrade: Forwards, or back.
         is_reversible: Whether it can be taken back.
+        is_faked: Whether it is only recorded, because what it makes is there.
     """
 
     name: str
     is_upgrade: bool
     is_reversible: bool = True
+    is_faked: bool = False
 
     def __str__(self) -> str:
         tail = "" if self.is_reversible else " (irreversible)"
@@ -46,6 +48,8 @@ class Step:
     @property
     def done(self) -> str:
         """The same, once it has run."""
+        if self.is_faked:
+            return f"recorded {self.name}, whose tables are there"
         return f"{'applied' if self.is_upgrade else 'reverted'} {self.name}"
 
 

@@ -174,6 +174,28 @@ def set_not_null(table: str, column: str) -> None:
     op.change(table, after, done)
 
 
+def create_extension(name: str) -> None:
+    """Makes an extension of PostgreSQL where it is missing; the role needs the right to. SQLite has none.
+
+    Args:
+        name: The extension, such as `pg_trgm`.
+    """
+    op = _current()
+    if isinstance(op, Live) and not op.is_sqlite:
+        op.sql(f"CREATE EXTENSION IF NOT EXISTS {_quoted(name)}")
+
+
+def drop_extension(name: str) -> None:
+    """Drops an extension of PostgreSQL, which nothing may use any more. SQLite has none.
+
+    Args:
+        name: The extension.
+    """
+    op = _current()
+    if isinstance(op, Live) and not op.is_sqlite:
+        op.sql(f"DROP EXTENSION IF EXISTS {_quoted(name)}")
+
+
 def rename_index(table: str, old: str, new: str) -> None:
     """Gives an index another name; PostgreSQL copies nothing.
 

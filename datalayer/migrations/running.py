@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import TypeAlias
 
 import sqlalchemy as sa
@@ -32,7 +33,12 @@ Choose: TypeAlias = Callable[[Applied, int], list[Step]]
 
 
 def toward(
-    environment: Environment, target: str | None, *, fake: bool = False, out_of_order: bool = False
+    environment: Environment,
+    target: str | None,
+    *,
+    fake: bool = False,
+    fake_initial: bool = False,
+    out_of_order: bool = False,
 ) -> list[Step]:
     """Applies or reverts migrations until the database is at `target`.
 
@@ -40,23 +46,35 @@ def toward(
         environment: The migrations and the database.
         target: The name of a migration; None for `zero`.
         fake: Record them without running them.
+        fake_initial: Record those that follow nothing, where the tables they make are there.
         out_of_order: Apply also what came in before something that is applied.
 
     Raises:
         MigrationError: A migration failed; those before it stay applied, nothing of it does.
     """
     return carry_out(
-        environment, lambda applied, _: environment.steps_to(target, applied, out_of_order=out_of_order), fake=fake
+        environment,
+        lambda applied, _: environment.steps_to(target, applied, out_of_order=out_of_order),
+        fake=fake,
+        fake_initial=fake_initial,
     )
 
 
-def carry_out(environment: Environment, choose: Choose, *, fake: bool = False, together: bool = False) -> list[Step]:
+def carry_out(
+    environment: Environment,
+    choose: Choose,
+    *,
+    fake: bool = False,
+    fake_initial: bool = False,
+    together: bool = False,
+) -> list[Step]:
     """Runs what `choose` says, one migration at a time.
 
     Args:
         environment: The migrations and the database.
         choose: Says what is left to do.
         fake: Record without running.
+        fake_initial: Record those that follow nothing, where the tables they make are there.
         together: All in one transaction, or nothing.
     """
     environment.history.states()
@@ -65,7 +83,7 @@ def carry_out(environment: Environment, choose: Choose, *, fake: bool = False, t
         environment.in_words("migrated"),
         environment.locked(connection),
     ):
-        run = _Run(environment, connection, choose, fake)
+        run = _Run(environment, connection, choose, fake, fake_initial)
         run.together() if together else run.one_by_one()
     return run.done
 
@@ -73,13 +91,16 @@ def carry_out(environment: Environment, choose: Choose, *, fake: bool = False, t
 class _Run:
     """One run of migrations, and what it knows of the database on its way."""
 
-    def __init__(self, environment: Environment, connection: sa.Connection, choose: Choose, fake: bool) -> None:
+    def __init__(
+        self, environment: Environment, connection: sa.Connection, choose: Choose, fake: bool, fake_initial: bool
+    ) -> None:
         self.environment = environment
         self.url = environment.url
         self.hooks = environment.hooks
         self.connection = connection
         self.choose = choose
         self.fake = fake
+        self.fake_initial = fake_initial
         self.done: list[Step] = []
         self.left: deque[Step] | None = None  # None where the database has to be asked
         self.names: set[str] = set()  # what is applied now
@@ -107,7 +128,9 @@ class _Run:
             step = self._next()
             if step is None:
                 return False
-            if self.fake or self.environment.history.by_name[step.name].is_atomic:
+            if self.fake_initial and self._is_there(step):
+                step = replace(step, is_faked=True)
+            if self.fake or step.is_faked or self.environment.history.by_name[step.name].is_atomic:
                 self._atomic(context, step)
                 return True
         self._unguarded(step)
@@ -149,7 +172,7 @@ class _Run:
 
     def _atomic(self, context: MigrationContext, step: Step) -> None:
         migration = self._told(step)
-        if not self.fake:
+        if not self.fake and not step.is_faked:
             state = self.environment.history.state_after(self.names)
             live = Live(context, state, on_rows=self.hooks.on_rows)
             with self._errors(step, live):
@@ -186,6 +209,20 @@ class _Run:
                     records.run(connection, ["RESET ALL"])
             records.run(connection, ["BEGIN", *self._notes(migration, step), "COMMIT"])
         self.left = None
+
+    def _is_there(self, step: Step) -> bool:
+        """Whether a migration that follows nothing would make tables that are there, with all their columns."""
+        history = self.environment.history
+        if not step.is_upgrade or history.by_name[step.name].parents:
+            return False
+        before, after = history.state_after(self.names), history.state_after(self.names | {step.name})
+        made = [table for name, table in after.items() if name not in before]
+        look = sa.inspect(self.connection)
+        return bool(made) and all(
+            look.has_table(table.name)
+            and set(table.columns) <= {str(column["name"]) for column in look.get_columns(table.name)}
+            for table in made
+        )
 
     def _told(self, step: Step) -> Migration:
         if self.hooks.on_progress is not None:

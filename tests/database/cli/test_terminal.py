@@ -109,6 +109,25 @@ def test_an_empty_line_is_an_empty_text_and_is_announced(folder: Path) -> None:
     assert "types.sql(\"''\")" in next((folder / "migrations").glob("0002*")).read_text()
 
 
+def test_nothing_is_asked_where_nobody_wants_to_be(folder: Path) -> None:
+    assert run(folder, "makemigrations")[1] == 0
+    (folder / "lamps.py").write_text(MODELS + "    watts: Mapped[int]\n")
+    shown, code = run(folder, "makemigrations", "--no-input")
+    assert code == 3
+    assert "column 'lamp.watts' is new" in plain(shown).replace("\n", " ")
+    assert [file.name for file in (folder / "migrations").glob("*.py")] == ["0001_initial.py"]
+
+
+def test_models_that_have_changed_are_told_where_migrate_has_nothing_to_do(folder: Path) -> None:
+    for command in ("makemigrations", "migrate"):
+        assert run(folder, command)[1] == 0
+    assert "note:" not in run(folder, "migrate")[0]
+    (folder / "lamps.py").write_text(MODELS + "    watts: Mapped[int]\n")
+    shown, code = run(folder, "migrate")
+    assert code == 0
+    assert "note: the models have changes that are in no migration" in plain(shown)
+
+
 @pytest.mark.parametrize("key", ["ctrl-c", "ctrl-d"])
 def test_a_question_that_is_left_writes_nothing(folder: Path, key: str) -> None:
     assert run(folder, "makemigrations")[1] == 0

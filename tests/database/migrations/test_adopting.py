@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datalayer.errors import MigrationError
-from datalayer.migrations import commands
+from datalayer.migrations import commands, config
 from tests.database.migrations.files import diesel, pair, python, rows, run, table, tables
 from tests.processes import environment
 
@@ -141,3 +141,36 @@ def test_unknown_and_ambiguous_targets_name_the_near_ones(migrations: Path) -> N
     with pytest.raises(MigrationError, match="'thing' means several migrations: 0001_thing, 0004_thing"):
         commands.migrate("thing")
     assert commands.migrate("rows").applied == ("0001_thing", "0002_rows")
+
+
+def test_a_first_migration_is_only_recorded_where_its_tables_are_there(migrations: Path) -> None:
+    python(migrations, "0001_thing", None, *table("thing"))
+    python(migrations, "0002_more", "0001_thing", '    op.add_column("thing", sa.Column("name", types.Text()))')
+    run('CREATE TABLE thing (id BIGINT PRIMARY KEY, "by hand" INTEGER)', "INSERT INTO thing (id) VALUES (7)")
+    with pytest.raises(MigrationError, match="already exists"):
+        commands.migrate()
+    told: list[str] = []
+    done = commands.migrate(fake_initial=True, on_progress=lambda step: told.append(step.done))
+    assert done.applied == ("0001_thing", "0002_more")
+    assert told == ["recorded 0001_thing, whose tables are there", "applied 0002_more"]
+    assert rows("SELECT id, name FROM thing") == [(7, None)]
+
+
+def test_a_first_migration_is_run_where_its_tables_or_columns_are_missing(migrations: Path) -> None:
+    python(migrations, "0001_thing", None, *table("thing"))
+    assert commands.migrate(fake_initial=True).applied == ("0001_thing",)
+    assert tables() == ["thing"]
+    commands.migrate("zero")
+    run("CREATE TABLE thing (other BIGINT)")
+    with pytest.raises(MigrationError, match="already exists"):
+        commands.migrate(fake_initial=True)
+
+
+def test_an_extension_comes_and_goes_on_postgresql_and_is_nothing_on_sqlite(migrations: Path) -> None:
+    up = '    from datalayer.migrations import online\n    online.create_extension("plpgsql")'
+    python(migrations, "0001_extension", None, up, up.replace("create", "drop").replace("plpgsql", "no such"))
+    assert commands.migrate().applied == ("0001_extension",)
+    assert ("CREATE EXTENSION IF NOT EXISTS plpgsql" in commands.sqlmigrate("0001")) is (
+        config.url("default").backend == "postgresql"
+    )
+    assert commands.revert().reverted == ("0001_extension",)
