@@ -51,6 +51,10 @@ class Options(BaseModel):
             yield name, HIDDEN if name and isinstance(value, str) and value and SECRET_NAME.search(name) else value
 
 
+NOT_FOR_PSYCOPG = ("queue_strategy", "keepalive", "max_opening", "queue_target", "queue_interval", "fail_fast")
+"""Options of a pool that psycopg-pool has no place for; anything but their default is refused."""
+
+
 class PoolSettings(Options):
     """How many connections are kept and how long anybody waits for one; the names are those of `PoolConfig`.
 
@@ -90,9 +94,13 @@ class PoolSettings(Options):
     queue_interval: Seconds = 1.0
 
     @model_validator(mode="after")
-    def _idle_fit(self) -> Self:
+    def _fit_together(self) -> Self:
         if self.min_idle > self.max_size:
             raise ValueError(f"min_idle ({self.min_idle}) is larger than max_size ({self.max_size})")
+        if self.backoff_initial > self.backoff_max:
+            raise ValueError(
+                f"backoff_initial ({self.backoff_initial}) is larger than backoff_max ({self.backoff_max})"
+            )
         return self
 
 
@@ -128,6 +136,19 @@ class DatabaseSettings(Options):
     transaction_pooling: bool = False
     replica_of: str | None = None
     replica_lag: Seconds = 5.0
+
+    @model_validator(mode="after")
+    def _can_be_honoured(self) -> Self:
+        if self.url.backend != "postgresql" or self.pool.implementation == "generic":
+            return self
+        for name in NOT_FOR_PSYCOPG:
+            chosen = getattr(self.pool, name)
+            if chosen != PoolSettings.model_fields[name].default:
+                raise ValueError(
+                    f"pool.{name} = {chosen!r} is not possible with psycopg-pool: leave it out, "
+                    'or choose our own pool with pool.implementation = "generic"'
+                )
+        return self
 
 
 def _refuse(*args: object, **values: object) -> NoReturn:

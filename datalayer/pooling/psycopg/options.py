@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from datalayer.conf.options import NOT_FOR_PSYCOPG
 from datalayer.errors import PoolConfigError
 from datalayer.pooling.config import PoolConfig, refuse_no_room
-
-NOT_HONOURED = ("queue_strategy", "keepalive", "max_opening", "queue_target", "queue_interval", "fail_fast")
-"""Options psycopg-pool has no place for; anything but their default is refused."""
 
 FOR_EVER = 10 * 365 * 86400.0
 """What psycopg-pool is told where our configuration says None."""
@@ -24,7 +22,7 @@ def refuse_what_cannot_be_honoured(config: PoolConfig) -> None:
         PoolConfigError: There is one.
     """
     default = {one.name: one.default for one in fields(PoolConfig)}
-    for name in NOT_HONOURED:
+    for name in NOT_FOR_PSYCOPG:
         if getattr(config, name) != default[name]:
             raise PoolConfigError(
                 f"{name}={getattr(config, name)!r} is not possible with psycopg-pool: leave it out, {INSTEAD}"

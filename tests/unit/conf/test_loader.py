@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datalayer.conf import Settings, load
+from datalayer.conf.options import PoolSettings
 from datalayer.conf.show import shown
 from datalayer.errors import ConfigurationError, SettingsNotConfigured
 
@@ -256,6 +257,11 @@ def test_a_list_variable_that_is_no_list_says_how_to_write_one() -> None:
         ('databases.a = {url = "sqlite:///a", pool.max_size = true}', "must be a whole number, not true or false"),
         ('databases.a = {url = "sqlite:///a", pool.max_size = 0}', "greater than or equal to 1"),
         ('databases.a = {url = "sqlite:///a", pool = {min_idle = 11}}', "min_idle (11) is larger than max_size (10)"),
+        ('databases.a = {url = "sqlite:///a", pool = {backoff_max = 0.1}}', "backoff_initial (0.2) is larger than"),
+        (
+            'databases.a = {url = "postgresql://h/a", pool = {keepalive = 5.0}}',
+            "databases.a (datalayer.toml:1): pool.keepalive = 5.0 is not possible with psycopg-pool: leave it out",
+        ),
         ("databases.a.pool.max_size = 3", "databases.a.url"),
         ('databases."a b".url = "sqlite:///a"', "database alias"),
         ("migrations.x = 1", "migrations is a single value"),
@@ -420,3 +426,9 @@ def test_a_validator_of_the_whole_class_is_reported_without_a_key(app: str) -> N
 )
 def test_a_wrong_class_path_is_refused(app: str, path: str, reason: str) -> None:
     assert reason in str(problem({"DATALAYER_SETTINGS": path.replace("APP", app)}))
+
+
+@pytest.mark.parametrize("name", sorted(PoolSettings.model_fields))
+def test_a_wrong_pool_value_names_file_and_key_and_what_is_allowed(write: Write, name: str) -> None:
+    write(f'databases.a = {{url = "sqlite:///a", pool.{name} = [-1]}}')
+    assert f"databases.a.pool.{name} (datalayer.toml:1): must be " in str(problem())
