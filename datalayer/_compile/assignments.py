@@ -17,7 +17,7 @@ from datalayer._compile.writer import Writer
 from datalayer._query.change import Given
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression, Value
-from datalayer._schema.field import FieldSpec
+from datalayer._schema.field import FieldSpec, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 
@@ -108,10 +108,23 @@ def by_column(backend: Backend, table: TableSpec, fields: tuple[str, ...]) -> tu
     """PostgreSQL: `unnest` of one list for each field, and its binds."""
     arrays: list[str] = []
     binds: Binds = []
-    for place, name in enumerate(fields):
-        arrays.append(f"%s::{type_name(table.fields[name].type)}[]")
+    kinds = [table.fields[name].type for name in fields]
+    for place, (name, type) in enumerate(zip(fields, kinds, strict=True)):
+        if type.kind is Kind.ARRAY:  # unnest would take arrays of arrays apart
+            arrays.append("%s::text[]")
+            binds.append((place, _each(values.array_text(type))))
+            continue
+        arrays.append(f"%s::{type_name(type)}[]")
         binds.append((place, _each(values.to_column(table, name, backend.name))))
-    return f"unnest({', '.join(arrays)})", binds
+    source = f"unnest({', '.join(arrays)})"
+    if any(type.kind is Kind.ARRAY for type in kinds):
+        names = [f"a{number}" for number in range(len(fields))]
+        shown = [
+            f"{name}::{type_name(type)}" if type.kind is Kind.ARRAY else name
+            for name, type in zip(names, kinds, strict=True)
+        ]
+        source = f"(SELECT {', '.join(shown)} FROM {source} AS given ({', '.join(names)}))"
+    return source, binds
 
 
 def _each(convert: Callable[[object], object] | None) -> Convert | None:

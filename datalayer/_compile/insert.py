@@ -74,9 +74,8 @@ def insert_columns(backend_name: str, change: Insert) -> Prepared:
     """See `Compiler.insert_columns`."""
     backend, table = BACKENDS[backend_name], change.table
     source, binds = by_column(backend, table, change.fields)
-    text = (
-        f"INSERT INTO {quoted(backend, table.name)} ({columns(backend, table, change.fields)}) SELECT * FROM {source}"
-    )
+    names = columns(backend, table, change.fields)
+    text = f"INSERT INTO {quoted(backend, table.name)} ({names}) SELECT * FROM {source} AS given"
     conflict, more = _conflict(backend, table, change.conflict, len(binds))
     return _prepared(backend, change, text + conflict, binds + more, 0)
 

@@ -16,6 +16,7 @@ from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, DropConst
 from sqlalchemy.sql import ddl
 
 from datalayer._compile import types
+from datalayer._compile.values import array_text, to_driver
 from datalayer._schema.field import UNSET, ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.names import constraint_name
 from datalayer._schema.table import IndexSpec, TableSpec
@@ -50,6 +51,8 @@ _SIMPLE: dict[Kind, type[sa.types.TypeEngine[Any]]] = {
 def sql_type(column_type: ColumnType, backend: Backend | None = None) -> sa.types.TypeEngine[Any]:
     """The SQLAlchemy type of a column; the same object serves every backend."""
     kind = column_type.kind
+    if kind is Kind.ARRAY and column_type.item is not None:
+        return types.Array(sql_type(column_type.item))
     if kind is Kind.STRING:
         return types.String(column_type.length) if column_type.length else types.Text()
     if kind is Kind.DECIMAL:
@@ -75,6 +78,11 @@ def literal_sql(value: object, column_type: ColumnType | None = None) -> types.B
     """
     if isinstance(value, enum.Enum):
         value = value.value
+    if column_type is not None and column_type.kind is Kind.ARRAY and isinstance(value, list):
+        return types.sql(
+            sqlite=_quoted(str(to_driver(column_type, "sqlite")(value))),  # type: ignore[misc]  # arrays have one
+            postgresql=_quoted(array_text(column_type)(value)),
+        )
     if column_type is not None and column_type.kind is Kind.JSON:
         return types.sql(_quoted(value if isinstance(value, str) and column_type.to_json else json.dumps(value)))
     if value is None:

@@ -106,9 +106,26 @@ class Inet(UserDefinedType[Any]):
     cache_ok = True
 
 
+class Array(UserDefinedType[Any]):
+    """A list of values of one type: an array on PostgreSQL, JSON text on SQLite."""
+
+    cache_ok = True
+
+    def __init__(self, item: Any) -> None:
+        self.item = item() if isinstance(item, type) else item
+
+    def __repr__(self) -> str:
+        return f"Array({self.item!r})"
+
+
+@compiles(Array)
+def _write_array(type_: Array, compiler: Any, **options: Any) -> str:
+    return "TEXT" if compiler.dialect.name == "sqlite" else f"{compiler.process(type_.item)}[]"
+
+
 PORTABLE: tuple[type[sa.types.TypeEngine[Any]], ...] = (
     SmallInteger, Integer, BigInteger, Float, Decimal, Boolean, String, Text, Bytes, Date, Time, DateTime,
-    NaiveDateTime, Duration, Uuid, Json, Inet,
+    NaiveDateTime, Duration, Uuid, Json, Inet, Array,
 )  # fmt: skip
 
 _FIXED: dict[type, tuple[str, str]] = {
@@ -160,6 +177,8 @@ def written(type_: sa.types.TypeEngine[Any]) -> str:
     name = type(type_).__name__
     if type(type_) not in PORTABLE:
         return f"sa.{type_!r}"
+    if isinstance(type_, Array):
+        return f"types.Array({written(type_.item)})"
     if isinstance(type_, String):
         return f"types.{name}({type_.length or ''})"
     if isinstance(type_, Decimal):

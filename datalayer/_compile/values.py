@@ -46,6 +46,8 @@ def to_driver(type: ColumnType | None, backend: str) -> Convert | None:
         return _plain_enum
     if type.kind is Kind.JSON:
         return type.to_json or json_text
+    if type.kind is Kind.ARRAY:
+        return _items_to(type, backend)
     if backend == "postgresql":
         return _inet_text if type.kind is Kind.INET else None
     if type.kind is Kind.DECIMAL:
@@ -81,6 +83,8 @@ def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
         if type.from_json is not None:
             return _typed_json(type.from_json)
         return _parse_json
+    if type.kind is Kind.ARRAY:
+        return _items_from(type, backend)
     if type.kind is Kind.INET:
         return _inet_reader(type.python, backend)
     if backend == "postgresql":
@@ -95,6 +99,49 @@ def _chained(first: Callable[[Any], object] | None, second: Callable[[Any], obje
     if first is None or second is None:
         return first or second
     return lambda value: second(first(value))
+
+
+def _items_to(type: ColumnType, backend: str) -> Convert:
+    """An array on its way: a list of what the driver takes, or JSON text on SQLite."""
+    if backend == "postgresql":
+        return lambda value: [_plain_enum(item) for item in cast("list[object]", value)]
+    item = bool if type.item is not None and type.item.kind is Kind.BOOLEAN else to_driver(type.item, backend)
+
+    def run(value: object) -> object:
+        items = cast("list[object]", value)
+        kept = items if item is None else [None if one is None else item(one) for one in items]
+        return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))  # with Infinity, as arrays have it
+
+    return run
+
+
+def _items_from(type: ColumnType, backend: str) -> Convert | None:
+    """An array on its way back."""
+    item = from_driver(type.item, backend)
+    if backend == "postgresql" and item is None:
+        return None
+
+    def run(value: object) -> object:
+        items = cast("list[object]", json.loads(value) if isinstance(value, str | bytes) else value)
+        return items if item is None else [None if one is None else item(one) for one in items]
+
+    return run
+
+
+def array_text(type: ColumnType) -> Callable[[object], str]:
+    """How an array becomes the text that PostgreSQL reads as one: arrays of arrays would be taken apart by `unnest`."""
+
+    def item(value: object) -> str:
+        if value is None:
+            return "NULL"
+        if isinstance(value, enum.Enum):
+            value = value.value
+        if isinstance(value, timedelta):
+            value = f"{_microseconds(value)} microseconds"
+        text = value.isoformat() if isinstance(value, date | time) else str(value)
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    return lambda value: "{" + ",".join([item(one) for one in cast("list[object]", value)]) + "}"
 
 
 def _plain_enum(value: object) -> object:
@@ -277,7 +324,7 @@ def reader(expression: Expression, backend: str) -> Convert | None:
 
 
 def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> Convert | None:
-    if type.item is not None:
+    if type.item is not None and type.kind is not Kind.ARRAY:
         return _array_reader(type, backend)
     is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max"}
     if type.kind is Kind.DECIMAL:

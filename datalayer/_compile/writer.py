@@ -372,7 +372,8 @@ class Writer:
             left = self.backend.part(node.transform, left, type)
             type = transformed(type, node.transform)
         left = self.backend.collated(left, type, is_column=isinstance(node.left, FieldRef))
-        left = self.backend.same(left, type)
+        if not (node.lookup == "in" and isinstance(right, Subquery)):
+            left = self.backend.same(left, type)
         if node.lookup in added.lookups:
             return spliced(self.backend, added.lookups[node.lookup], [left, self.expression(right, at)])
         if not isinstance(right, Value):
@@ -386,9 +387,12 @@ class Writer:
             return self.backend.text_value(lookup, left, self.statement.bind(at, self.backend.text_converter(lookup)))
         convert = values.to_driver(type, self.backend.name)
         if lookup == "range":
-            low, high = (self.statement.bind(at, _item(place, convert)) for place in (0, 1))
+            ends = [self.statement.bind(at, _item(place, convert)) for place in (0, 1)]
+            low, high = [self.backend.same(self.backend.typed_array(end, type), type) for end in ends]
             return left.between(low, high)
-        return left.op(_SYMBOLS[lookup], is_comparison=True)(self.backend.same(self.statement.bind(at, convert), type))
+        return left.op(_SYMBOLS[lookup], is_comparison=True)(
+            self.backend.same(self.backend.typed_array(self.statement.bind(at, convert), type), type)
+        )
 
     def _against_expression(self, lookup: str, left: Element, right: Expression, at: int) -> Element:
         if lookup == "in":

@@ -112,6 +112,41 @@ def _place(document: object) -> bytes:
     return b"\x06" + struct.pack(">I", len(names)) + inside
 
 
+def array_place(document: str | None) -> bytes | None:
+    """Bytes that sort as PostgreSQL sorts arrays: item by item, NULL after all else, a shorter one first."""
+    if document is None:
+        return None
+    items = cast("list[object]", _parsed(document))
+    return b"".join([b"\xff" if item is None else b"\x01" + _place(item) for item in items]) + b"\0"
+
+
+def array_contains(outer: str | None, inner: str | None) -> bool | None:
+    """Whether an array has every item of another; none is equal to NULL."""
+    if outer is None or inner is None:
+        return None
+    have = cast("list[object]", _parsed(outer))
+    return all(item is not None and item in have for item in cast("list[object]", _parsed(inner)))
+
+
+def array_overlap(left: str | None, right: str | None) -> bool | None:
+    """Whether two arrays have an item in common."""
+    if left is None or right is None:
+        return None
+    have = cast("list[object]", _parsed(right))
+    return any(item is not None and item in have for item in cast("list[object]", _parsed(left)))
+
+
+def array_item(document: str | None, place: int) -> object:
+    """The item at a place, from 0; NULL where there is none."""
+    items = [] if document is None else cast("list[object]", _parsed(document))
+    return items[place] if 0 <= place < len(items) else None
+
+
+def array_slice(document: str | None, start: int, stop: int) -> str | None:
+    """The items from a place up to another."""
+    return None if document is None else _text(cast("list[object]", _parsed(document))[start:stop])
+
+
 def _names(document: object) -> set[str]:
     if isinstance(document, dict):
         return set(cast("dict[str, object]", document))
@@ -180,5 +215,10 @@ DOCUMENTS: list[tuple[str, int, Callable[..., object]]] = [
     ("json_has_all", 2, has_all),
     ("json_has_any", 2, has_any),
     ("json_contains", 2, contains),
+    ("array_place", 1, array_place),
+    ("array_contains", 2, array_contains),
+    ("array_overlap", 2, array_overlap),
+    ("array_item", 2, array_item),
+    ("array_slice", 3, array_slice),
 ]
 """As `SCALARS`."""

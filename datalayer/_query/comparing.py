@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias, TypeGuard, cast
 
-from datalayer._query import documents
+from datalayer._query import arrays, documents
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, OuterRef, Subquery, Together, Value
 from datalayer._query.lookup import transformed
@@ -173,22 +173,23 @@ def compare(
     Raises:
         InvalidValue: The value does not fit.
     """
+    type = transformed(left.type, transform)
+
+    def checked(item: object) -> object:
+        return item if check is None else check(type, lookup, name, item)
+
     if isinstance(value, Query):
         value = _one_column(value, left.type, lookup, name)
     if left.type is not None and left.type.kind in _OF_KIND:
-        found = _OF_KIND[left.type.kind](left, lookup, value, name)
+        found = _OF_KIND[left.type.kind](left, lookup, value, name, checked)
         if found is not None:
             return found
     if lookup in {"isnull", "notnull"} or value is None:
         return _null(left, lookup, value, name, transform)
-    type = transformed(left.type, transform)
     if isinstance(value, Expression):
         if lookup == "range":
             raise InvalidValue(f"{name}: range needs a pair of plain values; use gte and lte with expressions")
         return Comparison(left, lookup, _beside(value, type, lookup, name), transform=transform)
-
-    def checked(item: object) -> object:
-        return item if check is None else check(type, lookup, name, item)
 
     if lookup == "in":
         return _in(left, value, type, name, transform, checked)
@@ -200,9 +201,8 @@ def compare(
     return Comparison(left, lookup, Value(bound, type), transform=transform)
 
 
-_OF_KIND: Final[dict[Kind, Callable[[Expression, str, object, str], Condition | None]]] = {
-    Kind.JSON: documents.compared
-}
+_Meaning: TypeAlias = Callable[[Expression, str, object, str, Callable[[object], object]], Condition | None]
+_OF_KIND: Final[dict[Kind, _Meaning]] = {Kind.JSON: documents.compared, Kind.ARRAY: arrays.compared}
 """What lookups mean for the kinds of value that have their own meanings for them."""
 
 

@@ -7,7 +7,7 @@ finds JSON's null has found a value; one that finds nothing is NULL.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -65,7 +65,9 @@ def as_text(node: Expression, name: str) -> Expression:
     return Function("json_text", (looked_into(node, name),), TEXT)
 
 
-def compared(left: Expression, lookup: str, value: object, name: str) -> Condition | None:
+def compared(
+    left: Expression, lookup: str, value: object, name: str, checked: Callable[[object], object]
+) -> Condition | None:
     """What a lookup means for JSON; None where it means the same as for every column.
 
     Raises:
@@ -97,7 +99,7 @@ def _equal(left: Expression, lookup: str, value: object, name: str) -> Condition
     if lookup not in {"exact", "ne", "in"} or isinstance(value, Query):
         return None
     several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-    items = list(cast("Iterable[object]", value)) if lookup == "in" and several else [value]
+    items: list[object] = list(cast("Iterable[object]", value)) if lookup == "in" and several else [value]
     if left.type is None or left.type.to_json is None:
         for item in items:
             if not isinstance(item, Expression):

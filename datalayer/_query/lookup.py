@@ -11,7 +11,7 @@ LOOKUPS: Final = frozenset(
     {
         "exact", "ne", "gt", "gte", "lt", "lte", "in", "range", "isnull",
         "iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex",
-        "contained_by", "has_key", "has_keys", "has_any_keys",
+        "contained_by", "overlap", "has_key", "has_keys", "has_any_keys",
     }
 )  # fmt: skip
 """Every lookup by name. Nodes have one more, `notnull`, which is what `isnull=False` becomes."""
@@ -21,7 +21,7 @@ TEXT_LOOKUPS: Final = frozenset(
 )
 """Lookups on text only."""
 
-PART_LOOKUPS: Final = frozenset({"contains", "contained_by"})
+PART_LOOKUPS: Final = frozenset({"contains", "contained_by", "overlap"})
 """Lookups on values that have parts."""
 
 KEY_LOOKUPS: Final = frozenset({"has_key", "has_keys", "has_any_keys"})
@@ -48,7 +48,9 @@ def lookups_of(type: ColumnType | None) -> frozenset[str]:
     if type is None:
         return LOOKUPS
     if type.kind is Kind.JSON:
-        return LOOKUPS
+        return LOOKUPS - {"overlap"}
+    if type.kind is Kind.ARRAY:
+        return (LOOKUPS - TEXT_LOOKUPS - KEY_LOOKUPS) | PART_LOOKUPS
     found = LOOKUPS - _OF_PARTS
     if type.kind not in _TEXT:
         found -= TEXT_LOOKUPS

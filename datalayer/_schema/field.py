@@ -44,6 +44,7 @@ class Kind(enum.StrEnum):
     JSON = "json"
     ENUM = "enum"  # kept as the member's value: varchar with a CHECK, or integer
     INET = "inet"
+    ARRAY = "array"  # of one of the kinds above; JSON text on SQLite
 
 
 _EXACT: Final = frozenset(
@@ -70,7 +71,7 @@ class ColumnType:
         stored: Of a registered type: the type it is kept as.
         to_stored: Of a registered type: turns a value into one of the kept type.
         from_stored: Of a registered type: turns a value of the kept type into one of its own.
-        item: The type of each value of a list that an aggregate has collected; no column has one.
+        item: The type of each value of an array, or of the list that an aggregate has collected.
         exact: The type whose values a comparison takes unchecked: `python`, where that says all; else None.
     """
 

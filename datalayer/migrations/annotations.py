@@ -26,6 +26,7 @@ class Annotation:
     note: str = ""
 
 
+_NO_ITEMS = ("Decimal", "bytes", "IPvAnyInterface", "dict[str, Any] | list[Any]")
 JSON = "dict[str, Any] | list[Any]"
 _SIZED = re.compile(r"^([A-Z ]+?)\s*\(\s*(\d+)(?:\s*,\s*(\d+))?\s*\)$")
 _MOMENT = re.compile(r"^(TIMESTAMP|TIME(?= ?\(\d\) WITHOUT)|INTERVAL)\(\d\)((?: WITH TIME ZONE| WITHOUT TIME ZONE)?)$")
@@ -89,6 +90,8 @@ def annotation(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation
     """The annotation of a column; None for a type that datalayer does not know."""
     if column.choices:
         return Annotation(literal(column.choices), is_exact=False, note="an ENUM type in the database")
+    if backend == "postgresql" and column.type.endswith("[]"):
+        return _array(annotation(replace(column, type=column.type.removesuffix("[]")), backend, is_ours=is_ours))
     known = _POSTGRESQL if backend == "postgresql" else {**_SQLITE, **(_SQLITE_OURS if is_ours else {})}
     if column.type in known:
         return known[column.type]
@@ -109,6 +112,14 @@ def annotation(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation
     if backend == "sqlite" and word in ("INT", "INTEGER", "TINYINT", "SMALLINT", "MEDIUMINT", "BIGINT"):
         return Annotation("BigInt", is_exact=False)
     return None
+
+
+def _array(item: Annotation | None) -> Annotation | None:
+    """A list of values of a type; None where a list of them is no array in a model."""
+    if item is None or item.text in _NO_ITEMS:
+        return None
+    inside = f"Annotated[{item.text}, Field({', '.join(item.options)})]" if item.options else item.text
+    return replace(item, text=f"list[{inside}]", options=())
 
 
 def literal(choices: tuple[str | int, ...]) -> str:

@@ -65,6 +65,9 @@ def _read(column: Column, text: str) -> tuple[object, ColumnType | None]:
         return number, ColumnType(Kind.DECIMAL, decimal.Decimal, precision=kind.precision, scale=kind.scale)
     if isinstance(kind, types.Bytes):
         return text.encode(), None
+    if isinstance(kind, types.Array):
+        items = _parsed(pydantic.Json[list[bool | int | float | str | None]], column, text, "a list such as [] or [1]")
+        return items, ColumnType(Kind.ARRAY, list, item=ColumnType(Kind.TEXT))
     if isinstance(kind, sa.String):  # Text is one too
         if kind.length is not None and len(text) > kind.length:
             raise _refused(column, text, f"text of at most {kind.length} characters")

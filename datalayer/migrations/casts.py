@@ -31,6 +31,7 @@ _KINDS: tuple[tuple[type[AnyType], str], ...] = (
     (sa.LargeBinary, "bytes"),
     (types.Duration, "duration"),
     (types.Inet, "inet"),
+    (types.Array, "array"),
 )
 _RANGES = {"SMALLINT": 2**15, "INTEGER": 2**31, "BIGINT": 2**63}
 

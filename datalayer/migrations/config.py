@@ -51,7 +51,7 @@ def defaults(tables: Iterable[TableSpec]) -> dict[str, tuple[str, str]]:
 
 
 def _default(info: Any, spec: FieldSpec) -> tuple[str, str] | None:
-    makes_plain = spec.type.kind is Kind.JSON and not info.default_factory_takes_validated_data
+    makes_plain = spec.type.kind in (Kind.JSON, Kind.ARRAY) and not info.default_factory_takes_validated_data
     value: object = info.get_default(call_default_factory=makes_plain)
     if info.is_required() or value is None or value is UNSET:
         return None

@@ -38,6 +38,8 @@ def _zero(column: Column) -> Text2:
         return "X''", "''"
     if isinstance(column.type, types.Duration):
         return "0", "'0 seconds'"
+    if isinstance(column.type, types.Array):
+        return "'[]'", "'{}'"
     found = literal_sql(_ZEROS.get(type(column.type), ""))
     return found.sqlite, found.postgresql
 

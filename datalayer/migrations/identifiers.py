@@ -13,7 +13,8 @@ IN_ANNOTATIONS = frozenset({"int", "str", "float", "bool", "bytes", "dict", "lis
 """Names that annotations of the module use: a field of such a name would hide them from type checkers."""
 IMPORTED = frozenset(
     {
-        "Any", "BigInt", "CASCADE", "CheckConstraint", "ClassVar", "Decimal", "Field", "ForeignKey", "IPvAnyAddress",
+        "Annotated", "Any", "BigInt", "CASCADE", "CheckConstraint", "ClassVar", "Decimal", "Field", "ForeignKey",
+        "IPvAnyAddress",
         "IPvAnyInterface", "Index", "Literal", "Mapped", "Meta", "Model", "ModelBase", "NaiveDatetime", "None",
         "OneToOne", "PROTECT", "PrimaryKey", "RESTRICT", "SET_DEFAULT", "SET_NULL", "SmallInt", "Sql", "UUID",
         "UniqueConstraint",

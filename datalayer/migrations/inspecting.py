@@ -251,7 +251,7 @@ def _imports(body: list[str]) -> str:
     lines += ["from __future__ import annotations", ""]
     standard = ["import datetime as dt"] if "dt" in tokens else []
     standard += ["from decimal import Decimal"] if "Decimal" in tokens else []
-    typing = [name for name in ("Any", "Literal") if name in tokens]
+    typing = [name for name in ("Annotated", "Any", "Literal") if name in tokens]
     standard += [f"from typing import {', '.join(typing)}"] if typing else []
     standard += ["from uuid import UUID"] if "UUID" in tokens else []
     lines += [*standard, ""] if standard else []

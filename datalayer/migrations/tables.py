@@ -95,6 +95,10 @@ def _made(table: Table, backend: str) -> sa.Table:
 
 
 def _type(kind: sa.types.TypeEngine[Any], backend: str) -> sa.types.TypeEngine[Any]:
+    if isinstance(kind, types.Array):
+        if backend != "sqlite":
+            return sa.ARRAY(kind.item)
+        return _Converted(ColumnType(Kind.ARRAY, list, item=ColumnType(_KINDS.get(type(kind.item), Kind.TEXT))))
     if isinstance(kind, types.Json):
         return sa.JSON(none_as_null=True)
     known = _KINDS.get(type(kind))

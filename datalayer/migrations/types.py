@@ -1,6 +1,7 @@
 """The column types and the `sql()` of migration files; one file runs on SQLite and on PostgreSQL."""
 
 from datalayer._compile.types import (
+    Array,
     BigInteger,
     Boolean,
     Bytes,
@@ -22,6 +23,7 @@ from datalayer._compile.types import (
 )
 
 __all__ = [
+    "Array",
     "BigInteger",
     "Boolean",
     "Bytes",

@@ -296,7 +296,7 @@ def _plain_field(model: Any, name: str, info: FieldInfo, relation: Forward | Non
         on_create=filler,
         on_update=filler if options.auto_now else None,
         relation=relation.name if relation is not None else None,
-        tracks_content=kind.kind is Kind.JSON,
+        tracks_content=kind.kind in (Kind.JSON, Kind.ARRAY),
     )
     return spec, options
 

@@ -18,6 +18,7 @@ from datalayer.models.adapters import AdaptedSchema, adapter_of
 from datalayer.models.fields import NAIVE
 from datalayer.models.types import JsonCodec
 
+_BITS = {Kind.SMALL_INTEGER: 16, Kind.INTEGER: 32, Kind.BIG_INTEGER: 64}
 _TEXT = (Kind.STRING, Kind.TEXT)
 
 
@@ -33,7 +34,7 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
     Raises:
         InvalidValue: It is of no such type.
     """
-    if lookup in TEXT_LOOKUPS:
+    if lookup in TEXT_LOOKUPS and not (type_ is not None and type_.kind is Kind.ARRAY):
         if not isinstance(value, str):
             raise InvalidValue(f"{name}: {lookup} needs text, not {value!r}")
         return _without_zero(value, name)
@@ -86,6 +87,12 @@ def annotation_of(type_: ColumnType) -> Any:
     if type_.kind is Kind.JSON:
         owner = getattr(type_.to_json, "__self__", None)
         annotation = owner.annotation if isinstance(owner, JsonCodec) else Any
+    elif type_.kind is Kind.ARRAY and type_.item is not None:
+        inside: Any = annotation_of(type_.item)
+        if type_.item.kind in _BITS:
+            bits = _BITS[type_.item.kind]
+            inside = Annotated[int, pydantic.Field(ge=-(2 ** (bits - 1)), lt=2 ** (bits - 1))]
+        annotation = list[inside | None]
     elif type_.kind is Kind.ENUM and type_.python in (str, int):
         annotation = Literal[type_.choices]
     elif type_.kind in _TEXT and annotation is str:

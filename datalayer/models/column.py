@@ -11,15 +11,15 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
+from datalayer._query import arrays, documents
 from datalayer._query import condition as nodes
-from datalayer._query import documents
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare
 from datalayer._query.expression import Expression, FieldRef, Function, Ordering, Value
 from datalayer._query.lookup import DATE_PARTS, TIME_PARTS, transformed
 from datalayer._query.path import field_reference, names_of, relation_path
 from datalayer._query.query import Query
-from datalayer._schema.field import ColumnType
+from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, QueryError, choices_text, nearest
 from datalayer.models import registry
@@ -201,8 +201,12 @@ class Expr(Generic[M, T]):
         """Whether it has a value."""
         return cast("Condition[M]", self._compared("isnull", False))
 
-    def contains(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
-        """Whether text is part of it."""
+    @overload
+    def contains(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]: ...
+    @overload
+    def contains(self: Expr[M, list[N]] | Expr[M, list[N] | None], text: list[N]) -> Condition[M]: ...
+    def contains(self, text: Any) -> Any:
+        """Whether text is part of it, or an array has all of some items."""
         return cast("Condition[M]", self._compared("contains", text))
 
     def icontains(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
@@ -239,10 +243,53 @@ class Expr(Generic[M, T]):
 
     __iter__ = None  # steps into JSON have no end: nothing is gone through one by one
 
-    def __getitem__(self, key: str | int) -> Expr[M, Any]:
-        """Into JSON: what is under a name of an object, or at a place of an array; NULL where there is nothing."""
-        node = documents.step(documents.looked_into(self.node, self.name), key, self.name)
+    @overload
+    def __getitem__(self: Expr[M, list[N]], key: int) -> Expr[M, N | None]: ...
+    @overload
+    def __getitem__(self: Expr[M, list[N] | None], key: int) -> Expr[M, N | None]: ...
+    @overload
+    def __getitem__(self, key: slice) -> Expr[M, T]: ...
+    @overload
+    def __getitem__(self, key: str | int) -> Expr[M, Any]: ...
+    def __getitem__(self, key: Any) -> Any:
+        """Into JSON: what is under a name of an object, or at a place of an array; NULL where there is nothing.
+
+        Of an array: the item at a place, from 0, or a slice.
+        """
+        cut: slice[Any, Any, Any] | None = key if isinstance(key, slice) else None
+        node: Expression
+        if self.node.type is None or self.node.type.kind is not Kind.ARRAY:
+            node = documents.step(documents.looked_into(self.node, self.name), cast("object", key), self.name)
+        elif cut is not None:
+            if cut.step is not None:
+                raise QueryError(f"{self.name}[{key!r}]: a slice of an array has no steps")
+            node = arrays.part(self.node, cut.start, cut.stop, self.name)
+        else:
+            node = arrays.item(self.node, key, self.name)
         return Expr(node, self.table, f"{self.name}[{key!r}]")
+
+    def length(self: Expr[M, list[N]] | Expr[M, list[N] | None]) -> Expr[M, int]:
+        """The number of items of an array.
+
+        Raises:
+            QueryError: It is no array.
+        """
+        if self.node.type is None or self.node.type.kind is not Kind.ARRAY:
+            raise QueryError(f"{self.name} is no array, and only arrays have a length(); use functions.Length for text")
+        return Expr(arrays.length(self.node), self.table, f"{self.name}.length()")
+
+    def contained_by(self, values: T) -> Condition[M]:
+        """Whether every item of an array is among some values."""
+        return cast("Condition[M]", self._among("contained_by", values))
+
+    def overlaps(self, values: T) -> Condition[M]:
+        """Whether an array has an item in common with some values."""
+        return cast("Condition[M]", self._among("overlap", values))
+
+    def _among(self, lookup: str, values: object) -> Any:
+        if self.node.type is None or self.node.type.kind is not Kind.ARRAY:
+            raise QueryError(f"{self.name} is no array, and {lookup} is about arrays")
+        return self._compared(lookup, values)
 
     def as_text(self) -> Expr[M, str]:
         """A JSON value as text, a string without its quotes: to search in, to `Cast`, to order by."""

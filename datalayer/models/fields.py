@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, get_args, get_origin, overload
 
 import pydantic
 from pydantic import AfterValidator
@@ -140,9 +140,44 @@ def guard_values(fields: dict[str, FieldInfo]) -> None:
             if not any(isinstance(item, AdaptedSchema) for item in info.metadata):
                 info.metadata.insert(0, AdaptedSchema(adapter, nullable=nullable))
             continue
-        guard = _guard(core, (*inner, *info.metadata))
+        guard = _item_guard(core) if get_origin(core) is list else _guard(core, (*inner, *info.metadata))
         if guard is not None and not any(item is guard for item in info.metadata):
             info.metadata.append(guard)
+
+
+def _item_guard(core: Any) -> object | None:
+    item, _, metadata = unwrapped(get_args(core)[0])
+    if adapter_of(item) is not None:
+        return None
+    kind = next((one.kind for one in metadata if isinstance(one, ColumnKind)), None)
+    return _EACH.get((kind or Kind.INTEGER) if item is int else item)
+
+
+def _each(check: Callable[[Any], Any]) -> AfterValidator:
+    def run(values: Any) -> Any:
+        return values if values is None else [None if one is None else check(one) for one in values]
+
+    return AfterValidator(run)
+
+
+def _sized(bits: int) -> Callable[[int], int]:
+    def run(value: int) -> int:
+        if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+            raise ValueError(f"{value} is no whole number of {bits} bits")
+        return value
+
+    return run
+
+
+_EACH: dict[Any, object] = {
+    datetime: _each(_aware),
+    time: _each(_without_zone),
+    float: _each(_number),
+    Kind.SMALL_INTEGER: _each(_sized(16)),
+    Kind.INTEGER: _each(_sized(32)),
+    Kind.BIG_INTEGER: _each(_sized(64)),
+}
+"""The same for the values of arrays."""
 
 
 def _guard(core: Any, metadata: tuple[object, ...]) -> object | None:

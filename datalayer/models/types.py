@@ -63,6 +63,7 @@ _ADDRESSES: dict[object, type] = {
     ipaddress.IPv6Network: _ANY_NETWORK,
 }
 _JSON_PLAIN: tuple[object, ...] = (dict, list, Any, object)
+_UNTYPED: tuple[object, ...] = (Any, object)
 _JSON_ORIGINS: tuple[object, ...] = (dict, list, tuple, set, frozenset)
 _UNIONS: tuple[object, ...] = (typing.Union, types.UnionType)
 
@@ -179,6 +180,9 @@ def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
         return _addresses(get_args(core), where)
     if core in _JSON_PLAIN:
         return ColumnType(Kind.JSON, python=plain or object)
+    item = _item(core, origin, where)
+    if item is not None:
+        return ColumnType(Kind.ARRAY, python=list, item=item)
     is_structure = plain is not None and (
         issubclass(plain, pydantic.BaseModel) or hasattr(plain, "__dataclass_fields__") or typing.is_typeddict(plain)
     )
@@ -196,6 +200,26 @@ def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
         f"{where} is annotated {name}, which no column can hold; use int, float, bool, str, bytes, Decimal, date, "
         "time, datetime, timedelta, UUID, an Enum, a Literal, an IP address, dict, list or a pydantic model"
     )
+
+
+_ITEMS = frozenset(Kind) - {Kind.BYTES, Kind.DECIMAL, Kind.JSON, Kind.INET, Kind.ARRAY}
+"""What arrays are made of; lists of everything else are JSON."""
+
+
+def _item(core: Any, origin: object, where: str) -> ColumnType | None:
+    """The type of the values of `list[...]` where it is an array."""
+    if origin is not list or get_args(core)[0] in _UNTYPED or get_origin(unwrapped(get_args(core)[0])[0]) in _UNIONS:
+        return None
+    inside = unwrapped(get_args(core)[0])[0]
+    if not (_hashable(inside) and (inside in _PLAIN or inside in _TEXTS or _is_enum(inside))):
+        return None
+    item, _ = column_type(get_args(core)[0], (), where)
+    return item if item.kind in _ITEMS and item.stored is None else None
+
+
+def _is_enum(core: Any) -> bool:
+    plain = _class(core)
+    return plain is not None and issubclass(plain, enum.Enum) and not issubclass(plain, enum.Flag)
 
 
 def _addresses(parts: tuple[object, ...], where: str) -> ColumnType:

@@ -7,6 +7,20 @@ from datetime import date
 from keys import Row
 from shop import Author, Book
 
+from datalayer import Field, Mapped, Model
+
+
+
+class Listed(Model):
+    tags: Mapped[list[str]] = Field(default_factory=list)
+
+
+Listed.tags.contains("a")  # no
+Listed.tags.contains([1])  # no (pyright)
+Listed.tags.overlaps([1])  # no
+Book.pages.length()  # no
+Listed.objects.filter(Listed.tags[0] > 5)  # no
+
 print(Book.title + 3)  # no
 print(Book.pages + "x")  # no
 print(Book.price * Book.title)  # no

@@ -44,6 +44,21 @@ class Article(Model):
     tags: ManyToMany[Tag] = ManyToMany(related_name="articles")
 
 
+class Listed(Model):
+    tags: Mapped[list[str]] = Field(default_factory=list)
+    marks: Mapped[list[int] | None] = Field(default=None)
+    data: Mapped[dict[str, Any]] = Field(default_factory=dict)
+
+
+assert_type(Listed.tags[0], Expr[Listed, str | None])
+assert_type(Listed.marks[0], Expr[Listed, int | None])
+assert_type(Listed.tags[0:2], Expr[Listed, list[str]])
+assert_type(Listed.tags.length(), Expr[Listed, int])
+assert_type(Listed.data["a"], Expr[Listed, Any])
+Listed.objects.filter(Listed.tags.contains(["a"]), Listed.tags.overlaps(["b"]), Listed.marks.contains([1]))
+Listed.objects.filter(Listed.tags[0] == "a", Listed.marks.length() > 2, Listed.data["a"]["b"] == 1)
+Listed.objects.filter(tags__contains=["a"], data__a__b__gt=1)
+
 assert_type(Book.price * 2, Expr[Book, Decimal])
 assert_type(Book.pages + Book.pages - 1, Expr[Book, int])
 assert_type(2 * Book.pages, Expr[Book, int])

@@ -44,6 +44,10 @@ class Backend(ABC):
     def typed(self, bound: Element, type: ColumnType | None) -> Element:
         """A bound value where the backend could not guess its type."""
 
+    def typed_array(self, bound: Element, type: ColumnType | None) -> Element:
+        """A bound array where the backend could not guess its type."""
+        return bound
+
     @abstractmethod
     def one_of(self, left: Element, bound: Element, type: ColumnType | None) -> Element:
         """`left IN` a bound list."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.elements import Grouping
 
 from datalayer._compile.backends.base import Element
+from datalayer._compile.pieces import Pieces
 from datalayer._schema.field import ColumnType, Kind
 
 _TYPES: Final[dict[Kind, str]] = {
@@ -35,9 +36,21 @@ _TYPES: Final[dict[Kind, str]] = {
 
 def type_name(type: ColumnType) -> str:
     """The type of a bound value of a column type."""
+    if type.kind is Kind.ARRAY and type.item is not None:
+        return f"{_item_name(type.item)}[]"
     if type.kind is Kind.ENUM:
         return "bigint" if type.choices and all(isinstance(choice, int) for choice in type.choices) else "text"
     return _TYPES[type.kind]
+
+
+def _item_name(item: ColumnType) -> str:
+    """The type of the items of an array exactly: PostgreSQL compares arrays of one type only."""
+    if item.kind is Kind.ENUM:
+        if type_name(item) == "text":
+            return "varchar"
+        return "integer" if all(-(2**31) <= int(choice) < 2**31 for choice in item.choices) else "bigint"
+    exact = {Kind.SMALL_INTEGER: "smallint", Kind.INTEGER: "integer", Kind.STRING: "varchar"}
+    return exact.get(item.kind) or type_name(item)
 
 
 def cast_to(value: Element, name: str) -> Element:
@@ -184,6 +197,14 @@ def _json_text(value: Element) -> Element:
     return Grouping(value.op("#>>")(sa.literal_column("'{}'")))
 
 
+def _placed(arguments: list[Element], types: list[ColumnType | None]) -> Element:
+    """An item of an array, or a slice of it; PostgreSQL counts from one."""
+    node, *places = arguments
+    first = _integer(places[0]).op("+")(sa.literal_column("1"))
+    ends: list[str | Element] = ["(", node, ")[", first]
+    return Pieces([*ends, ":", _integer(places[1]), "]"] if len(places) > 1 else [*ends, "]"])
+
+
 def _operator(word: str) -> Write:
     def write(arguments: list[Element], types: list[ColumnType | None]) -> Element:
         return Grouping(arguments[0].op(word)(arguments[1]))
@@ -250,6 +271,12 @@ _FUNCTIONS: Final[dict[str, Write]] = {
     "json_has": _operator("?"),
     "json_has_all": _keys("?&"),
     "json_has_any": _keys("?|"),
+    "array_contains": _operator("@>"),
+    "array_contained": _operator("<@"),
+    "array_overlap": _operator("&&"),
+    "array_length": lambda a, t: sa.func.cardinality(a[0]),
+    "array_item": _placed,
+    "array_slice": _placed,
     "json_contains": _operator("@>"),
     "json_contained": _operator("<@"),
     **{

@@ -194,10 +194,14 @@ class SQLite(Backend):
         return (value if is_column else sa.cast(value, sa.Text)).collate("datalayer_decimal")
 
     def same(self, value: Element, type: ColumnType | None) -> Element:
+        if type is not None and type.kind is Kind.ARRAY:
+            return cast("Element", sa.func.datalayer_array_place(value))
         is_json = type is not None and type.kind is Kind.JSON
         return cast("Element", sa.func.datalayer_json_same(value)) if is_json else value
 
     def sorting(self, value: Element, type: ColumnType | None) -> Element:
+        if type is not None and type.kind is Kind.ARRAY:
+            return self.same(value, type)
         is_json = type is not None and type.kind is Kind.JSON
         return cast("Element", sa.func.datalayer_json_place(value)) if is_json else value
 

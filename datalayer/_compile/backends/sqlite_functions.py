@@ -226,6 +226,12 @@ _FUNCTIONS: Final[dict[str, Write]] = {
     "json_has": lambda a, t: sa.func.datalayer_json_has(*a),
     "json_has_all": lambda a, t: sa.func.datalayer_json_has_all(*a),
     "json_has_any": lambda a, t: sa.func.datalayer_json_has_any(*a),
+    "array_contains": lambda a, t: sa.func.datalayer_array_contains(*a),
+    "array_contained": lambda a, t: sa.func.datalayer_array_contains(*reversed(a)),
+    "array_overlap": lambda a, t: sa.func.datalayer_array_overlap(*a),
+    "array_length": lambda a, t: sa.func.json_array_length(a[0]),
+    "array_item": lambda a, t: sa.func.datalayer_array_item(*a),
+    "array_slice": lambda a, t: sa.func.datalayer_array_slice(*a),
     "json_contains": lambda a, t: sa.func.datalayer_json_contains(*a),
     "json_contained": lambda a, t: sa.func.datalayer_json_contains(*reversed(a)),
     **{

@@ -42,6 +42,7 @@ FAMILIES: dict[str, Choices] = {
     "moment": [(ColumnType(Kind.DATETIME, datetime), [datetime(2020, 2, 29, 12, tzinfo=UTC)])],
     "day": [(ColumnType(Kind.DATE, date), [date(2020, 2, 29)])],
     "mark": [(ColumnType(Kind.UUID, UUID), [UUID(int=7)])],
+    "items": [(ColumnType(Kind.ARRAY, list, item=ColumnType(Kind.TEXT, str)), [[], ["it's", "a,b"]])],
     "raw": [(ColumnType(Kind.BYTES, bytes), [b"\x00'%"])],
 }
 VALUES: dict[str, list[object]] = {
@@ -53,6 +54,7 @@ VALUES: dict[str, list[object]] = {
     "moment": [datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)],
     "day": [date(1, 1, 1), date(2024, 2, 29)],
     "mark": [UUID(int=1), UUID(int=2**128 - 1)],
+    "items": [[], ["ünïcode ✓", "", "\\", '"{}', "NULL"]],
     "raw": [b"", bytes(range(256))],
 }
 NAMES = list(FAMILIES)

@@ -40,6 +40,9 @@ TAKEN: dict[str, tuple[Any, dict[str, Any], str, object]] = {
     "duration": (timedelta, {}, "PT1H30M", timedelta(hours=1, minutes=30)),
     "uuid": (UUID, {}, ZERO, UUID(ZERO)),
     "json": (dict[str, Any], {}, '{"a": "it\'s"}', {"a": "it's"}),
+    "array of texts": (list[str], {}, '["it\'s", "a,b"]', ["it's", "a,b"]),
+    "array of numbers": (list[int], {}, "[1, -2]", [1, -2]),
+    "empty array": (list[bool], {}, "[]", []),
     "address": (ipaddress.IPv4Address, {}, "10.0.0.1", ipaddress.IPv4Address("10.0.0.1")),
 }
 REFUSED: dict[str, tuple[Any, dict[str, Any], str, str]] = {
@@ -55,6 +58,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str, str]] = {
     "naive moment": (NaiveDatetime, {}, "2026-01-31T18:30Z", "without a time zone"),
     "uuid": (UUID, {}, "0", "a UUID such as"),
     "json": (dict[str, Any], {}, "{a: 1}", "JSON such as"),
+    "array": (list[int], {}, "1, 2", "a list such as [] or [1]"),
     "address": (ipaddress.IPv4Address, {}, "10.0.0.0.1", "an address"),
 }
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from datalayer import *
 
@@ -65,6 +65,10 @@ class Book(ModelBase):
     weight: Mapped[float] = Field()
     data: Mapped[bytes] = Field()
     extra: Mapped[dict[str, Any]] = Field()
+    tags: Mapped[list[str]] = Field(default_factory=list)
+    marks: Mapped[list[SmallInt] | None] = Field()
+    short: Mapped[list[Annotated[str, Field(max_length=20)]]] = Field()
+    days: Mapped[list[datetime.date]] = Field()
     length: Mapped[datetime.timedelta] = Field()
     at: Mapped[datetime.time] = Field()
     text: Mapped[str] = Field(min_length=1)
@@ -275,14 +279,16 @@ def test_types_that_are_not_ours_are_said(postgresql_url: str, tmp_path: Path) -
     with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
         run(
             "CREATE TYPE mood AS ENUM ('sad', 'glad')",
-            'CREATE TABLE a (id int PRIMARY KEY, m mood, r real, tags text[], b int REFERENCES a, "B" int)',
+            "CREATE TABLE a (id int PRIMARY KEY, m mood, r real, tags text[], sums numeric[], b int REFERENCES a, "
+            '"B" int)',
             "CREATE UNIQUE INDEX lowered ON a (abs(r))",
         )
         text = inspectdb()
         assert made(text)
     assert 'm: Mapped[Literal["sad", "glad"] | None]' in text
+    assert "tags: Mapped[list[str] | None]" in text
     assert "# REAL in the database\n    r: Mapped[float | None]" in text
-    assert "# 'tags' is TEXT[] in the database, which no field of datalayer has; left out" in text
+    assert "# 'sums' is NUMERIC[] in the database, which no field of datalayer has; left out" in text
     assert "# 'B' differs from 'b' by capitals alone" in text
     assert "# The index 'lowered' has what a model cannot say" in text
 

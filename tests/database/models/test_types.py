@@ -91,7 +91,7 @@ with registry.isolated():
         free: Mapped[Any] = Field(default=None)
         bare: Mapped[dict] = Field(default_factory=dict)  # type: ignore[type-arg]
         typed: Mapped[dict[str, Any]] = Field(default_factory=dict)
-        floats: Mapped[list[float | None]] = Field(default_factory=list)
+        floats: Mapped[list[list[float | None]]] = Field(default_factory=list)
         point: Mapped[Measured | None] = Field(default=None)
         raw: Mapped[bytes | None] = Field(default=None)
 
@@ -236,7 +236,7 @@ def test_a_field_of_addresses_and_networks_is_refused() -> None:
 def test_json_without_a_number_for_it_is_refused(world: World, name: str, number: float) -> None:
     value: Any = {"a": [1, {"b": number}]}
     if name == "floats":
-        value = [1.0, None, number]
+        value = [[1.0, None, number]]
     elif name == "point":
         value = Measured(value=number)
     with pytest.raises(InvalidValue, match=rf"Notes.{name}: .* cannot be kept as JSON, which has no NaN"):
@@ -261,6 +261,6 @@ def test_json_of_nothing_json_knows_is_refused(world: World) -> None:
 @pytest.mark.usefixtures("tables")
 def test_nothing_inside_json_is_kept(world: World) -> None:
     point = Measured(value=1.5)
-    made = world.call(Notes.objects, "create", floats=[1.5, None], typed={"a": None}, point=point)
+    made = world.call(Notes.objects, "create", floats=[[1.5, None]], typed={"a": None}, point=point)
     found = world.call(Notes.objects, "get", id=made.id)
-    assert (found.floats, found.typed, found.point) == ([1.5, None], {"a": None}, point)
+    assert (found.floats, found.typed, found.point) == ([[1.5, None]], {"a": None}, point)

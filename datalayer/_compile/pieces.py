@@ -1,0 +1,31 @@
+"""SQL text with elements in it, where SQLAlchemy has no element of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+
+from datalayer._compile.backends.base import Element
+
+
+class Pieces(sa.ColumnElement[Any]):
+    """Pieces of text and arguments, in turn."""
+
+    inherit_cache = False
+
+    def __init__(self, pieces: list[str | Element]) -> None:
+        self.pieces = pieces
+
+
+@compiles(Pieces)
+def _text(element: Pieces, compiler: Any, **named: Any) -> str:
+    is_doubling = compiler.preparer._double_percents
+    parts = [
+        (piece.replace("%", "%%") if is_doubling else piece)
+        if isinstance(piece, str)
+        else compiler.process(piece, **{**named, "within_columns_clause": False})
+        for piece in element.pieces
+    ]
+    return f"({''.join(parts)})"

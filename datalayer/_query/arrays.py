@@ -1,0 +1,70 @@
+"""Arrays: their items, slices and lengths, and what lookups mean for them, as nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, cast
+
+from datalayer._query.arithmetic import WHOLE
+from datalayer._query.condition import Comparison, Condition, Junction, Nothing, Truth
+from datalayer._query.expression import BOOLEAN, Expression, Function, Key, Value
+from datalayer._schema.field import ColumnType, Kind
+from datalayer.errors import InvalidValue, QueryError
+
+_PARTS: Final = {"contains": "array_contains", "contained_by": "array_contained", "overlap": "array_overlap"}
+_FARTHEST: Final = 2**31 - 2
+
+
+def item(node: Expression, place: object, name: str) -> Expression:
+    """The item at a place, from 0; NULL where there is none.
+
+    Raises:
+        QueryError: No place.
+    """
+    if type(place) is not int or not 0 <= place <= _FARTHEST:
+        raise QueryError(f"{name}[{place!r}]: an array has places 0, 1, 2 ... and slices of them, such as [0:2]")
+    return Function("array_item", (node, Key(place, WHOLE)), _type(node).item)
+
+
+def part(node: Expression, start: int | None, stop: int | None, name: str) -> Expression:
+    """The items from a place up to another.
+
+    Raises:
+        QueryError: No places.
+    """
+    first, last = start or 0, _FARTHEST if stop is None else stop
+    if not 0 <= first <= _FARTHEST or not 0 <= last <= _FARTHEST:
+        raise QueryError(f"{name}[{start}:{stop}]: a slice of an array goes from one place to another, both from 0")
+    return Function("array_slice", (node, Key(first, WHOLE), Key(last, WHOLE)), _type(node))
+
+
+def length(node: Expression) -> Expression:
+    """The number of items."""
+    return Function("array_length", (node,), ColumnType(Kind.INTEGER, int))
+
+
+def _type(node: Expression) -> ColumnType:
+    assert node.type is not None
+    return node.type
+
+
+def compared(
+    left: Expression, lookup: str, value: object, name: str, checked: Callable[[object], object]
+) -> Condition | None:
+    """What a lookup means for arrays; None where it means the same as for every column.
+
+    Raises:
+        InvalidValue: No array of such items.
+    """
+    if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, str | bytes | Expression):
+        # An array of arrays is one array to PostgreSQL, so each is compared on its own.
+        items = [one for one in cast("Iterable[object]", value) if one is not None]
+        each = [Comparison(left, "exact", Value(checked(one), left.type)) for one in items]
+        return Junction("or", tuple(each)) if each else Nothing()
+    if lookup not in _PARTS or value is None:
+        return None
+    if isinstance(value, Expression):
+        if value.type is not None and value.type != left.type:
+            raise InvalidValue(f"{name}: {lookup} needs an array of the same type")
+        return Truth(Function(_PARTS[lookup], (left, value), BOOLEAN))
+    return Truth(Function(_PARTS[lookup], (left, Value(checked(value), left.type)), BOOLEAN))
