@@ -190,6 +190,8 @@ def cannot_connect(error: psycopg.Error, conninfo: str, alias: str) -> errors.Co
     host = given.get("host") or given.get("hostaddr") or "the local socket"
     target = f"PostgreSQL at {host}, port {given.get('port', '5432')}, database {given.get('dbname', '(default)')!r}"
     reason = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if "unsupported startup parameter" in reason:
+        reason += "; a pooler such as PgBouncer stands between: set transaction_pooling = true beside the url"
     if password := given.get("password"):
         reason = reason.replace(password, "***")
     return translate.connection_failed(alias, target, reason)

@@ -187,6 +187,7 @@ _RELATION_IN_TEXT = re.compile(r'relation "(?P<table>[^"]+)"')
 _FATAL_AT_CONNECT = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
     r"|(?:database|role) \".*\" does not exist|does not support SSL|permission denied for database"
+    r"|unsupported startup parameter"
 )
 
 

@@ -124,7 +124,7 @@ class DatabaseSettings(Options):
         url: Where it is.
         pool: How its connections are pooled.
         migrate: How long migrations wait.
-        transaction_pooling: True behind a pgbouncer that hands out a server for one transaction only.
+        transaction_pooling: True behind a pooler such as PgBouncer, which may give each transaction another session.
         replica_of: The alias of the database this one is a read-only copy of: it then takes reads off that one.
         replica_lag: Of a database with replicas: for how long after a write the reads of the same task or thread stay
             on it, since the replicas may not have the write yet.

@@ -143,6 +143,7 @@ def test_python_errors_about_values(error: Exception) -> None:
         ('FATAL: role "x" does not exist', True),
         ("fe_sendauth: no password supplied", True),
         ('no pg_hba.conf entry for host "1.2.3.4"', True),
+        ("FATAL: unsupported startup parameter: options", True),
         ("connection refused", False),
         ("FATAL: the database system is starting up", False),
         ("FATAL: sorry, too many clients already", False),
