@@ -9,13 +9,13 @@ from datalayer._schema.field import DatabaseDefault
 from datalayer.errors import ModelError
 
 
-def _check_sql(given: object, place: str) -> None:
+def _check_sql(given: str | Mapping[str, object] | None, place: str) -> None:
     """Refuses conditions that are objects, as Django has them: here the database reads them, not a query.
 
     Raises:
         ModelError: It is no text.
     """
-    texts = given.values() if isinstance(given, Mapping) else (given,)
+    texts: list[object] = list(given.values()) if isinstance(given, Mapping) else [given]
     wrong = next((text for text in texts if text is not None and not isinstance(text, str)), None)
     if wrong is not None:
         raise ModelError(

@@ -6,7 +6,7 @@ here is what instances have beyond that: what comes along with them, and the oth
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 from datalayer._query.path import relation_path
@@ -15,7 +15,7 @@ from datalayer._query.source import NO_EXTRA
 from datalayer.errors import QueryError
 from datalayer.models import deferring, operations
 from datalayer.models.annotation import Annotated
-from datalayer.models.column import Deferred, Expr, Related
+from datalayer.models.column import Deferred, Expr, Related, Several
 from datalayer.models.combining import FilteredRelation, filtered_relation
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
@@ -25,6 +25,7 @@ from datalayer.models.rows import Rows
 from datalayer.models.values import Values, annotated, named_columns
 from datalayer.models.writes import WritableRows
 
+K = TypeVar("K")
 T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
@@ -197,15 +198,31 @@ class QuerySet(WritableRows[M]):
 
     # -- by key ----------------------------------------------------------------------------------
 
-    def in_bulk(self, keys: Collection[Any] | None = None, *, field: str = "pk") -> dict[Any, M]:
-        """Instances by primary key, or by another unique field."""
-        return cast("dict[Any, M]", self._database.run(operations.in_bulk, self._bulk(keys, field), field))
+    @overload
+    def in_bulk(self, keys: Several[K], *, field: str = "pk") -> dict[K, M]: ...
+    @overload
+    def in_bulk(self, keys: None = None, *, field: str = "pk") -> dict[Any, M]: ...
+    def in_bulk(self, keys: Several[Any] | None = None, *, field: str = "pk") -> dict[Any, M]:
+        """Instances by primary key, or by another unique field; keys without a row are left out.
 
-    async def ain_bulk(self, keys: Collection[Any] | None = None, *, field: str = "pk") -> dict[Any, M]:
+        Args:
+            keys: Those that are wanted; all rows of the query when not given.
+            field: What the instances are found by.
+
+        Raises:
+            QueryError: No unique constraint covers the field.
+        """
+        return self._database.run(operations.in_bulk, self._bulk(keys, field), field)
+
+    @overload
+    async def ain_bulk(self, keys: Several[K], *, field: str = "pk") -> dict[K, M]: ...
+    @overload
+    async def ain_bulk(self, keys: None = None, *, field: str = "pk") -> dict[Any, M]: ...
+    async def ain_bulk(self, keys: Several[Any] | None = None, *, field: str = "pk") -> dict[Any, M]:
         """The awaiting twin of `in_bulk`."""
-        return cast("dict[Any, M]", await self._database.arun(operations.in_bulk, self._bulk(keys, field), field))
+        return await self._database.arun(operations.in_bulk, self._bulk(keys, field), field)
 
-    def _bulk(self, keys: Collection[Any] | None, field: str) -> operations.Fetched:
+    def _bulk(self, keys: Several[Any] | None, field: str) -> operations.Fetched:
         table = self.query.table
         if field != "pk" and (field,) not in [
             table.primary_key,

@@ -239,7 +239,8 @@ class Rows(Question[M, R]):
         return self._aggregates((), {f"value{place}": item for place, item in enumerate(aggregates)})
 
     def _aggregates(self, aggregates: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-        every = {**{item.default_name: item for item in aggregates if isinstance(item, Aggregate)}, **named}
+        every: dict[str, Any] = {item.default_name: item for item in aggregates if isinstance(item, Aggregate)}
+        every.update(named)
         wrong = [item for item in aggregates if not isinstance(item, Aggregate)]
         wrong += [item for item in named.values() if not isinstance(item, Deferred)]
         if wrong or not every:

@@ -33,6 +33,9 @@ Book.objects.values_list(Author.name)  # no
 Book.objects.publish()  # no
 title: int = Book.objects.get(id=1).title  # no
 Book.objects.filter("title")  # no
+Book.objects.in_bulk("ab", field="title")  # no
+known: dict[str, Book] = Book.objects.in_bulk([1, 2])  # no
+Book.objects.in_bulk(5)  # no
 Book.objects.aggregate(Max(Author.born))  # no
 Book.objects.aggregate_list(Max(Author.born))  # no
 Book.objects.aggregate_list(Count(), Sum(Author.id))  # no

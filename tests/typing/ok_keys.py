@@ -73,7 +73,7 @@ assert_type(newest(Event), Event)
 def everything(user: User) -> None:
     assert_type(User.objects.get_or_create(name="x", defaults={"manager": None}), tuple[User, bool])
     assert_type(User.objects.update_or_create(name="x", defaults={"name": "y"}), tuple[User, bool])
-    assert_type(User.objects.in_bulk([1, 2]), dict[Any, User])
+    assert_type(User.objects.in_bulk([1, 2]), dict[int, User])
     assert_type(User.objects.count(), int)
     assert_type(User.objects.exists(), bool)
     assert_type(User.objects.last(), User | None)
