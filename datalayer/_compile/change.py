@@ -12,9 +12,12 @@ from datalayer._compile.joins import Element, Statement
 from datalayer._compile.prepared import Prepared
 from datalayer._compile.select import BACKENDS, Selection, conjuncts, layout, one_line
 from datalayer._compile.sources import with_ctes
+from datalayer._compile.writer import Writer
 from datalayer._query.change import Delete, Update, UpdateMany
-from datalayer._query.expression import FieldRef, Value
+from datalayer._query.condition import ExistsCondition
+from datalayer._query.expression import Expression, FieldRef, Subquery, Value
 from datalayer._query.query import Query
+from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 
 
@@ -35,8 +38,29 @@ def update(backend_name: str, change: Update) -> Prepared:
         if isinstance(expression, Value):
             plain[at] = field.column
         at += len(expression.values)
+    if backend.name == "sqlite" and any(_looks_at_rows(writer, expression) for _, expression in change.assignments):
+        assigned, where = _read_first(target, table, assigned, where)
     element: Any = sa.update(target).values(assigned).where(*where)
     return _compiled(backend, statement, element, table, change.returning, target, plain)
+
+
+def _looks_at_rows(writer: Writer, expression: Expression) -> bool:
+    """Whether an assigned value is read from other rows."""
+    walk = writer.walk
+    nested = any(isinstance(part, Subquery | ExistsCondition) for part in parts(expression))
+    return nested or walk.has_aggregate(expression) or next(walk.paths(expression), None) is not None
+
+
+def _read_first(
+    target: Any, table: TableSpec, assigned: dict[Any, Element], where: list[Element]
+) -> tuple[dict[Any, Element], list[Element]]:
+    """All values read before a row is written: SQLite would read what the statement has written already."""
+    keys = [target.c[table.fields[name].column] for name in table.primary_key]
+    shown = [key.label(f"k{number}") for number, key in enumerate(keys)]
+    shown += [value.label(f"v{number}") for number, value in enumerate(assigned.values())]
+    found = sa.select(*shown).select_from(target).where(*where).subquery("found")
+    values: dict[Any, Element] = {column: found.c[f"v{number}"] for number, column in enumerate(assigned)}
+    return values, [key == found.c[f"k{number}"] for number, key in enumerate(keys)]
 
 
 def update_many(backend_name: str, change: UpdateMany, rows: int) -> Prepared:
@@ -83,12 +107,12 @@ def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tupl
     walk = selection.writer.walk
     is_cut = query.limit is not None or query.offset is not None or query.distinct or query.group_by is not None
     is_cut = is_cut or selection.is_qualified or query.extra is not None
-    parts = [
+    every = [
         part
         for condition, place in zip(query.where, selection.places.where, strict=True)
         for part, _ in conjuncts(condition, place)
     ]
-    if not is_cut and not any(next(walk.paths(part), None) for part in parts):
+    if not is_cut and not any(next(walk.paths(part), None) for part in every):
         where, _, _ = selection.conditions()
         return selection, where
     keys = query.table.primary_key

@@ -147,6 +147,7 @@ def named_join(
         names = (joined.name,) if joined.relation is None else (joined.name, joined.relation)
         sides = _Sides(scope, names, target, joined.table)
         writer = Writer(backend, statement, sides, parent=parent, nested=nested)
+        writer.one_row = frozenset((name,) for name in names)
         on = writer.condition(joined.condition, at + (0 if source is None else len(source.values)))
         if joined.relation is not None:
             relation = scope.table.relations[joined.relation]

@@ -158,7 +158,8 @@ def _index(table: TableSpec, spec: IndexSpec) -> sa.Index:
             parts.append(types.sql(name))
             continue
         column = table.fields[name.removeprefix("-")].column
-        parts.append(sa.text(f'"{column}" DESC') if name.startswith("-") else column)
+        quoted = column.replace('"', '""')
+        parts.append(types.sql(f'"{quoted}" DESC') if name.startswith("-") else column)
     options: dict[str, Any] = {}
     if spec.condition is not None:
         where = types.sql(spec.condition)

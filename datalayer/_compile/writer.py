@@ -60,6 +60,7 @@ class Writer:
         annotations: The query's annotations by name, each with the offset of its values.
         aggregates_here: Aggregates go over the rows of this SELECT (GROUP BY); otherwise each has its own subquery.
         filter: The number of the filter() call being written; None for columns and ORDER BY.
+        one_row: Relations to many of which one row is looked at: what an aggregate, or a join by name, goes over.
         is_correlated: Whether something of a query further out was asked for.
     """
 
@@ -82,7 +83,7 @@ class Writer:
         self.annotations = dict(annotations or {})
         self.aggregates_here = aggregates_here
         self.filter: int | None = None
-        self._aggregated: frozenset[Path] = frozenset()
+        self.one_row: frozenset[Path] = frozenset()
         self.labels: dict[str, Element] = {}
         self._home = home
         self._nested = nested
@@ -224,11 +225,11 @@ class Writer:
             at += len(item.values)
         if node.condition is None:
             return arguments, order, None
-        kept, self._aggregated = self._aggregated, self.walk.crossings(*node.children[:-1])
+        kept, self.one_row = self.one_row, self.walk.crossings(*node.children[:-1])
         try:
             return arguments, order, self.condition(node.condition, at)
         finally:
-            self._aggregated = kept
+            self.one_row = kept
 
     # -- about one row ----------------------------------------------------------------------
 
@@ -299,27 +300,27 @@ class Writer:
         return result
 
     def _negation(self, node: Negation, at: int) -> Element:
-        if self.walk.is_to_many(node.child) and not self._is_aggregated(node.child):
+        if self.walk.is_to_many(node.child) and not self._is_of_one_row(node.child):
             return sa.not_(self.on_one_row(node.child, at))
         inner = self.condition(node.child, at)
         if self.walk.may_be_null(node.child):
             return _suffixed(inner, "IS NOT TRUE")
         return sa.not_(Grouping(inner)) if isinstance(node.child, Negation | Junction) else sa.not_(inner)
 
-    def _is_aggregated(self, node: Condition) -> bool:
-        """Whether a condition is about the very rows that an aggregate goes over, as those of its `filter=` are.
+    def _is_of_one_row(self, node: Condition) -> bool:
+        """Whether a condition is about the very rows that an aggregate or a join goes over.
 
         Raises:
             QueryError: It leads on from them to many rows each.
         """
         crossed = self.walk.crossings(node)
-        if crossed <= self._aggregated:
+        if crossed <= self.one_row:
             return True
         further = next(
-            (path for path in crossed for known in self._aggregated if path[: len(known)] == known and path != known),
+            (path for path in crossed for known in self.one_row if path[: len(known)] == known and path != known),
             None,
         )
-        if further is not None and further not in self._aggregated:
+        if further is not None and further not in self.one_row:
             raise QueryError(
                 f"~ over {'__'.join(further)!r} inside filter= of an aggregate is about many rows for each row that is "
                 "aggregated; ask with Exists() in a Subquery"

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
+
+from datalayer.errors import ModelError
 
 LONGEST = 63
 
@@ -35,3 +38,34 @@ def constraint_name(kind: str, table: str, columns: tuple[str, ...], tail: str =
         tail: What tells it from another one on the same columns, such as `ge`.
     """
     return shortened("_".join((kind, table, *columns, *((tail,) if tail else ()))))
+
+
+def check_identifiers(model: str, table: str, columns: Iterable[str], others: Iterable[str]) -> None:
+    """Refuses names that a database would not take, or would take for something else.
+
+    Args:
+        model: The model they are of, for messages.
+        table: The name of its table.
+        columns: The names of columns.
+        others: The names of constraints and indexes.
+
+    Raises:
+        ModelError: One is empty, has a control character or is too long; the table's has a dot.
+    """
+    named = [("table", table), *[("column", name) for name in columns], *[("name", name) for name in others]]
+    for what, name in named:
+        size = len(name.encode())
+        if not name or any(ord(letter) < 32 for letter in name):
+            raise ModelError(
+                f"{model} has the {what} {name!r}; a name has one character or more, no control character among them"
+            )
+        if size > LONGEST:
+            raise ModelError(
+                f"{model} has the {what} {name!r} of {size} bytes; PostgreSQL cuts names at {LONGEST}, so shorten it"
+            )
+    if "." in table:
+        schema, _, rest = table.rpartition(".")
+        raise ModelError(
+            f"{model} has the table {table!r}; a table is named without a schema: table = {rest!r}, and the "
+            f"search_path of the database names {schema!r}"
+        )

@@ -46,7 +46,8 @@ def file_text(name: str, after: str | None, up: Changes, down: Changes) -> str:
     """The whole text of a migration file."""
     words = re.sub(r"^\d+_", "", name).replace("_", " ")
     body = f"def upgrade() -> None:\n{_body(up.lines)}\n\n\ndef downgrade() -> None:\n{_body(down.lines)}\n"
-    done = "".join(f"\n- {summary}" for summary in up.summaries)
+    # Names come from models and databases: none may end the docstring, and begin a program.
+    done = "".join(f"\n- {summary}" for summary in up.summaries).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     docstring = f'"""{words.capitalize()}.' + (f"\n{done}\n" if done else "") + '"""'
     imports: list[str] = []
     if "sa." in body:

@@ -249,8 +249,8 @@ class Live(Recording):
                 )
 
     def quoted(self, name: str) -> str:
-        """A name as SQL has it."""
-        return str(self.impl.dialect.identifier_preparer.quote(name))
+        """A name as SQL has it; the driver's own dialect would write each % twice, and nothing is bound here."""
+        return str(DIALECTS[self.impl.dialect.name].identifier_preparer.quote(name))
 
     # -- PostgreSQL ---------------------------------------------------------------------------------
 

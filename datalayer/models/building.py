@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from datalayer._compile.values import is_numeric_decimal, to_driver
 from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
-from datalayer._schema.names import constraint_name, shortened, table_name
+from datalayer._schema.names import check_identifiers, constraint_name, shortened, table_name
 from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models._pydantic import limits, own_fields
@@ -195,6 +195,7 @@ def build_table(
         indexes.append(_index(name, index, resolve, by_name))
     named: list[UniqueSpec | CheckSpec | IndexSpec] = [*unique, *checks, *indexes]
     _no_double_names(model.__name__, [item.name for item in named])
+    check_identifiers(model.__name__, name, [spec.column for spec in fields], [item.name for item in named])
     return TableSpec(
         name,
         model=model.__name__,
@@ -234,8 +235,10 @@ def foreign_key(
                 f"give {place} db_default=, the key of the row to fall back to"
             )
     columns = tuple(table.fields[name].column for name in relation.key_fields)
+    name = relation.options["name"] or constraint_name("fk", table.name, columns)
+    check_identifiers(table.model, table.name, (), [name])
     return ForeignKeySpec(
-        relation.options["name"] or constraint_name("fk", table.name, columns),
+        name,
         relation.key_fields,
         target.name,
         target_fields,

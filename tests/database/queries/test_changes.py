@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from datalayer import Count, Excluded, F, Field, Mapped, Max, Model, UUIDModel
+from datalayer import Count, Excluded, F, Field, Mapped, Max, Model, OuterRef, Subquery, UUIDModel, Value
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError
+from datalayer.functions import Coalesce
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, capture_queries, create_tables
 from tests.database.queries.library import Author, Book, Shelf
@@ -61,6 +62,27 @@ def test_update_gives_the_written_rows(world: World, books: Shelf) -> None:
     with assert_num_queries(0):
         world.call(found[0], "save")
     assert world.call(Book.objects.none(), "update", title="x", returning=True) == []
+
+
+def test_update_reads_every_row_before_it_writes_one(world: World, books: Shelf) -> None:
+    authors = {author.id: author for author in world.iterate(Author.objects.all())}
+    names = {key: authors[author.mentor_id].name if author.mentor_id else "" for key, author in authors.items()}
+    wanted = {key: names[author.mentor_id] if author.mentor_id else "" for key, author in authors.items()}
+    world.call(Author.objects.all(), "update", name=Coalesce(F("mentor__name"), Value("")))
+    assert dict(world.iterate(Author.objects.values_list("id", "name"))) == names
+    assert world.call(Author.objects.all(), "update", name=Coalesce(F("mentor__name"), Value(""))) == len(authors)
+    assert dict(world.iterate(Author.objects.values_list("id", "name"))) == wanted
+    # A chain in the other order: each row is written after the one it reads.
+    first, *_, last = sorted(authors)
+    world.call(Author.objects.filter(id=first), "update", mentor=last, name="first")
+    world.call(Author.objects.filter(id=last), "update", mentor=first, name="last")
+    found = world.call(
+        Author.objects.filter(id__in=[first, last]), "update", name=F("mentor__name"), born=None, returning=True
+    )
+    assert {author.id: author.name for author in found} == {first: "last", last: "first"}
+    inside = Subquery(Author.objects.filter(mentor=OuterRef("pk")).order_by("id").values("name")[:1])
+    world.call(Author.objects.filter(id__in=[first, last]), "update", name=inside)
+    assert world.call(Author.objects, "get", id=last).name == "last"
 
 
 def test_update_computes_over_relations(world: World, books: Shelf) -> None:

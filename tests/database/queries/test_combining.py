@@ -270,3 +270,14 @@ def test_equal_shapes_are_compiled_once(world: World, books: Shelf) -> None:
     compiled = len(databases["default"].compiler)
     ask(3, 4)
     assert len(databases["default"].compiler) == compiled
+
+
+def test_not_in_the_condition_of_a_join_is_about_the_joined_row(world: World, books: Shelf) -> None:
+    for part in (~Q(books__price__lt=5), ~Q(~Q(books__price__gte=5)), ~(~Q(books__price__gte=5) | Q(books__id=0))):
+        query = Author.objects.annotate(dear=FilteredRelation("books", part), n=Count("dear"))
+        assert {author.id: author.n for author in world.iterate(query)} == {
+            author.id: sum(book.price >= 5 and book.author == author for book in books)
+            for author in world.iterate(Author.objects.all())
+        }
+    pairs = Author.objects.join(other=Join(Book, Q(id=F("other__author")) & ~Q(~Q(other__price__gte=5))))
+    assert sorted(world.iterate(pairs.values_list("other__id", flat=True))) == wanted(books, lambda b: b.price >= 5)
