@@ -67,8 +67,13 @@ class Meta:
         column = part if part in self.model.fields else part.removeprefix("-")
         return ("" if column == part else "-") + self.model.fields[column]
 
+    def _part(self, part: str) -> str:
+        is_expression = part.startswith("(") and part not in self.model.fields
+        return f"Sql({quoted(part[1:-1])})" if is_expression else quoted(self._field(part))
+
     def _knows(self, what: str, name: str | None, parts: Collection[str]) -> bool:
-        if all(part in self.model.fields or part.removeprefix("-") in self.model.fields for part in parts):
+        names = [part for part in parts if not part.startswith("(") or part in self.model.fields]
+        if all(part in self.model.fields or part.removeprefix("-") in self.model.fields for part in names):
             return True
         self.notes.append(f"Left out, for a column that is left out: the {what} {name!r}.")
         return False
@@ -105,7 +110,7 @@ class Meta:
             is_said = not index.parts or self._is_constraint(index)
             if is_said or not self._knows("index", index.name, (*index.parts, *index.include)):
                 continue
-            options = [*(quoted(self._field(part)) for part in index.parts), f"name={quoted(index.name)}"]
+            options = [*(self._part(part) for part in index.parts), f"name={quoted(index.name)}"]
             if index.condition is not None:
                 options.append(f"condition={quoted(index.condition)}")
             if index.method is not None:

@@ -22,7 +22,6 @@ NAMELESS = "\0"
 _WORDS = r"character varying|double precision|(?:timestamp|time)(?:\(\d+\))? with(?:out)? time zone|\w+"
 _CAST = re.compile(rf"::(?:{_WORDS})(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*")
 _WHOLE = re.compile(r"(?:TINY|SMALL|MEDIUM|BIG)?INT(?:EGER|\d)?")
-_INDEX = re.compile(r'^CREATE\s+(?:UNIQUE\s+)?INDEX\s+.*?\sON\s+(?:"(?:[^"]|"")*"|\w+)\s*\(', re.IGNORECASE | re.DOTALL)
 
 
 def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
@@ -134,8 +133,7 @@ def _sqlite_indexes(connection: sa.Connection, found: Facts) -> None:
     )
     for table, name, is_unique, sql in connection.exec_driver_sql(text).all():
         rows = connection.exec_driver_sql("SELECT name, desc, coll, key FROM pragma_index_xinfo(?)", (name,)).all()
-        head = _INDEX.match(str(sql))
-        written, condition = _split(str(sql)[head.end() :] if head else str(sql))
+        written, condition = sqlite_ddl.index_text(str(sql))
         parts = [
             " ".join(filter(None, [str(row[0]), "desc" if row[1] else "", "" if row[2] == "BINARY" else row[2]]))
             for row in rows
@@ -145,19 +143,6 @@ def _sqlite_indexes(connection: sa.Connection, found: Facts) -> None:
             parts = [_unquoted(written)]
         where = f"where {_unquoted(condition)}" if condition else ""
         found[table, "index", name] = " ".join(filter(None, [str(parts), "unique" if is_unique else "", where]))
-
-
-def _split(text: str) -> tuple[str, str]:
-    """What an index holds, and its condition, from the text after its opening bracket."""
-    depth, quote = 1, ""
-    for place, letter in enumerate(text):
-        if quote or letter in "'\"":
-            quote = "" if letter == quote else quote or letter
-        else:
-            depth += {"(": 1, ")": -1}.get(letter, 0)
-        if not depth:
-            return text[:place], re.sub(r"^\s*WHERE\s+", "", text[place + 1 :], flags=re.IGNORECASE).strip()
-    return text, ""
 
 
 def _unquoted(text: str) -> str:

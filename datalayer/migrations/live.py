@@ -169,6 +169,9 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
             distinct = not unique.get("dialect_options", {}).get("postgresql_nulls_not_distinct")
             made.uniques.append(LiveUnique(unique["name"], tuple(unique["column_names"]), distinct))
     made.indexes = [_index(connection, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one]
+    if is_sqlite:
+        known = {one.name for one in made.indexes}
+        made.indexes += [one for one in _expression_indexes(connection, name) if one.name not in known]
     keys = sqlite_ddl.foreign_keys(connection, name) if is_sqlite else look.get_foreign_keys(name)
     made.keys = [_key(one) for one in keys]
     for one in made.keys:
@@ -229,6 +232,25 @@ def _sqlite_types(connection: sa.Connection, table: str) -> dict[str, str]:
     return {str(row[1]): re.sub(r"\s*GENERATED ALWAYS$", "", _one_line(row[2])) for row in rows}
 
 
+def _signed(name: str, descending: Collection[str]) -> str:
+    return f"-{name}" if name in descending else name
+
+
+def _expression_indexes(connection: sa.Connection, table: str) -> list[LiveIndex]:
+    """The indexes of SQLite that SQLAlchemy leaves out, because they hold expressions."""
+    text = (
+        'SELECT i.name, i."unique", m.sql FROM pragma_index_list(?) i JOIN sqlite_master m ON m.name = i.name '
+        "WHERE i.origin = 'c' AND EXISTS (SELECT 1 FROM pragma_index_xinfo(i.name) x WHERE x.key AND x.cid = -2)"
+    )
+    found: list[LiveIndex] = []
+    for name, unique, sql in connection.exec_driver_sql(text, (table,)).all():
+        written, condition = sqlite_ddl.index_text(str(sql))
+        parts = sqlite_ddl.index_parts(str(sql))
+        note = "" if parts else f"of expressions: {' '.join(written.split())}"
+        found.append(LiveIndex(name, parts, bool(unique), condition or None, None, note))
+    return found
+
+
 def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
     names: list[str | None] = list(one["column_names"])
     if connection.dialect.name == "sqlite":
@@ -243,9 +265,15 @@ def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
     note = ", ".join(f"{word.removeprefix('postgresql_')} {value}" for word, value in options.items() if value)
     parts: tuple[str, ...] = ()
     if None in names or one.get("expressions"):
-        note = f"of expressions: {', '.join(str(part) for part in one.get('expressions') or names)}"
+        texts: list[str] = one.get("expressions") or []
+        is_plain = len(texts) == len(names) and not set(one.get("column_sorting", {})) - set(names)
+        if is_plain:
+            pairs = zip(names, texts, strict=True)
+            parts = tuple(f"({text})" if name is None else _signed(name, descending) for name, text in pairs)
+        else:
+            note = f"of expressions: {', '.join(str(part) for part in texts or names)}"
     else:
-        parts = tuple(f"-{name}" if name in descending else str(name) for name in names)
+        parts = tuple(_signed(str(name), descending) for name in names)
     condition = None if where is None else str(where)
     return LiveIndex(
         one["name"], parts, bool(one["unique"]), condition, None if method == "btree" else method, note, include

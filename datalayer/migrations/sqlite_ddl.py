@@ -16,6 +16,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[\w$]+)|(?P<sign>.)",
     re.DOTALL,
 )
+_INDEX = re.compile(r'^CREATE\s+(?:UNIQUE\s+)?INDEX\s+.*?\sON\s+(?:"(?:[^"]|"")*"|\w+)\s*\(', re.IGNORECASE | re.DOTALL)
 _KINDS: dict[str, Kind] = {
     "PRIMARY": "primary key",
     "UNIQUE": "unique constraint",
@@ -56,15 +57,18 @@ class _Token:
 
 def written(sql: str) -> list[Written]:
     """The constraints of a table, in the order they stand there."""
-    tokens = [
+    found: list[Written] = []
+    for part in _parts(_tokens(sql)):
+        found += _constraints(part, sql)
+    return found
+
+
+def _tokens(sql: str) -> list[_Token]:
+    return [
         _Token(one[0], one.start(), one.end(), one["word"] is not None)
         for one in _TOKEN.finditer(sql)
         if one["space"] is None
     ]
-    found: list[Written] = []
-    for part in _parts(tokens):
-        found += _constraints(part, sql)
-    return found
 
 
 def table_text(connection: sa.Connection, table: str) -> str:
@@ -103,6 +107,37 @@ def foreign_keys(connection: sa.Connection, table: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def index_text(sql: str) -> tuple[str, str]:
+    """What an index holds, and its condition, as `CREATE INDEX` says it."""
+    head = _INDEX.match(sql)
+    text = sql[head.end() :] if head else sql
+    depth, quote = 1, ""
+    for place, letter in enumerate(text):
+        if quote or letter in "'\"":
+            quote = "" if letter == quote else quote or letter
+        else:
+            depth += {"(": 1, ")": -1}.get(letter, 0)
+        if not depth:
+            return text[:place], re.sub(r"^\s*WHERE\s+", "", text[place + 1 :], flags=re.IGNORECASE).strip()
+    return text, ""
+
+
+def index_parts(sql: str) -> tuple[str, ...]:
+    """The parts of an index: names, `-name` in descending order, expressions in brackets; empty where one is more."""
+    text = f"({index_text(sql)[0]})"
+    found: list[str] = []
+    for part in _parts(_tokens(text)):
+        order = part[-1].keyword
+        bare = part[:-1] if order in ("ASC", "DESC") and len(part) > 1 else part
+        if len(bare) == 1:
+            found.append(f"{'-' if order == 'DESC' else ''}{bare[0].name}")
+        elif bare is not part or any(token.keyword == "COLLATE" for token in part):
+            return ()
+        else:
+            found.append(f"({text[part[0].start : part[-1].end]})")
+    return tuple(found)
 
 
 def _parts(tokens: list[_Token]) -> Iterator[list[_Token]]:
@@ -169,4 +204,4 @@ def _listed(tokens: list[_Token]) -> Iterator[str]:
         is_next = token.text == ","
 
 
-__all__ = ["Written", "foreign_keys", "table_text", "written"]
+__all__ = ["Written", "foreign_keys", "index_parts", "index_text", "table_text", "written"]

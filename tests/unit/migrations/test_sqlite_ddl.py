@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datalayer.migrations.sqlite_ddl import Written, written
+from datalayer.migrations.sqlite_ddl import Written, index_parts, index_text, written
 
 
 def test_constraints_are_found_at_columns_and_by_themselves() -> None:
@@ -27,3 +27,14 @@ def test_constraints_are_found_at_columns_and_by_themselves() -> None:
 
 def test_a_table_made_of_a_query_has_none() -> None:
     assert written("CREATE TABLE a AS SELECT 1") == []
+
+
+def test_an_index_is_its_parts_and_its_condition() -> None:
+    text = """CREATE UNIQUE INDEX "on (x" ON "a b"("name" DESC, lower(mail || ',)'), plain) WHERE (mail <> ')')"""
+    assert index_parts(text) == ("-name", "(lower(mail || ',)'))", "plain")
+    assert index_text(text)[1] == "(mail <> ')')"
+
+
+def test_an_order_or_a_collation_of_an_expression_is_more_than_a_model_can_say() -> None:
+    assert index_parts("CREATE INDEX i ON a (lower(b) DESC)") == ()
+    assert index_parts("CREATE INDEX i ON a (b COLLATE nocase)") == ()
