@@ -13,7 +13,7 @@ from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.change import Delete, Given, InsertFrom, OnConflict, Update
 from datalayer._query.comparing import key_of
-from datalayer._query.expression import Aggregate, Expression, FieldRef, Value
+from datalayer._query.expression import Aggregate, Expression, FieldRef, Value, Window
 from datalayer._query.path import names_of
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
@@ -122,6 +122,11 @@ def assignments_of(
             continue
         expression = expression_of(value, table, dict(annotations or {}))
         for part in parts(expression):
+            if isinstance(part, Window):
+                raise QueryError(
+                    f"{verb}({name}={value!r}): a window is over many rows, and SQL has no place for one in an UPDATE; "
+                    "read the values first, and write them with bulk_update()"
+                )
             if isinstance(part, Aggregate) and not _is_over_relation(part):
                 raise QueryError(f"{verb}({name}={value!r}): an aggregate is over many rows; compute it first")
         if not fits(expression.type, field.type):

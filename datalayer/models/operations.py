@@ -14,7 +14,8 @@ from datalayer._plans.plan import Command, Plan, Row
 from datalayer._query.expression import Expression
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationKind, RelationSpec
-from datalayer.errors import QueryError, choices_text
+from datalayer._schema.table import TableSpec
+from datalayer.errors import QueryError, UndefinedColumn, choices_text
 from datalayer.models import hydrate, loading, related
 from datalayer.models.loading import Lookup
 from datalayer.models.state import cache_of, peek
@@ -166,6 +167,23 @@ def placeholders(sql: str, params: Mapping[str, object] | Sequence[object], back
     return text, found
 
 
+def _incomplete(table: TableSpec, name: str, error: UndefinedColumn) -> UndefinedColumn:
+    """The error about SQL that lacks a column of the model."""
+    return UndefinedColumn(
+        f"raw(): the SQL does not return {name!r}, which {table.model} has; select all of "
+        f"{choices_text(field.column for field in table.fields.values())}, or ask with "
+        f"{table.model}.objects.only(...) for fewer columns",
+        alias=error.alias,
+        model=table.model,
+        table=table.name,
+        columns=(name,),
+        sqlstate=error.sqlstate,
+    )
+
+
+_ASKED = re.compile(r'datalayer_raw\."?([^"\s;]+)')
+
+
 def raw(
     compiler: Compiler, model: Any, alias: str, sql: str, params: Mapping[str, object] | Sequence[object]
 ) -> Plan[list[Any]]:
@@ -176,7 +194,13 @@ def raw(
     table = model.table
     # With the name in front: SQLite would take a quoted name that is no column for text.
     columns = ", ".join('datalayer_raw."' + field.column.replace('"', '""') + '"' for field in table.fields.values())
-    reply = yield Command(f"SELECT {columns} FROM ({text}) AS datalayer_raw", values, table=table)
+    try:
+        reply = yield Command(f"SELECT {columns} FROM ({text}) AS datalayer_raw", values, table=table)
+    except UndefinedColumn as error:
+        found = _ASKED.search(str(error))
+        if found is None:  # of the SQL itself
+            raise
+        raise _incomplete(table, found[1], error) from error
     outputs = tuple(
         [Output(field.name, (), field, compiler.converter(field.type)[1]) for field in table.fields.values()]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from datalayer._compile.prepared import Prepared
 from datalayer._plans import read as read_plans
@@ -132,6 +132,10 @@ def check_grouped(query: Query, node: Condition | Expression, name: str) -> None
     look(node)
 
 
+_OF_ROWS = frozenset({"update", "delete", "create", "bulk_create", "bulk_update", "get_or_create", "update_or_create"})
+"""What a queryset of instances can do, and one of values cannot."""
+
+
 class Values(Rows[M, R]):
     """Rows as tuples, dictionaries or single values instead of instances.
 
@@ -163,6 +167,16 @@ class Values(Rows[M, R]):
             return [dict(zip(names, row, strict=True)) for row in found]
 
         return load
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.removeprefix("a") in _OF_ROWS or name in _OF_ROWS:
+                raise QueryError(
+                    f"{name}() is about rows of {self.model.__name__}, and these are values of them; call it before "
+                    "values(), or filter the rows by a query of their keys"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def annotate(self, **named: Any) -> Self:
         """More columns; with an aggregate among them, one row for each group of equal columns named before.

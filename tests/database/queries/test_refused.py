@@ -7,13 +7,19 @@ from typing import Any, cast
 
 import pytest
 
-from datalayer import Avg, Count, Exists, F, OuterRef, Q, Subquery, Sum
-from datalayer.errors import FieldError, QueryError
+from datalayer import Avg, Count, Exists, F, OuterRef, Q, Subquery, Sum, Window
+from datalayer.errors import FieldError, QueryError, UndefinedColumn
+from datalayer.functions import RowNumber
 from datalayer.testing import assert_num_queries
 from tests.database.queries.library import Author, Book, Shelf
 from tests.worlds import World
 
 Ask = Callable[[], Any]
+
+
+def values(name: str) -> Any:
+    """Values of books, to type checkers anything: they would refuse the lines themselves."""
+    return Book.objects.values(name)
 
 
 def refused(ask: Ask, kind: type[Exception], *words: str) -> None:
@@ -93,3 +99,34 @@ def test_a_column_outside_of_another_type(ask: Ask) -> None:
 )
 def test_columns_of_two_types_are_not_compared(ask: Ask) -> None:
     refused(ask, QueryError, "cannot be compared with a ", "Cast() one of them")
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: values("author").update(pages=1), "update() is about rows of Book"),
+        (lambda: values("author").annotate(n=Count("*")).delete(), "delete() is about rows of Book"),
+        (lambda: values("id").aupdate(pages=1), "aupdate() is about rows of Book"),
+        (lambda: Book.objects.all().update(pages=Window(RowNumber())), "SQL has no place for one in an UPDATE"),
+        (lambda: Book.objects.all()[:3].update(pages=1), "sliced"),
+        (lambda: Book.objects.all()[:3].delete(), "sliced"),
+    ],
+)
+def test_changes_of_what_are_no_rows(ask: Ask, words: str) -> None:
+    refused(ask, QueryError, words)
+
+
+def test_values_have_no_other_attributes() -> None:
+    assert not hasattr(Book.objects.values("id"), "updat")
+
+
+def test_raw_sql_that_lacks_a_column_names_it_and_all_that_are_needed(world: World, books: Shelf) -> None:
+    for sql in ("select id, title from library_book", "select * from (select id from library_book) as x"):
+        with pytest.raises(
+            UndefinedColumn, match=r"does not return '\w+', which Book has; select all of author_id, "
+        ) as caught:
+            world.iterate(Book.objects.raw(sql))
+        assert "migrate" not in str(caught.value)
+        assert "Book.objects.only(...)" in str(caught.value)
+    with pytest.raises(UndefinedColumn, match="pagess"):
+        world.iterate(Book.objects.raw("select *, pagess from library_book"))
