@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 from datalayer.errors import QueryError
 from datalayer.models import bulk, changes, views
@@ -16,7 +16,7 @@ from datalayer.models.question import M
 from datalayer.models.rows import Rows
 
 if TYPE_CHECKING:
-    from datalayer._query.change import OnConflict
+    from datalayer._query.change import InsertFrom, OnConflict
 
 Columns: TypeAlias = Several[str | Expr[M, Any] | Related[M, Any]]
 """Fields and relations, by name or as columns of the model."""
@@ -152,13 +152,7 @@ class WritableRows(Rows[M, M]):
         """
         return self._database.run(
             changes.insert_from,
-            changes.insert_of(
-                self,
-                source,
-                None if columns is None else named_in(self.query.table, columns, "insert_from(columns)"),
-                conflict_of(self.model, on_conflict, update, where),
-                returning=returning,
-            ),
+            self._inserted(source, columns, conflict_of(self.model, on_conflict, update, where), returning),
             self._load,
         )
 
@@ -197,15 +191,15 @@ class WritableRows(Rows[M, M]):
         """The awaiting twin of `insert_from`."""
         return await self._database.arun(
             changes.insert_from,
-            changes.insert_of(
-                self,
-                source,
-                None if columns is None else named_in(self.query.table, columns, "insert_from(columns)"),
-                conflict_of(self.model, on_conflict, update, where),
-                returning=returning,
-            ),
+            self._inserted(source, columns, conflict_of(self.model, on_conflict, update, where), returning),
             self._load,
         )
+
+    def _inserted(
+        self, source: Rows[Any, Any], columns: Columns[M] | None, conflict: OnConflict | None, returning: bool
+    ) -> InsertFrom:
+        named = None if columns is None else named_in(self.query.table, columns, "insert_from(columns)")
+        return changes.insert_of(self, source, named, conflict, returning=returning)
 
     def refresh_materialized_view(self, *, concurrently: bool = False) -> None:
         """Computes the materialized view behind the model anew, on PostgreSQL.
@@ -253,17 +247,14 @@ class WritableRows(Rows[M, M]):
         Raises:
             QueryError: No unique constraint covers `on_conflict`, or two of the rows are in each other's way.
         """
-        return cast(
-            "Saved[M]",
-            self._database.run(
-                bulk.bulk_create,
-                self._many(
-                    objects,
-                    batch_size,
-                    conflict_of(self.model, on_conflict, update, where, ignore_conflicts=ignore_conflicts),
-                ),
-                self._database.depth,
+        return self._database.run(
+            bulk.bulk_create,
+            self._many(
+                objects,
+                batch_size,
+                conflict_of(self.model, on_conflict, update, where, ignore_conflicts=ignore_conflicts),
             ),
+            self._database.depth,
         )
 
     async def abulk_create(
@@ -277,17 +268,14 @@ class WritableRows(Rows[M, M]):
         batch_size: int | None = None,
     ) -> Saved[M]:
         """The awaiting twin of `bulk_create`."""
-        return cast(
-            "Saved[M]",
-            await self._database.arun(
-                bulk.bulk_create,
-                self._many(
-                    objects,
-                    batch_size,
-                    conflict_of(self.model, on_conflict, update, where, ignore_conflicts=ignore_conflicts),
-                ),
-                self._database.depth,
+        return await self._database.arun(
+            bulk.bulk_create,
+            self._many(
+                objects,
+                batch_size,
+                conflict_of(self.model, on_conflict, update, where, ignore_conflicts=ignore_conflicts),
             ),
+            self._database.depth,
         )
 
     def bulk_update(
