@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import code
+import contextlib
+import importlib
+import importlib.util
+import inspect
 import os
 import shutil
 import sys
+import types
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
+from datalayer.cli import output
 from datalayer.cli.here import enter_project
 from datalayer.errors import DatalayerError
 
@@ -25,21 +33,96 @@ def shell(
 ) -> None:
     """Open a Python shell with every model imported.
 
-    Without a terminal it runs what it reads from stdin.
+    `await` works at the prompt. It is IPython where that is installed. Without a terminal it runs what it
+    reads from stdin.
 
     \b
     Examples:
       datalayer shell
       datalayer shell -c "print(Product.objects.count())"
+      datalayer shell -c "print(await Product.objects.acount())"
     """
     names = shell_names()
     if command is not None:
-        exec(compile(command, "<command>", "exec"), names)
+        run_whole(command, "<command>", names)
     elif not sys.stdin.isatty():
-        exec(compile(sys.stdin.read(), "<stdin>", "exec"), names)
+        run_whole(sys.stdin.read(), "<stdin>", names)
     else:
-        models = sorted(name for name in names if not name.startswith("_"))
-        code.interact(banner=f"imported: {', '.join(models)}", local=names, exitmsg="")
+        models = ", ".join(sorted(name for name in names if not name.startswith("_")))
+        interact(names, f"imported: {models}\n`await` works here as it does in a function.")
+
+
+def run_whole(source: str, file: str, names: dict[str, Any]) -> None:
+    """Run a piece of code, which may await, statement by statement: one that blocks and one that awaits may follow."""
+    statements = compile(source, file, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST).body
+    with Lines(names) as lines:
+        compiler: Any = lines.compile.compiler  # keeps `from __future__` of one statement for those that follow
+        for statement in statements:
+            lines.carry_out(compiler(ast.Module([statement], []), file, "exec"))
+
+
+def interact(names: dict[str, Any], banner: str) -> None:
+    """Ask for lines: in IPython where it is installed, in Python's own console elsewhere.
+
+    Not in ptpython: there either `await` works or what blocks, and never both.
+    """
+    if importlib.util.find_spec("IPython") is not None:
+        output.say(banner)
+        # It awaits by itself, and runs a line that does not await outside of its event loop.
+        importlib.import_module("IPython").start_ipython(argv=["--no-banner"], user_ns=names)
+        return
+    with contextlib.suppress(ImportError):  # a Python without readline has no completion either
+        import readline
+        import rlcompleter
+
+        readline.set_completer(rlcompleter.Completer(names).complete)
+        readline.parse_and_bind("tab: complete")
+    with Lines(names) as lines:
+        lines.interact(banner, exitmsg="")
+
+
+class Lines(code.InteractiveConsole):
+    """Python's own console, but a line may await.
+
+    What awaits runs on one event loop that stands still in between, so that a line that blocks is not inside it:
+    both `Book.objects.get()` and `await Book.objects.aget()` work. Ctrl-C ends the line and not the shell.
+    """
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        super().__init__(names)
+        self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self._names = names
+        self._runner: asyncio.Runner | None = None
+
+    def carry_out(self, line: types.CodeType) -> None:
+        """Run one line to its end."""
+        waiting = types.FunctionType(line, self._names)()
+        if inspect.iscoroutine(waiting):
+            if self._runner is None:
+                self._runner = asyncio.Runner()
+            self._runner.run(waiting)
+
+    def runcode(self, code: types.CodeType) -> None:
+        """Run one line; what it raises is shown, and the next one is asked for."""
+        try:
+            self.carry_out(code)
+        except SystemExit:
+            raise
+        except KeyboardInterrupt:
+            self.write("\nKeyboardInterrupt\n")
+        except BaseException:
+            self.showtraceback()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close what the awaiting lines have opened."""
+        if self._runner is not None:
+            from datalayer.pooling import pools
+
+            self._runner.run(pools.aclose_all())
+            self._runner.close()
 
 
 def shell_names() -> dict[str, Any]:

@@ -69,3 +69,19 @@ def test_flush_wants_to_be_sure_and_begins_numbering_anew(folder: Path) -> None:
 def test_the_diagram_is_mermaid_text(folder: Path) -> None:
     shown = 'erDiagram\n    "Lamp" {\n        big_integer id PK\n        string(20) name\n    }\n'
     assert run(folder, "diagram") == (0, shown, "")
+
+
+def test_a_piped_script_awaits_and_blocks_in_turn(folder: Path) -> None:
+    script = (
+        "from __future__ import annotations\n"
+        "lamp = await Lamp.objects.acreate(name='a')\n"
+        "def name(lamp: Nothing) -> str: return lamp.name\n"
+        "print(name(lamp), await Lamp.objects.acount() + 1)\n"
+        "print(Lamp.objects.count())\n"
+    )
+    assert run(folder, "shell", given=script) == (0, "a 2\n1\n", "")
+
+
+def test_an_awaiting_command_that_fails_is_one_line(folder: Path) -> None:
+    code, shown, told = run(folder, "shell", "-c", "print(await Lamp.objects.aget(name='b'))")
+    assert (code, shown, told) == (1, "", "error: no Lamp matches the query\n")

@@ -220,6 +220,27 @@ def test_the_shell_has_the_models_and_says_so(folder: Path) -> None:
         assert shown.end() == 0
 
 
+def test_the_prompt_awaits_and_blocks_and_ctrl_c_ends_the_line(folder: Path) -> None:
+    assert run(folder, "makemigrations")[1] == 0
+    assert run(folder, "migrate")[1] == 0
+    with datalayer(folder, "shell") as shown:
+        shown.read_until(">>> ")
+        shown.type("lamp = await Lamp.objects.acreate(name='desk')\n")
+        shown.read_until(">>> ")
+        shown.type("Lamp.objects.count() + 40\n")
+        shown.read_until("\n41\n>>> ")
+        shown.type("await Lamp.objects.acount() + 50\n")
+        shown.read_until("\n51\n>>> ")
+        shown.type("import asyncio; print('so', 'it waits'); await asyncio.sleep(600)\n")
+        shown.read_until("so it waits\n")
+        shown.type(terminal.CTRL_C)
+        shown.read_until("KeyboardInterrupt\n>>> ")
+        shown.type("lamp.name\n")
+        shown.read_until("'desk'\n>>> ")
+        shown.type("exit()\n")
+        assert shown.end() == 0
+
+
 def test_the_help_fits_its_terminal(folder: Path) -> None:
     for words in ([], ["makemigrations"], ["migrate"], ["startproject"]):
         shown, code = run(folder, *words, "--help", width=72)
