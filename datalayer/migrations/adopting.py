@@ -152,13 +152,15 @@ def _as_meant(table: Table, model: Table, meant: Facts, live: Facts) -> Table:
 
     def chosen(kind: str, real: Mapping[str, T], wanted: Mapping[str, T]) -> dict[str, T]:
         facts = {fact[2]: value for fact, value in live.items() if fact[:2] == (table.name, kind)}
-        return {
+        found = {
             name: wanted[name]
             if name in wanted and meant.get((table.name, kind, name)) == facts.get(name)
             else real[name]
             for name in facts
             if name in wanted or name in real
         }
+        # What has no name in the database has one by inspectdb.
+        return found | {n: one for n, one in real.items() if n not in facts and one not in found.values()}
 
     columns = chosen("column", table.columns, model.columns)
     comments = {

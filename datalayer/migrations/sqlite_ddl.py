@@ -136,6 +136,8 @@ def index_parts(sql: str) -> tuple[str, ...]:
         elif bare is not part or any(token.keyword == "COLLATE" for token in part):
             return ()
         else:
+            while part[0].text == "(" and _closing(part, 0) == len(part) - 1:
+                part = part[1:-1]
             found.append(f"({text[part[0].start : part[-1].end]})")
     return tuple(found)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datalayer import CheckConstraint, Field, ForeignKey, Index, Mapped, Model, UniqueConstraint
+from datalayer import CheckConstraint, Field, ForeignKey, Index, Mapped, Model, UniqueConstraint, conf
 from datalayer._schema.table import TableSpec
 from datalayer.errors import MigrationError
 from datalayer.migrations import commands, config
@@ -153,3 +153,25 @@ def test_a_table_without_a_key_cannot_be_adopted_and_says_why(migrations: Path) 
     commands.migrate()
     with pytest.raises(MigrationError, match=r"table 'writer' cannot be adopted: .*no primary key"):
         commands.makemigrations(tables=models(), adopt="default")
+
+
+def test_a_reference_without_a_name_comes_back_on_the_way_back(sqlite_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    with conf.override(databases={"default": {"url": sqlite_url}}, migrations=str(folder)):
+        pair(
+            folder,
+            "0001_novel",
+            "CREATE TABLE writer (id INTEGER PRIMARY KEY, name VARCHAR(50) NOT NULL UNIQUE);\n"
+            "CREATE TABLE novel (id INTEGER PRIMARY KEY, title VARCHAR(80) DEFAULT 'it''s new' NOT NULL, "
+            "writer_id INTEGER REFERENCES writer ON DELETE SET NULL)",
+        )
+        commands.migrate()
+        run("INSERT INTO writer VALUES (1, 'Le Guin')", "INSERT INTO novel VALUES (1, 'Tehanu', 1)")
+        commands.makemigrations(tables=models(), adopt="default")
+        commands.migrate()
+        keys = 'SELECT "table", "from", on_delete FROM pragma_foreign_key_list(\'novel\')'
+        assert rows(keys) == [("writer", "writer_id", "CASCADE")]
+        commands.revert()
+        assert rows(keys) == [("writer", "writer_id", "SET NULL")]
+        assert rows("SELECT title, writer_id FROM novel") == [("Tehanu", 1)]

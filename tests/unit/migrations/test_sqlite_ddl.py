@@ -33,6 +33,7 @@ def test_an_index_is_its_parts_and_its_condition() -> None:
     text = """CREATE UNIQUE INDEX "on (x" ON "a b"("name" DESC, lower(mail || ',)'), plain) WHERE (mail <> ')')"""
     assert index_parts(text) == ("-name", "(lower(mail || ',)'))", "plain")
     assert index_text(text)[1] == "(mail <> ')')"
+    assert index_parts("CREATE INDEX i ON a (((b) || (c)))") == ("((b) || (c))",)
 
 
 def test_an_order_or_a_collation_of_an_expression_is_more_than_a_model_can_say() -> None:
