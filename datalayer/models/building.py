@@ -427,7 +427,7 @@ def _checks(table: str, spec: FieldSpec, info: FieldInfo) -> list[CheckSpec]:
 
     for limit, operator in _OPERATORS.items():
         if limit in found:
-            texts = _limit(column, limit, operator, found[limit], spec.type)
+            texts = _limit(column, operator, found[limit], spec.type)
             if texts is not None:
                 add(limit, texts["sqlite"] if len(set(texts.values())) == 1 else texts)
     if found.get("min_length") and spec.type.kind in (Kind.STRING, Kind.TEXT):
@@ -442,7 +442,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _limit(column: str, limit: str, operator: str, value: object, kind: ColumnType) -> dict[str, str] | None:
+def _limit(column: str, operator: str, value: object, kind: ColumnType) -> dict[str, str] | None:
     """A limit as a condition of each backend; None where it cannot be written."""
     if isinstance(value, enum.Enum):
         value = value.value
@@ -451,10 +451,8 @@ def _limit(column: str, limit: str, operator: str, value: object, kind: ColumnTy
         return None
     postgresql = f"{column} {operator} {text}"
     if kind.kind is Kind.DECIMAL and not is_numeric_decimal(kind):
-        # SQLite keeps these as text. Rounding to a float keeps the order, but two numbers may become one:
-        # then only "not less" and "not greater" refuse nothing that is right. Nothing rounds to zero but zero.
-        loose = operator if value == 0 or limit in ("ge", "le") else operator + "="
-        return {"sqlite": f"CAST({column} AS REAL) {loose} {text}", "postgresql": postgresql}
+        # SQLite keeps these as text, which the collation compares by value; a float would make two numbers one.
+        return {"sqlite": f"{column} COLLATE datalayer_decimal {operator} '{text}'", "postgresql": postgresql}
     convert = to_driver(kind, "sqlite")
     kept = _literal(value if convert is None else convert(value))
     return {"sqlite": f"{column} {operator} {kept}", "postgresql": postgresql}

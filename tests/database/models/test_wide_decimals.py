@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datalayer import F, Field, ForeignKey, Mapped, Max, Min, Model, Sum, UniqueConstraint
-from datalayer.errors import IntegrityError
+from datalayer.errors import CheckViolation, IntegrityError
 from datalayer.models import registry
 from datalayer.testing.tables import acreate_tables, create_tables
 from tests.worlds import World
@@ -31,8 +31,21 @@ with registry.isolated():
             table = "wide_entry"
             constraints = (UniqueConstraint("account", "rate"),)
 
+    class Bounded(Model):
+        least: Mapped[Decimal] = Field(
+            default=Decimal("99999999999999999999.0000000001"),
+            gt=Decimal("99999999999999999999"),
+            max_digits=30,
+            decimal_places=10,
+        )
+        most: Mapped[Decimal] = Field(default=Decimal("1.1"), le=Decimal("1.1000000000000000000001"))
+
+        class Meta:
+            table = "wide_bounded"
+
     registry.tables()
 
+MODELS = (Account, Entry, Bounded)
 AMOUNTS = [
     Decimal(text)
     for text in (
@@ -45,7 +58,7 @@ GREATEST = max(AMOUNTS)
 
 @pytest.fixture
 def account(configured: str, world: World) -> Any:
-    world.run(lambda: create_tables(Account, Entry), lambda: acreate_tables(Account, Entry))
+    world.run(lambda: create_tables(*MODELS), lambda: acreate_tables(*MODELS))
     found = world.call(Account.objects, "create", name="a")
     rows = [Entry(account=found, amount=amount, rate=amount) for amount in AMOUNTS]
     world.call(Entry.objects, "bulk_create", rows)
@@ -137,3 +150,21 @@ def test_an_index_of_them_is_used(configured: str, world: World) -> None:
     if configured.startswith("sqlite"):
         said = world.call(Entry.objects.filter(amount__gt=Decimal(9)), "explain")
         assert "USING INDEX ix_wide_entry_amount" in said
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    ("column", "fits", "beyond"),
+    [
+        ("least", "99999999999999999999.0000000001", "99999999999999999999"),  # one and the same as a float
+        ("most", "1.1000000000000000000001", "1.1000000000000000000002"),
+        ("most", "-99999999999999999999", "9"),
+    ],
+)
+def test_the_database_holds_the_limits_exactly(world: World, column: str, fits: str, beyond: str) -> None:
+    row = world.call(Bounded.objects, "create")
+    own = Bounded.objects.filter(id=row.id)
+    world.call(own, "update", **{column: F(column) - F(column) + Decimal(fits)})
+    assert amounts(world, own, column) == [Decimal(fits)]
+    with pytest.raises(CheckViolation):  # computed in the database, so no model looks at it first
+        world.call(own, "update", **{column: F(column) - F(column) + Decimal(beyond)})
