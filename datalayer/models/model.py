@@ -11,7 +11,7 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
-from datalayer.models import deferring, linked_rows, loading, registry, related, saving
+from datalayer.models import deferring, linked_rows, loading, registry, related, saving, uniqueness
 from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
 from datalayer.models.column import Several
 from datalayer.models.display import display_method
@@ -277,6 +277,28 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         """The awaiting twin of `refresh`."""
         return await databases[using or related.alias_of(self)].arun(
             saving.refresh, self, using or related.alias_of(self), fields
+        )
+
+    def validate_unique(self, *, using: str | None = None) -> None:
+        """Asks whether other rows are in the way of this one: for messages beside the fields of a form.
+
+        Somebody may write the same before `save()`, which can still raise `UniqueViolation`. Constraints with a
+        condition are left to the database.
+
+        Args:
+            using: The alias of the database; the one it came from when not given.
+
+        Raises:
+            ValidationError: There are such rows; one error for each constraint, placed at its fields.
+        """
+        return databases[using or related.alias_of(self)].run(
+            uniqueness.validate_unique, self, using or related.alias_of(self)
+        )
+
+    async def avalidate_unique(self, *, using: str | None = None) -> None:
+        """The awaiting twin of `validate_unique`."""
+        return await databases[using or related.alias_of(self)].arun(
+            uniqueness.validate_unique, self, using or related.alias_of(self)
         )
 
     def load(self, *relations: str) -> None:
