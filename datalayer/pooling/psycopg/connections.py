@@ -215,8 +215,8 @@ class Home(psycopg_pool.ConnectionPool[Any]):
     def getconn(self, timeout: float | None = None) -> Any:
         """Lends a connection; a caller who gave up leaves the queue.
 
-        psycopg-pool would keep him, with the frames of his error, until a connection comes: during an outage for ever,
-        and `max_waiting` would count him.
+        psycopg-pool would keep him, and by the frames of his error whatever he used, until a connection comes: as long
+        as an outage lasts.
         """
         try:
             return super().getconn(timeout)

@@ -584,12 +584,12 @@ HANDLINGS = [
     ),
     Handling(
         "33", "the queue has no end",
-        '"max_waiting": config.max_waiting or 0', '"max_waiting": 0',
+        "return None if limit is None or others < limit or others < room else others", "return None",
         ("test_queue_is_limited",), cases="psycopg",
     ),
     Handling(
-        "33", "who gave up stays in the queue of psycopg-pool",
-        "while waiting and waiting[0].error:", "while False:",
+        "33", "who gave up counts as waiting",
+        'ledger.end(owner, "timed_out")', "pass",
         ("test_callers_that_gave_up_do_not_fill_the_queue",), cases="psycopg",
     ),
     Handling(
@@ -653,6 +653,11 @@ HANDLINGS = [
         "for entry in list(core.entries.values()) if core is not None else ():\n            self._drop_now(entry.conn)",
         "",
         ("test_dropped_pool_closes_its_connections_and_ends_its_threads",), cases="generic",
+    ),
+    Handling(
+        "35", "psycopg-pool holds those who gave up, and they their pool",
+        "while waiting and waiting[0].error:", "while False:",
+        ("test_dropped_pool_of_a_server_that_is_down_ends_its_threads",), cases="psycopg",
     ),
     Handling(
         "35", "a pool that nobody holds keeps its threads",
