@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datalayer.databases.events import Listener, Statement, listen
     from datalayer.databases.listeners import OpenTelemetryTracing, SlowQueryLog
     from datalayer.models.adapters import register_type
-    from datalayer.models.adding import Lookup, SqlFunction
+    from datalayer.models.adding import Lookup, SqlFunction, Transform
     from datalayer.models.aggregates import Avg, Count, Max, Min, Sum
     from datalayer.models.annotation import Annotation
     from datalayer.models.combining import FilteredRelation, Join
@@ -97,6 +97,7 @@ _HOMES = {
     "Statement": "databases.events",
     "Subquery": "models.subqueries",
     "Sum": "models.aggregates",
+    "Transform": "models.adding",
     "UUIDModel": "models.model",
     "UniqueConstraint": "models.constraints",
     "Value": "models.conditional",
@@ -170,6 +171,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Statement",
     "Subquery",
     "Sum",
+    "Transform",
     "UUIDModel",
     "UniqueConstraint",
     "Value",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from datalayer._query.lookup import LOOKUPS, TRANSFORMS
 from datalayer._schema.field import ColumnType, Kind
@@ -44,6 +44,8 @@ class Template(NamedTuple):
 
 functions: dict[str, Template] = {}
 lookups: dict[str, Template] = {}
+transforms: dict[str, tuple[frozenset[Kind], ColumnType]] = {}
+"""Functions that are words of names too: for which kinds of column, and the type of what they give."""
 
 
 def template(name: str, sql: str | None, sqlite: str | None, postgresql: str | None, arguments: int | None) -> Template:
@@ -76,6 +78,17 @@ def add_lookup(found: Template) -> None:
     lookups[found.name] = found
 
 
+def add_transform(name: str, kinds: frozenset[Kind], result: ColumnType) -> None:
+    """Makes a function a word that may follow the name of a column.
+
+    Raises:
+        QueryError: The name is one of the library's own.
+    """
+    if name in LOOKUPS or name in TRANSFORMS:
+        raise QueryError(f"{name!r} is built in; choose another name")
+    transforms[name] = kinds, result
+
+
 def lookups_for(type: ColumnType | None) -> frozenset[str]:
     """The added lookups that a type has."""
     return frozenset(
@@ -86,11 +99,12 @@ def lookups_for(type: ColumnType | None) -> frozenset[str]:
 @contextmanager
 def isolated() -> Generator[None]:
     """Forgets at the end what is added inside; for tests."""
-    kept = dict(functions), dict(lookups)
+    registries: list[dict[str, Any]] = [functions, lookups, transforms]
+    kept = [dict(registry) for registry in registries]
     try:
         yield
     finally:
-        for registry, before in zip((functions, lookups), kept, strict=True):
+        for registry, before in zip(registries, kept, strict=True):
             registry.clear()
             registry.update(before)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from datalayer._query.added import lookups_for
+from datalayer._query.added import lookups_for, transforms
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function, Together
 from datalayer._query.lookup import TRANSFORMS, lookups_of, transformed, transforms_of
-from datalayer._query.steps import STEPPED, step_type, taken
+from datalayer._query.steps import may_step, step_type, taken
 from datalayer._schema.field import ColumnType, FieldSpec
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
@@ -136,7 +136,7 @@ def _suffix(
     transform = None
     words = list(rest)
     steps: list[str] = []
-    while allow_lookup and words and type is not None and type.kind in STEPPED:
+    while allow_lookup and words and type is not None and may_step(type, words[0]):
         inside = step_type(type, words[0])
         if inside is None or (len(words) == 1 and words[0] in lookups_of(type) | lookups_for(type)):
             break
@@ -152,6 +152,8 @@ def _suffix(
     if allow_lookup and len(words) == 1 and words[0] in (lookups_of(type) | lookups_for(type)):
         return _Suffix(words[0], transform, tuple(steps))
     choices = ((lookups_of(type) | lookups_for(type)) | transforms_of(type)) if allow_lookup else frozenset[str]()
+    if type is not None and choices:
+        choices |= {word for word, (kinds, _) in transforms.items() if type.kind in kinds}
     wrong = words[0] if words[0] not in choices or len(words) == 1 else words[1]
     what = f"a {type.kind.value} field" if type is not None else "it"
     if not allow_lookup:

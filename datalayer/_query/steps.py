@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from datalayer._query import arrays, documents
+from datalayer._query import added, arrays, documents
 from datalayer._query.arithmetic import WHOLE
-from datalayer._query.expression import Expression
+from datalayer._query.expression import Expression, Function
 from datalayer._schema.field import ColumnType, Kind
 
-STEPPED: Final = frozenset({Kind.JSON, Kind.ARRAY})
+_STEPPED: Final = frozenset({Kind.JSON, Kind.ARRAY})
 """The kinds of value that have parts with names or places."""
+
+
+def may_step(type: ColumnType, word: str) -> bool:
+    """Whether a word might lead into values of a type, or be a transform of them."""
+    return type.kind in _STEPPED or word in added.transforms
+
 
 _PLACES: Final = re.compile(r"[0-9]{1,9}")
 _SLICE: Final = re.compile(r"([0-9]{1,9})_([0-9]{1,9})")
@@ -22,7 +28,8 @@ def step_type(type: ColumnType, word: str) -> ColumnType | None:
     if type.kind is Kind.JSON:
         return documents.JSON if word else None
     if type.kind is not Kind.ARRAY:
-        return None
+        kinds, result = added.transforms.get(word, (frozenset[Kind](), None))
+        return result if type.kind in kinds else None
     if word == "len":
         return WHOLE
     return type.item if _PLACES.fullmatch(word) else type if _SLICE.fullmatch(word) else None
@@ -33,6 +40,8 @@ def taken(node: Expression, words: tuple[str, ...]) -> Expression:
     for word in words:
         if node.type is not None and node.type.kind is Kind.ARRAY:
             node = _of_array(node, word)
+        elif node.type is not None and node.type.kind is not Kind.JSON:
+            node = Function(f"added:{word}", (node,), added.transforms[word][1])
         else:
             node = documents.step(node, int(word) if word.isdecimal() and word.isascii() else word, "")
     return node

@@ -71,6 +71,40 @@ class SqlFunction(Generic[T]):
         return f"<SqlFunction {self.name}>"
 
 
+class Transform(SqlFunction[T]):
+    """A function of one column that is a word of names too: `filter(title__initial="A")`, `order_by("title__initial")`.
+
+    Args:
+        name: What stands behind the two underscores.
+        of: The type of the columns it is for, an annotation as of a field.
+        result: The type of its value, likewise.
+        sql: The SQL, the same everywhere, with the column where `{0}` stands.
+        sqlite: The SQL of SQLite, where it differs or exists there only.
+        postgresql: The SQL of PostgreSQL, likewise.
+
+    Raises:
+        QueryError: The name is taken or could not be used, or the SQL has no place for the column.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        name: str,
+        of: Any,
+        result: type[T],
+        sql: str | None = None,
+        *,
+        sqlite: str | None = None,
+        postgresql: str | None = None,
+    ) -> None:
+        kind = column_type(of, (), f"the column of {name}")[0].kind
+        family = next((kinds for kinds in _FAMILIES if kind in kinds), frozenset({kind}))
+        added.template(name, sql, sqlite, postgresql, 1)
+        super().__init__(name, result, sql, sqlite=sqlite, postgresql=postgresql)
+        added.add_transform(name, family, self._type)
+
+
 class Lookup(Generic[T]):
     """A comparison of the application's own, by name and typed.
 

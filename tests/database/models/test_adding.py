@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from datalayer import Count, F, Field, Lookup, Mapped, Max, Model, Q, SqlFunction, Value, register_type
+from datalayer import Count, F, Field, Lookup, Mapped, Max, Model, Q, SqlFunction, Transform, Value, register_type
 from datalayer._query import added
 from datalayer.errors import FieldError, InvalidValue, ModelError, NotSupported, QueryError, UniqueViolation
 from datalayer.models import adapters, registry
@@ -198,3 +198,29 @@ def test_a_lookup_of_ones_own(world: World, paints: None) -> None:
 def test_what_could_not_be_used_is_refused(make: Any, message: str) -> None:
     with added.isolated(), pytest.raises(QueryError, match=message):
         make()
+
+
+def test_a_transform_is_a_word_of_names_and_a_function(world: World, paints: None) -> None:
+    first = Transform("first_letter", str, str, "substr({0}, 1, 1)")
+    letters = sorted({str(name)[:1] for name in world.iterate(Paint.objects.values_list("name", flat=True))})
+    rows = Paint.objects.order_by("name__first_letter").values_list("name__first_letter", flat=True).distinct()
+    assert world.iterate(rows) == letters
+    assert world.call(Paint.objects.filter(name__first_letter=letters[0]), "exists")
+    assert world.call(Paint.objects.filter(name__first_letter__in=letters), "count") == world.call(
+        Paint.objects, "count"
+    )
+    assert world.call(Paint.objects.filter(first(Paint.name) == letters[0]), "exists")
+    assert world.call(Paint.objects.exclude(name__first_letter__gte=letters[0]), "count") == 0
+
+
+def test_a_transform_of_another_type_or_name_is_refused_when_built(configured: str) -> None:
+    with added.isolated(), assert_num_queries(0):
+        Transform("first_letter", str, str, "substr({0}, 1, 1)")
+        with pytest.raises(FieldError, match="did you mean 'first_letter'"):
+            Paint.objects.filter(name__first_leter="x")
+        with pytest.raises(FieldError, match="unknown lookup 'first_letter'"):
+            Paint.objects.filter(id__first_letter="x")
+        with pytest.raises(QueryError, match="'year' is built in"):
+            Transform("year", str, int, "length({0})")
+        with pytest.raises(QueryError, match=r"where \{0\} stands"):
+            Transform("two", str, int, "length({0}, {1})")
