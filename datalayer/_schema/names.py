@@ -50,15 +50,13 @@ def check_identifiers(model: str, table: str, columns: Iterable[str], others: It
         others: The names of constraints and indexes.
 
     Raises:
-        ModelError: One is empty, has a control character or is too long; the table's has a dot.
+        ModelError: One is empty, has a zero byte or is too long; the table's has a dot.
     """
     named = [("table", table), *[("column", name) for name in columns], *[("name", name) for name in others]]
     for what, name in named:
         size = len(name.encode())
-        if not name or any(ord(letter) < 32 for letter in name):
-            raise ModelError(
-                f"{model} has the {what} {name!r}; a name has one character or more, no control character among them"
-            )
+        if not name or "\0" in name:
+            raise ModelError(f"{model} has the {what} {name!r}; a name has one character or more, and no zero byte")
         if size > LONGEST:
             raise ModelError(
                 f"{model} has the {what} {name!r} of {size} bytes; PostgreSQL cuts names at {LONGEST}, so shorten it"

@@ -65,6 +65,9 @@ def choose_key(model: Draft) -> None:
     if live.view is not None and "id" in model.kinds:
         key = ("id",)
         model.notes.append("A view has no primary key, so id is taken for one: see that no two rows have the same.")
+    if "." in live.name:
+        model.notes.append(f"The table {live.name!r} is no model as it is: a dot ends a schema. Rename it.")
+        return
     unknown = [name for name in key if name not in model.kinds]
     if not key or unknown:
         why = f"the column {unknown[0]!r} of its primary key cannot be a field" if unknown else "it has no primary key"

@@ -128,12 +128,12 @@ def test_names_of_an_attacker_go_through_migrations_and_back(project: Path, name
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"table": "a\0b"}, "no control character"),
+        ({"table": "a\0b"}, "no zero byte"),
         ({"table": "x" * 64}, "of 64 bytes; PostgreSQL cuts names at 63"),
         ({"table": "ä" * 32}, "of 64 bytes"),
         ({"table": "sales.book"}, "the search_path of the database names 'sales'"),
         ({"indexes": (Index("word", name="i" * 64),)}, "the name 'i+' of 64 bytes"),
-        ({"constraints": (CheckConstraint("1 = 1", name="c\0"),)}, "no control character"),
+        ({"constraints": (CheckConstraint("1 = 1", name="c\0"),)}, "no zero byte"),
     ],
 )
 def test_names_no_database_takes_are_refused(options: dict[str, Any], message: str) -> None:

@@ -165,6 +165,11 @@ def test_a_table_without_a_primary_key_is_a_comment_that_says_so(migrations: Pat
     assert made(text)  # the table is in the database alone
 
 
+def test_a_table_with_a_dot_in_its_name_is_a_comment_that_says_so(migrations: Path) -> None:
+    run('CREATE TABLE "old.log" ("id" INTEGER NOT NULL PRIMARY KEY)')
+    assert "# # The table 'old.log' is no model as it is: a dot" in inspectdb()
+
+
 def test_a_type_that_is_not_known_is_a_comment_and_no_guess(migrations: Path) -> None:
     run('CREATE TABLE "shape" ("id" INTEGER NOT NULL PRIMARY KEY, "place" POINT, "name" TEXT)')
     text = inspectdb()
