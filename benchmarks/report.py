@@ -1,6 +1,7 @@
 """The numbers of `run.py --json` as a page of the documentation: a table and a picture for each backend and model.
 
-`python -m benchmarks.report NUMBERS.json docs`, which writes `docs/benchmarks.md` and `docs/images/`.
+`python -m benchmarks.report NUMBERS.json CURVES.json STARTUP.json docs` writes `docs/benchmarks.md` and `docs/images/`;
+the second and third are those of `curves.py` and `startup.py`, and what is not there is left out.
 """
 
 from __future__ import annotations
@@ -67,11 +68,110 @@ def picture(title: str, results: dict[str, Any], file: Path) -> None:
     pyplot.close(figure)
 
 
+CURVES: dict[str, tuple[str, str, str]] = {
+    "rows": (
+        "rows of a result",
+        "µs a row",
+        "The cost of a query (the connection lent, the statement looked up) is shared by its rows: from a "
+        "thousand on a row costs what making its object costs. A stream holds one chunk at a time, so its memory "
+        "does not grow; a list holds everything, and Python's collector looks through it again and again while it "
+        "grows.",
+    ),
+    "columns": (
+        "columns of a row",
+        "µs a row",
+        "A straight line: each column is one value that sqlite3 makes and one entry of a dict. The object itself "
+        "is what is left at the left end.",
+    ),
+    "conditions": (
+        "conditions of a filter",
+        "µs a query",
+        "A straight line: each condition is one object and one part of the key under which the statement is "
+        "known. By name costs more than by column, since the name is taken apart and looked up. The statement is "
+        "compiled once for each set of conditions, which is not in these numbers.",
+    ),
+    "depth": (
+        "levels of a prefetch",
+        "µs for 100 rows a level",
+        "A straight line: one statement a level, whatever the number of rows, and an object for each row. The "
+        "first level costs the planning of the prefetch besides.",
+    ),
+    "models": (
+        "models",
+        "ms",
+        "Declaring is a straight line that begins with the import of pydantic, and is nearly all pydantic's work. "
+        "The first query imports SQLAlchemy to compile its statement, whatever the number of models, and resolves "
+        "the relations of all of them; the next shape compiles only.",
+    ),
+    "tasks": (
+        "tasks at a time, ten connections",
+        "gets a second",
+        "Up to ten tasks each has a connection, and more of them hide more of the waiting for the server. Beyond "
+        "ten they queue: the throughput stays, since client and server share a core that is busy already, and the "
+        "99th percentile grows with the length of the queue.",
+    ),
+    "threads": (
+        "threads at a time, ten connections",
+        "gets a second",
+        "Threads share the interpreter lock, so beyond the first few more of them only wait for it; beyond ten "
+        "they wait for a connection as well, in the order they came.",
+    ),
+}
+"""For each curve what grows, the unit, and the reason of its form."""
+
+
+def curve(points: dict[str, dict[str, float]], words: tuple[str, str, str], file: Path) -> list[str]:
+    """The lines of one curve: a picture, the reason of its form, and the numbers."""
+    grows, unit, reason = words
+    points = {point: found for point, found in points.items() if found}
+    names = list(dict.fromkeys(name for found in points.values() for name in found))
+    if not names:
+        return [f"## {grows}", "", "Could not be measured here.", ""]
+    is_pool = any(name.endswith("throughput") for name in names)
+    figure, axes = pyplot.subplots(1, 2 if is_pool else 1, figsize=(11 if is_pool else 6.5, 3.6), squeeze=False)
+    for name in names:
+        shown = [(int(point), found[name]) for point, found in points.items() if name in found]
+        side = axes[0][1 if name.endswith("p99") else 0]
+        if name in ("memory", "compiled"):
+            continue
+        label = name.removesuffix(" throughput").removesuffix(" p99")
+        side.plot([x for x, _ in shown], [y for _, y in shown], marker="o", markersize=3, label=label)
+    for side, title in zip(axes[0], (unit, "99th percentile, ms"), strict=False):
+        side.set_xlabel(grows)
+        side.set_ylabel(title)
+        if max(map(int, points)) > 20 * max(min(map(int, points)), 1):
+            side.set_xscale("log")
+        side.set_ylim(bottom=0)
+        side.legend(fontsize=7)
+    if "streamed" in names:
+        axes[0][0].set_yscale("log")
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})
+    pyplot.close(figure)
+    units = {"memory": "memory of the stream, MB", "compiled": "the first time, with SQLAlchemy's import"}
+    lines = [f"### By {grows}", "", f"![{grows}](images/{file.name})", "", reason, ""]
+    lines += [
+        f"| {grows} | " + " | ".join(units.get(name, name) for name in names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for point, found in points.items():
+        cells = [f"{found[name]:.4g}" if name in found else "" for name in names]
+        lines.append(f"| {int(point):,} | ".replace(",", " ") + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def read(file: str) -> dict[str, Any]:
+    """The numbers of a file; none where it was not written."""
+    path = Path(file)
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
 def main() -> None:
-    numbers = json.loads(Path(sys.argv[1]).read_text())
-    docs = Path(sys.argv[2])
+    numbers, curves, starts = read(sys.argv[1]), read(sys.argv[2]), read(sys.argv[3])
+    docs = Path(sys.argv[4])
     (docs / "images").mkdir(exist_ok=True)
-    about = numbers.pop("about")
+    about = numbers.pop("about", "")
     lines = [
         "# Benchmarks",
         "",
@@ -88,6 +188,22 @@ def main() -> None:
         image = f"images/benchmarks-{backend}-{model}.svg"
         picture(title, results, docs / image)
         lines += [f"## {title}", "", f"![{title}]({image})", "", *table(results), ""]
+    if curves:
+        lines += ["## How cost grows", ""]
+        for name, points in curves.items():
+            lines += curve(points, CURVES[name], docs / f"images/benchmarks-by-{name}.svg")
+    if starts:
+        lines += [
+            "## What a start costs",
+            "",
+            "The time of the processor and the memory of a fresh process, less those of a bare interpreter. SQLAlchemy",
+            "is imported with the first statement that has to be compiled, and is most of the first query.",
+            "",
+            "| start | ms | MB |",
+            "|---|---|---|",
+            *[f"| {name} | {cost['milliseconds']:.0f} | {cost['megabytes']:.1f} |" for name, cost in starts.items()],
+            "",
+        ]
     (docs / "benchmarks.md").write_text("\n".join(lines))
 
 

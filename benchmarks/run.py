@@ -8,19 +8,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import sqlite3
 import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from benchmarks.databases import databases
 from benchmarks.movies import MODULES as WHOLE_TARGETS
 from benchmarks.targets import MODULES
 from benchmarks.worker import MOVIES
@@ -28,6 +29,7 @@ from benchmarks.worker import MOVIES
 ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ("sqlite", "postgresql")
 SIZE = 20_000  # rows in the table
+PATIENCE = 120  # seconds without an answer after which a target is left out
 OPERATIONS = {
     "A": ("insert, each in a transaction", 300),
     "B": ("insert one by one, one transaction", 1_000),
@@ -43,21 +45,49 @@ OPERATIONS = {
 }
 WHOLE = {
     "L": ("a movie with people and reviews", 100),
-    "M": ("a person with all movies", 200),
-    "N": ("a user with ten reviews", 200),
+    "M": ("a person with all movies", 400),
+    "N": ("a user with ten reviews", 400),
     "O": ("insert a movie, read it whole", 50),
 }
 """Those of model 4."""
 
-MODES: dict[str, tuple[int, float, tuple[int, ...]]] = {
-    "quick": (3, 0.4, (1, 4)),
-    "middle": (3, 0.4, (1, 3, 4)),
-    "full": (5, 1, (1, 2, 3, 4)),
+MODES: dict[str, tuple[int, float, tuple[int, ...], float]] = {
+    "quick": (5, 0.3, (1, 4), 2.5),
+    "middle": (7, 0.4, (1, 3, 4), 5.5),
+    "full": (7, 1, (1, 2, 3, 4), 60),
 }
-"""Rounds, the share of the items that is done, and the models."""
+"""At most so many rounds, the share of the items that is done, the models, and minutes.
+
+Where the minutes are too few for all rounds, each operation has fewer of them, and two at the least.
+"""
+
+
+class Deadline:
+    """Shares the time that is left among the operations that are left."""
+
+    def __init__(self, minutes: float, operations: int) -> None:
+        self._until = time.monotonic() + minutes * 60
+        self._left = operations
+        self._end = 0.0
+
+    def begin(self) -> None:
+        """The next operation begins."""
+        now = time.monotonic()
+        self._end = now + max(self._until - now, 0) / max(self._left, 1)
+        self._left -= 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the operation has had its share."""
+        return time.monotonic() > self._end
+
 
 ALONE = {"sqlite": frozenset[str](), "postgresql": frozenset({"pony"})}
 """Targets that are left out on a backend: Pony speaks psycopg2 only."""
+
+
+class TargetFailed(Exception):
+    """A target has ended, or did something else than the raw driver did."""
 
 
 class Worker:
@@ -74,93 +104,116 @@ class Worker:
         )
 
     def answer(self) -> Any:
-        """The next line it says."""
+        """The next line it says.
+
+        Raises:
+            TargetFailed: It has ended, or says nothing for too long.
+        """
         assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        if not ready:
+            self.process.kill()
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"error: {self.target} has ended with {self.process.wait()}")
+            raise TargetFailed(f"it has ended with {self.process.wait()}" if ready else f"no answer in {PATIENCE} s")
         return json.loads(line)
 
     def ask(self, operation: str, count: int, seed: int) -> tuple[float, str]:
         """Lets it run an operation: seconds, and what shows that it did what the others did."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"operation": operation, "count": count, "seed": seed}) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps({"operation": operation, "count": count, "seed": seed}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise TargetFailed("it has ended") from error
         answer = self.answer()
         return answer["seconds"], answer["found"]
 
     def close(self) -> None:
         """Lets it end."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
 
 
-@contextmanager
-def databases(backend: str, targets: Sequence[str]) -> Iterator[dict[str, str]]:
-    """An empty database for each target."""
-    with tempfile.TemporaryDirectory(prefix="datalayer-bench-") as folder:
-        if backend == "sqlite":
-            yield {target: f"sqlite:///{folder}/{target}.sqlite3" for target in targets}
-            return
-        import psycopg
-
-        from tests import postgres_server
-
-        given = os.environ.get("DATALAYER_TEST_POSTGRES_URL")
-        server = None if given else postgres_server.start()
-        url = given or (server.url if server else "")
-        names = {target: f"datalayer_bench_{os.getpid()}_{target.replace('-', '_')}" for target in targets}
-        try:
-            with psycopg.connect(url, autocommit=True) as connection:
-                for name in names.values():
-                    connection.execute(f"CREATE DATABASE {name}".encode())
-                yield {target: urlsplit(url)._replace(path=f"/{name}").geturl() for target, name in names.items()}
-                for name in names.values():
-                    connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-        finally:
-            if server is not None:
-                server.stop()
-
-
 def measure(
-    backend: str, model: int, targets: Sequence[str], operations: Sequence[str], rounds: int, share: float
+    backend: str,
+    model: int,
+    targets: Sequence[str],
+    operations: Sequence[str],
+    rounds: int,
+    share: float,
+    deadline: Deadline,
 ) -> dict[str, Any]:
     """For each operation: microseconds an item of the raw driver, and each target's ratio to it."""
     targets = taking_part(targets, backend, model)
     results: dict[str, Any] = {}
     with databases(backend, targets) as urls:
         workers = {target: Worker(target, urls[target], model) for target in targets}
-        for worker in workers.values():
-            worker.answer()
+        for target in list(workers):
+            try:
+                workers[target].answer()
+            except TargetFailed as error:
+                leave_out(workers, target, error)
+        targets = list(workers)
         for operation in operations:
             _, whole = titles(model)[operation]
             count = whole if whole == SIZE else max(int(whole * share), 20)
             ratios: dict[str, list[float]] = {target: [] for target in targets if target != "raw"}
             raw: list[float] = []
+            deadline.begin()
             for number in range(-1, rounds):  # the first round warms up
+                if len(raw) >= 2 and deadline.is_over:
+                    break
                 start = number % len(targets)
                 turn = [*targets[start:], *targets[:start]]
-                found = {target: workers[target].ask(operation, count, number + 1) for target in turn}
-                for target in turn:
-                    if found[target][1] != found["raw"][1]:
-                        sys.exit(f"error: {target} and raw disagree after {operation} of model {model} on {backend}")
+                found = asked(workers, turn, operation, count, number + 1)
+                targets = [target for target in targets if target in workers]
                 if number < 0:
                     continue
                 raw.append(found["raw"][0] / count * 1e6)
-                for target in ratios:
+                for target in targets[1:]:
                     ratios[target].append(found["raw"][0] / found[target][0])
             results[operation] = {
                 "microseconds": statistics.median(raw),
-                "ratios": {target: statistics.median(values) for target, values in ratios.items()},
+                "ratios": {target: statistics.median(ratios[target]) for target in targets[1:]},
             }
             show_line(operation, titles(model)[operation][0], results[operation])
         for worker in workers.values():
             worker.close()
+    # A target that was left out on the way has no mean that could be compared.
+    for result in results.values():
+        result["ratios"] = {target: ratio for target, ratio in result["ratios"].items() if target in targets}
     return results
+
+
+def asked(
+    workers: dict[str, Worker], turn: Sequence[str], operation: str, count: int, seed: int
+) -> dict[str, tuple[float, str]]:
+    """A round of an operation; who fails, or does not do what the raw driver did, is left out from then on."""
+    found: dict[str, tuple[float, str]] = {}
+    for target in turn:
+        try:
+            found[target] = workers[target].ask(operation, count, seed)
+        except TargetFailed as error:
+            leave_out(workers, target, error)
+    for target in list(found):
+        if found[target][1] != found["raw"][1]:
+            leave_out(workers, target, TargetFailed(f"it did not do what the raw driver did in {operation}"))
+            del found[target]
+    return found
+
+
+def leave_out(workers: dict[str, Worker], target: str, error: TargetFailed) -> None:
+    """Goes on without a target. Without the raw driver or datalayer itself there is nothing to compare."""
+    workers.pop(target).close()
+    if target == "raw" or target.startswith("datalayer"):
+        sys.exit(f"error: {target}: {error}")
+    print(f"{target} is left out: {error}", flush=True)
 
 
 def show_line(operation: str, title: str, result: dict[str, Any]) -> None:
@@ -196,7 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, help="how often each operation is measured")
     parser.add_argument("--quick", dest="mode", action="store_const", const="quick", help="in three minutes")
-    parser.add_argument("--middle", dest="mode", action="store_const", const="middle", help="in eight minutes")
+    parser.add_argument("--middle", dest="mode", action="store_const", const="middle", help="in six minutes")
     parser.add_argument("--backend", choices=BACKENDS, action="append")
     parser.add_argument("--model", type=int, choices=(1, 2, 3, 4), action="append")
     parser.add_argument("--targets", help="names with commas between them; all by default")
@@ -209,18 +262,23 @@ def main() -> None:
     every = [*MODULES, "datalayer-async-10", "tortoise-10", "piccolo-10"]
     targets = ["raw", *[name for name in (options.targets or ",".join(every)).split(",") if name != "raw"]]
     everything: dict[str, Any] = {"about": about()}
-    for backend in options.backend or BACKENDS:
-        rounds, share, models = MODES[options.mode or "full"]
-        for model in options.model or models:
+    rounds, share, models, minutes = MODES[options.mode or "full"]
+    models = options.model or models
+    backends = options.backend or BACKENDS
+    several = sum(len(set(options.operations) & set(titles(model))) for model in models)
+    deadline = Deadline(minutes, several * len(backends))
+    for backend in backends:
+        for model in models:
             operations = [operation for operation in options.operations if operation in titles(model)]
             if not operations:
                 continue
             print(f"\n{backend}, model {model}: ratio to the raw driver\n{'':38} {'raw, µs':>8}", end=" ")
             shown = taking_part(targets, backend, model)[1:]
             print(" ".join(f"{target[-15:]:>15}" for target in shown), flush=True)
-            results = measure(backend, model, targets, operations, options.rounds or rounds, share)
+            results = measure(backend, model, targets, operations, options.rounds or rounds, share, deadline)
             everything[f"{backend} {model}"] = results
-            means = [statistics.geometric_mean([r["ratios"][t] for r in results.values()]) for t in shown]
+            kept = next(iter(results.values()))["ratios"]
+            means = [statistics.geometric_mean([r["ratios"][t] for r in results.values()]) for t in kept]
             print(f"{'geometric mean':47} " + " ".join(f"{value:>15.2f}" for value in means), flush=True)
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1) + "\n")

@@ -1,0 +1,511 @@
+"""How cost grows: with rows, columns, conditions, the depth of a prefetch, models, and concurrent tasks and threads.
+
+`python -m benchmarks.curves --json FILE`, from the root of the repository; `report.py` draws them. Each point is a
+fresh process, several times; the median counts. Rows, columns, conditions, depth and models are measured on SQLite, by
+the time of the processor; tasks and threads through a pool of ten connections to PostgreSQL, by the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.databases import databases
+
+ROOT = Path(__file__).resolve().parents[1]
+POINTS: dict[str, tuple[int, ...]] = {
+    "rows": (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000),
+    "columns": (2, 5, 10, 20, 50, 100),
+    "conditions": (1, 2, 4, 8, 16, 32, 64),
+    "depth": (0, 1, 2, 3, 4, 5),
+    "models": (1, 10, 50, 100, 200, 400),
+}
+TASKS = (1, 2, 5, 10, 20, 50, 100, 200)
+THREADS = (1, 2, 4, 8, 16, 32)
+POOL = 10
+GETS = 2_000  # by all tasks or threads of a point together
+CONCURRENT = {
+    "tasks": ("psycopg_pool", "asyncpg", "datalayer", "sqlalchemy", "tortoise"),
+    "threads": ("psycopg_pool", "datalayer", "sqlalchemy"),
+}
+"""Bare psycopg_pool first: the others are compared with it."""
+
+
+def cpu(work: Callable[[], object], at_least: float = 0.05) -> float:
+    """Seconds of the processor that some work takes, once it is warm: the least of several times."""
+    work()
+    gc.collect()
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < at_least and len(times) < 200):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+# -- SQLite: each gives what it found for one point ----------------------------------------------
+
+
+def opened(statements: list[str]) -> tuple[sqlite3.Connection, Any]:
+    """A new database with some tables: the raw connection, and datalayer configured for it."""
+    from datalayer import configure
+
+    file = Path(tempfile.mkdtemp(prefix="datalayer-curves-", dir=os.environ.get("CURVES_FOLDER"))) / "curves.sqlite3"
+    raw = sqlite3.connect(file, isolation_level=None, cached_statements=512)
+    raw.execute("PRAGMA journal_mode = wal").fetchall()
+    for statement in statements:
+        raw.execute(statement)
+    configure(databases={"default": f"sqlite:///{file}"})
+    return raw, file
+
+
+def rows(count: int) -> dict[str, float]:
+    """Rows streamed and rows in a list: microseconds a row, and the memory the stream took."""
+    from datalayer import Field, Mapped, Model
+
+    raw, _ = opened(
+        [
+            "CREATE TABLE line (id INTEGER PRIMARY KEY, level integer NOT NULL, text varchar(255) NOT NULL)",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+            f"{count}) INSERT INTO line SELECT i, i % 50, 'message ' || i FROM n",
+        ]
+    )
+
+    class Line(Model):
+        level: Mapped[int] = Field()
+        text: Mapped[str] = Field(max_length=255)
+
+    query = Line.objects.order_by("id")
+
+    def stream() -> int:
+        return sum(1 for _ in query.iterator())
+
+    for _ in query.all()[:1]:
+        pass
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert stream() == count
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    found = {"streamed": cpu(stream), "raw": cpu(lambda: sum(1 for _ in raw.execute("SELECT * FROM line ORDER BY id")))}
+    if count <= 100_000:
+        found["list"] = cpu(lambda: list(query.all()))
+    return {**{name: value / count * 1e6 for name, value in found.items()}, "memory": memory / 1024}
+
+
+def columns(count: int) -> dict[str, float]:
+    """A thousand rows as instances: microseconds a row."""
+    from datalayer import Model
+
+    names = [f"c{number}" for number in range(count - 1)]
+    raw, _ = opened(
+        [
+            f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {', '.join(f'{name} integer NOT NULL' for name in names)})",
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO wide SELECT i"
+            f"{', i + 1000' * len(names)} FROM n",
+        ]
+    )
+    body = {"__module__": __name__, "__qualname__": "Wide", "__annotations__": dict.fromkeys(names, int)}
+    model: Any = type(Model)("Wide", (Model,), body)
+    return {
+        "datalayer": cpu(lambda: list(model.objects.order_by("id"))) / 1_000 * 1e6,
+        "raw": cpu(lambda: raw.execute("SELECT * FROM wide ORDER BY id").fetchall()) / 1_000 * 1e6,
+    }
+
+
+def conditions(count: int) -> dict[str, float]:
+    """A filter of so many conditions, built and sent: microseconds."""
+    from datalayer import Model
+
+    names = [f"c{number}" for number in range(count)]
+    raw, _ = opened(
+        [f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {', '.join(f'{name} integer NOT NULL' for name in names)})"]
+    )
+    body = {"__module__": __name__, "__qualname__": "Wide", "__annotations__": dict.fromkeys(names, int)}
+    model: Any = type(Model)("Wide", (Model,), body)
+    fields = [getattr(model, name) for name in names]
+    sql = f"SELECT * FROM wide WHERE {' AND '.join(f'{name} = ?' for name in names)}"
+    values = [1] * count
+    named = dict.fromkeys(names, 1)
+    began = time.process_time()
+    list(model.objects.filter(*[field == 1 for field in fields]))
+    first = time.process_time() - began
+
+    def repeated(work: Callable[[], object]) -> float:
+        return cpu(lambda: [work() for _ in range(50)]) / 50 * 1e6
+
+    return {
+        "by column": repeated(lambda: list(model.objects.filter(*[field == 1 for field in fields]))),
+        "by name": repeated(lambda: list(model.objects.filter(**named))),
+        "raw": repeated(lambda: raw.execute(sql, values).fetchall()),
+        "compiled": first * 1e6,
+    }
+
+
+def depth(count: int) -> dict[str, float]:
+    """A hundred rows, each with one child, and that with one, so many deep: microseconds for all."""
+    from datalayer import ForeignKey, Model
+
+    levels = 6
+    raw, _ = opened(
+        [
+            "CREATE TABLE node (id INTEGER PRIMARY KEY, parent_id integer REFERENCES node (id))",
+            "CREATE INDEX node_parent ON node (parent_id)",
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {levels}00) "
+            "INSERT INTO node SELECT i, CASE WHEN i > 100 THEN i - 100 END FROM n",
+        ]
+    )
+
+    class Node(Model):
+        parent: ForeignKey[Node | None] = ForeignKey(default=None, related_name="children")
+
+    globals()["Node"] = Node
+    query = Node.objects.filter(parent=None).order_by("id")
+    if count:
+        query = query.prefetch_related("__".join(["children"] * count))
+
+    def by_hand() -> None:
+        found = raw.execute("SELECT * FROM node WHERE parent_id IS NULL ORDER BY id").fetchall()
+        for _ in range(count):
+            keys = json.dumps([row[0] for row in found])
+            found = raw.execute(
+                "SELECT * FROM node WHERE parent_id IN (SELECT value FROM json_each(?))", (keys,)
+            ).fetchall()
+
+    return {"datalayer": cpu(lambda: list(query.all())) * 1e6, "raw": cpu(by_hand) * 1e6}
+
+
+def models(count: int) -> dict[str, float]:
+    """So many models of six fields, each referring to the one before: milliseconds to declare, and to the first row."""
+    began = time.process_time()
+    import datalayer
+
+    imported = time.process_time() - began
+    lines = ["from __future__ import annotations", "from datalayer import ForeignKey, Mapped, Model"]
+    for number in range(count):
+        lines += [f"class M{number}(Model):", *[f"    f{place}: Mapped[int]" for place in range(5)]]
+        if number:
+            lines.append(f"    before: ForeignKey[M{number - 1} | None] = ForeignKey(default=None)")
+    space: dict[str, Any] = {"__name__": "curves_models"}
+    sys.modules["curves_models"] = type(sys)("curves_models")
+    space = vars(sys.modules["curves_models"])
+    code = compile("\n".join(lines), "curves_models", "exec")
+    began = time.process_time()
+    exec(code, space)
+    declared = time.process_time() - began
+    opened(
+        [
+            "CREATE TABLE m0 (id INTEGER PRIMARY KEY, f0 integer, f1 integer, f2 integer, f3 integer, f4 integer)",
+            "INSERT INTO m0 VALUES (1, 1, 2, 3, 4, 5)",
+        ]
+    )
+    began = time.process_time()
+    assert space["M0"].objects.get(id=1).f4 == 5
+    first = time.process_time() - began
+    began = time.process_time()
+    space["M0"].objects.get(f1=2)
+    second = time.process_time() - began
+    datalayer.pools.close_all()
+    return {
+        "declared": declared * 1e3,
+        "first query": first * 1e3,
+        "next shape": second * 1e3,
+        "import": imported * 1e3,
+    }
+
+
+# -- PostgreSQL: many at a time ------------------------------------------------------------------
+
+SELECT = "SELECT id, timestamp, level, text FROM journal WHERE id = "
+SIZE = 1_000
+
+
+async def tasks(name: str, url: str, count: int) -> tuple[float, list[float]]:
+    """Gets by key by so many tasks at a time: seconds of all, and of each."""
+    get, close = await ASYNC[name](url)
+    waits: list[float] = []
+
+    async def work(number: int) -> None:
+        for turn in range(max(GETS // count, 5)):
+            began = time.perf_counter()
+            await get(1 + (number * 7 + turn) % SIZE)
+            waits.append(time.perf_counter() - began)
+
+    await asyncio.gather(*[work(number) for number in range(min(count, POOL) * 2)])
+    waits.clear()
+    gc.collect()
+    began = time.perf_counter()
+    await asyncio.gather(*[work(number) for number in range(count)])
+    seconds = time.perf_counter() - began
+    await close()
+    return seconds, waits
+
+
+def in_threads(name: str, url: str, count: int) -> tuple[float, list[float]]:
+    """The same by threads."""
+    get, close = BLOCKING[name](url)
+    waits: list[float] = []
+    barrier = threading.Barrier(count + 1)
+
+    def work(number: int) -> None:
+        get(1)
+        own: list[float] = []
+        barrier.wait()
+        for turn in range(max(GETS // count, 5)):
+            began = time.perf_counter()
+            get(1 + (number * 7 + turn) % SIZE)
+            own.append(time.perf_counter() - began)
+        waits.extend(own)
+
+    every = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in every:
+        thread.start()
+    barrier.wait()
+    began = time.perf_counter()
+    for thread in every:
+        thread.join()
+    seconds = time.perf_counter() - began
+    close()
+    return seconds, waits
+
+
+Get = Callable[[int], Any]
+AGet = Callable[[int], Awaitable[Any]]
+
+
+def ours(url: str) -> Any:
+    from benchmarks.models import journal
+    from datalayer import configure
+
+    configure(databases={"default": {"url": url, "pool": {"max_size": POOL}}})
+    return journal(1)
+
+
+async def async_datalayer(url: str) -> tuple[AGet, AGet]:
+    from datalayer import pools
+
+    model = ours(url)
+    return lambda key: model.objects.aget(model.id == key), pools.aclose_all
+
+
+async def async_psycopg(url: str) -> tuple[AGet, Any]:
+    from psycopg_pool import AsyncConnectionPool
+
+    pool: Any = AsyncConnectionPool(url, min_size=1, max_size=POOL, open=False, kwargs={"autocommit": True})
+    await pool.open(wait=True)
+
+    async def get(key: int) -> Any:
+        async with pool.connection() as connection:
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(SELECT + "%s", (key,), prepare=True)
+            return await cursor.fetchone()
+
+    return get, pool.close
+
+
+async def async_asyncpg(url: str) -> tuple[AGet, Any]:
+    import asyncpg
+
+    pool: Any = await asyncpg.create_pool(url, min_size=1, max_size=POOL)
+    return lambda key: pool.fetchrow(SELECT + "$1", key), pool.close
+
+
+async def async_sqlalchemy(url: str) -> tuple[AGet, Any]:
+    import sqlalchemy as sa
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    from benchmarks.targets.sqlalchemy_orm import Target
+
+    engine = create_async_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=POOL, max_overflow=0,
+        connect_args={"prepare_threshold": 0},
+    )  # fmt: skip
+    model = Target.declared(Target.__new__(Target), 1)
+
+    async def get(key: int) -> Any:
+        async with AsyncSession(engine) as session:
+            return (await session.scalars(sa.select(model).where(model.id == key))).one()
+
+    return get, engine.dispose
+
+
+async def async_tortoise(url: str) -> tuple[AGet, Any]:
+    from benchmarks.targets.tortoise_orm import Target
+
+    target = Target(url, 1)
+    await target.open()
+    return lambda key: target.model.get(id=key), target.close
+
+
+def blocking_datalayer(url: str) -> tuple[Get, Any]:
+    from datalayer import pools
+
+    model = ours(url)
+    return lambda key: model.objects.get(model.id == key), pools.close_all
+
+
+def blocking_psycopg(url: str) -> tuple[Get, Any]:
+    from psycopg_pool import ConnectionPool
+
+    pool: Any = ConnectionPool(url, min_size=1, max_size=POOL, open=True, kwargs={"autocommit": True})
+
+    def get(key: int) -> Any:
+        with pool.connection() as connection:
+            cursor = connection.cursor(binary=True)
+            return cursor.execute(SELECT + "%s", (key,), prepare=True).fetchone()
+
+    return get, pool.close
+
+
+def blocking_sqlalchemy(url: str) -> tuple[Get, Any]:
+    import sqlalchemy as sa
+    from sqlalchemy import orm
+
+    from benchmarks.targets.sqlalchemy_orm import Target
+
+    engine = sa.create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=POOL, max_overflow=0,
+        connect_args={"prepare_threshold": 0},
+    )  # fmt: skip
+    model = Target.declared(Target.__new__(Target), 1)
+
+    def get(key: int) -> Any:
+        with orm.Session(engine) as session:
+            return session.get(model, key)
+
+    return get, engine.dispose
+
+
+ASYNC: dict[str, Any] = {
+    "psycopg_pool": async_psycopg,
+    "asyncpg": async_asyncpg,
+    "datalayer": async_datalayer,
+    "sqlalchemy": async_sqlalchemy,
+    "tortoise": async_tortoise,
+}
+BLOCKING: dict[str, Any] = {
+    "psycopg_pool": blocking_psycopg,
+    "datalayer": blocking_datalayer,
+    "sqlalchemy": blocking_sqlalchemy,
+}
+
+
+def concurrent(kind: str, name: str, url: str, count: int) -> dict[str, float]:
+    """Gets a second, and the 99th percentile of their time in milliseconds."""
+    seconds, waits = asyncio.run(tasks(name, url, count)) if kind == "tasks" else in_threads(name, url, count)
+    return {"throughput": len(waits) / seconds, "p99": statistics.quantiles(waits, n=100)[98] * 1e3}
+
+
+# -- all of it -----------------------------------------------------------------------------------
+
+
+def fill(url: str) -> None:
+    """The rows that tasks and threads get."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "CREATE TABLE journal (id integer PRIMARY KEY, timestamp timestamptz NOT NULL, level integer NOT NULL, "
+            "text varchar(255) NOT NULL)"
+        )
+        connection.execute(
+            f"INSERT INTO journal SELECT i, now(), i % 50, 'message ' || i FROM generate_series(1, {SIZE}) i"
+        )
+
+
+def one(*words: str) -> dict[str, float] | None:
+    """A point in a process of its own; None where it fails, which is said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.curves", "--one", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    if done.returncode:
+        print(f"{' '.join(words[:2])} is left out: {done.stderr.strip().splitlines()[-1:]}", flush=True)
+        return None
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def repeated(times: int, *words: str) -> dict[str, float]:
+    """The median of each number over several processes; empty where one of them failed."""
+    every = [found for found in [one(*words) for _ in range(times)] if found is not None]
+    return {name: statistics.median([found[name] for found in every]) for name in (every[0] if every else ())}
+
+
+def everything(times: int, step: int) -> dict[str, Any]:
+    """All curves: for each the numbers of each point, of every `step`th from the last on."""
+    curves: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="datalayer-curves-") as folder:
+        os.environ["CURVES_FOLDER"] = folder
+        for name, every in POINTS.items():
+            points = every[::-step][::-1]
+            curves[name] = {
+                str(point): repeated(1 if point == 1_000_000 else times, name, str(point)) for point in points
+            }
+            show(name, curves[name])
+    with databases("postgresql", ["curves"]) as urls:
+        fill(urls["curves"])
+        for kind, counts in (("tasks", TASKS), ("threads", THREADS)):
+            curves[kind] = {}
+            for count in counts[::-step][::-1]:
+                rounds: dict[str, list[dict[str, float]]] = {name: [] for name in CONCURRENT[kind]}
+                for _ in range(times):  # in turn, so that what disturbs one disturbs all
+                    for name in CONCURRENT[kind]:
+                        found = one(kind, name, urls["curves"], str(count))
+                        if found is not None:
+                            rounds[name].append(found)
+                curves[kind][str(count)] = {
+                    f"{name} {number}": statistics.median([each[number] for each in every])
+                    for name, every in rounds.items()
+                    for number in ("throughput", "p99")
+                    if every
+                }
+            show(kind, curves[kind])
+    return curves
+
+
+def show(name: str, curve: dict[str, dict[str, float]]) -> None:
+    """A curve as lines."""
+    for point, found in curve.items():
+        print(f"{name} {point:>8}  " + "  ".join(f"{key} {value:.2f}" for key, value in found.items()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
+    parser.add_argument("--times", type=int, default=3, help="processes for each point")
+    parser.add_argument("--quick", action="store_true", help="one process for each of every other point")
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        kind, *rest = options.one
+        if kind in CONCURRENT:
+            found = concurrent(kind, rest[0], rest[1], int(rest[2]))
+        else:
+            found = globals()[kind](int(rest[0]))
+        print(json.dumps(found))
+        return
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # as in run.py
+    curves = everything(1 if options.quick else options.times, 2 if options.quick else 1)
+    if options.json:
+        options.json.write_text(json.dumps(curves, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
