@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.explain import Site
 from datalayer.pooling.lease import BaseLease, LeasePool
-from datalayer.pooling.timeouts import Timeout
+from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
 
 C = TypeVar("C")
 
@@ -109,6 +109,8 @@ def async_lease_of(pool: AsyncReleasingPool[C], entry: Entry[C]) -> AsyncLease[C
 
 def asking_of(pool: LendingPool[C], timeout: Timeout, site: Site | None) -> Acquiring[C]:
     """What `acquire` of a pool gives; `AsyncPool.acquire` does the same by hand."""
+    if timeout is not DEFAULT:
+        check_timeout(timeout)
     asking: Acquiring[C] = Acquiring()
     asking.pool, asking.timeout, asking.site = pool, timeout, site
     return asking

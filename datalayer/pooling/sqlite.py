@@ -11,22 +11,26 @@ import os
 from dataclasses import replace
 from itertools import count
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from datalayer._links.link import AsyncLink, Link
 from datalayer._links.sqlite import AsyncSQLiteLink, SQLiteLink, aconnect_sqlite, connect_sqlite
-from datalayer.errors import PoolError, choices_text, nearest
-from datalayer.pooling.async_lease import Acquiring, asking_of
+from datalayer.errors import PoolConfigError, PoolError, choices_text, nearest
+from datalayer.pooling.async_lease import Acquiring, AsyncLease, asking_of
 from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.entry import State
+from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import call_site
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Pool
-from datalayer.pooling.stats import CloseReport, LeaseInfo, PoolStats, joined, total
+from datalayer.pooling.stats import CheckReport, CloseReport, LeaseInfo, PoolStats, joined, total
 from datalayer.pooling.timeouts import DEFAULT, Timeout
 
 Mode: TypeAlias = Literal["read", "write"]
+
+P = TypeVar("P", bound="Pool[Any] | AsyncPool[Any]")
 
 _names = count(1)
 
@@ -43,6 +47,8 @@ class _Plan:
     """How a path is opened, and the configuration of its two pools."""
 
     def __init__(self, path: str | os.PathLike[str], config: PoolConfig | None, readers: int) -> None:
+        if not isinstance(readers, int) or isinstance(readers, bool) or readers < 1:
+            raise PoolConfigError(f"readers={readers!r} is out of range: use an int of 1 or more")
         text = os.fspath(path)
         base = config if config is not None else PoolConfig(test_bypass=PING_BYPASS)
         self.path = memory_name() if text == ":memory:" else text
@@ -60,7 +66,68 @@ def _wrong_mode(mode: str) -> PoolError:
     return PoolError(f"unknown mode {mode!r}; the modes are {choices_text(choices)}{nearest(mode, choices)}")
 
 
-class SQLitePool:
+class _Pair(Generic[P]):
+    """What needs no waiting, asked of the writer and the readers."""
+
+    name: str
+    path: str
+    writer: P
+    readers: P
+    parts: tuple[P, ...]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} of {self.path}: {', '.join(map(repr, self.parts))}>"
+
+    @property
+    def state(self) -> State:
+        """`new`, `open`, `paused`, `closing` or `closed`."""
+        return self.writer.state
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pool is closed, or being closed."""
+        return self.writer.closed
+
+    def stats(self, *, reset: bool = False) -> PoolStats:
+        """The numbers of both pools together."""
+        return total([pool.stats(reset=reset) for pool in self.parts])
+
+    def leases(self) -> list[LeaseInfo]:
+        """Who holds a connection at this moment."""
+        return [one for pool in self.parts for one in pool.leases()]
+
+    def invalidate(self, exc: BaseException | None = None) -> None:
+        """Makes every connection stale."""
+        for pool in self.parts:
+            pool.invalidate(exc)
+
+    def listen(self, listener: Listener) -> None:
+        """Tells the listener of every event of both pools from now on."""
+        for pool in self.parts:
+            pool.listen(listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Stops telling the listener."""
+        for pool in self.parts:
+            pool.unlisten(listener)
+
+    def pause(self) -> None:
+        """Lets callers queue from now on, whatever is idle; their timeouts go on counting."""
+        for pool in self.parts:
+            pool.pause()
+
+    def resume(self) -> None:
+        """Ends a pause and serves both queues."""
+        for pool in self.parts:
+            pool.resume()
+
+    def _part(self, mode: str) -> P:
+        if mode not in ("write", "read"):
+            raise _wrong_mode(mode)
+        return self.writer if mode == "write" else self.readers
+
+
+class SQLitePool(_Pair[Pool[Link]]):
     """Blocking pool of one SQLite database.
 
     Args:
@@ -112,6 +179,31 @@ class SQLitePool:
         lease.note_place()
         return lease
 
+    def try_acquire(self, mode: Mode = "write") -> Lease[Link] | None:
+        """Lends an idle connection if there is a good one now; never waits and never opens one."""
+        lease = self._part(mode).try_acquire()
+        if lease is not None:
+            lease.note_place()
+        return lease
+
+    def dedicated(self, mode: Mode = "write") -> Link:
+        """Opens a connection that is not the pool's: not counted, and yours to close."""
+        return self._part(mode).dedicated()
+
+    def check(self) -> CheckReport:
+        """Pings every idle connection and throws away those that do not answer."""
+        reports = [pool.check() for pool in self.parts]
+        return CheckReport(sum(one.checked for one in reports), sum(one.failed for one in reports))
+
+    def drain(self) -> int:
+        """Closes every idle connection, to be replaced as needed; gives their number."""
+        return sum(pool.drain() for pool in self.parts)
+
+    def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
+        """Waits until both pools have what `min_idle` demands, or could have one; each within the timeout."""
+        for pool in self.parts:
+            pool.wait_ready(timeout)
+
     def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
         """Opens both pools; with `wait`, makes sure that the database can be opened."""
         for pool in self.parts:
@@ -123,19 +215,6 @@ class SQLitePool:
         reports = [pool.close(timeout, force=force) for pool in reversed(self.parts)]
         return joined(reports)
 
-    def stats(self, *, reset: bool = False) -> PoolStats:
-        """The numbers of both pools together."""
-        return total([pool.stats(reset=reset) for pool in self.parts])
-
-    def leases(self) -> list[LeaseInfo]:
-        """Who holds a connection at this moment."""
-        return [one for pool in self.parts for one in pool.leases()]
-
-    def invalidate(self, exc: BaseException | None = None) -> None:
-        """Makes every connection stale."""
-        for pool in self.parts:
-            pool.invalidate(exc)
-
     def __enter__(self) -> Self:
         return self.open()
 
@@ -143,7 +222,7 @@ class SQLitePool:
         self.close()
 
 
-class AsyncSQLitePool:
+class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
     """Awaiting pool of one SQLite database; the twin of `SQLitePool`."""
 
     def __init__(
@@ -183,6 +262,31 @@ class AsyncSQLitePool:
             raise _wrong_mode(mode)
         return asking_of(self.writer if mode == "write" else self.readers, timeout, call_site())
 
+    async def try_acquire(self, mode: Mode = "write") -> AsyncLease[AsyncLink] | None:
+        """The twin of `SQLitePool.try_acquire`."""
+        lease = await self._part(mode).try_acquire()
+        if lease is not None:
+            lease.note_place()
+        return lease
+
+    async def dedicated(self, mode: Mode = "write") -> AsyncLink:
+        """The twin of `SQLitePool.dedicated`."""
+        return await self._part(mode).dedicated()
+
+    async def check(self) -> CheckReport:
+        """The twin of `SQLitePool.check`."""
+        reports = [await pool.check() for pool in self.parts]
+        return CheckReport(sum(one.checked for one in reports), sum(one.failed for one in reports))
+
+    async def drain(self) -> int:
+        """The twin of `SQLitePool.drain`."""
+        return sum([await pool.drain() for pool in self.parts])
+
+    async def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
+        """The twin of `SQLitePool.wait_ready`."""
+        for pool in self.parts:
+            await pool.wait_ready(timeout)
+
     async def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
         """The twin of `SQLitePool.open`."""
         for pool in self.parts:
@@ -193,19 +297,6 @@ class AsyncSQLitePool:
         """The twin of `SQLitePool.close`."""
         reports = [await pool.close(timeout, force=force) for pool in reversed(self.parts)]
         return joined(reports)
-
-    def stats(self, *, reset: bool = False) -> PoolStats:
-        """The numbers of both pools together."""
-        return total([pool.stats(reset=reset) for pool in self.parts])
-
-    def leases(self) -> list[LeaseInfo]:
-        """Who holds a connection at this moment."""
-        return [one for pool in self.parts for one in pool.leases()]
-
-    def invalidate(self, exc: BaseException | None = None) -> None:
-        """Makes every connection stale."""
-        for pool in self.parts:
-            pool.invalidate(exc)
 
     def abandon(self) -> None:
         """Drops every connection without awaiting anything: the loop is gone."""

@@ -259,17 +259,17 @@ class Adapter(LinkJudge, Watched[L]):
                 )
             ledger = self._ledger
             ledger.begin(owner)
-            crowd = ledger.is_crowded()
+            limit = self.config.max_waiting
+            crowd = None if limit is None else ledger.is_crowded(limit)
             if crowd is not None:
                 ledger.end(owner, "rejected")
-        if crowd is not None:
-            self._tell(AcquireRejected("max_waiting"))
-            raise explain_full_queue(crowd, self.config.max_waiting or 0)
-        with self._mutex:
-            holders = self._deadlocked()
+            holders = self._deadlocked() if crowd is None else ()
             immediate = ledger.idle > 0
             if holders and self.config.on_deadlock == "raise":
                 ledger.end(owner, "rejected")
+        if crowd is not None and limit is not None:
+            self._tell(AcquireRejected("max_waiting"))
+            raise explain_full_queue(crowd, limit)
         try:
             self._refuse_deadlock(holders)
         except PoolDeadlock:

@@ -129,12 +129,11 @@ class Ledger(Tally, Generic[L]):
         self.waiting[owner] = self.waiting.get(owner, 0) + 1
         self.peak_waiting = max(self.peak_waiting, self.queued)
 
-    def is_crowded(self) -> int | None:
+    def is_crowded(self, limit: int) -> int | None:
         """How many wait already, when one more is too many: as many as may, and more than could be opened."""
         others = self.queued - 1 - self.idle
-        limit = self._config.max_waiting
         room = self.max_size - len(self.entries) if self.outage.retry_at == -NEVER else 0
-        return None if limit is None or others < limit or others < room else others
+        return None if others < limit or others < room else others
 
     def end(self, owner: object, outcome: Outcome | None, *, tested: bool = False) -> None:
         """An acquire ends.

@@ -16,8 +16,21 @@ from typing import Any
 import pytest
 
 from datalayer._plans.plan import Command
-from datalayer.errors import ConnectionFailed, DiskFull, PoolError, ReadOnlyTransaction, SerializationFailure
+from datalayer.errors import (
+    ConnectionFailed,
+    DiskFull,
+    DoubleRelease,
+    ForeignLease,
+    LeaseReleased,
+    PoolClosed,
+    PoolConfigError,
+    PoolError,
+    PoolTimeout,
+    ReadOnlyTransaction,
+    SerializationFailure,
+)
 from datalayer.pooling import AsyncSQLitePool, PoolConfig, SQLitePool
+from datalayer.pooling.events import ConnectionOpened
 from datalayer.pooling.testing import check_stats
 from tests.database.pooling.scripts import Join, Script, Spawn, Until, call, play
 from tests.worlds import World
@@ -378,3 +391,69 @@ def test_no_thread_is_left_when_an_awaiting_pool_is_closed(tmp_path: Path) -> No
     for one in threads:
         one.join(5.0)
         assert not one.is_alive()
+
+
+@pytest.mark.parametrize("readers", [0, -1, 2.5, True, "4"])
+def test_wrong_number_of_readers_is_refused_with_what_is_allowed(make: Any, readers: Any) -> None:
+    with pytest.raises(PoolConfigError, match=r"readers=.* is out of range: use an int of 1 or more"):
+        make(readers=readers)
+
+
+def test_both_modes_have_the_surface_of_a_pool(make: Any, world: World) -> None:
+    heard: list[Any] = []
+    pool = make(readers=2)
+    pool.listen(heard.append)
+
+    def script() -> Script:
+        assert pool.state == "new"
+        yield pool.wait_ready
+        assert (pool.state, pool.closed) == ("open", False)
+        for mode, size in (("write", 1), ("read", 2)):
+            lease = yield call(pool.try_acquire, mode)
+            assert pool.stats().max_size == 3
+            yield lease.release
+            own = yield call(pool.dedicated, mode)
+            assert pool.stats().in_use == 0
+            yield own.close
+            assert pool._part(mode).stats().max_size == size
+        report = yield pool.check
+        assert (report.checked, report.failed) == (2, 0)
+        assert (yield pool.drain) == 2
+        pool.pause()
+        assert pool.state == "paused"
+        with pytest.raises(PoolTimeout, match="paused"):
+            yield call(pool.acquire, "read", 0.01)
+        pool.resume()
+        pool.unlisten(heard.append)
+        before = len(heard)
+        yield pool.close
+        assert (pool.closed, len(heard)) == (True, before)
+
+    play(world, script())
+    assert any(isinstance(one, ConnectionOpened) for one in heard)
+    assert "db.sqlite3" in repr(pool)
+
+
+def test_wrong_use_of_a_lease_is_refused_and_changes_nothing(make: Any, world: World) -> None:
+    pool, other = make(), make()
+
+    def script() -> Script:
+        for mode in ("write", "read"):
+            lease = yield call(pool.acquire, mode)
+            with pytest.raises(ForeignLease, match="own pool"):
+                yield call(other._part(mode).release_entry, lease._entry)
+            yield lease.release
+            before = pool.stats()
+            with pytest.raises(DoubleRelease):
+                yield lease.release
+            with pytest.raises(LeaseReleased):
+                lease.conn  # noqa: B018
+            for wrong in (-1, "3", float("nan")):
+                with pytest.raises(PoolConfigError, match="is no time to wait"):
+                    yield call(pool.acquire, mode, wrong)
+            assert pool.stats() == before
+        yield pool.close
+        with pytest.raises(PoolClosed, match=r"open\(\) opens it again"):
+            yield call(pool.acquire, "read")
+
+    play(world, script())
