@@ -228,12 +228,10 @@ def cancel_threads(cancellations: int, seed: int) -> Counter[str]:
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
-        check_stats(pool.stats())  # at any moment, while others change them
-        threads[0].join(0.001)
-        time.sleep(0.001)
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            check_stats(pool.stats())  # at any moment, while others change them
+            thread.join(0.002)
     if errors:
         raise errors[0]
     stats = pool.stats()

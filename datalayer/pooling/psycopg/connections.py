@@ -232,7 +232,7 @@ class Home(psycopg_pool.ConnectionPool[Any]):
     def __del__(self) -> None:
         if self._is_inherited:
             return
-        if threading.current_thread() in self._workers:
+        if threading.current_thread() in getattr(self, "_workers", ()):
             self._signal_stop_worker()  # the last one to let go of it is its own: it cannot wait for itself
         else:
             super().__del__()
