@@ -256,17 +256,20 @@ class Expr(Generic[M, T]):
 
         Of an array: the item at a place, from 0, or a slice.
         """
-        cut: slice[Any, Any, Any] | None = key if isinstance(key, slice) else None
+        given: object = key
+        is_slice = isinstance(given, slice)
         node: Expression
         if self.node.type is None or self.node.type.kind is not Kind.ARRAY:
-            node = documents.step(documents.looked_into(self.node, self.name), cast("object", key), self.name)
-        elif cut is not None:
+            node = documents.step(documents.looked_into(self.node, self.name), given, self.name)
+        elif is_slice:
+            cut = cast("slice[Any, Any, Any]", given)
             if cut.step is not None:
-                raise QueryError(f"{self.name}[{key!r}]: a slice of an array has no steps")
+                raise QueryError(f"{self.name}[{given!r}]: a slice of an array has no steps")
             node = arrays.part(self.node, cut.start, cut.stop, self.name)
         else:
-            node = arrays.item(self.node, key, self.name)
-        return Expr(node, self.table, f"{self.name}[{key!r}]")
+            node = arrays.item(self.node, given, self.name)
+        found: Expr[M, Any] = Expr(node, self.table, f"{self.name}[{given!r}]")
+        return found
 
     def length(self: Expr[M, list[N]] | Expr[M, list[N] | None]) -> Expr[M, int]:
         """The number of items of an array.
