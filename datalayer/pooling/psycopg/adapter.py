@@ -29,6 +29,7 @@ from datalayer.errors import (
     PoolDeadlock,
     PoolError,
     PoolTimeout,
+    TooManyWaiting,
 )
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import GONE, LENT, NEVER, Entry, State, Wakeable
@@ -259,23 +260,25 @@ class Adapter(LinkJudge, Watched[L]):
                 )
             ledger = self._ledger
             ledger.begin(owner)
-            limit = self.config.max_waiting
-            crowd = None if limit is None else ledger.is_crowded(limit)
-            if crowd is not None:
-                ledger.end(owner, "rejected")
+            crowd = ledger.is_crowded(limit) if (limit := self.config.max_waiting) is not None else None
             holders = self._deadlocked() if crowd is None else ()
             immediate = ledger.idle > 0
             if holders and self.config.on_deadlock == "raise":
                 ledger.end(owner, "rejected")
-        if crowd is not None and limit is not None:
-            self._tell(AcquireRejected("max_waiting"))
-            raise explain_full_queue(crowd, limit)
+        if crowd is not None:
+            raise self._one_too_many(owner, crowd)
         try:
             self._refuse_deadlock(holders)
         except PoolDeadlock:
             self._tell(AcquireRejected("deadlock"))
             raise
         return immediate
+
+    def _one_too_many(self, owner: object, waiting: int) -> TooManyWaiting:
+        with self._mutex:
+            self._ledger.end(owner, "rejected")
+        self._tell(AcquireRejected("max_waiting"))
+        return explain_full_queue(waiting, self.config.max_waiting or 0)
 
     def transfer_entry(self, entry: Entry[L]) -> None:
         """Makes the thread or task that runs now the holder of a lease."""
