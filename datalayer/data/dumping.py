@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from datalayer._schema.table import TableSpec
-from datalayer.data.lines import row_adapter, written_fields
+from datalayer.data.lines import head, row_adapter, written_fields
 from datalayer.data.order import chosen, ordered
 from datalayer.databases.atomic import atomic
 from datalayer.models.manager import Manager
@@ -28,7 +28,8 @@ def dump(
 ) -> int:
     """Writes the rows of models to a file, one a line, each model after those it refers to; gives their number.
 
-    All rows are of one moment, whatever others write meanwhile, and only some are in memory at a time.
+    All rows are of one moment, whatever others write meanwhile, and only some are in memory at a time. The first line
+    tells how many rows follow, so that a file that was cut is known by it.
 
     Args:
         file: Where to.
@@ -42,28 +43,31 @@ def dump(
     """
     tables = chosen(models)
     names = {table.name: label for label, table in tables.items()}
-    total = 0
     order = ordered(tables.values())
     with atomic(using, isolation="repeatable read", read_only=True):
-        for table in order:
-            total += _dump_table(file, table, names[table.name], using, on_rows)
-    return total
+        counts = [int(_rows(table, using).count()) for table in order]
+        file.write(head(sum(counts)))
+        for table, count in zip(order, counts, strict=True):
+            _dump_table(file, table, names[table.name], using, count, on_rows)
+    return sum(counts)
+
+
+def _rows(table: TableSpec, using: str) -> Manager[Any]:
+    model: Any = table.python_model
+    return Manager[Any]().__get__(None, model).using(using)  # not one of the model's own, which may hide rows
 
 
 def _dump_table(
-    file: BinaryIO, table: TableSpec, label: str, using: str, on_rows: Callable[[str, int, int], None]
-) -> int:
-    model: Any = table.python_model
-    rows = Manager[Any]().__get__(None, model).using(using)  # not one of the model's own, which may hide rows
-    total: int = rows.count()
+    file: BinaryIO, table: TableSpec, label: str, using: str, total: int, on_rows: Callable[[str, int, int], None]
+) -> None:
+    rows = _rows(table, using)
     fields, dumped = written_fields(table), row_adapter(table).dump_json
-    head = b'{"model":' + json.dumps(label).encode() + b',"fields":'
+    begin = b'{"model":' + json.dumps(label).encode() + b',"fields":'
     done = 0
     for row in rows.order_by(*table.primary_key).values_list(*fields).iterator(CHUNK):
-        file.write(head + dumped(dict(zip(fields, row, strict=True))) + b"}\n")
+        file.write(begin + dumped(dict(zip(fields, row, strict=True))) + b"}\n")
         done += 1
         if done % CHUNK == 0:
             on_rows(label, done, total)
     if total:
         on_rows(label, done, total)
-    return done

@@ -6,6 +6,7 @@ import base64
 import functools
 import json
 import math
+import re
 from decimal import Decimal
 from typing import (
     Annotated,
@@ -22,7 +23,19 @@ from datalayer._schema.field import ColumnType, FieldSpec, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.models.checks import annotation_of
 
+_HEAD = re.compile(rb'\{\s*"rows"\s*:\s*(\d+)\s*\}')
 _BITS = {Kind.SMALL_INTEGER: 16, Kind.INTEGER: 32, Kind.BIG_INTEGER: 64}
+
+
+def head(rows: int) -> bytes:
+    """The first line of a file: how many rows follow."""
+    return b'{"rows":%d}\n' % rows
+
+
+def announced(line: bytes) -> int | None:
+    """How many rows a first line says there are; None for one that is a row itself, as in a file made by hand."""
+    found = _HEAD.fullmatch(line.strip())
+    return None if found is None else int(found[1])
 
 
 def written_fields(table: TableSpec) -> tuple[str, ...]:

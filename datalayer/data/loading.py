@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from datalayer._plans import bulk
 from datalayer._schema.table import TableSpec
 from datalayer.data.dumping import CHUNK
-from datalayer.data.lines import row_adapter, written_fields
+from datalayer.data.lines import announced, row_adapter, written_fields
 from datalayer.data.order import find, labels, late_fields
 from datalayer.databases.atomic import atomic
 from datalayer.databases.database import databases
@@ -44,7 +44,7 @@ def load(file: BinaryIO, *, using: str = "default", on_rows: Callable[[str, int,
     Raises:
         LoadError: A line is not a row, or the database refuses it; with its number, model and field.
     """
-    total = sum(1 for line in _from_start(file) if line.strip())
+    total = _counted(file)
     known = labels()
     late = late_fields(known.values())
     done = 0
@@ -60,6 +60,27 @@ def load(file: BinaryIO, *, using: str = "default", on_rows: Callable[[str, int,
     return done
 
 
+def _counted(file: BinaryIO) -> int:
+    """The number of rows.
+
+    Raises:
+        LoadError: The first line says another one.
+    """
+    said: int | None = None
+    found = 0
+    for number, line in enumerate(_from_start(file), 1):
+        if number == 1 and (said := announced(line)) is not None:
+            continue
+        found += bool(line.strip())
+    if said is not None and said != found:
+        raise LoadError(
+            f"the first line says {said} rows and {found} follow: the file was cut or changed; dump it again, or "
+            "delete its first line to load what is there",
+            line=1,
+        )
+    return found
+
+
 def _from_start(file: BinaryIO) -> Iterator[bytes]:
     file.seek(0)
     return iter(file)
@@ -69,7 +90,7 @@ def _batches(file: BinaryIO, known: dict[str, TableSpec], only: set[str] | None 
     """The rows of the file, or of some tables, in pieces that fit one statement."""
     batch: _Batch | None = None
     for number, line in enumerate(_from_start(file), 1):
-        if not line.strip():
+        if not line.strip() or (number == 1 and announced(line) is not None):
             continue
         table, values = _read(number, line, known, only)
         if values is None:

@@ -18,6 +18,8 @@ class Lamp(Model):
     name: Mapped[str] = Field(max_length=20)
 """
 ROWS = '{"model":"Lamp","fields":{"id":7,"name":"a"}}\n{"model":"Lamp","fields":{"id":9,"name":"b"}}\n'
+DUMP = '{"rows":2}\n' + ROWS
+NOTHING = '{"rows":0}\n'
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def run(folder: Path, *words: str, given: str = "") -> tuple[int, str, str]:
 
 def test_what_was_loaded_is_dumped_again(folder: Path) -> None:
     assert run(folder, "loaddata", "-", given=ROWS) == (0, "2 rows loaded\n", "")
-    assert run(folder, "dumpdata", "Lamp") == (0, ROWS, "")
+    assert run(folder, "dumpdata", "Lamp") == (0, DUMP, "")
 
 
 def test_a_wrong_line_is_one_line_of_error(folder: Path) -> None:
@@ -52,7 +54,15 @@ def test_a_wrong_line_is_one_line_of_error(folder: Path) -> None:
     code, shown, told = run(folder, "loaddata", "rows.jsonl")
     assert (code, shown) == (1, "")
     assert told == "error: line 3: Lamp.name has no value and can never be NULL\n"
-    assert run(folder, "dumpdata") == (0, "", "")
+    assert run(folder, "dumpdata") == (0, NOTHING, "")
+
+
+def test_a_dump_that_was_cut_is_refused_whole(folder: Path) -> None:
+    code, shown, told = run(folder, "loaddata", "-", given=DUMP[: DUMP.rindex("{", 0, DUMP.rindex('"fields"'))])
+    assert (code, shown) == (1, "")
+    assert told.startswith("error: the first line says 2 rows and 1 follow: the file was cut or changed")
+    assert run(folder, "dumpdata") == (0, NOTHING, "")
+    assert run(folder, "loaddata", "-", given=DUMP) == (0, "2 rows loaded\n", "")
 
 
 def test_flush_wants_to_be_sure_and_begins_numbering_anew(folder: Path) -> None:
@@ -60,9 +70,9 @@ def test_flush_wants_to_be_sure_and_begins_numbering_anew(folder: Path) -> None:
     code, _, told = run(folder, "flush")
     assert code == 3
     assert "there is nobody to ask: say --yes" in told
-    assert run(folder, "dumpdata") == (0, ROWS, "")
+    assert run(folder, "dumpdata") == (0, DUMP, "")
     assert run(folder, "flush", "--yes") == (0, "1 table emptied\n", "")
-    assert run(folder, "dumpdata") == (0, "", "")
+    assert run(folder, "dumpdata") == (0, NOTHING, "")
     assert run(folder, "shell", "-c", "print(Lamp.objects.create(name='c').id)") == (0, "1\n", "")
 
 

@@ -198,7 +198,7 @@ def filled(models: Models, alias: str) -> bytes:
 @ALIASES
 def test_references_to_itself_cycles_and_many_to_many_come_back(both: Models, alias: str) -> None:
     written = filled(both, alias)
-    assert [json.loads(line)["model"] for line in written.splitlines()] == [
+    assert [json.loads(line)["model"] for line in written.splitlines()[1:]] == [
         "Author", "Author", "Book", "Tag", "Tag", "Book_tags", "Book_tags",
     ]  # fmt: skip
     for other in ("sqlite", "postgresql"):
@@ -211,7 +211,7 @@ def test_references_to_itself_cycles_and_many_to_many_come_back(both: Models, al
 def test_flush_empties_cycles_and_numbers_anew(both: Models, alias: str) -> None:
     filled(both, alias)
     assert flush(using=alias) == 5
-    assert dumped(alias) == b""
+    assert dumped(alias) == b'{"rows":0}\n'
     assert both.author.objects.using(alias).create(name="Anna").id == 1
 
 
@@ -223,7 +223,7 @@ def test_keys_go_on_after_those_that_were_loaded(both: Models, alias: str) -> No
 
 def test_named_models_bring_the_table_between_them(both: Models) -> None:
     filled(both, "sqlite")
-    found = {json.loads(line)["model"] for line in dumped("sqlite", "Book", "Tag").splitlines()}
+    found = {json.loads(line)["model"] for line in dumped("sqlite", "Book", "Tag").splitlines()[1:]}
     assert found == {"Book", "Tag", "Book_tags"}
 
 
