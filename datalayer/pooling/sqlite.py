@@ -47,7 +47,8 @@ class _Plan:
     """How a path is opened, and the configuration of its two pools."""
 
     def __init__(self, path: str | os.PathLike[str], config: PoolConfig | None, readers: int) -> None:
-        if not isinstance(readers, int) or isinstance(readers, bool) or readers < 1:
+        number: object = readers  # of callers whom no type checker has told
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise PoolConfigError(f"readers={readers!r} is out of range: use an int of 1 or more")
         text = os.fspath(path)
         base = config if config is not None else PoolConfig(test_bypass=PING_BYPASS)
