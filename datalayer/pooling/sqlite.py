@@ -47,8 +47,9 @@ class _Plan:
     """How a path is opened, and the configuration of its two pools."""
 
     def __init__(self, path: str | os.PathLike[str], config: PoolConfig | None, readers: int) -> None:
-        number: object = readers  # of callers whom no type checker has told
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        # Whom no type checker has told may pass anything.
+        is_whole = isinstance(readers, int) and not isinstance(readers, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not is_whole or readers < 1:
             raise PoolConfigError(f"readers={readers!r} is out of range: use an int of 1 or more")
         text = os.fspath(path)
         base = config if config is not None else PoolConfig(test_bypass=PING_BYPASS)
