@@ -584,7 +584,7 @@ HANDLINGS = [
     ),
     Handling(
         "33", "the queue has no end",
-        "None if limit is None else ledger.is_crowded(limit)", "None",
+        "ledger.is_crowded(limit)", "None",
         ("test_queue_is_limited",), cases="psycopg",
     ),
     Handling(
