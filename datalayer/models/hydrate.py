@@ -130,9 +130,7 @@ def _object(
     lines.append(f"{pad}set_origin({var}, origin{number})")
     tracked = [p for p in fields if (field := columns[p].field) is not None and field.tracks_content]
     if tracked:
-        pairs = ", ".join(
-            f"({columns[p].name!r}, c{p}, {f'convert{p}' if columns[p].convert else 'None'})" for p in tracked
-        )
+        pairs = ", ".join(_kept(p, columns[p]) for p in tracked)
         lines.append(f"{pad}set_content({var}, ({pairs},))")
     if extras or is_linked:
         items = ", ".join(f"{columns[p].name!r}: {_value(names, p, columns[p])}" for p in extras)
@@ -145,6 +143,14 @@ def _object(
             lines.append(f"{pad}x{number}[{back!r}] = {parent}")
         check = f"if {parent} is not None: " if path[:-1] else ""
         lines.append(f"  {check}x{parent[1:]}[{path[-1]!r}] = {var}")
+
+
+def _kept(place: int, column: Output) -> str:
+    """What tells later whether a value was changed in place: its name, it as it came, and what converts that."""
+    if column.convert:
+        return f"({column.name!r}, c{place}, convert{place})"
+    # The driver's own list is the value itself, so what is kept must be a copy.
+    return f"({column.name!r}, None if c{place} is None else c{place}[:], None)"
 
 
 def _way_back(model: Any, path: tuple[str, ...]) -> str | None:

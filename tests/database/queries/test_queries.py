@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from datalayer._plans import bulk, read, related, write
-from datalayer._query.change import Delete, Given, OnConflict, Update
+from datalayer._query.change import Delete, Given, Insert, OnConflict, Update
 from datalayer._query.comparing import comparison
 from datalayer._query.condition import Comparison, ExistsCondition, Junction
 from datalayer._query.expression import (
@@ -266,7 +266,7 @@ def test_changes(ask: Ask) -> None:
     assert ask(bulk.update, BOOK, ("price", "published_at", "editor_id"), rows) == (2, [])
     assert ask(bulk.update, BOOK, ("published_at", "editor_id"), [(3, None, None), (4, None, None)]) == (2, [])
     assert ask(read.aggregate, BOOKS, (("sum", Aggregate("sum", PRICE, MONEY)),)) == {"sum": Decimal("64.10")}
-    fresh = ask(write.insert, TAG, ("label",), ("fresh",), ("id", "label"))
+    fresh = ask(write.insert, Insert(TAG, ("label",), ("id", "label")), ("fresh",))
     assert fresh == (4, "fresh")
     assert ask(write.delete, Delete(Query(TAG).filtered(where("books__isnull", True, TAG)))) == 1
     unread = Query(TAG).filtered(where("label", "nothing", TAG))
@@ -291,10 +291,10 @@ def test_bulk_create_and_upserts(ask: Ask) -> None:
 
 def test_numbers_given_by_hand_are_not_given_again(ask: Ask) -> None:
     assert ask(bulk.create, TAG, ("id", "label"), [(7, "seven"), (5, "five")], ("id",)) == [(7,), (5,)]
-    assert ask(write.insert, TAG, ("label",), ("eight",), ("id",)) == (8,)
-    assert ask(write.insert, TAG, ("id", "label"), (6, "six"), ("id",)) == (6,)
-    assert ask(write.insert, TAG, ("id", "label"), (20, "twenty")) == ()
-    assert ask(write.insert, TAG, ("label",), ("next",), ("id",)) == (21,)
+    assert ask(write.insert, Insert(TAG, ("label",), ("id",)), ("eight",)) == (8,)
+    assert ask(write.insert, Insert(TAG, ("id", "label"), ("id",)), (6, "six")) == (6,)
+    assert ask(write.insert, Insert(TAG, ("id", "label")), (20, "twenty")) == ()
+    assert ask(write.insert, Insert(TAG, ("label",), ("id",)), ("next",)) == (21,)
 
 
 def test_children_of_many_rows(ask: Ask) -> None:

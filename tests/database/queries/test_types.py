@@ -16,7 +16,7 @@ import pytest
 from datalayer._compile.tables import create_all_statements
 from datalayer._plans import bulk, read, write
 from datalayer._plans.plan import Command
-from datalayer._query.change import Delete, Update
+from datalayer._query.change import Delete, Insert, Update
 from datalayer._query.comparing import comparison
 from datalayer._query.expression import Aggregate, Ordering, Value
 from datalayer._query.path import reference
@@ -153,7 +153,7 @@ def exactly(found: dict[str, object], wanted: dict[str, Any]) -> None:
 
 
 def test_round_trip(ask: Callable[..., Any]) -> None:
-    back = ask(write.insert, KIND, NAMES, tuple(LOW.values()), NAMES)
+    back = ask(write.insert, Insert(KIND, NAMES, NAMES), tuple(LOW.values()))
     exactly(dict(zip(NAMES, back, strict=True)), LOW)
     empty = dict.fromkeys(NAMES)
     many = [tuple(row[name] for name in NAMES) for row in (HIGH, empty, LOW)]
