@@ -81,7 +81,7 @@ def literal_sql(value: object, column_type: ColumnType | None = None) -> types.B
     if column_type is not None and column_type.kind is Kind.ARRAY and isinstance(value, list):
         return types.sql(
             sqlite=_quoted(str(to_driver(column_type, "sqlite")(value))),  # type: ignore[misc]  # arrays have one
-            postgresql=_quoted(array_text(column_type)(value)),
+            postgresql=_quoted(array_text(column_type)(cast("object", value))),
         )
     if column_type is not None and column_type.kind is Kind.JSON:
         return types.sql(_quoted(value if isinstance(value, str) and column_type.to_json else json.dumps(value)))

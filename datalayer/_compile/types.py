@@ -111,8 +111,8 @@ class Array(UserDefinedType[Any]):
 
     cache_ok = True
 
-    def __init__(self, item: Any) -> None:
-        self.item = item() if isinstance(item, type) else item
+    def __init__(self, item: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]) -> None:
+        self.item: sa.types.TypeEngine[Any] = item() if isinstance(item, type) else item
 
     def __repr__(self) -> str:
         return f"Array({self.item!r})"
