@@ -66,7 +66,7 @@ class PoolSettings(Options):
     readers: int = Field(default=4, ge=1)
     max_size: int = Field(default=10, ge=1)
     min_idle: int = Field(default=0, ge=0)
-    connection_timeout: Seconds | None = 30.0
+    connection_timeout: float | None = Field(default=30.0, ge=0, allow_inf_nan=False)
     connect_timeout: Seconds = 10.0
     validation_timeout: Seconds = 5.0
     reset_timeout: Seconds = 5.0

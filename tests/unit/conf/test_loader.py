@@ -12,6 +12,7 @@ from datalayer.conf import Settings, load
 from datalayer.conf.options import PoolSettings
 from datalayer.conf.show import shown
 from datalayer.errors import ConfigurationError, SettingsNotConfigured
+from datalayer.pooling import PoolConfig
 
 from .conftest import Write
 
@@ -432,3 +433,9 @@ def test_a_wrong_class_path_is_refused(app: str, path: str, reason: str) -> None
 def test_a_wrong_pool_value_names_file_and_key_and_what_is_allowed(write: Write, name: str) -> None:
     write(f'databases.a = {{url = "sqlite:///a", pool.{name} = [-1]}}')
     assert f"databases.a.pool.{name} (datalayer.toml:1): must be " in str(problem())
+
+
+def test_settings_allow_a_pool_for_which_nobody_waits_as_pools_do(write: Write) -> None:
+    write('databases.a = {url = "sqlite:///a", pool.connection_timeout = 0}')
+    assert load(environ={}).databases["a"].pool.connection_timeout == 0
+    assert PoolConfig(connection_timeout=0).connection_timeout == 0
