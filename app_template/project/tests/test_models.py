@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,10 @@ from {{ name }}.report import lines
 pytestmark = pytest.mark.usefixtures("db")
 
 
-def lamp(**values: object) -> Product:
+def lamp(**values: Any) -> Product:
     category, _ = Category.objects.get_or_create(name="light")
     seller, _ = Person.objects.get_or_create(email="ada@example.org", defaults={"name": "Ada"})
-    given = {"name": "lamp", "price": Decimal("19.90"), "status": Status.ON_SALE, **values}
+    given: dict[str, Any] = {"name": "lamp", "price": Decimal("19.90"), "status": Status.ON_SALE, **values}
     return Product.objects.create(category=category, seller=seller, **given)
 
 
