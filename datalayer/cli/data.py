@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from datalayer.cli import output, questions
-from datalayer.cli.here import enter_project
-from datalayer.errors import DatalayerError, UnansweredQuestion
+from datalayer.cli.here import enter_models
+from datalayer.cli.options import DATABASE, DATABASE_URL, MODELS, YES
+from datalayer.errors import UnansweredQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from datalayer.conf.url import DatabaseUrl
 
-DATABASE = typer.Option("default", metavar="ALIAS", help="Which database of the settings.", show_default=True)
-MODELS = typer.Argument(None, metavar="[MODEL]...", help="The names of models; all when left out.", show_default=False)
-
-
-def dumpdata(models: list[str] = MODELS, database: str = DATABASE) -> int:
+def dumpdata(models: list[str] = MODELS, database: str = DATABASE, database_url: str | None = DATABASE_URL) -> int:
     """Write the rows of models to stdout as lines of JSON.
 
     Each model comes after those it refers to, and all rows are of one moment.
@@ -33,7 +29,7 @@ def dumpdata(models: list[str] = MODELS, database: str = DATABASE) -> int:
       datalayer dumpdata > rows.jsonl
       datalayer dumpdata Product Order > orders.jsonl
     """
-    enter(database)
+    enter_models(database_url, database)
     from datalayer.data import dump
 
     with progress() as on_rows:
@@ -45,6 +41,7 @@ def dumpdata(models: list[str] = MODELS, database: str = DATABASE) -> int:
 def loaddata(
     file: str = typer.Argument(metavar="FILE", help="What dumpdata has written; - for stdin."),
     database: str = DATABASE,
+    database_url: str | None = DATABASE_URL,
 ) -> int:
     """Load the rows of a file that dumpdata has written.
 
@@ -55,7 +52,7 @@ def loaddata(
       datalayer loaddata rows.jsonl
       gunzip -c rows.jsonl.gz | datalayer loaddata -
     """
-    enter(database)
+    enter_models(database_url, database)
     from datalayer.data import load
 
     with readable(file) as lines, progress() as on_rows:
@@ -64,10 +61,7 @@ def loaddata(
     return 0
 
 
-def flush(
-    database: str = DATABASE,
-    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
-) -> int:
+def flush(database: str = DATABASE, database_url: str | None = DATABASE_URL, yes: bool = YES) -> int:
     """Delete every row of the models' tables.
 
     Their keys begin with 1 again; the tables and the record of the migrations stay. It asks first.
@@ -77,7 +71,7 @@ def flush(
       datalayer flush
       datalayer flush --yes
     """
-    url = enter(database)
+    url = enter_models(database_url, database).databases[database].url
     from datalayer import data
     from datalayer.data.flushing import tables_to_flush
 
@@ -103,7 +97,7 @@ def diagram(models: list[str] = MODELS) -> int:
       datalayer diagram > models.mmd
       datalayer diagram Product Order
     """
-    enter("default")
+    enter_models()
     from datalayer._schema.diagram import mermaid
     from datalayer.data.order import chosen
 
@@ -114,21 +108,6 @@ def diagram(models: list[str] = MODELS) -> int:
 def counted(number: int, noun: str) -> str:
     """A number of things: `1 row`, `2 rows`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def enter(alias: str) -> DatabaseUrl:
-    """Enter the project and import its models; gives where the database is.
-
-    Raises:
-        DatalayerError: It has no models, or no such database.
-    """
-    project = enter_project()
-    from datalayer.models import modules
-
-    if not project.models:
-        raise DatalayerError("the settings name no models; name their modules: models = [...]")
-    modules.imported(project.models)
-    return project.databases[alias].url
 
 
 @contextlib.contextmanager

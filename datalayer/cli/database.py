@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from datalayer.cli import output, questions
-from datalayer.cli.here import enter_project
-from datalayer.errors import DatalayerError
+from datalayer.cli import completion, output, questions
+from datalayer.cli.here import enter, enter_project
+from datalayer.cli.options import DATABASE, DATABASE_URL, MIGRATION, MIGRATIONS
 
 if TYPE_CHECKING:
     from datalayer.migrations.environment import Hooks
     from datalayer.migrations.history import Step
 
-DATABASE = typer.Option("default", metavar="ALIAS", help="Which database of the settings.", show_default=True)
-DATABASE_URL = typer.Option(None, "--database-url", metavar="URL", help="The database itself; no project is needed.")
-MIGRATIONS = typer.Option(None, "--migrations", metavar="FOLDER", help="The folder of the migrations.")
 NUMBER = typer.Option(1, "--number", "-n", min=0, help="How many, the newest first.")
 ALL = typer.Option(False, "--all", "-a", help="All of them.")
 
@@ -34,7 +31,11 @@ def makemigrations(
     default: list[str] = typer.Option([], metavar="TABLE.COLUMN=VALUE", help="A value for the rows that exist."),
     rename: list[str] = typer.Option([], metavar="OLD:NEW", help="A table, column or enum value that was renamed."),
     adopt: str | None = typer.Option(
-        None, "--adopt", metavar="ALIAS", help="Take what plain SQL has made in this database as known."
+        None,
+        "--adopt",
+        metavar="ALIAS",
+        help="Take what plain SQL has made in this database as known.",
+        autocompletion=completion.databases,
     ),
     no_input: bool = typer.Option(False, "--no-input", help="Ask nothing; an open question is exit code 3."),
     database_url: str | None = DATABASE_URL,
@@ -78,7 +79,10 @@ def makemigrations(
 
 def migrate(
     target: str | None = typer.Argument(
-        None, metavar="TARGET", help="The number or name of a migration, or zero; the newest by default."
+        None,
+        metavar="TARGET",
+        help="The number or name of a migration, or zero; the newest by default.",
+        autocompletion=completion.targets,
     ),
     database: str = DATABASE,
     database_url: str | None = DATABASE_URL,
@@ -182,7 +186,7 @@ def showmigrations(
 
 
 def sqlmigrate(
-    target: str = typer.Argument(metavar="TARGET", help="The number or name of a migration."),
+    target: str = MIGRATION,
     backwards: bool = typer.Option(False, "--backwards", help="The SQL that takes it back."),
     database: str = DATABASE,
     database_url: str | None = DATABASE_URL,
@@ -213,7 +217,9 @@ def mergemigrations(
 
 
 def squashmigrations(
-    target: str | None = typer.Argument(None, metavar="TARGET", help="The last to fold; the newest by default."),
+    target: str | None = typer.Argument(
+        None, metavar="TARGET", help="The last to fold; the newest by default.", autocompletion=completion.migrations
+    ),
     migrations: Path | None = MIGRATIONS,
 ) -> int:
     """Fold the oldest migrations into one that stands for them.
@@ -266,43 +272,35 @@ def eject() -> int:
 
 def check(
     database: str | None = typer.Option(
-        None, metavar="ALIAS", help="Compare the live schema of this database with the migrations and models too."
+        None,
+        metavar="ALIAS",
+        help="Compare the live schema of this database with the migrations and models too.",
+        autocompletion=completion.databases,
     ),
+    database_url: str | None = DATABASE_URL,
+    migrations: Path | None = MIGRATIONS,
     fail_level: str = typer.Option("error", metavar="LEVEL", help="error, or warning to fail on dangers as well."),
 ) -> int:
     """Check settings, models and migrations; changes nothing.
 
     It also names what is dangerous in the migrations that are not applied yet. Exit code 1 when something is wrong,
     with one line for each problem.
+
+    \b
+    Examples:
+      datalayer check
+      datalayer check --database default
+      datalayer check --database-url sqlite:///db.sqlite3 --migrations sql
     """
     if fail_level not in ("error", "warning"):
         raise typer.BadParameter(f"--fail-level is error or warning, not {fail_level!r}")
-    enter_project()
+    alias = database or "default"
+    enter(database_url, migrations, alias)
     from datalayer.migrations import commands
 
-    alias = database or "default"
-    found = commands.check(alias, schema=database is not None, fails_on_warnings=fail_level == "warning")
+    is_compared = database is not None or database_url is not None
+    found = commands.check(alias, schema=is_compared, fails_on_warnings=fail_level == "warning")
     return show(found.lines, found.exit_code)
-
-
-def enter(database_url: str | None, migrations: Path | None, alias: str = "default") -> None:
-    """Make the settings those of the project, or of what the command line says where there is none.
-
-    Raises:
-        DatalayerError: The folder does not exist.
-    """
-    from datalayer import conf
-
-    if migrations is not None and not migrations.is_dir():
-        raise DatalayerError(f"there is no folder {str(migrations)!r}")
-    said: dict[str, object] = {}
-    if migrations is not None:
-        said["migrations"] = str(migrations.absolute())
-    if database_url is not None:
-        said["databases"] = {alias: database_url}
-    if said:
-        conf.configure(**said)
-    enter_project()
 
 
 class Told:

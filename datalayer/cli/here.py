@@ -8,6 +8,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datalayer.errors import DatalayerError
+
 if TYPE_CHECKING:
     from datalayer.conf.options import Settings
 
@@ -26,6 +28,48 @@ def enter_project() -> Settings:
     if root not in sys.path:  # before the settings are read: their class may live in the project
         sys.path.insert(0, root)
     return Settings.current()
+
+
+def enter(database_url: str | None = None, migrations: Path | None = None, alias: str = "default") -> Settings:
+    """Enter the project, with what the command line says instead of its settings; that is enough without a project.
+
+    Args:
+        database_url: Where the database is.
+        migrations: The folder of the migrations.
+        alias: Which database the URL is of.
+
+    Raises:
+        DatalayerError: The folder does not exist.
+        ConfigurationError: There is no project here and no URL, or the settings are wrong.
+    """
+    from datalayer import conf
+
+    if migrations is not None and not migrations.is_dir():
+        raise DatalayerError(f"there is no folder {str(migrations)!r}")
+    said: dict[str, object] = {}
+    if migrations is not None:
+        said["migrations"] = str(migrations.absolute())
+    if database_url is not None:
+        said["databases"] = {alias: database_url}
+    if said:
+        conf.configure(**said)
+    return enter_project()
+
+
+def enter_models(database_url: str | None = None, alias: str = "default") -> Settings:
+    """Enter the project and import its models.
+
+    Raises:
+        DatalayerError: It has no models, or no such database.
+    """
+    project = enter(database_url, alias=alias)
+    from datalayer.models import modules
+
+    if not project.models:
+        raise DatalayerError("the settings name no models; name their modules: models = [...]")
+    modules.imported(project.models)
+    _ = project.databases[alias]  # named at once, and not half-way
+    return project
 
 
 def place_of(error: BaseException) -> str | None:

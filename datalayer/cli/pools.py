@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from datalayer.cli import output
-from datalayer.cli.here import enter_project
+from datalayer.cli import completion, output
+from datalayer.cli.here import enter
+from datalayer.cli.options import DATABASE_URL
 from datalayer.errors import DatalayerError
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ HEADINGS = ("database", "url", "state", "connect", "ping", "pool", "sessions")
 
 
 def pools(
-    aliases: list[str] = typer.Argument(None, metavar="[ALIAS]...", help="Which databases; all of them when left out."),
+    aliases: list[str] = typer.Argument(
+        None,
+        metavar="[ALIAS]...",
+        help="Which databases; all of them when left out.",
+        autocompletion=completion.databases,
+    ),
+    database_url: str | None = DATABASE_URL,
     watch: bool = typer.Option(False, "--watch", "-w", help="Look again and again, until Ctrl-C."),
     interval: float = typer.Option(2.0, "--interval", min=0.1, help="Seconds between two looks."),
     timeout: float = typer.Option(5.0, "--timeout", min=0.1, help="Seconds to wait for each database."),
@@ -39,7 +46,9 @@ def pools(
       datalayer pools default reports --timeout 1
       datalayer pools --watch --interval 1
     """
-    settings = enter_project()
+    if database_url is not None and len(aliases or ()) > 1:
+        raise typer.BadParameter("--database-url is where one database is; name one, or none for 'default'")
+    settings = enter(database_url, alias=aliases[0] if aliases else "default")
     from datalayer.pooling import pools as registry
 
     chosen = [registry[alias] for alias in aliases or settings.databases]

@@ -19,17 +19,24 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 
 from datalayer.cli import output
-from datalayer.cli.here import enter_project
+from datalayer.cli.here import enter
+from datalayer.cli.options import DATABASE, DATABASE_URL
 from datalayer.errors import DatalayerError
 
 if TYPE_CHECKING:
+    from datalayer.conf.options import Settings
     from datalayer.conf.url import DatabaseUrl
+
+
+VARIABLES = {"application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}  # named unlike the others
 
 
 def shell(
     command: str | None = typer.Option(
         None, "--command", "-c", metavar="CODE", help="Run this instead of asking for lines."
     ),
+    database: str = DATABASE,
+    database_url: str | None = DATABASE_URL,
 ) -> None:
     """Open a Python shell with every model imported.
 
@@ -42,7 +49,7 @@ def shell(
       datalayer shell -c "print(Product.objects.count())"
       datalayer shell -c "print(await Product.objects.acount())"
     """
-    names = shell_names()
+    names = shell_names(enter(database_url, alias=database))
     if command is not None:
         run_whole(command, "<command>", names)
     elif not sys.stdin.isatty():
@@ -125,9 +132,8 @@ class Lines(code.InteractiveConsole):
             self._runner.close()
 
 
-def shell_names() -> dict[str, Any]:
+def shell_names(project: Settings) -> dict[str, Any]:
     """What a shell starts with: the face of datalayer, and every model of the project."""
-    project = enter_project()
     import datalayer
     from datalayer.models import modules
 
@@ -144,14 +150,18 @@ def is_of(value: object, module: str) -> bool:
     return isinstance(value, type) and f"{value.__module__}.".startswith(f"{module}.")
 
 
-def dbshell(
-    database: str = typer.Argument("default", metavar="ALIAS", help="Which database of the settings."),
-) -> None:
+def dbshell(database: str = DATABASE, database_url: str | None = DATABASE_URL) -> None:
     """Open the database's own client: psql or sqlite3.
 
     psql gets the password in its environment, where other users cannot see it.
+
+    \b
+    Examples:
+      datalayer dbshell
+      datalayer dbshell --database reports
+      datalayer dbshell --database-url postgresql://me@localhost/shop
     """
-    words, environment = client(enter_project().databases[database].url)
+    words, environment = client(enter(database_url, alias=database).databases[database].url)
     program = shutil.which(words[0])
     if program is None:
         raise DatalayerError(f"dbshell runs {words[0]!r}, and there is none on PATH; install it")
@@ -171,7 +181,7 @@ def client(url: DatabaseUrl) -> tuple[list[str], Mapping[str, str]]:
         return ["sqlite3", url.database], {}
     variables = {"PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.user, "PGDATABASE": url.database or None}
     found = {name: str(value) for name, value in variables.items() if value is not None}
-    found |= {f"PG{name.upper()}": value for name, value in url.options.items() if name.startswith(("ssl", "target_"))}
+    found |= {VARIABLES.get(name, f"PG{name.replace('_', '').upper()}"): value for name, value in url.options.items()}
     if url.password is not None:
         found["PGPASSWORD"] = url.password.get_secret_value()
     return ["psql"], found

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from datalayer.cli import output, questions
-from datalayer.cli.database import DATABASE, DATABASE_URL, MIGRATIONS, Told, enter
-from datalayer.cli.here import enter_project
+from datalayer.cli.database import Told
+from datalayer.cli.here import enter
+from datalayer.cli.options import DATABASE, DATABASE_URL, MIGRATIONS, YES
 from datalayer.errors import UnansweredQuestion
 
 if TYPE_CHECKING:
     from datalayer.conf.url import DatabaseUrl
 
-YES = typer.Option(False, "--yes", help="Do not ask.")
 FORCE = typer.Option(False, "--force", help="Also while others are connected to it.")
 HERE = ("", "localhost", "127.0.0.1", "::1")
 
@@ -102,8 +102,7 @@ def reset(
 
 def entered(alias: str, database_url: str | None, migrations: Path | None = None) -> DatabaseUrl:
     """Where the database of the command line is; never the server's own."""
-    enter(database_url, migrations, alias)
-    url = enter_project().databases[alias].url
+    url = enter(database_url, migrations, alias).databases[alias].url
     from datalayer.databases import whole
 
     whole.refuse_the_servers_own(url)

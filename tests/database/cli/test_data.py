@@ -95,3 +95,11 @@ def test_a_piped_script_awaits_and_blocks_in_turn(folder: Path) -> None:
 def test_an_awaiting_command_that_fails_is_one_line(folder: Path) -> None:
     code, shown, told = run(folder, "shell", "-c", "print(await Lamp.objects.aget(name='b'))")
     assert (code, shown, told) == (1, "", "error: no Lamp matches the query\n")
+
+
+def test_a_url_on_the_line_stands_in_for_the_one_of_the_settings(folder: Path) -> None:
+    elsewhere = ("--database-url", "sqlite:///elsewhere.sqlite3")
+    run(folder, "migrate", *elsewhere)
+    assert run(folder, "loaddata", "-", *elsewhere, given=ROWS) == (0, "2 rows loaded\n", "")
+    assert run(folder, "dumpdata") == (0, NOTHING, "")
+    assert run(folder, "dumpdata", *elsewhere) == (0, DUMP, "")

@@ -96,3 +96,21 @@ def test_a_folder_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str
     assert "there is no folder 'migrations'" in capsys.readouterr().err
     assert app.main(["migrate", "--migrations", "nowhere"]) == 1
     assert "there is no folder 'nowhere'" in capsys.readouterr().err
+
+
+def test_check_and_pools_need_no_project_where_the_line_says_what_they_look_at(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "datalayer.toml").unlink()
+    (project / "sql").mkdir()
+    (project / "sql" / "0001_first.up.sql").write_text("create table first (id integer);")
+    url = ("--database-url", "sqlite:///other.sqlite3")
+    assert app.main(["check", *url, "--migrations", "sql"]) == 0
+    assert "database 'default' lacks 0001_first" in capsys.readouterr().out
+    assert app.main(["pools", *url]) == 0
+    assert "other.sqlite3" in capsys.readouterr().out
+
+
+def test_one_url_is_not_that_of_two_pools(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["pools", "default", "reports", "--database-url", "sqlite:///other.sqlite3"]) == 2
+    assert "--database-url is where one database is" in capsys.readouterr().err

@@ -58,7 +58,12 @@ def test_command_outside_a_project_says_so(command: str, capsys: pytest.CaptureF
 
 
 def test_psql_gets_the_password_in_its_environment_only() -> None:
-    words, variables = shell.client(DatabaseUrl.parse("postgresql://me:s3cret@db:5433/shop?sslmode=require"))
+    words, variables = shell.client(
+        DatabaseUrl.parse(
+            "postgresql://me:s3cret@db:5433/shop"
+            "?sslmode=require&target_session_attrs=read-write&application_name=me&connect_timeout=3"
+        )
+    )
     assert words == ["psql"]
     assert variables == {
         "PGHOST": "db",
@@ -67,6 +72,9 @@ def test_psql_gets_the_password_in_its_environment_only() -> None:
         "PGDATABASE": "shop",
         "PGPASSWORD": "s3cret",
         "PGSSLMODE": "require",
+        "PGTARGETSESSIONATTRS": "read-write",
+        "PGAPPNAME": "me",
+        "PGCONNECT_TIMEOUT": "3",
     }
 
 
@@ -82,7 +90,7 @@ def test_memory_has_no_client() -> None:
 
 def test_dbshell_of_an_unknown_alias_names_the_others(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "datalayer.toml").write_text('[databases.default]\nurl = "sqlite:///a.sqlite3"\n')
-    assert app.main(["dbshell", "defualt"]) == 1
+    assert app.main(["dbshell", "--database", "defualt"]) == 1
     assert "did you mean 'default'?" in capsys.readouterr().err
 
 
