@@ -213,7 +213,9 @@ def _newest(environment: Environment, applied: Applied, number: int | None) -> l
     history = environment.history
     names = [name for name in history.names if name in applied.names]
     chosen = names if number is None else names[max(0, len(names) - number) :]
-    return [Step(name, False, history.by_name[name].is_reversible) for name in reversed(chosen)]
+    steps = [Step(name, False, history.by_name[name].is_reversible) for name in reversed(chosen)]
+    environment.refuse_turning_back(applied, steps)
+    return steps
 
 
 def _once(environment: Environment, number: int | None, *, again: bool) -> running.Choose:

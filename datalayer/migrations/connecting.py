@@ -43,6 +43,14 @@ def is_interrupt(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and str(error.orig) == "interrupted"
 
 
+def in_transaction(connection: sa.Connection) -> bool:
+    """Whether the database itself is inside a transaction, whoever began it."""
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        return driver.in_transaction
+    return bool(driver is not None and driver.info.transaction_status)
+
+
 @contextlib.contextmanager
 def connect(url: DatabaseUrl, alias: str, lock_timeout: float | None) -> Generator[sa.Connection]:
     """A connection for migrations, closed at the end.
@@ -117,4 +125,4 @@ def _begin_immediate(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN" if options.get("datalayer_reads") else "BEGIN IMMEDIATE")
 
 
-__all__ = ["connect", "is_interrupt", "reason"]
+__all__ = ["connect", "in_transaction", "is_interrupt", "reason"]

@@ -139,4 +139,21 @@ class Environment:
                 f"{choices_text(late)} came in before {newest}, which database {self.alias!r} has already; look "
                 "whether the order matters and give --out-of-order, or give the file a newer number"
             )
+        self.refuse_turning_back(applied, steps)
         return steps
+
+    def refuse_turning_back(self, applied: Applied, steps: Collection[Step]) -> None:
+        """A migration without a transaction that stopped half-way goes on, or nothing does.
+
+        Raises:
+            MigrationError: The steps lead away from one.
+        """
+        goes_on = {(step.name, step.is_upgrade) for step in steps}
+        for name, one in applied.records.items():
+            for done, is_upgrade in ((one.applying, True), (one.reverting, False)):
+                if done is not None and (name, is_upgrade) not in goes_on:
+                    way, cure = ("", f"migrate {name}") if is_upgrade else (" on the way back", "revert")
+                    raise MigrationError(
+                        f"migration {name!r} stopped{way} after {done} operations on database {self.alias!r}, so it is "
+                        f"half there; datalayer {cure} goes on with it first"
+                    )

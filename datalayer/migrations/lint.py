@@ -94,10 +94,10 @@ class _Linting(Recording):
                     look(self, operation)
         super().invoke(operation)
 
-    def change(self, table: str, after: State, postgresql: Sequence[str]) -> None:
+    def change(self, table: str, after: State, postgresql: Sequence[str], *, together: bool = True) -> None:
         for text in postgresql:
             self.look_at(text)
-        super().change(table, after, postgresql)
+        super().change(table, after, postgresql, together=together)
 
     def is_in_use(self, table: str) -> bool:
         """Whether the table was there before this migration, so that others use it."""

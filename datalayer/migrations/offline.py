@@ -62,4 +62,4 @@ def _write(migration: Migration, live: Live, is_upgrade: bool, backend: str) -> 
                 function()
         elif isinstance(migration, SqlMigration):
             for one in migration.statements(is_upgrade, backend):
-                live.sql(one.text)
+                live.sql(one)

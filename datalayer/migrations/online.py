@@ -28,6 +28,7 @@ from datalayer.migrations.replaying import changed_by
 from datalayer.migrations.state import State, column_of, table_of
 from datalayer.migrations.state import rename_constraints as constraints_renamed
 from datalayer.migrations.state import rename_index as index_renamed
+from datalayer.migrations.statements import statements
 
 
 def create_index(
@@ -51,7 +52,7 @@ def create_index(
         options["postgresql_using"] = using
     operation = ops.CreateIndexOp(name, table, list(columns), unique=unique, **options)
     after = changed_by(op.state, operation, op.migration_context)
-    op.change(table, after, _concurrent_index(op, operation, name))
+    op.change(table, after, _concurrent_index(op, operation, name), together=False)
 
 
 def _concurrent_index(op: Recording, operation: ops.CreateIndexOp, name: str) -> list[str]:
@@ -61,13 +62,23 @@ def _concurrent_index(op: Recording, operation: ops.CreateIndexOp, name: str) ->
     index.dialect_options["postgresql"]["concurrently"] = True
     text = str(CreateIndex(index).compile(dialect=DIALECTS["postgresql"]))
     assert isinstance(op, Live)
-    quoted = op.quoted(name)
-    regclass = "'" + quoted.replace("'", "''") + "'"
-    found = op.rows(f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass({regclass})")
+    found = op.rows(f"SELECT indisvalid FROM pg_index WHERE indexrelid = {_regclass(name)}")
     if not found:
         return [text]
     # One that was stopped half-way stays behind and is of no use to anybody.
-    return [] if found[0][0] else [f"DROP INDEX CONCURRENTLY {quoted}", text]
+    return [] if found[0][0] else [f"DROP INDEX CONCURRENTLY {_quoted(name)}", text]
+
+
+def _has_constraint(op: Recording, name: str) -> bool:
+    """Whether an index is a constraint already."""
+    assert isinstance(op, Live)
+    return bool(op.rows(f"SELECT FROM pg_constraint WHERE conindid = {_regclass(name)}"))
+
+
+def _regclass(name: str) -> str:
+    """What finds an index by its name."""
+    quoted = _quoted(name).replace("'", "''")
+    return f"to_regclass('{quoted}')"
 
 
 def drop_index(name: str, table: str) -> None:
@@ -80,7 +91,9 @@ def drop_index(name: str, table: str) -> None:
     op = _current()
     after = changed_by(op.state, ops.DropIndexOp(name, table), op.migration_context)
     concurrently = _is_postgresql(op, "drop_index")
-    op.change(table, after, [f"DROP INDEX CONCURRENTLY IF EXISTS {_quoted(name)}"] if concurrently else [])
+    op.change(
+        table, after, [f"DROP INDEX CONCURRENTLY IF EXISTS {_quoted(name)}"] if concurrently else [], together=False
+    )
 
 
 def create_foreign_key(
@@ -131,11 +144,10 @@ def create_unique(name: str, table: str, columns: Sequence[str]) -> None:
     done: list[str] = []
     if _is_postgresql(op, "create_unique"):
         head = f"ALTER TABLE {_quoted(table)}"
-        done = [
-            *_concurrent_index(op, index, name),
-            f"{head} ADD CONSTRAINT {_quoted(name)} UNIQUE USING INDEX {_quoted(name)}",
-        ]
-    op.change(table, changed_by(op.state, operation, op.migration_context), done)
+        done = _concurrent_index(op, index, name)
+        if done or not _has_constraint(op, name):
+            done.append(f"{head} ADD CONSTRAINT {_quoted(name)} UNIQUE USING INDEX {_quoted(name)}")
+    op.change(table, changed_by(op.state, operation, op.migration_context), done, together=False)
 
 
 def validate(table: str, *names: str) -> None:
@@ -171,7 +183,7 @@ def set_not_null(table: str, column: str) -> None:
             f"{head} ALTER COLUMN {_quoted(column)} SET NOT NULL",  # believes the constraint, and looks at no row
             f"{head} DROP CONSTRAINT {check}",
         ]
-    op.change(table, after, done)
+    op.change(table, after, done, together=False)
 
 
 def create_extension(name: str) -> None:
@@ -182,7 +194,7 @@ def create_extension(name: str) -> None:
     """
     op = _current()
     if isinstance(op, Live) and not op.is_sqlite:
-        op.sql(f"CREATE EXTENSION IF NOT EXISTS {_quoted(name)}")
+        op.sql(*statements(f"CREATE EXTENSION IF NOT EXISTS {_quoted(name)}", "postgresql", "online"))
 
 
 def drop_extension(name: str) -> None:
@@ -193,7 +205,7 @@ def drop_extension(name: str) -> None:
     """
     op = _current()
     if isinstance(op, Live) and not op.is_sqlite:
-        op.sql(f"DROP EXTENSION IF EXISTS {_quoted(name)}")
+        op.sql(*statements(f"DROP EXTENSION IF EXISTS {_quoted(name)}", "postgresql", "online"))
 
 
 def rename_index(table: str, old: str, new: str) -> None:

@@ -25,8 +25,11 @@ from datalayer.errors import MigrationError
 from datalayer.migrations import rebuild
 from datalayer.migrations._alembic import outside
 from datalayer.migrations.casts import Cast, postgresql_cast
+from datalayer.migrations.connecting import in_transaction
+from datalayer.migrations.describing import sql_text
 from datalayer.migrations.replaying import changed_by
-from datalayer.migrations.state import POSTGRESQL, Column, State, Table
+from datalayer.migrations.state import POSTGRESQL, SQLITE, Column, State, Table
+from datalayer.migrations.statements import Statement, statements
 from datalayer.migrations.units import Units
 
 OnRows: TypeAlias = Callable[[str, int, int], None]
@@ -69,13 +72,14 @@ class Recording(Operations):
         """A connection to nothing: queries find no rows."""
         return _Nothing()
 
-    def change(self, table: str, after: State, postgresql: Sequence[str]) -> None:
+    def change(self, table: str, after: State, postgresql: Sequence[str], *, together: bool = True) -> None:
         """Leads a table to another form.
 
         Args:
             table: Its name.
             after: What all tables look like afterwards.
             postgresql: The statements that do it there.
+            together: Whether they may be one transaction; otherwise they can be run twice.
         """
         self.state = after
 
@@ -152,25 +156,22 @@ class Live(Recording):
             for operation in found:
                 self._unit([operation])
 
-    def change(self, table: str, after: State, postgresql: Sequence[str]) -> None:
+    def change(self, table: str, after: State, postgresql: Sequence[str], *, together: bool = True) -> None:
         """Leads a table to another form: PostgreSQL by statements, SQLite by whatever that takes."""
-        if not self._begins():
-            self.state = after
-            return
-        if self.is_sqlite:
-            with self.whole():
-                rebuild.toward(self, table, after)
-        else:
-            for text in postgresql:
-                self.run(text)
+        if self._begins():
+            with self._noted(self.is_sqlite or together):
+                if self.is_sqlite:
+                    rebuild.toward(self, table, after)
+                else:
+                    for text in postgresql:
+                        self.run(text)
         self.state = after
-        self._ends()
 
-    def sql(self, text: str) -> None:
+    def sql(self, statement: Statement) -> None:
         """Runs one statement of a plain SQL migration."""
         if self._begins():
-            self.run(text)
-            self._ends()
+            with self._noted(statement.may_be_in_transaction):
+                self.run(statement.text)
 
     def get_bind(self) -> Any:
         """The connection the migration runs on."""
@@ -181,23 +182,37 @@ class Live(Recording):
             for operation in operations:
                 self.state = changed_by(self.state, operation, self.migration_context)
             return None
-        if self.is_sqlite:
-            is_plain = all(isinstance(operation, ops.ExecuteSQLOp) for operation in operations)
-            with contextlib.nullcontext() if is_plain else self.whole():
-                result = self._sqlite(operations)
-        else:
-            result = None
-            for operation in operations:
-                result = self._postgresql(operation)
-        self._ends()
-        return result
+        with self._noted(all(self._may_be_in_transaction(operation) for operation in operations)):
+            if self.is_sqlite:
+                return self._sqlite(operations)
+            return [self._postgresql(operation) for operation in operations][-1]
 
     def _begins(self) -> bool:
         return not self.is_noting and (self.units is None or self.units.begin())
 
-    def _ends(self) -> None:
-        if self.units is not None:
+    def _may_be_in_transaction(self, operation: MigrateOperation) -> bool:
+        if isinstance(operation, ops.ExecuteSQLOp):
+            said = operation.sqltext
+            text = said if isinstance(said, str) else sql_text(said)[SQLITE if self.is_sqlite else POSTGRESQL]
+            backend = "sqlite" if self.is_sqlite else "postgresql"
+            return all(one.may_be_in_transaction for one in statements(text, backend, "op.execute"))
+        options = operation.kw if isinstance(operation, ops.CreateIndexOp | ops.DropIndexOp) else {}
+        return self.is_sqlite or not options.get("postgresql_concurrently")
+
+    @contextmanager
+    def _noted(self, in_transaction: bool) -> Generator[None]:
+        """One operation, counted with it where both may be one transaction, else right after it."""
+        if self.units is None:
+            yield
+            return
+        with self.whole() if in_transaction and not self._is_in_transaction() else contextlib.nullcontext():
+            yield
             self.units.finish()
+
+    def _is_in_transaction(self) -> bool:
+        """Whether the file itself has begun a transaction."""
+        connection = self.migration_context.connection
+        return connection is not None and in_transaction(connection)
 
     @contextmanager
     def whole(self) -> Generator[None]:
@@ -209,7 +224,8 @@ class Live(Recording):
         try:
             yield
         except BaseException:
-            self.run("ROLLBACK")
+            with contextlib.suppress(sa.exc.SQLAlchemyError):  # a lost session has rolled back, and says why itself
+                self.run("ROLLBACK")
             raise
         self.run("COMMIT")
 

@@ -285,7 +285,7 @@ def perform(migration: Migration, live: Live, is_upgrade: bool) -> None:
     elif isinstance(migration, SqlMigration):
         for one in migration.statements(is_upgrade, live.migration_context.dialect.name):
             try:
-                live.sql(one.text)
+                live.sql(one)
             except DBAPIError as error:
                 if is_interrupt(error):
                     raise

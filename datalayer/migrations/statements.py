@@ -22,6 +22,9 @@ _TOKENS = {
 }
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _TRIGGER = re.compile(r"create\s+(temp\w*\s+)?trigger\b", re.IGNORECASE)
+_IN_TRANSACTION = {"INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "COMMENT", "TRUNCATE"}
+_SCHEMA = {"CREATE", "ALTER", "DROP"}
+_IN_SCHEMA = {"TABLE", "INDEX", "VIEW", "TRIGGER", "FUNCTION", "SEQUENCE", "TYPE", "SCHEMA"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,13 @@ class Statement:
     text: str
     line: int
     words: tuple[str, ...]
+
+    @property
+    def may_be_in_transaction(self) -> bool:
+        """Whether it is surely one of those that work inside a transaction as they do outside."""
+        first = set(self.words[:1]) & _IN_TRANSACTION
+        made = set(self.words[:1]) & _SCHEMA and set(self.words[1:4]) & _IN_SCHEMA
+        return bool(first or made) and "CONCURRENTLY" not in self.words
 
 
 def statements(text: str, backend: str, where: str) -> list[Statement]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from datalayer import conf
 from datalayer.errors import MigrationError
@@ -59,6 +61,31 @@ def test_an_operation_goes_there_and_back_with_rows(filled: Path, what: str) -> 
         assert commands.migrate().applied == ("0002_change",)
         assert commands.revert().reverted == ("0002_change",)
     assert rows("SELECT * FROM book ORDER BY id") == [(1, "Roke", 1), (2, "Solaris", 1)]
+
+
+class Lost(BaseException):
+    """The session is gone, and with it the process."""
+
+
+def lose(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    """Closes the connection that is about to note what it has done."""
+    if statement.startswith("UPDATE datalayer_migrations"):
+        connection.connection.driver_connection.close()
+        raise Lost
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_an_operation_whose_session_was_lost_before_it_was_noted_goes_on(filled: Path, what: str) -> None:
+    write(filled, "0002_change", "0001_tables", *CHANGES[what])
+    for target in ("0002", "0001"):
+        sa.event.listen(sa.Engine, "before_cursor_execute", lose)
+        try:
+            with pytest.raises(Lost):
+                commands.migrate(target)
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", lose)
+        commands.migrate(target)
+    assert [str(one) for one in commands.showmigrations()] == ["[x] 0001_tables", "[ ] 0002_change"]
 
 
 @pytest.mark.parametrize("what", CHANGES)

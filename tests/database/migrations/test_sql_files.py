@@ -261,6 +261,23 @@ def test_one_without_a_transaction_goes_on_where_it_stopped(migrations: Path) ->
     assert str(commands.showmigrations()[0]) == "[x] 0001_thing"
 
 
+def test_one_that_stopped_half_way_is_finished_before_anything_else(migrations: Path) -> None:
+    pair(migrations, "0001_thing", "CREATE TABLE thing (id INTEGER)", "DROP TABLE thing")
+    pair(migrations, "0002_rows", f"{NO_TRANSACTION}INSERT INTO thing VALUES (1); NONSENSE", "SELECT 1; NONSENSE")
+    with pytest.raises(MigrationError):
+        commands.migrate()
+    for turn in (commands.revert, lambda: commands.migrate("0001"), commands.redo):
+        with pytest.raises(MigrationError, match="stopped after 1 operations .*; datalayer migrate 0002_rows goes on"):
+            turn()
+    pair(migrations, "0002_rows", f"{NO_TRANSACTION}INSERT INTO thing VALUES (1)", "SELECT 1; NONSENSE")
+    commands.migrate()
+    with pytest.raises(MigrationError):
+        commands.revert()
+    with pytest.raises(MigrationError, match="stopped on the way back after 1 operations .*; datalayer revert goes on"):
+        commands.migrate()
+    assert commands.migrate("0001", fake=True).reverted == ("0002_rows",)
+
+
 def test_one_without_a_transaction_that_lost_what_was_done_is_refused(migrations: Path) -> None:
     pair(migrations, "0001_thing", f"{NO_TRANSACTION}CREATE TABLE a (id INT); CREATE TABLE b (id INT); NONSENSE;")
     with pytest.raises(MigrationError):
