@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel
 
-FACES = ("datalayer", "datalayer.conf", "datalayer.pooling", "datalayer.testing")
+FACES = ("datalayer", "datalayer.conf", "datalayer.pooling", "datalayer.testing", "datalayer.data")
 # Where a name is said by a page of its own, or is a module with a heading of its own.
 ELSEWHERE = {"datalayer.errors"}
 

@@ -22,6 +22,7 @@ SAME_WORDS = (  # where the two worlds differ by more than a word, only the sign
     ("datalayer.databases.database", "Database"),
     ("datalayer.models.prefetch", None),
     ("datalayer.testing", None),
+    ("datalayer.data", None),
 )
 COMES_WITH_PYTHON = {"aclose"}  # an ending that only the awaiting world has is no twin
 

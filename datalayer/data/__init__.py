@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datalayer.data.dumping import dump
-from datalayer.data.flushing import flush
-from datalayer.data.loading import load
+from datalayer.data.dumping import adump, dump
+from datalayer.data.flushing import aflush, flush
+from datalayer.data.loading import aload, load
 
-__all__ = ["dump", "flush", "load"]
+__all__ = ["adump", "aflush", "aload", "dump", "flush", "load"]

@@ -39,6 +39,14 @@ def flush(*, using: str = "default") -> int:
     return len(tables)
 
 
+async def aflush(*, using: str = "default") -> int:
+    """The awaiting twin of `flush`."""
+    tables = tables_to_flush()
+    async with atomic(using):
+        await databases[using].arun(_flush, tables)
+    return len(tables)
+
+
 @writing
 def _flush(compiler: Compiler, tables: list[TableSpec]) -> Plan[None]:
     emptying: Any = import_module("datalayer._compile.emptying")  # imports SQLAlchemy

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NoReturn, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from pydantic import ValidationError
 
-from datalayer._plans import bulk
+from datalayer._plans import bulk, transaction
+from datalayer._plans.plan import Plan
+from datalayer._plans.write import writing
 from datalayer._schema.table import TableSpec
 from datalayer.data.dumping import CHUNK
 from datalayer.data.lines import announced, row_adapter, written_fields
@@ -18,6 +21,11 @@ from datalayer.databases.atomic import atomic
 from datalayer.databases.database import databases
 from datalayer.errors import DatabaseError, DatalayerError, LoadError, QueryError, choices_text, nearest
 from datalayer.models.checks import why
+
+if TYPE_CHECKING:
+    from datalayer._compile.compiler import Compiler
+
+SAVEPOINT = "datalayer_load"
 
 
 @dataclass(slots=True)
@@ -44,19 +52,32 @@ def load(file: BinaryIO, *, using: str = "default", on_rows: Callable[[str, int,
     Raises:
         LoadError: A line is not a row, or the database refuses it; with its number, model and field.
     """
+    with atomic(using):
+        return databases[using].run(_load, file, on_rows, databases[using].depth)
+
+
+async def aload(
+    file: BinaryIO, *, using: str = "default", on_rows: Callable[[str, int, int], None] | None = None
+) -> int:
+    """The awaiting twin of `load`; what is read from the file blocks."""
+    async with atomic(using):
+        return await databases[using].arun(_load, file, on_rows, databases[using].depth)
+
+
+@writing
+def _load(compiler: Compiler, file: BinaryIO, on_rows: Callable[[str, int, int], None] | None, depth: int) -> Plan[int]:
     total = _counted(file)
     known = labels()
     late = late_fields(known.values())
     done = 0
-    with atomic(using):
-        for batch in _batches(file, known):
-            _insert(batch, set(late.get(batch.table.name, ())), using)
-            done += len(batch.rows)
-            if on_rows is not None:
-                on_rows("rows", done, total)
-        if late:
-            for batch in _batches(file, known, set(late)):
-                _complete(batch, late[batch.table.name], using)
+    for batch in _batches(file, known):
+        yield from _insert(compiler, batch, set(late.get(batch.table.name, ())), depth)
+        done += len(batch.rows)
+        if on_rows is not None:
+            on_rows("rows", done, total)
+    if late:
+        for batch in _batches(file, known, set(late)):
+            yield from _complete(compiler, batch, late[batch.table.name], depth)
     return done
 
 
@@ -151,18 +172,17 @@ def _refuse(number: int, table: TableSpec, error: ValidationError) -> NoReturn:
     raise LoadError(text, line=number, model=table.model, field=name) from None
 
 
-def _insert(batch: _Batch, late: set[str], using: str) -> None:
+def _insert(compiler: Compiler, batch: _Batch, late: set[str], depth: int) -> Plan[None]:
     """Writes the rows, those fields NULL that may refer to rows still to come."""
     rows = [tuple([None if name in late else values[name] for name in batch.fields]) for values in batch.rows]
 
-    def write(some: list[tuple[object, ...]]) -> None:
-        database = databases[using]
-        database.run(bulk.create, batch.table, batch.fields, some, depth=database.depth)
+    def write(some: list[tuple[object, ...]]) -> Plan[object]:
+        return bulk.create(compiler, batch.table, batch.fields, some, depth=depth + 1)
 
-    _write(batch, rows, batch.lines, write, using)
+    yield from _write(compiler, batch, rows, batch.lines, write, depth)
 
 
-def _complete(batch: _Batch, late: tuple[str, ...], using: str) -> None:
+def _complete(compiler: Compiler, batch: _Batch, late: tuple[str, ...], depth: int) -> Plan[None]:
     """Writes the fields that were left NULL."""
     fields = tuple([name for name in late if name in batch.fields])
     key = batch.table.primary_key
@@ -178,20 +198,20 @@ def _complete(batch: _Batch, late: tuple[str, ...], using: str) -> None:
             rows.append(tuple([values[name] for name in (*key, *fields)]))
             lines.append(number)
 
-    def write(some: list[tuple[object, ...]]) -> None:
-        database = databases[using]
-        database.run(bulk.update, batch.table, fields, some, depth=database.depth)
+    def write(some: list[tuple[object, ...]]) -> Plan[object]:
+        return bulk.update(compiler, batch.table, fields, some, depth=depth + 1)
 
-    _write(batch, rows, lines, write, using)
+    yield from _write(compiler, batch, rows, lines, write, depth)
 
 
 def _write(
+    compiler: Compiler,
     batch: _Batch,
     rows: list[tuple[object, ...]],
     lines: list[int],
-    write: Callable[[list[tuple[object, ...]]], None],
-    using: str,
-) -> None:
+    write: Callable[[list[tuple[object, ...]]], Plan[object]],
+    depth: int,
+) -> Plan[None]:
     """Writes rows at once, and one by one where the database refuses them: it does not say which it was.
 
     Raises:
@@ -200,13 +220,11 @@ def _write(
     if not rows:
         return
     try:
-        with atomic(using):
-            write(rows)
+        yield from transaction.nested(compiler.backend, lambda: write(rows), depth=depth, name=SAVEPOINT)
     except DatalayerError as error:
         for number, row in zip(lines, rows, strict=True):
             try:
-                with atomic(using):
-                    write([row])
+                yield from transaction.nested(compiler.backend, partial(write, [row]), depth=depth, name=SAVEPOINT)
             except DatalayerError as refused:
                 columns = refused.columns if isinstance(refused, DatabaseError) else ()
                 by_column = batch.table.by_column

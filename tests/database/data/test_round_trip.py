@@ -17,13 +17,17 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, IPvAnyInterface, IPvAnyNetwork
 
 import datalayer
+import datalayer.data
 from datalayer import BigInt, Field, ForeignKey, ManyToMany, Mapped, Model, NaiveDatetime, SmallInt, UUIDModel
 from datalayer.conf import reset
-from datalayer.data import dump, flush, load
+from datalayer.data import dump, load
 from datalayer.errors import LoadError, ModelError, QueryError
 from datalayer.models import registry
 from datalayer.pooling.registry import pools
 from datalayer.testing.tables import create_tables, drop_tables
+from tests.worlds import BlockingWorld, World
+
+BLOCKING = BlockingWorld()
 
 
 class Colour(enum.Enum):
@@ -98,22 +102,24 @@ def models() -> Iterator[Models]:
 
 
 @pytest.fixture
-def both(sqlite_url: str, postgresql_url: str, models: Models) -> Iterator[Models]:
+def both(sqlite_url: str, postgresql_url: str, models: Models, request: pytest.FixtureRequest) -> Iterator[Models]:
     """The two backends by their names, with empty tables."""
+    world: World = request.getfixturevalue("world") if "world" in request.fixturenames else BLOCKING
     datalayer.configure(databases={"default": sqlite_url, "sqlite": sqlite_url, "postgresql": postgresql_url})
     for alias in ("sqlite", "postgresql"):
         create_tables(using=alias)
     try:
         yield models
     finally:
+        world.run(lambda: None, pools.aclose_all)
         pools.close_all()
         pools.reset()
         reset()
 
 
-def dumped(alias: str, *names: str) -> bytes:
+def dumped(alias: str, *names: str, world: World = BLOCKING) -> bytes:
     file = io.BytesIO()
-    dump(file, names, using=alias)
+    world.call(datalayer.data, "dump", file, names, using=alias)
     return file.getvalue()
 
 
@@ -196,28 +202,29 @@ def filled(models: Models, alias: str) -> bytes:
 
 
 @ALIASES
-def test_references_to_itself_cycles_and_many_to_many_come_back(both: Models, alias: str) -> None:
+def test_references_to_itself_cycles_and_many_to_many_come_back(both: Models, alias: str, world: World) -> None:
     written = filled(both, alias)
     assert [json.loads(line)["model"] for line in written.splitlines()[1:]] == [
         "Author", "Author", "Book", "Tag", "Tag", "Book_tags", "Book_tags",
     ]  # fmt: skip
     for other in ("sqlite", "postgresql"):
         emptied(other)
-        assert load(io.BytesIO(written), using=other) == 7
-        assert dumped(other) == written
+        assert world.call(datalayer.data, "load", io.BytesIO(written), using=other) == 7
+        assert dumped(other, world=world) == written
 
 
 @ALIASES
-def test_flush_empties_cycles_and_numbers_anew(both: Models, alias: str) -> None:
+def test_flush_empties_cycles_and_numbers_anew(both: Models, alias: str, world: World) -> None:
     filled(both, alias)
-    assert flush(using=alias) == 5
+    assert world.call(datalayer.data, "flush", using=alias) == 5
     assert dumped(alias) == b'{"rows":0}\n'
     assert both.author.objects.using(alias).create(name="Anna").id == 1
 
 
 @ALIASES
-def test_keys_go_on_after_those_that_were_loaded(both: Models, alias: str) -> None:
-    load(io.BytesIO(b'{"model":"Tag","fields":{"id":41,"name":"old"}}\n'), using=alias)
+def test_keys_go_on_after_those_that_were_loaded(both: Models, alias: str, world: World) -> None:
+    line = io.BytesIO(b'{"model":"Tag","fields":{"id":41,"name":"old"}}\n')
+    world.call(datalayer.data, "load", line, using=alias)
     assert both.tag.objects.using(alias).create(name="new").id == 42
 
 
@@ -280,8 +287,8 @@ def test_text_that_postgresql_cannot_keep_is_told_by_its_line(both: Models) -> N
         load(io.BytesIO(GOOD.encode() + b'{"model":"Tag","fields":{"id":2,"name":"a\\u0000"}}\n'), using="postgresql")
 
 
-def test_many_rows_are_written_in_pieces_and_a_wrong_one_among_them_is_found(both: Models) -> None:
+def test_many_rows_are_written_in_pieces_and_a_wrong_one_among_them_is_found(both: Models, world: World) -> None:
     rows = [f'{{"model":"Tag","fields":{{"id":{number},"name":"x"}}}}\n' for number in (*range(2500), 2400)]
     with pytest.raises(LoadError, match=r"line 2501: Tag\.id: "):
-        load(io.BytesIO("".join(rows).encode()), using="postgresql")
+        world.call(datalayer.data, "load", io.BytesIO("".join(rows).encode()), using="postgresql")
     assert both.tag.objects.using("postgresql").count() == 0
