@@ -87,21 +87,28 @@ def flush(database: str = DATABASE, database_url: str | None = DATABASE_URL, yes
     return 0
 
 
-def diagram(models: list[str] = MODELS) -> int:
-    """Print a picture of the models as Mermaid text.
+def diagram(
+    models: list[str] = MODELS,
+    svg: bool = typer.Option(False, "--svg", help="A drawn picture instead of Mermaid text."),
+) -> int:
+    """Print a picture of the models, as Mermaid text or as SVG.
 
-    Their columns, keys and relations. GitHub, GitLab and most editors draw it.
+    Their columns, keys and relations. GitHub, GitLab and most editors draw Mermaid; browsers draw SVG.
 
     \b
     Examples:
       datalayer diagram > models.mmd
       datalayer diagram Product Order
+      datalayer diagram --svg > models.svg
     """
     enter_models()
-    from datalayer._schema.diagram import mermaid
+    from datalayer._schema import diagram
+    from datalayer._schema import svg as picture
     from datalayer.data.order import chosen
 
-    output.say(mermaid(chosen(models or ())).rstrip("\n"))
+    tables = chosen(models or ())
+    text = picture.svg(tables) if svg else diagram.mermaid(tables)
+    output.say(text.rstrip("\n"))
     return 0
 
 

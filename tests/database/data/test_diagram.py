@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 from datalayer import Field, ForeignKey, ManyToMany, Mapped, Model, OneToOne
 from datalayer._schema.diagram import mermaid
+from datalayer._schema.svg import svg
 from datalayer.data.order import labels
 from datalayer.models import registry
 
@@ -55,3 +58,33 @@ def test_columns_keys_and_the_number_of_rows_at_each_end() -> None:
         assert Book
         assert Summary
         assert mermaid(labels()) == DIAGRAM
+        texts = drawn(svg(labels()))
+        assert {
+            "Author",
+            "Book",
+            "Summary",
+            "Book_readers",
+            "mentor_id",
+            "string(20)",
+            "big_integer?",
+            "PK, FK",
+        } <= texts
+        assert {"Author.mentor: Author", "Book.summary: Summary", "Book_readers.author: Author"} <= texts
+
+
+def test_names_that_mean_something_in_mermaid_or_xml_are_written_so_that_they_do_not() -> None:
+    with registry.isolated():
+
+        class Odd(Model):
+            first: Mapped[int] = Field(column="a <b> & 1")
+            second: Mapped[list[int]] = Field(column="2nd")
+
+        assert Odd
+        text = mermaid(labels())
+        assert "        integer a__b____1\n        integer[] _2nd\n" in text
+        assert {"a <b> & 1", "2nd", "integer[]"} <= drawn(svg(labels()))
+
+
+def drawn(text: str) -> set[str]:
+    """Every text of the picture."""
+    return {element.text or "" for element in ElementTree.fromstring(text).iter()}
