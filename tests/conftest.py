@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import signal
 import threading
 import time
 from collections import Counter
@@ -38,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What a script starts with `&` ignores Ctrl-C, and so would every process that a test starts and interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker_input is not None and "postgres_url" in worker_input:
         config.stash[_URL] = worker_input["postgres_url"]

@@ -6,13 +6,13 @@ The pages about models and queries run on PostgreSQL as well.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import forks
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,17 +45,7 @@ def blocks(text: str, name: str) -> list[tuple[str, str]]:
 
 
 def run(text: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    unset = {"DATABASE_URL", "DATALAYER_CONFIG"}  # a page says what it needs itself
-    environment = {key: value for key, value in os.environ.items() if key not in unset}
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUNNER],
-        input=json.dumps(blocks(text, name)),
-        cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return forks.run(["-c", RUNNER], folder=folder, given=json.dumps(blocks(text, name)))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())

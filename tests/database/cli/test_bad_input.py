@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests import postgres_server
+from tests import forks, postgres_server
 from tests.processes import environment
 
 SECRET = "s3cr3t"
@@ -76,6 +76,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *words: str, first: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    if not first:
+        return forks.run(["-c", COMMAND, *words], folder=folder, **variables)
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", first + COMMAND, *words],
         cwd=folder,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.processes import environment
+from tests import forks
 
 MODELS = """
 from datalayer import Field, Mapped, Model
@@ -32,15 +30,7 @@ def folder(tmp_path: Path, database_url: str) -> Path:
 
 
 def run(folder: Path, *words: str, given: str = "") -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "datalayer", *words],
-        cwd=folder,
-        env=environment(),
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = forks.run(["-m", "datalayer", *words], folder=folder, given=given)
     return done.returncode, done.stdout, done.stderr
 
 

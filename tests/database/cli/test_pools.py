@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import processes
+from tests import forks, processes
 
 
 @pytest.fixture
@@ -21,14 +21,8 @@ def folder(tmp_path: Path, database_url: str) -> Path:
     return tmp_path
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "datalayer", "pools", *words]
-
-
 def run(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words), cwd=folder, env=processes.environment(), capture_output=True, text=True, timeout=60
-    )
+    return forks.run(["-m", "datalayer", "pools", *words], folder=folder)
 
 
 def test_database_that_answers_is_a_line_with_its_times(folder: Path, backend: str) -> None:
@@ -64,10 +58,11 @@ def test_number_that_is_none_is_wrong_use(folder: Path, words: list[str]) -> Non
 
 
 def test_watching_ends_well_by_ctrl_c(folder: Path) -> None:
+    words = [sys.executable, "-W", "error", "-m", "datalayer", "pools", "default", "--watch", "--interval", "0.1"]
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        command("default", "--watch", "--interval", "0.1"), cwd=folder, env=processes.environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
+        words, cwd=folder, env=processes.environment(), text=True, stdout=pipe, stderr=pipe
+    ) as process:
         try:
             assert process.stdout is not None
             lines = [process.stdout.readline() for _ in range(3)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from tests import terminal
+from tests import forks, terminal
 from tests.processes import environment
 
 HOSTILE = 'a "new" one; 100 %s'
@@ -43,8 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *words: str, url: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "datalayer", "database", *words, "--database-url", url]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
+    done = forks.run(["-m", "datalayer", "database", *words, "--database-url", url], folder=folder)
     return done.returncode, done.stdout, done.stderr
 
 

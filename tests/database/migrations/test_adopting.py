@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from datalayer.errors import MigrationError
 from datalayer.migrations import commands, config
+from tests import forks
 from tests.database.migrations.files import diesel, pair, python, rows, run, table, tables
-from tests.processes import environment
 
 
 def history(folder: Path) -> None:
@@ -22,9 +20,7 @@ def history(folder: Path) -> None:
 
 
 def alembic(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "alembic", *words], cwd=folder.parent, env=environment(), capture_output=True, text=True
-    )
+    done = forks.run(["-m", "alembic", *words], folder=folder.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -33,13 +29,7 @@ def alembic(folder: Path, *words: str) -> str:
 def ejected(migrations: Path, database_url: str) -> Path:
     history(migrations)
     (migrations.parent / "datalayer.toml").write_text(f'[databases.default]\nurl = "{database_url}"\n')
-    done = subprocess.run(
-        [sys.executable, "-m", "datalayer", "migrations", "eject"],
-        cwd=migrations.parent,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    done = forks.run(["-m", "datalayer", "migrations", "eject"], folder=migrations.parent)
     assert done.returncode == 0, done.stderr
     return migrations
 

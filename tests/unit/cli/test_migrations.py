@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +8,7 @@ import pytest
 
 from datalayer import conf
 from datalayer.cli import app
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests import forks
 
 
 @pytest.fixture(autouse=True)
@@ -50,13 +47,7 @@ def test_empty_migration_goes_there_and_back(project: Path, capsys: pytest.Captu
 
 def test_check_of_an_empty_project_finds_nothing(project: Path) -> None:
     # In a process of its own: other tests of this one declare models.
-    done = subprocess.run(
-        [sys.executable, "-m", "datalayer", "check"],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    done = forks.run(["-m", "datalayer", "check"], folder=project)
     assert (done.returncode, done.stderr) == (0, "")
     assert "no problems" in done.stdout
 
