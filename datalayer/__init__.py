@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datalayer.models.model import Model, ModelBase, UUIDModel
     from datalayer.models.prefetch import Prefetch, aprefetch_related_objects, prefetch_related_objects
     from datalayer.models.queryset import QuerySet
+    from datalayer.models.ranges import Range
     from datalayer.models.relations import (
         CASCADE,
         DO_NOTHING,
@@ -85,6 +86,7 @@ _HOMES = {
     "Q": "models.expressions",
     "QuerySet": "models.queryset",
     "RESTRICT": "models.relations",
+    "Range": "models.ranges",
     "Reverse": "models.relations",
     "ReverseOne": "models.relations",
     "SET_DEFAULT": "models.relations",
@@ -159,6 +161,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Q",
     "QuerySet",
     "RESTRICT",
+    "Range",
     "Reverse",
     "ReverseOne",
     "SET_DEFAULT",

@@ -19,6 +19,7 @@ from datalayer._compile import types
 from datalayer._compile.values import array_text, to_driver
 from datalayer._schema.field import UNSET, ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.names import constraint_name
+from datalayer._schema.ranges import is_interval
 from datalayer._schema.table import IndexSpec, TableSpec
 
 Backend: TypeAlias = Literal["sqlite", "postgresql"]
@@ -53,6 +54,8 @@ def sql_type(column_type: ColumnType, backend: Backend | None = None) -> sa.type
     kind = column_type.kind
     if kind is Kind.ARRAY and column_type.item is not None:
         return types.Array(sql_type(column_type.item))
+    if kind is Kind.RANGE and column_type.item is not None:
+        return types.Range(sql_type(column_type.item))
     if kind is Kind.STRING:
         return types.String(column_type.length) if column_type.length else types.Text()
     if kind is Kind.DECIMAL:
@@ -82,6 +85,12 @@ def literal_sql(value: object, column_type: ColumnType | None = None) -> types.B
         return types.sql(
             sqlite=_quoted(str(to_driver(column_type, "sqlite")(value))),  # type: ignore[misc]  # arrays have one
             postgresql=_quoted(array_text(column_type)(cast("object", value))),
+        )
+    if column_type is not None and is_interval(value):
+        sqlite, postgresql = (to_driver(column_type, backend) for backend in ("sqlite", "postgresql"))
+        return types.sql(
+            sqlite=_quoted(str(sqlite(value))),  # type: ignore[misc]  # ranges have one
+            postgresql=_quoted(str(postgresql(value))),  # type: ignore[misc]
         )
     if column_type is not None and column_type.kind is Kind.JSON:
         return types.sql(_quoted(value if isinstance(value, str) and column_type.to_json else json.dumps(value)))

@@ -123,9 +123,36 @@ def _write_array(type_: Array, compiler: Any, **options: Any) -> str:
     return "TEXT" if compiler.dialect.name == "sqlite" else f"{compiler.process(type_.item)}[]"
 
 
+class Range(UserDefinedType[Any]):
+    """All values of one type from one to another: a range on PostgreSQL, text on SQLite."""
+
+    cache_ok = True
+
+    def __init__(self, item: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]) -> None:
+        self.item: sa.types.TypeEngine[Any] = item() if isinstance(item, type) else item
+
+    def __repr__(self) -> str:
+        return f"Range({self.item!r})"
+
+
+@compiles(Range)
+def _write_range(type_: Range, compiler: Any, **options: Any) -> str:
+    if compiler.dialect.name == "sqlite":
+        return "TEXT"
+    found = next((name for kind, name in _RANGES if type(type_.item) is kind), None)
+    if found is None:
+        raise TypeError(f"there are no ranges of {type_.item!r}")
+    return found
+
+
 PORTABLE: tuple[type[sa.types.TypeEngine[Any]], ...] = (
     SmallInteger, Integer, BigInteger, Float, Decimal, Boolean, String, Text, Bytes, Date, Time, DateTime,
-    NaiveDateTime, Duration, Uuid, Json, Inet, Array,
+    NaiveDateTime, Duration, Uuid, Json, Inet, Array, Range,
+)  # fmt: skip
+
+_RANGES: tuple[tuple[type, str], ...] = (
+    (Integer, "INT4RANGE"), (BigInteger, "INT8RANGE"), (Decimal, "NUMRANGE"),
+    (Date, "DATERANGE"), (DateTime, "TSTZRANGE"), (NaiveDateTime, "TSRANGE"),
 )  # fmt: skip
 
 _FIXED: dict[type, tuple[str, str]] = {
@@ -177,8 +204,8 @@ def written(type_: sa.types.TypeEngine[Any]) -> str:
     name = type(type_).__name__
     if type(type_) not in PORTABLE:
         return f"sa.{type_!r}"
-    if isinstance(type_, Array):
-        return f"types.Array({written(type_.item)})"
+    if isinstance(type_, Array | Range):
+        return f"types.{name}({written(type_.item)})"
     if isinstance(type_, String):
         return f"types.{name}({type_.length or ''})"
     if isinstance(type_, Decimal):

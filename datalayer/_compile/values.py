@@ -23,6 +23,7 @@ from uuid import UUID
 from datalayer._compile.prepared import Convert
 from datalayer._query.expression import Aggregate, Expression, FieldRef
 from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.ranges import Interval
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue
 
@@ -48,6 +49,8 @@ def to_driver(type: ColumnType | None, backend: str) -> Convert | None:
         return type.to_json or json_text
     if type.kind is Kind.ARRAY:
         return _items_to(type, backend)
+    if type.kind is Kind.RANGE:
+        return _range_text(type, backend)
     if backend == "postgresql":
         return _inet_text if type.kind is Kind.INET else None
     if type.kind is Kind.DECIMAL:
@@ -85,6 +88,8 @@ def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
         return _parse_json
     if type.kind is Kind.ARRAY:
         return _items_from(type, backend)
+    if type.kind is Kind.RANGE:
+        return _range_reader(type, backend)
     if type.kind is Kind.INET:
         return _inet_reader(type.python, backend)
     if backend == "postgresql":
@@ -142,6 +147,50 @@ def array_text(type: ColumnType) -> Callable[[object], str]:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
     return lambda value: "{" + ",".join([item(one) for one in cast("list[object]", value)]) + "}"
+
+
+def _range_text(type: ColumnType, backend: str) -> Convert:
+    """A range as the text that PostgreSQL reads as one; on SQLite its ends are what columns of their type keep."""
+    kept = to_driver(type.item, backend)
+
+    def end(value: object) -> object:
+        if value is None:
+            return ""
+        if isinstance(value, Decimal):  # 1.50 and 1.5 are one value and must be one text
+            return format(value.normalize(_EXACT), "f")
+        return value if kept is None else kept(value)
+
+    def run(value: object) -> object:
+        found = cast("Interval[object]", value)
+        if found.is_empty:
+            return "empty"
+        return f"{found.bounds[0]}{end(found.lower)},{end(found.upper)}{found.bounds[1]}"
+
+    return run
+
+
+def _range_reader(type: ColumnType, backend: str) -> Convert:
+    """A range on its way back: text on SQLite, a range of the driver on PostgreSQL."""
+    read, make = from_driver(type.item, backend), cast("Any", type.python)
+
+    def end(value: Any) -> object:
+        return None if value in (None, "") else value if read is None else read(value)
+
+    def from_text(value: object) -> object:
+        if value == "empty":
+            return make.empty()
+        text = cast("str", value)
+        lower, upper = text[1:-1].split(",")
+        return make(end(lower), end(upper), text[0] + text[-1])
+
+    def from_range(value: Any) -> object:
+        return make.empty() if value.isempty else make(end(value.lower), end(value.upper), value.bounds)
+
+    if backend == "postgresql":
+        return from_range
+    if read is None:  # whole numbers need no reading in columns of their own
+        read = int  # type: ignore[assignment]
+    return from_text
 
 
 def _plain_enum(value: object) -> object:
@@ -324,7 +373,7 @@ def reader(expression: Expression, backend: str) -> Convert | None:
 
 
 def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> Convert | None:
-    if type.item is not None and type.kind is not Kind.ARRAY:
+    if type.item is not None and type.kind not in {Kind.ARRAY, Kind.RANGE}:
         return _array_reader(type, backend)
     is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max"}
     if type.kind is Kind.DECIMAL:

@@ -389,10 +389,10 @@ class Writer:
         convert = values.to_driver(type, self.backend.name)
         if lookup == "range":
             ends = [self.statement.bind(at, _item(place, convert)) for place in (0, 1)]
-            low, high = [self.backend.same(self.backend.typed_array(end, type), type) for end in ends]
+            low, high = [self.backend.same(self.backend.typed_composite(end, type), type) for end in ends]
             return left.between(low, high)
         return left.op(_SYMBOLS[lookup], is_comparison=True)(
-            self.backend.same(self.backend.typed_array(self.statement.bind(at, convert), type), type)
+            self.backend.same(self.backend.typed_composite(self.statement.bind(at, convert), type), type)
         )
 
     def _against_expression(self, lookup: str, left: Element, right: Expression, at: int) -> Element:

@@ -43,6 +43,15 @@ def length(node: Expression) -> Expression:
     return Function("array_length", (node,), ColumnType(Kind.INTEGER, int))
 
 
+def any_of(left: Expression, value: object, checked: Callable[[object], object]) -> Condition | None:
+    """`in` as one comparison for each of some values; None where they are no plain values."""
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Expression):
+        return None
+    items = [one for one in cast("Iterable[object]", value) if one is not None]
+    each = [Comparison(left, "exact", Value(checked(one), left.type)) for one in items]
+    return Junction("or", tuple(each)) if each else Nothing()
+
+
 def _type(node: Expression) -> ColumnType:
     assert node.type is not None
     return node.type
@@ -56,11 +65,8 @@ def compared(
     Raises:
         InvalidValue: No array of such items.
     """
-    if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, str | bytes | Expression):
-        # An array of arrays is one array to PostgreSQL, so each is compared on its own.
-        items = [one for one in cast("Iterable[object]", value) if one is not None]
-        each = [Comparison(left, "exact", Value(checked(one), left.type)) for one in items]
-        return Junction("or", tuple(each)) if each else Nothing()
+    if lookup == "in":  # an array of arrays is one array to PostgreSQL
+        return any_of(left, value, checked)
     if lookup not in _PARTS or value is None:
         return None
     if isinstance(value, Expression):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias, TypeGuard, cast
 
-from datalayer._query import arrays, documents
+from datalayer._query import arrays, documents, ranges
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, OuterRef, Subquery, Together, Value
 from datalayer._query.lookup import transformed
@@ -202,7 +202,11 @@ def compare(
 
 
 _Meaning: TypeAlias = Callable[[Expression, str, object, str, Callable[[object], object]], Condition | None]
-_OF_KIND: Final[dict[Kind, _Meaning]] = {Kind.JSON: documents.compared, Kind.ARRAY: arrays.compared}
+_OF_KIND: Final[dict[Kind, _Meaning]] = {
+    Kind.JSON: documents.compared,
+    Kind.ARRAY: arrays.compared,
+    Kind.RANGE: ranges.compared,
+}
 """What lookups mean for the kinds of value that have their own meanings for them."""
 
 

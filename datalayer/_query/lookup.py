@@ -11,7 +11,8 @@ LOOKUPS: Final = frozenset(
     {
         "exact", "ne", "gt", "gte", "lt", "lte", "in", "range", "isnull",
         "iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex",
-        "contained_by", "overlap", "has_key", "has_keys", "has_any_keys",
+        "contained_by", "overlap", "fully_lt", "fully_gt", "not_lt", "not_gt", "adjacent_to",
+        "has_key", "has_keys", "has_any_keys",
     }
 )  # fmt: skip
 """Every lookup by name. Nodes have one more, `notnull`, which is what `isnull=False` becomes."""
@@ -23,6 +24,9 @@ TEXT_LOOKUPS: Final = frozenset(
 
 PART_LOOKUPS: Final = frozenset({"contains", "contained_by", "overlap"})
 """Lookups on values that have parts."""
+
+RANGE_LOOKUPS: Final = PART_LOOKUPS | {"fully_lt", "fully_gt", "not_lt", "not_gt", "adjacent_to"}
+"""Lookups on ranges."""
 
 KEY_LOOKUPS: Final = frozenset({"has_key", "has_keys", "has_any_keys"})
 """Lookups on JSON only."""
@@ -39,7 +43,7 @@ TRANSFORMS: Final = DATE_PARTS | TIME_PARTS
 
 _TEXT = frozenset({Kind.STRING, Kind.TEXT, Kind.ENUM, Kind.INET})
 _UNORDERED = frozenset({Kind.BOOLEAN})
-_OF_PARTS = (PART_LOOKUPS | KEY_LOOKUPS) - TEXT_LOOKUPS
+_OF_PARTS = (RANGE_LOOKUPS | KEY_LOOKUPS) - TEXT_LOOKUPS
 _DATETIMES = frozenset({Kind.DATETIME, Kind.NAIVE_DATETIME})
 
 
@@ -48,9 +52,11 @@ def lookups_of(type: ColumnType | None) -> frozenset[str]:
     if type is None:
         return LOOKUPS
     if type.kind is Kind.JSON:
-        return LOOKUPS - {"overlap"}
+        return (LOOKUPS - RANGE_LOOKUPS) | {"contains", "contained_by"}
     if type.kind is Kind.ARRAY:
-        return (LOOKUPS - TEXT_LOOKUPS - KEY_LOOKUPS) | PART_LOOKUPS
+        return (LOOKUPS - TEXT_LOOKUPS - KEY_LOOKUPS - RANGE_LOOKUPS) | PART_LOOKUPS
+    if type.kind is Kind.RANGE:
+        return (LOOKUPS - TEXT_LOOKUPS - KEY_LOOKUPS) | RANGE_LOOKUPS
     found = LOOKUPS - _OF_PARTS
     if type.kind not in _TEXT:
         found -= TEXT_LOOKUPS

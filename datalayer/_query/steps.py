@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from datalayer._query import added, arrays, documents
+from datalayer._query import added, arrays, documents, ranges
 from datalayer._query.arithmetic import WHOLE
 from datalayer._query.expression import Expression, Function
 from datalayer._schema.field import ColumnType, Kind
 
-_STEPPED: Final = frozenset({Kind.JSON, Kind.ARRAY})
+_STEPPED: Final = frozenset({Kind.JSON, Kind.ARRAY, Kind.RANGE})
 """The kinds of value that have parts with names or places."""
 
 
@@ -27,6 +27,8 @@ def step_type(type: ColumnType, word: str) -> ColumnType | None:
     """The type of what a word leads to; None where it leads nowhere."""
     if type.kind is Kind.JSON:
         return documents.JSON if word else None
+    if type.kind is Kind.RANGE and ranges.step_type(type, word) is not None:
+        return ranges.step_type(type, word)
     if type.kind is not Kind.ARRAY:
         kinds, result = added.transforms.get(word, (frozenset[Kind](), None))
         return result if type.kind in kinds else None
@@ -40,6 +42,8 @@ def taken(node: Expression, words: tuple[str, ...]) -> Expression:
     for word in words:
         if node.type is not None and node.type.kind is Kind.ARRAY:
             node = _of_array(node, word)
+        elif node.type is not None and node.type.kind is Kind.RANGE and ranges.step_type(node.type, word) is not None:
+            node = ranges.taken(node, word)
         elif node.type is not None and node.type.kind is not Kind.JSON:
             node = Function(f"added:{word}", (node,), added.transforms[word][1])
         else:

@@ -45,6 +45,7 @@ class Kind(enum.StrEnum):
     ENUM = "enum"  # kept as the member's value: varchar with a CHECK, or integer
     INET = "inet"
     ARRAY = "array"  # of one of the kinds above; JSON text on SQLite
+    RANGE = "range"  # of whole numbers, decimals, dates or datetimes; text on SQLite
 
 
 _EXACT: Final = frozenset(
@@ -71,7 +72,7 @@ class ColumnType:
         stored: Of a registered type: the type it is kept as.
         to_stored: Of a registered type: turns a value into one of the kept type.
         from_stored: Of a registered type: turns a value of the kept type into one of its own.
-        item: The type of each value of an array, or of the list that an aggregate has collected.
+        item: The type of each value of an array, of the list that an aggregate has collected, or of a range's ends.
         exact: The type whose values a comparison takes unchecked: `python`, where that says all; else None.
     """
 

@@ -52,6 +52,12 @@ _POSTGRESQL = {
     "JSONB": Annotation(JSON),
     "JSON": Annotation(JSON, is_exact=False),
     "INET": Annotation("IPvAnyInterface"),
+    "INT4RANGE": Annotation("Range[int]"),
+    "INT8RANGE": Annotation("Range[BigInt]"),
+    "NUMRANGE": Annotation("Range[Decimal]"),
+    "DATERANGE": Annotation("Range[dt.date]"),
+    "TSTZRANGE": Annotation("Range[dt.datetime]"),
+    "TSRANGE": Annotation("Range[NaiveDatetime]"),
 }
 _SQLITE_OURS = {
     "BIGINT": Annotation("dt.timedelta"),
@@ -116,7 +122,7 @@ def annotation(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation
 
 def _array(item: Annotation | None) -> Annotation | None:
     """A list of values of a type; None where a list of them is no array in a model."""
-    if item is None or item.text in _NO_ITEMS:
+    if item is None or item.text in _NO_ITEMS or item.text.startswith("Range["):
         return None
     inside = f"Annotated[{item.text}, Field({', '.join(item.options)})]" if item.options else item.text
     return replace(item, text=f"list[{inside}]", options=())

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import ipaddress
 import json
+import re
 import uuid
 from typing import Annotated, Any
 
@@ -18,10 +19,20 @@ from datalayer._compile.tables import literal_sql
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import MigrationError
 from datalayer.migrations.state import Column, Text2
+from datalayer.models.ranges import Range
 
 _TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
+_RANGE = re.compile(r"empty|([\[(])([^,]*),([^,]*)([\])])")
+_ENDS: dict[type, tuple[Any, Kind]] = {
+    types.Integer: (Range[Annotated[int, Field(ge=-(2**31), lt=2**31)]], Kind.INTEGER),
+    types.BigInteger: (Range[Annotated[int, Field(ge=-(2**63), lt=2**63)]], Kind.BIG_INTEGER),
+    types.Decimal: (Range[decimal.Decimal], Kind.DECIMAL),
+    types.Date: (Range[datetime.date], Kind.DATE),
+    types.DateTime: (Range[pydantic.AwareDatetime], Kind.DATETIME),
+    types.NaiveDateTime: (Range[pydantic.NaiveDatetime], Kind.NAIVE_DATETIME),
+}
 _READ: dict[type, tuple[Any, str]] = {
     types.SmallInteger: (Annotated[int, Field(ge=-(2**15), lt=2**15)], "a whole number of 16 bits, such as 0"),
     types.Integer: (Annotated[int, Field(ge=-(2**31), lt=2**31)], "a whole number of 32 bits, such as 0"),
@@ -68,6 +79,9 @@ def _read(column: Column, text: str) -> tuple[object, ColumnType | None]:
     if isinstance(kind, types.Array):
         items = _parsed(pydantic.Json[list[bool | int | float | str | None]], column, text, "a list such as [] or [1]")
         return items, ColumnType(Kind.ARRAY, list, item=ColumnType(Kind.TEXT))
+    if isinstance(kind, types.Range):
+        ends, item = _ENDS[type(kind.item)]
+        return _range(ends, column, text), ColumnType(Kind.RANGE, Range, item=ColumnType(item))
     if isinstance(kind, sa.String):  # Text is one too
         if kind.length is not None and len(text) > kind.length:
             raise _refused(column, text, f"text of at most {kind.length} characters")
@@ -77,18 +91,27 @@ def _read(column: Column, text: str) -> tuple[object, ColumnType | None]:
     return (text, None) if type(kind) in (types.Json, types.Inet) else (value, None)
 
 
+def _range(ends: Any, column: Column, text: str) -> Any:
+    found = _RANGE.fullmatch(text)
+    words = "a range such as [1,5) or empty"
+    if found is None:
+        raise _refused(column, text, words)
+    given = {"lower": found[2] or None, "upper": found[3] or None, "bounds": f"{found[1]}{found[4]}"}
+    return _parsed(ends, column, {"bounds": "empty"} if text == "empty" else given, words, text)
+
+
 def _digits(kind: types.Decimal) -> str:
     if kind.precision is None:
         return "a number such as 0.5"
     return f"a number of at most {kind.precision} digits, {kind.scale or 0} of them after the point"
 
 
-def _parsed(annotation: Any, column: Column, text: str, words: str) -> Any:
+def _parsed(annotation: Any, column: Column, given: object, words: str, text: str | None = None) -> Any:
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
     try:
-        return adapter.validate_python(text)
+        return adapter.validate_python(given)
     except ValidationError:
-        raise _refused(column, text, words) from None
+        raise _refused(column, str(given) if text is None else text, words) from None
 
 
 def _refused(column: Column, text: str, words: str) -> MigrationError:

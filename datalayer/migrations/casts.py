@@ -32,6 +32,7 @@ _KINDS: tuple[tuple[type[AnyType], str], ...] = (
     (types.Duration, "duration"),
     (types.Inet, "inet"),
     (types.Array, "array"),
+    (types.Range, "range"),
 )
 _RANGES = {"SMALLINT": 2**15, "INTEGER": 2**31, "BIGINT": 2**63}
 
@@ -51,6 +52,8 @@ class Cast:
 
 def _kind(type_: AnyType) -> str:
     found = next((kind for known, kind in _KINDS if isinstance(type_, known)), "")
+    if isinstance(type_, types.Range):
+        return f"range of {_kind(type_.item)}"
     return "moment" if found == "datetime" and getattr(type_, "timezone", False) else found
 
 
@@ -192,6 +195,16 @@ def _number_text_for_sqlite(c: str, old: AnyType, new: AnyType) -> Cast:
     return Cast(text, _too_long(text, new))
 
 
+def _range_for_sqlite(c: str, old: AnyType, new: AnyType) -> Cast:
+    ends = [f"CAST(datalayer_range_{word}({c}) AS INTEGER)" for word in ("lower", "upper")]
+    return Cast(c, _either(*[_beyond(end, getattr(new, "item", new)) for end in ends]))
+
+
+def _range_for_postgresql(c: str, old: AnyType, new: AnyType) -> Cast:
+    # A range has no cast to one of another type, except by way of its text.
+    return Cast(f"{c}::text::{new.compile(DIALECTS['postgresql'])}")
+
+
 # -- true and false ---------------------------------------------------------------------------------
 
 
@@ -306,6 +319,8 @@ def _moment_text(c: str, old: AnyType, new: AnyType) -> Cast:
 
 
 _SQLITE: dict[tuple[str, str], _Make] = {
+    ("range of integer", "range of integer"): _range_for_sqlite,
+    ("range of integer", "range of decimal"): _plain,
     ("integer", "integer"): _whole_for_sqlite,
     ("decimal", "integer"): _whole_for_sqlite,
     ("float", "integer"): _whole_for_sqlite,
@@ -359,6 +374,8 @@ def _json_to_text(c: str, old: AnyType, new: AnyType) -> Cast:
 
 
 _POSTGRESQL: dict[tuple[str, str], _Make] = {
+    ("range of integer", "range of integer"): _range_for_postgresql,
+    ("range of integer", "range of decimal"): _range_for_postgresql,
     ("decimal", "integer"): _whole_for_postgresql,
     ("float", "integer"): _whole_for_postgresql,
     ("decimal", "decimal"): _decimal_for_postgresql,

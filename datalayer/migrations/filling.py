@@ -40,6 +40,8 @@ def _zero(column: Column) -> Text2:
         return "0", "'0 seconds'"
     if isinstance(column.type, types.Array):
         return "'[]'", "'{}'"
+    if isinstance(column.type, types.Range):
+        return "'empty'", "'empty'"
     found = literal_sql(_ZEROS.get(type(column.type), ""))
     return found.sqlite, found.postgresql
 

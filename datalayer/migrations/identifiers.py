@@ -16,7 +16,7 @@ IMPORTED = frozenset(
         "Annotated", "Any", "BigInt", "CASCADE", "CheckConstraint", "ClassVar", "Decimal", "Field", "ForeignKey",
         "IPvAnyAddress",
         "IPvAnyInterface", "Index", "Literal", "Mapped", "Meta", "Model", "ModelBase", "NaiveDatetime", "None",
-        "OneToOne", "PROTECT", "PrimaryKey", "RESTRICT", "SET_DEFAULT", "SET_NULL", "SmallInt", "Sql", "UUID",
+        "OneToOne", "PROTECT", "PrimaryKey", "RESTRICT", "Range", "SET_DEFAULT", "SET_NULL", "SmallInt", "Sql", "UUID",
         "UniqueConstraint",
     }
 )  # fmt: skip

@@ -239,7 +239,8 @@ def _related_name(model: Draft, name: str, target: Draft, hidden: Collection[str
 
 _NAMES = (
     "CASCADE", "PROTECT", "RESTRICT", "SET_DEFAULT", "SET_NULL", "BigInt", "CheckConstraint", "Field", "ForeignKey",
-    "Index", "Mapped", "Model", "ModelBase", "NaiveDatetime", "OneToOne", "PrimaryKey", "SmallInt", "Sql",
+    "Index", "Mapped", "Model", "ModelBase", "NaiveDatetime", "OneToOne", "PrimaryKey", "Range", "SmallInt",
+    "Sql",
     "UniqueConstraint",
 )  # fmt: skip
 

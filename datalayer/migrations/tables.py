@@ -18,12 +18,14 @@ import sqlalchemy as sa
 from sqlalchemy.types import UserDefinedType
 
 from datalayer._compile import types
+from datalayer._compile.tables import DIALECTS
 from datalayer._compile.values import from_driver, to_driver
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import MigrationError
 from datalayer.migrations._alembic import running
 from datalayer.migrations.operations import Recording
 from datalayer.migrations.state import Table, table_of
+from datalayer.models.ranges import Range
 
 _KINDS: dict[type[sa.types.TypeEngine[Any]], Kind] = {
     types.Boolean: Kind.BOOLEAN,
@@ -39,18 +41,22 @@ _KINDS: dict[type[sa.types.TypeEngine[Any]], Kind] = {
 
 
 class _Converted(UserDefinedType[Any]):
-    """A type of SQLite whose values are converted as those of models are."""
+    """A type whose values are converted as those of models are."""
 
     cache_ok = True
 
-    def __init__(self, column_type: ColumnType) -> None:
+    def __init__(self, column_type: ColumnType, name: str = "") -> None:
         self.column_type = column_type
+        self.name = name
+
+    def get_col_spec(self, **_: object) -> str:
+        return self.name
 
     def bind_processor(self, dialect: sa.Dialect) -> Any:
-        return _unless_null(to_driver(self.column_type, "sqlite"))
+        return _unless_null(to_driver(self.column_type, dialect.name))
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
-        return _unless_null(from_driver(self.column_type, "sqlite"))
+        return _unless_null(from_driver(self.column_type, dialect.name))
 
 
 def _unless_null(convert: Callable[[Any], object] | None) -> Callable[[object], object] | None:
@@ -99,6 +105,9 @@ def _type(kind: sa.types.TypeEngine[Any], backend: str) -> sa.types.TypeEngine[A
         if backend != "sqlite":
             return sa.ARRAY(kind.item)
         return _Converted(ColumnType(Kind.ARRAY, list, item=ColumnType(_KINDS.get(type(kind.item), Kind.TEXT))))
+    if isinstance(kind, types.Range):
+        item = ColumnType(_KINDS.get(type(kind.item), Kind.INTEGER))
+        return _Converted(ColumnType(Kind.RANGE, python=Range, item=item), kind.compile(DIALECTS[backend]))
     if isinstance(kind, types.Json):
         return sa.JSON(none_as_null=True)
     known = _KINDS.get(type(kind))

@@ -12,10 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from datalayer._query.lookup import TEXT_LOOKUPS
 from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.ranges import Interval
 from datalayer.errors import InvalidValue
 from datalayer.models._pydantic import own_fields
 from datalayer.models.adapters import AdaptedSchema, adapter_of
-from datalayer.models.fields import NAIVE
+from datalayer.models.fields import NAIVE, RANGES
+from datalayer.models.ranges import Range
 from datalayer.models.types import JsonCodec
 
 _BITS = {Kind.SMALL_INTEGER: 16, Kind.INTEGER: 32, Kind.BIG_INTEGER: 64}
@@ -34,7 +36,10 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
     Raises:
         InvalidValue: It is of no such type.
     """
-    if lookup in TEXT_LOOKUPS and not (type_ is not None and type_.kind is Kind.ARRAY):
+    if type_ is not None and type_.kind is Kind.RANGE and lookup == "contains" and type_.item is not None:
+        if _is_end(value):
+            return checked(type_.item, "exact", name, value)
+    elif lookup in TEXT_LOOKUPS and not (type_ is not None and type_.kind is Kind.ARRAY):
         if not isinstance(value, str):
             raise InvalidValue(f"{name}: {lookup} needs text, not {value!r}")
         return _without_zero(value, name)
@@ -48,6 +53,11 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
         return _adapter(type_).validate_python(value)
     except ValidationError as error:
         raise InvalidValue(f"{name} is {type_.kind.value} and cannot be compared with {value!r}{why(error)}") from None
+
+
+def _is_end(value: object) -> bool:
+    """Whether it is one value, and no range as a field would take it."""
+    return not isinstance(value, Interval | tuple | list | dict)
 
 
 def _without_zero(text: str, name: str) -> str:
@@ -93,6 +103,8 @@ def annotation_of(type_: ColumnType) -> Any:
             bits = _BITS[type_.item.kind]
             inside = Annotated[int, pydantic.Field(ge=-(2 ** (bits - 1)), lt=2 ** (bits - 1))]
         annotation = list[inside | None]
+    elif type_.kind is Kind.RANGE and type_.item is not None:
+        annotation = Annotated[operator.getitem(cast("Any", Range), annotation_of(type_.item)), RANGES[type_.item.kind]]
     elif type_.kind is Kind.ENUM and type_.python in (str, int):
         annotation = Literal[type_.choices]
     elif type_.kind in _TEXT and annotation is str:

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
-from datalayer._query import arrays, documents
+from datalayer._query import arrays, documents, ranges
 from datalayer._query import condition as nodes
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare
@@ -33,6 +33,8 @@ T1 = TypeVar("T1")
 N = TypeVar("N")
 
 if TYPE_CHECKING:
+    from datalayer.models.ranges import Range
+
     T_co = TypeVar("T_co", covariant=True)
 
     class Several(Protocol[T_co]):
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     Numbers: TypeAlias = (
         "Wholes[M] | Expr[M, float] | Expr[M, float | None] | Expr[M, Decimal] | Expr[M, Decimal | None]"
     )
+    Ranges: TypeAlias = "Expr[M, Range[N]] | Expr[M, Range[N] | None]"
     Lengths: TypeAlias = "Expr[M, timedelta] | Expr[M, timedelta | None]"
     Days: TypeAlias = "Expr[M, date] | Expr[M, date | None]"
     Moments: TypeAlias = "Days[M] | Expr[M, datetime] | Expr[M, datetime | None] | Lengths[M]"
@@ -205,8 +208,12 @@ class Expr(Generic[M, T]):
     def contains(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]: ...
     @overload
     def contains(self: Expr[M, list[N]] | Expr[M, list[N] | None], text: list[N]) -> Condition[M]: ...
+    @overload
+    def contains(self: Expr[M, Range[N]], text: N | Range[N] | Expr[M, N] | Ranges[M, N]) -> Condition[M]: ...
+    @overload
+    def contains(self: Expr[M, Range[N] | None], text: N | Range[N] | Expr[M, N] | Ranges[M, N]) -> Condition[M]: ...
     def contains(self, text: Any) -> Any:
-        """Whether text is part of it, or an array has all of some items."""
+        """Whether text is part of it, an array has all of some items, or a value or range lies in a range."""
         return cast("Condition[M]", self._compared("contains", text))
 
     def icontains(self: Expr[M, str] | Expr[M, str | None], text: str) -> Condition[M]:
@@ -281,18 +288,80 @@ class Expr(Generic[M, T]):
             raise QueryError(f"{self.name} is no array, and only arrays have a length(); use functions.Length for text")
         return Expr(arrays.length(self.node), self.table, f"{self.name}.length()")
 
-    def contained_by(self, values: T) -> Condition[M]:
-        """Whether every item of an array is among some values."""
-        return cast("Condition[M]", self._among("contained_by", values))
+    def contained_by(self, values: T | Expr[M, T]) -> Condition[M]:
+        """Whether every item of an array is among some values, or a range lies in another one."""
+        return self._among("contained_by", values, Kind.ARRAY, Kind.RANGE)
 
-    def overlaps(self, values: T) -> Condition[M]:
-        """Whether an array has an item in common with some values."""
-        return cast("Condition[M]", self._among("overlap", values))
+    def overlaps(self, values: T | Expr[M, T]) -> Condition[M]:
+        """Whether an array or range has a value in common with another one."""
+        return self._among("overlap", values, Kind.ARRAY, Kind.RANGE)
 
-    def _among(self, lookup: str, values: object) -> Any:
-        if self.node.type is None or self.node.type.kind is not Kind.ARRAY:
-            raise QueryError(f"{self.name} is no array, and {lookup} is about arrays")
-        return self._compared(lookup, values)
+    def _among(self, lookup: str, values: object, *kinds: Kind) -> Condition[M]:
+        if self.node.type is None or self.node.type.kind not in kinds:
+            words = " or ".join(kind.value for kind in kinds)
+            raise QueryError(f"{self.name} is no {words}, and {lookup} is about {words}s")
+        return cast("Condition[M]", self._compared(lookup, values))
+
+    def fully_lt(self: Ranges[M, N], other: Range[N] | Ranges[M, N]) -> Condition[M]:
+        """Whether a range ends before another one begins."""
+        return self._among("fully_lt", other, Kind.RANGE)
+
+    def fully_gt(self: Ranges[M, N], other: Range[N] | Ranges[M, N]) -> Condition[M]:
+        """Whether a range begins after another one has ended."""
+        return self._among("fully_gt", other, Kind.RANGE)
+
+    def not_lt(self: Ranges[M, N], other: Range[N] | Ranges[M, N]) -> Condition[M]:
+        """Whether a range begins no earlier than another one."""
+        return self._among("not_lt", other, Kind.RANGE)
+
+    def not_gt(self: Ranges[M, N], other: Range[N] | Ranges[M, N]) -> Condition[M]:
+        """Whether a range ends no later than another one."""
+        return self._among("not_gt", other, Kind.RANGE)
+
+    def adjacent_to(self: Ranges[M, N], other: Range[N] | Ranges[M, N]) -> Condition[M]:
+        """Whether one of two ranges begins just where the other has ended."""
+        return self._among("adjacent_to", other, Kind.RANGE)
+
+    @overload
+    def lower(self: Expr[M, Range[N]]) -> Expr[M, N | None]: ...
+    @overload
+    def lower(self: Expr[M, Range[N] | None]) -> Expr[M, N | None]: ...
+    def lower(self) -> Expr[M, Any]:
+        """Where a range begins; NULL where it has no beginning."""
+        return self._of_range("startswith", "lower")
+
+    @overload
+    def upper(self: Expr[M, Range[N]]) -> Expr[M, N | None]: ...
+    @overload
+    def upper(self: Expr[M, Range[N] | None]) -> Expr[M, N | None]: ...
+    def upper(self) -> Expr[M, Any]:
+        """Where a range ends; NULL where it has no end."""
+        return self._of_range("endswith", "upper")
+
+    def is_empty(self: Ranges[M, N]) -> Expr[M, bool]:
+        """Whether a range has no values: `Stay.days.is_empty() == True`."""
+        return self._of_range("isempty", "is_empty")
+
+    def lower_inc(self: Ranges[M, N]) -> Expr[M, bool]:
+        """Whether the lower end of a range belongs to it."""
+        return self._of_range("lower_inc", "lower_inc")
+
+    def upper_inc(self: Ranges[M, N]) -> Expr[M, bool]:
+        """Whether the upper end of a range belongs to it."""
+        return self._of_range("upper_inc", "upper_inc")
+
+    def lower_inf(self: Ranges[M, N]) -> Expr[M, bool]:
+        """Whether a range has no beginning."""
+        return self._of_range("lower_inf", "lower_inf")
+
+    def upper_inf(self: Ranges[M, N]) -> Expr[M, bool]:
+        """Whether a range has no end."""
+        return self._of_range("upper_inf", "upper_inf")
+
+    def _of_range(self, word: str, called: str) -> Expr[M, Any]:
+        if self.node.type is None or self.node.type.kind is not Kind.RANGE:
+            raise QueryError(f"{self.name} is no range, and only ranges have {called}()")
+        return Expr(ranges.taken(self.node, word), self.table, f"{self.name}.{called}()")
 
     def as_text(self) -> Expr[M, str]:
         """A JSON value as text, a string without its quotes: to search in, to `Cast`, to order by."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, get_args, get_origin, overload
 
 import pydantic
@@ -21,6 +22,7 @@ from datalayer._schema.field import UNSET, DatabaseDefault, Kind, Unset
 from datalayer.errors import ModelError
 from datalayer.models._pydantic import IntegerSize
 from datalayer.models.adapters import AdaptedSchema, adapter_of
+from datalayer.models.ranges import Range
 from datalayer.models.unwrap import unwrapped
 
 if TYPE_CHECKING:
@@ -140,7 +142,11 @@ def guard_values(fields: dict[str, FieldInfo]) -> None:
             if not any(isinstance(item, AdaptedSchema) for item in info.metadata):
                 info.metadata.insert(0, AdaptedSchema(adapter, nullable=nullable))
             continue
-        guard = _item_guard(core) if get_origin(core) is list else _guard(core, (*inner, *info.metadata))
+        guard: object | None
+        if get_origin(core) is Range:
+            guard = RANGES.get(_kind_of(get_args(core)[0]))
+        else:
+            guard = _item_guard(core) if get_origin(core) is list else _guard(core, (*inner, *info.metadata))
         if guard is not None and not any(item is guard for item in info.metadata):
             info.metadata.append(guard)
 
@@ -178,6 +184,39 @@ _EACH: dict[Any, object] = {
     Kind.BIG_INTEGER: _each(_sized(64)),
 }
 """The same for the values of arrays."""
+
+
+def _kind_of(end: Any) -> Kind | None:
+    core, _, metadata = unwrapped(end)
+    kind = next((one.kind for one in metadata if isinstance(one, ColumnKind)), None)
+    return kind or {int: Kind.INTEGER, Decimal: Kind.DECIMAL, datetime: Kind.DATETIME}.get(core)
+
+
+def _finite(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise ValueError(f"{value} is no end of a range; leave that end open, with None")
+    return value
+
+
+def _both_ends(check: Callable[[Any], Any]) -> AfterValidator:
+    def run(found: Range[Any] | None) -> Range[Any] | None:
+        for end in () if found is None else (found.lower, found.upper):
+            if end is not None:
+                check(end)
+        return found
+
+    return AfterValidator(run)
+
+
+RANGES: dict[Kind | None, AfterValidator] = {
+    Kind.INTEGER: _both_ends(_sized(32)),
+    Kind.BIG_INTEGER: _both_ends(_sized(64)),
+    Kind.DECIMAL: _both_ends(_finite),
+    Kind.DATETIME: _both_ends(_aware),
+    Kind.NAIVE_DATETIME: _both_ends(lambda end: end),
+    Kind.DATE: _both_ends(lambda end: end),
+}
+"""The same for the ends of ranges."""
 
 
 def _guard(core: Any, metadata: tuple[object, ...]) -> object | None:

@@ -24,6 +24,7 @@ from datalayer.errors import ModelError
 from datalayer.models._pydantic import limits
 from datalayer.models.adapters import adapter_of
 from datalayer.models.fields import ColumnKind
+from datalayer.models.ranges import Range
 from datalayer.models.unwrap import unwrapped
 
 # Classes, which type checkers take for unions.
@@ -183,6 +184,8 @@ def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
     item = _item(core, origin, where)
     if item is not None:
         return ColumnType(Kind.ARRAY, python=list, item=item)
+    if core is Range or origin is Range:
+        return _range(get_args(core), where)
     is_structure = plain is not None and (
         issubclass(plain, pydantic.BaseModel) or hasattr(plain, "__dataclass_fields__") or typing.is_typeddict(plain)
     )
@@ -198,12 +201,16 @@ def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
     name = repr(core) if plain is None else plain.__name__
     raise ModelError(
         f"{where} is annotated {name}, which no column can hold; use int, float, bool, str, bytes, Decimal, date, "
-        "time, datetime, timedelta, UUID, an Enum, a Literal, an IP address, dict, list or a pydantic model"
+        "time, datetime, timedelta, UUID, an Enum, a Literal, an IP address, a Range, dict, list or a pydantic model"
     )
 
 
-_ITEMS = frozenset(Kind) - {Kind.BYTES, Kind.DECIMAL, Kind.JSON, Kind.INET, Kind.ARRAY}
+_ITEMS = frozenset(Kind) - {Kind.BYTES, Kind.DECIMAL, Kind.JSON, Kind.INET, Kind.ARRAY, Kind.RANGE}
 """What arrays are made of; lists of everything else are JSON."""
+
+
+_ENDS = frozenset({Kind.INTEGER, Kind.BIG_INTEGER, Kind.DECIMAL, Kind.DATE, Kind.DATETIME, Kind.NAIVE_DATETIME})
+"""What ranges go from and to."""
 
 
 def _item(core: Any, origin: object, where: str) -> ColumnType | None:
@@ -215,6 +222,16 @@ def _item(core: Any, origin: object, where: str) -> ColumnType | None:
         return None
     item, _ = column_type(get_args(core)[0], (), where)
     return item if item.kind in _ITEMS and item.stored is None else None
+
+
+def _range(ends: tuple[Any, ...], where: str) -> ColumnType:
+    item = column_type(ends[0], (), where)[0] if ends and ends[0] not in _UNTYPED else None
+    if item is None or item.kind not in _ENDS or item.stored is not None or item.precision is not None:
+        raise ModelError(
+            f"{where} is a range of what no database has ranges of; write Range[int], Range[BigInt], Range[Decimal], "
+            "Range[date], Range[datetime] or Range[NaiveDatetime]"
+        )
+    return ColumnType(Kind.RANGE, python=Range, item=item)
 
 
 def _is_enum(core: Any) -> bool:

@@ -23,6 +23,7 @@ from datalayer import (
     Model,
     OuterRef,
     Q,
+    Range,
     Reverse,
     Subquery,
     Sum,
@@ -48,6 +49,9 @@ class Listed(Model):
     tags: Mapped[list[str]] = Field(default_factory=list)
     marks: Mapped[list[int] | None] = Field(default=None)
     data: Mapped[dict[str, Any]] = Field(default_factory=dict)
+    nights: Mapped[Range[int]] = Field(default=Range(1, 5))
+    open_on: Mapped[Range[date] | None] = Field(default=None)
+    day: Mapped[date] = Field(default=date(2020, 1, 1))
 
 
 assert_type(Listed.tags[0], Expr[Listed, str | None])
@@ -58,6 +62,15 @@ assert_type(Listed.data["a"], Expr[Listed, Any])
 Listed.objects.filter(Listed.tags.contains(["a"]), Listed.tags.overlaps(["b"]), Listed.marks.contains([1]))
 Listed.objects.filter(Listed.tags[0] == "a", Listed.marks.length() > 2, Listed.data["a"]["b"] == 1)
 Listed.objects.filter(tags__contains=["a"], data__a__b__gt=1)
+
+assert_type(Listed.nights.lower(), Expr[Listed, int | None])
+assert_type(Listed.open_on.upper(), Expr[Listed, date | None])
+assert_type(Listed.nights.is_empty(), Expr[Listed, bool])
+assert_type(Listed().nights, Range[int])
+assert_type(Listed().nights.lower, int | None)
+Listed.objects.filter(Listed.nights.contains(3), Listed.nights.contains(Range(2, 3)), Listed.open_on.contains(Listed.day))
+Listed.objects.filter(Listed.nights.overlaps(Range(1, None)), Listed.open_on.fully_lt(Range(date(2020, 1, 1), None)))
+Listed.objects.filter(Listed.nights == Range(1, 2), Listed.nights.lower() > 3, nights__contains=3)
 
 assert_type(Book.price * 2, Expr[Book, Decimal])
 assert_type(Book.pages + Book.pages - 1, Expr[Book, int])

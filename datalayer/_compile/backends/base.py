@@ -44,8 +44,8 @@ class Backend(ABC):
     def typed(self, bound: Element, type: ColumnType | None) -> Element:
         """A bound value where the backend could not guess its type."""
 
-    def typed_array(self, bound: Element, type: ColumnType | None) -> Element:
-        """A bound array where the backend could not guess its type."""
+    def typed_composite(self, bound: Element, type: ColumnType | None) -> Element:
+        """A bound array or range where the backend could not guess its type."""
         return bound
 
     @abstractmethod

@@ -47,8 +47,8 @@ class PostgreSQL(Backend):
     def typed(self, bound: Element, type: ColumnType | None) -> Element:
         return bound if type is None else cast_to(bound, type_name(type))
 
-    def typed_array(self, bound: Element, type: ColumnType | None) -> Element:
-        return self.typed(bound, type) if type is not None and type.kind is Kind.ARRAY else bound
+    def typed_composite(self, bound: Element, type: ColumnType | None) -> Element:
+        return self.typed(bound, type) if type is not None and type.kind in {Kind.ARRAY, Kind.RANGE} else bound
 
     def one_of(self, left: Element, bound: Element, type: ColumnType | None) -> Element:
         listed = bound if type is None else cast_to(bound, type_name(type) + "[]")

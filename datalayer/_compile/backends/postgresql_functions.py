@@ -34,8 +34,20 @@ _TYPES: Final[dict[Kind, str]] = {
 }
 
 
+_RANGES: Final[dict[Kind, str]] = {
+    Kind.INTEGER: "int4range",
+    Kind.BIG_INTEGER: "int8range",
+    Kind.DECIMAL: "numrange",
+    Kind.DATE: "daterange",
+    Kind.DATETIME: "tstzrange",
+    Kind.NAIVE_DATETIME: "tsrange",
+}
+
+
 def type_name(type: ColumnType) -> str:
     """The type of a bound value of a column type."""
+    if type.kind is Kind.RANGE and type.item is not None:
+        return _RANGES[type.item.kind]
     if type.kind is Kind.ARRAY and type.item is not None:
         return f"{_item_name(type.item)}[]"
     if type.kind is Kind.ENUM:
@@ -205,6 +217,13 @@ def _placed(arguments: list[Element], types: list[ColumnType | None]) -> Element
     return Pieces([*ends, ":", _integer(places[1]), "]"] if len(places) > 1 else [*ends, "]"])
 
 
+def _has(arguments: list[Element], types: list[ColumnType | None]) -> Element:
+    """Whether a value lies in a range: PostgreSQL compares a range with values of exactly its type."""
+    range, value = arguments
+    item = None if types[0] is None else types[0].item
+    return Grouping(range.op("@>")(value if item is None else cast_to(value, _item_name(item))))
+
+
 def _operator(word: str) -> Write:
     def write(arguments: list[Element], types: list[ColumnType | None]) -> Element:
         return Grouping(arguments[0].op(word)(arguments[1]))
@@ -277,6 +296,22 @@ _FUNCTIONS: Final[dict[str, Write]] = {
     "array_length": lambda a, t: sa.func.cardinality(a[0]),
     "array_item": _placed,
     "array_slice": _placed,
+    "range_has": _has,
+    "range_contains": _operator("@>"),
+    "range_contained_by": _operator("<@"),
+    "range_overlap": _operator("&&"),
+    "range_fully_lt": _operator("<<"),
+    "range_fully_gt": _operator(">>"),
+    "range_not_lt": _operator("&>"),
+    "range_not_gt": _operator("&<"),
+    "range_adjacent_to": _operator("-|-"),
+    "range_lower": lambda a, t: sa.func.lower(a[0]),
+    "range_upper": lambda a, t: sa.func.upper(a[0]),
+    "range_isempty": lambda a, t: sa.func.isempty(a[0]),
+    "range_lower_inc": lambda a, t: sa.func.lower_inc(a[0]),
+    "range_upper_inc": lambda a, t: sa.func.upper_inc(a[0]),
+    "range_lower_inf": lambda a, t: sa.func.lower_inf(a[0]),
+    "range_upper_inf": lambda a, t: sa.func.upper_inf(a[0]),
     "json_contains": _operator("@>"),
     "json_contained": _operator("<@"),
     **{

@@ -196,11 +196,13 @@ class SQLite(Backend):
     def same(self, value: Element, type: ColumnType | None) -> Element:
         if type is not None and type.kind is Kind.ARRAY:
             return cast("Element", sa.func.datalayer_array_place(value))
+        if type is not None and type.kind is Kind.RANGE:
+            return cast("Element", sa.func.datalayer_range_place(value))
         is_json = type is not None and type.kind is Kind.JSON
         return cast("Element", sa.func.datalayer_json_same(value)) if is_json else value
 
     def sorting(self, value: Element, type: ColumnType | None) -> Element:
-        if type is not None and type.kind is Kind.ARRAY:
+        if type is not None and type.kind in {Kind.ARRAY, Kind.RANGE}:
             return self.same(value, type)
         is_json = type is not None and type.kind is Kind.JSON
         return cast("Element", sa.func.datalayer_json_place(value)) if is_json else value

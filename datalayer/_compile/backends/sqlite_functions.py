@@ -198,6 +198,17 @@ def _converted(value: Element, source: ColumnType | None, type: ColumnType) -> E
     return value
 
 
+def _end(word: str) -> Write:
+    """Where a range begins or ends, as a column of the type of its ends has it."""
+
+    def write(arguments: list[Element], types: list[ColumnType | None]) -> Element:
+        found = getattr(sa.func, f"datalayer_range_{word}")(*arguments)
+        item = None if types[0] is None else types[0].item
+        return sa.cast(found, sa.Integer) if item is not None and item.kind in _INTEGERS else cast("Element", found)
+
+    return write
+
+
 _FUNCTIONS: Final[dict[str, Write]] = {
     "now": _now,
     "random": _random,
@@ -232,6 +243,27 @@ _FUNCTIONS: Final[dict[str, Write]] = {
     "array_length": lambda a, t: sa.func.json_array_length(a[0]),
     "array_item": lambda a, t: sa.func.datalayer_array_item(*a),
     "array_slice": lambda a, t: sa.func.datalayer_array_slice(*a),
+    "range_lower": _end("lower"),
+    "range_upper": _end("upper"),
+    **{
+        f"range_{word}": _ours(f"range_{word}")
+        for word in (
+            "has",
+            "contains",
+            "contained_by",
+            "overlap",
+            "fully_lt",
+            "fully_gt",
+            "not_lt",
+            "not_gt",
+            "adjacent_to",
+            "isempty",
+            "lower_inc",
+            "upper_inc",
+            "lower_inf",
+            "upper_inf",
+        )
+    },
     "json_contains": lambda a, t: sa.func.datalayer_json_contains(*a),
     "json_contained": lambda a, t: sa.func.datalayer_json_contains(*reversed(a)),
     **{

@@ -18,7 +18,7 @@ from pydantic import BaseModel, IPvAnyInterface, IPvAnyNetwork
 
 import datalayer
 import datalayer.data
-from datalayer import BigInt, Field, ForeignKey, ManyToMany, Mapped, Model, NaiveDatetime, SmallInt, UUIDModel
+from datalayer import BigInt, Field, ForeignKey, ManyToMany, Mapped, Model, NaiveDatetime, Range, SmallInt, UUIDModel
 from datalayer.conf import reset
 from datalayer.data import dump, load
 from datalayer.errors import LoadError, ModelError, QueryError
@@ -71,6 +71,8 @@ class Models:
             free: Mapped[dict[str, Any]]
             items: Mapped[list[int]]
             point: Mapped[Point | None]
+            nights: Mapped[Range[int] | None]
+            moments: Mapped[Range[datetime]]
             address: Mapped[ipaddress.IPv4Address | None]
             interface: Mapped[IPvAnyInterface | None]
             network: Mapped[IPvAnyNetwork | None]
@@ -156,6 +158,9 @@ ROWS = st.fixed_dictionaries(
         "free": JSON,
         "items": st.lists(st.integers(-(2**31), 2**31 - 1), max_size=3),
         "point": st.none() | st.builds(lambda x, y: Point(x=x, y=y.replace(tzinfo=UTC)), st.integers(-9, 9), MOMENTS),
+        "nights": st.none()
+        | st.builds(lambda low, size: Range(low, low + size), st.integers(-9, 9), st.integers(0, 9)),
+        "moments": MOMENTS.map(lambda moment: Range(moment.replace(tzinfo=UTC), None, "()")),
         "address": st.none() | st.ip_addresses(v=4),
         "interface": st.none() | st.ip_addresses().map(lambda found: ipaddress.ip_interface(f"{found}/20")),
         "network": st.none() | st.ip_addresses(v=6).map(ipaddress.ip_network),

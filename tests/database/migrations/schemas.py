@@ -11,6 +11,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
+from datalayer import Range
 from datalayer._schema.field import ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.names import constraint_name
 from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, OnDelete, TableSpec, UniqueSpec
@@ -43,6 +44,10 @@ FAMILIES: dict[str, Choices] = {
     "day": [(ColumnType(Kind.DATE, date), [date(2020, 2, 29)])],
     "mark": [(ColumnType(Kind.UUID, UUID), [UUID(int=7)])],
     "items": [(ColumnType(Kind.ARRAY, list, item=ColumnType(Kind.TEXT, str)), [[], ["it's", "a,b"]])],
+    "range": [
+        (ColumnType(Kind.RANGE, Range, item=ColumnType(Kind.INTEGER, int)), [Range(1, 5), Range(None, 3)]),
+        (ColumnType(Kind.RANGE, Range, item=ColumnType(Kind.BIG_INTEGER, int)), [Range(bounds="empty")]),
+    ],
     "raw": [(ColumnType(Kind.BYTES, bytes), [b"\x00'%"])],
 }
 VALUES: dict[str, list[object]] = {
@@ -55,6 +60,7 @@ VALUES: dict[str, list[object]] = {
     "day": [date(1, 1, 1), date(2024, 2, 29)],
     "mark": [UUID(int=1), UUID(int=2**128 - 1)],
     "items": [[], ["ünïcode ✓", "", "\\", '"{}', "NULL"]],
+    "range": [Range(bounds="empty"), Range(None, None), Range(-4, 9)],
     "raw": [b"", bytes(range(256))],
 }
 NAMES = list(FAMILIES)

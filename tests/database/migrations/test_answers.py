@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from datalayer import BigInt, Field, Mapped, Model, NaiveDatetime, SmallInt, conf
+from datalayer import BigInt, Field, Mapped, Model, NaiveDatetime, Range, SmallInt, conf
 from datalayer.errors import MigrationError
 from datalayer.migrations import commands
 from datalayer.models import registry
@@ -42,6 +42,9 @@ TAKEN: dict[str, tuple[Any, dict[str, Any], str, object]] = {
     "json": (dict[str, Any], {}, '{"a": "it\'s"}', {"a": "it's"}),
     "array of texts": (list[str], {}, '["it\'s", "a,b"]', ["it's", "a,b"]),
     "array of numbers": (list[int], {}, "[1, -2]", [1, -2]),
+    "range of numbers": (Range[int], {}, "[1,5]", Range(1, 6)),
+    "range of days": (Range[date], {}, "[2026-01-31,)", Range(date(2026, 1, 31), None)),
+    "empty range": (Range[Decimal], {}, "empty", Range(bounds="empty")),
     "empty array": (list[bool], {}, "[]", []),
     "address": (ipaddress.IPv4Address, {}, "10.0.0.1", ipaddress.IPv4Address("10.0.0.1")),
 }
@@ -58,6 +61,8 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str, str]] = {
     "naive moment": (NaiveDatetime, {}, "2026-01-31T18:30Z", "without a time zone"),
     "uuid": (UUID, {}, "0", "a UUID such as"),
     "json": (dict[str, Any], {}, "{a: 1}", "JSON such as"),
+    "range": (Range[int], {}, "1, 2", r"a range such as \[1,5\) or empty"),
+    "backward range": (Range[int], {}, "[5,1)", "a range such as"),
     "array": (list[int], {}, "1, 2", "a list such as [] or [1]"),
     "address": (ipaddress.IPv4Address, {}, "10.0.0.0.1", "an address"),
 }
