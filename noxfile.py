@@ -171,15 +171,15 @@ def demo(session):
 
 @nox.session
 def bench(session):
-    """Numbers beside the raw drivers and the peers, and docs/benchmarks.md of them; `-- --middle` in eight minutes."""
+    """Numbers beside the raw drivers and the peers, and docs/benchmarks.md of them; `-- --middle` in six minutes."""
     session.install("-e", ".[bench]")
     is_short = {"--quick", "--middle"}.intersection(session.posargs)
-    with tempfile.TemporaryDirectory(prefix="datalayer-bench-") as folder:
-        numbers, curves, starts = [str(Path(folder) / f"{name}.json") for name in ("numbers", "curves", "startup")]
-        session.run("python", "-m", "benchmarks.run", "--json", numbers, *session.posargs)
-        session.run("python", "-m", "benchmarks.curves", "--json", curves, *(["--quick"] if is_short else []))
-        session.run("python", "-m", "benchmarks.startup", "--json", starts, *(["--times", "2"] if is_short else []))
-        session.run("python", "-m", "benchmarks.report", numbers, curves, starts, "docs")
+    try:
+        session.run("python", "-m", "benchmarks.run", "--keep", *session.posargs)
+        session.run("python", "-m", "benchmarks.startup", "--keep", *(["--times", "2"] if is_short else []))
+        session.run("python", "-m", "benchmarks.curves", "--keep", *(["--quick"] if is_short else []))
+    finally:  # what was measured before something failed is kept
+        session.run("python", "-m", "benchmarks.report")
 
 
 def run_soak(session):

@@ -1,6 +1,7 @@
 """How cost grows: with rows, columns, conditions, the depth of a prefetch, models, and concurrent tasks and threads.
 
-`python -m benchmarks.curves --json FILE`, from the root of the repository; `report.py` draws them. Each point is a
+`python -m benchmarks.curves`, from the root of the repository; with `--keep` each goes to `results/curves.json` when it
+is done, and `report.py` draws them. Each point is a
 fresh process, several times; the median counts. Rows, columns, conditions, depth and models are measured on SQLite, by
 the time of the processor; tasks and threads through a pool of ten connections to PostgreSQL, by the clock.
 """
@@ -20,11 +21,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.databases import databases
+from benchmarks.run import RESULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 POINTS: dict[str, tuple[int, ...]] = {
@@ -34,9 +36,9 @@ POINTS: dict[str, tuple[int, ...]] = {
     "depth": (0, 1, 2, 3, 4, 5),
     "models": (1, 10, 50, 100, 200, 400),
 }
-TASKS = (1, 2, 5, 10, 20, 50, 100, 200)
-THREADS = (1, 2, 4, 8, 16, 32)
+AT_A_TIME = {"tasks": (1, 2, 5, 10, 20, 50, 100, 200), "threads": (1, 2, 4, 8, 16, 32)}
 POOL = 10
+PATIENCE = 60  # seconds for a point
 GETS = 2_000  # by all tasks or threads of a point together
 CONCURRENT = {
     "tasks": ("psycopg_pool", "asyncpg", "datalayer", "sqlalchemy", "tortoise"),
@@ -427,13 +429,17 @@ def fill(url: str) -> None:
 
 def one(*words: str) -> dict[str, float] | None:
     """A point in a process of its own; None where it fails, which is said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.curves", "--one", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.curves", "--one", *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        print(f"{' '.join(words[:2])} is left out: no end in {PATIENCE} s", flush=True)
+        return None
     if done.returncode:
         print(f"{' '.join(words[:2])} is left out: {done.stderr.strip().splitlines()[-1:]}", flush=True)
         return None
@@ -447,36 +453,45 @@ def repeated(times: int, *words: str) -> dict[str, float]:
     return {name: statistics.median([found[name] for found in every]) for name in (every[0] if every else ())}
 
 
-def everything(times: int, step: int) -> dict[str, Any]:
-    """All curves: for each the numbers of each point, of every `step`th from the last on."""
-    curves: dict[str, Any] = {}
+def everything(times: int, step: int, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Curves: for each the numbers of each point, of every `step`th from the last on."""
     with tempfile.TemporaryDirectory(prefix="datalayer-curves-") as folder:
         os.environ["CURVES_FOLDER"] = folder
-        for name, every in POINTS.items():
-            points = every[::-step][::-1]
-            curves[name] = {
-                str(point): repeated(1 if point == 1_000_000 else times, name, str(point)) for point in points
-            }
-            show(name, curves[name])
+        for name in [name for name in POINTS if name in names]:
+            points = POINTS[name][::-step][::-1]
+            yield name, {str(point): repeated(1 if point == 1_000_000 else times, name, str(point)) for point in points}
+    kinds = [kind for kind in CONCURRENT if kind in names]
+    if not kinds:
+        return
     with databases("postgresql", ["curves"]) as urls:
         fill(urls["curves"])
-        for kind, counts in (("tasks", TASKS), ("threads", THREADS)):
-            curves[kind] = {}
-            for count in counts[::-step][::-1]:
-                rounds: dict[str, list[dict[str, float]]] = {name: [] for name in CONCURRENT[kind]}
-                for _ in range(times):  # in turn, so that what disturbs one disturbs all
-                    for name in CONCURRENT[kind]:
-                        found = one(kind, name, urls["curves"], str(count))
-                        if found is not None:
-                            rounds[name].append(found)
-                curves[kind][str(count)] = {
-                    f"{name} {number}": statistics.median([each[number] for each in every])
-                    for name, every in rounds.items()
-                    for number in ("throughput", "p99")
-                    if every
-                }
-            show(kind, curves[kind])
-    return curves
+        for kind in kinds:
+            counts = AT_A_TIME[kind][::-step][::-1]
+            yield kind, {str(count): at_a_time(kind, urls["curves"], count, times) for count in counts}
+
+
+def at_a_time(kind: str, url: str, count: int, times: int) -> dict[str, float]:
+    """The throughput and the 99th percentile of all who can do so many at a time."""
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in CONCURRENT[kind]}
+    for _ in range(times):  # in turn, so that what disturbs one disturbs all
+        for name in CONCURRENT[kind]:
+            found = one(kind, name, url, str(count))
+            if found is not None:
+                rounds[name].append(found)
+    return {
+        f"{name} {number}": statistics.median([each[number] for each in every])
+        for name, every in rounds.items()
+        for number in ("throughput", "p99")
+        if every
+    }
+
+
+def keep_curve(name: str, found: dict[str, Any]) -> None:
+    """Puts a curve among those that are kept."""
+    file = RESULTS / "curves.json"
+    curves = json.loads(file.read_text()) if file.exists() else {}
+    rounded = {point: {key: float(f"{value:.4g}") for key, value in each.items()} for point, each in found.items()}
+    file.write_text(json.dumps(curves | {name: rounded}, indent=1) + "\n")
 
 
 def show(name: str, curve: dict[str, dict[str, float]]) -> None:
@@ -487,7 +502,8 @@ def show(name: str, curve: dict[str, dict[str, float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
+    parser.add_argument("--keep", action="store_true", help="put the numbers into results/curves.json")
+    parser.add_argument("--only", help="names of curves with commas between them; all by default")
     parser.add_argument("--times", type=int, default=3, help="processes for each point")
     parser.add_argument("--quick", action="store_true", help="one process for each of every other point")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
@@ -502,9 +518,11 @@ def main() -> None:
         return
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # as in run.py
-    curves = everything(1 if options.quick else options.times, 2 if options.quick else 1)
-    if options.json:
-        options.json.write_text(json.dumps(curves, indent=1) + "\n")
+    names = options.only.split(",") if options.only else [*POINTS, *CONCURRENT]
+    for name, found in everything(1 if options.quick else options.times, 2 if options.quick else 1, names):
+        show(name, found)
+        if options.keep:
+            keep_curve(name, found)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""The numbers of `run.py --json` as a page of the documentation: a table and a picture for each backend and model.
+"""The numbers in `results/` as a page of the documentation: tables, bars for each backend and model, and curves.
 
-`python -m benchmarks.report NUMBERS.json CURVES.json STARTUP.json docs` writes `docs/benchmarks.md` and `docs/images/`;
-the second and third are those of `curves.py` and `startup.py`, and what is not there is left out.
+`python -m benchmarks.report` writes `docs/benchmarks.md` and `docs/images/benchmarks-*.svg`; what is not there is left
+out.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +15,58 @@ import matplotlib
 
 matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "datalayer"  # the same numbers make the same file
+matplotlib.rcParams["svg.fonttype"] = "none"  # letters and not their outlines, which are many times as large
 from matplotlib import pyplot  # noqa: E402 - only after the form of its output is chosen
 
-from benchmarks.run import OPERATIONS, WHOLE  # noqa: E402
+from benchmarks.run import OPERATIONS, RESULTS, ROOT, WHOLE, means, targets  # noqa: E402
 
+DOCS = ROOT / "docs"
 OURS = ("datalayer", "datalayer-async", "datalayer-async-10")
+BACKENDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 MODELS = {"1": "four columns", "2": "with relations", "3": "36 columns", "4": "movies read and written whole"}
 
 
-def means(results: dict[str, Any]) -> dict[str, float]:
-    """The geometric mean of each target over all operations."""
-    names = next(iter(results.values()))["ratios"]
-    return {name: statistics.geometric_mean([one["ratios"][name] for one in results.values()]) for name in names}
+def taken(results: Iterable[dict[str, Any]]) -> list[str]:
+    """The targets that have a number in some results, in the order of all targets."""
+    found = {name for result in results for name in result}
+    return [name for name in targets() if name in found]
+
+
+def row(title: str, ratios: dict[str, float], names: list[str], *others: str) -> str:
+    """A line of a table, the best number in bold; empty where a target has none."""
+    best = max(ratios.values(), default=None)
+    cells = ["" if (value := ratios.get(name)) is None else f"{value:.2f}" for name in names]
+    cells = [f"**{cell}**" if ratios.get(name) == best else cell for name, cell in zip(names, cells, strict=True)]
+    return f"| {' | '.join([title, *others, *cells])} |"
 
 
 def table(results: dict[str, Any]) -> list[str]:
-    """The lines of a table: a row for each operation, the best of each in bold."""
-    names = list(next(iter(results.values()))["ratios"])
-    lines = ["| operation | raw, µs | " + " | ".join(names) + " |", "|---|---" + "|---" * len(names) + "|"]
-    every = [
-        (f"{key} {(OPERATIONS | WHOLE)[key][0]}", f"{one['microseconds']:.2f}", one["ratios"])
-        for key, one in results.items()
-    ]
-    for title, raw, ratios in [*every, ("**geometric mean**", "", means(results))]:
-        best = max(ratios.values())
-        cells = [f"**{value:.2f}**" if value == best else f"{value:.2f}" for value in ratios.values()]
-        lines.append(f"| {title} | {raw} | " + " | ".join(cells) + " |")
-    return lines
+    """The lines of a table: a row for each operation."""
+    names = taken(one["ratios"] for one in results.values())
+    lines = [f"| operation | raw, µs | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for key, one in results.items():
+        title = f"{key} {(OPERATIONS | WHOLE)[key][0]}"
+        lines.append(row(title, one["ratios"], names, f"{one['microseconds']:.2f}"))
+    return [*lines, row("**geometric mean**", means(results), names, "")]
+
+
+def overview(numbers: dict[str, dict[str, Any]]) -> list[str]:
+    """The lines of a table: the geometric means of all backends and models."""
+    every = {name: means(results) for name, results in numbers.items()}
+    names = taken(every.values())
+    lines = [f"| geometric mean | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    return [*lines, *[row(title_of(name), ratios, names) for name, ratios in every.items()]]
+
+
+def title_of(name: str) -> str:
+    """What a file of numbers is about."""
+    backend, model = name.split("-")
+    return f"{BACKENDS[backend]}, {MODELS[model]}"
 
 
 def picture(title: str, results: dict[str, Any], file: Path) -> None:
     """Bars for each operation, ours in one colour and the peers in greys."""
-    names = list(next(iter(results.values()))["ratios"])
+    names = taken(one["ratios"] for one in results.values())
     figure, axes = pyplot.subplots(figsize=(11, 4.5))
     width = 0.85 / len(names)
     peers = [name for name in names if name not in OURS]
@@ -56,7 +75,7 @@ def picture(title: str, results: dict[str, Any], file: Path) -> None:
             colour: Any = ("#0b6e4f", "#3aa17e", "#8fd3bb")[OURS.index(name)]
         else:
             colour = str(0.35 + 0.5 * peers.index(name) / max(len(peers) - 1, 1))
-        heights = [one["ratios"][name] for one in results.values()]
+        heights = [one["ratios"].get(name, 0) for one in results.values()]
         axes.bar([x + place * width for x in range(len(results))], heights, width, label=name, color=colour)
     axes.set_xticks([x + 0.42 for x in range(len(results))], list(results))
     axes.set_ylabel("speed, raw driver = 1")
@@ -126,7 +145,7 @@ def curve(points: dict[str, dict[str, float]], words: tuple[str, str, str], file
     points = {point: found for point, found in points.items() if found}
     names = list(dict.fromkeys(name for found in points.values() for name in found))
     if not names:
-        return [f"## {grows}", "", "Could not be measured here.", ""]
+        return []
     is_pool = any(name.endswith("throughput") for name in names)
     figure, axes = pyplot.subplots(1, 2 if is_pool else 1, figsize=(11 if is_pool else 6.5, 3.6), squeeze=False)
     for name in names:
@@ -160,51 +179,47 @@ def curve(points: dict[str, dict[str, float]], words: tuple[str, str, str], file
     return [*lines, ""]
 
 
-def read(file: str) -> dict[str, Any]:
-    """The numbers of a file; none where it was not written."""
-    path = Path(file)
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return found
-
-
 def main() -> None:
-    numbers, curves, starts = read(sys.argv[1]), read(sys.argv[2]), read(sys.argv[3])
-    docs = Path(sys.argv[4])
-    (docs / "images").mkdir(exist_ok=True)
-    about = numbers.pop("about", "")
+    images = DOCS / "images"
+    images.mkdir(exist_ok=True)
+    files = {file.stem: json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"))}
+    every = [f"{backend}-{model}" for backend in BACKENDS for model in MODELS]
+    numbers = {name: files[name]["operations"] for name in every if name in files}
     lines = [
         "# Benchmarks",
         "",
         "datalayer, its peers and the raw drivers, doing the same to the same rows. A number is a ratio: 1.00 is as",
-        "fast as the raw driver, which gives tuples and converts nothing; 0.50 takes twice as long. Losses are shown",
-        "like the rest. How it is measured, and how to repeat it: `benchmarks/README.md`.",
+        "fast as the raw driver, which gives tuples and converts nothing; 0.50 takes twice as long. The best of a line",
+        "is bold; losses are shown like the rest. How it is measured, and how to repeat it: `benchmarks/README.md`.",
         "",
-        "> " + about,
+        *overview(numbers),
         "",
     ]
-    for key, results in numbers.items():
-        backend, model = key.split()
-        title = f"{'SQLite' if backend == 'sqlite' else 'PostgreSQL'}, {MODELS[model]}"
-        image = f"images/benchmarks-{backend}-{model}.svg"
-        picture(title, results, docs / image)
-        lines += [f"## {title}", "", f"![{title}]({image})", "", *table(results), ""]
+    for name, results in numbers.items():
+        image = f"images/benchmarks-{name}.svg"
+        picture(title_of(name), results, DOCS / image)
+        lines += [f"## {title_of(name)}", "", f"![{title_of(name)}]({image})", "", *table(results), ""]
+        lines += [f"Taken {files[name]['about']}.", ""]
+    curves = files.get("curves", {})
     if curves:
         lines += ["## How cost grows", ""]
-        for name, points in curves.items():
-            lines += curve(points, CURVES[name], docs / f"images/benchmarks-by-{name}.svg")
+        for name, words in CURVES.items():
+            lines += curve(curves.get(name, {}), words, images / f"benchmarks-by-{name}.svg")
+    starts = files.get("startup", {})
     if starts:
         lines += [
             "## What a start costs",
             "",
-            "The time of the processor and the memory of a fresh process, less those of a bare interpreter. SQLAlchemy",
-            "is imported with the first statement that has to be compiled, and is most of the first query.",
+            "The time of the processor and the most memory of a fresh process, less those of a bare interpreter.",
+            "SQLAlchemy is imported with the first statement that has to be compiled, and is most of the first query;",
+            "who only declares models and connects does without it.",
             "",
             "| start | ms | MB |",
             "|---|---|---|",
             *[f"| {name} | {cost['milliseconds']:.0f} | {cost['megabytes']:.1f} |" for name, cost in starts.items()],
             "",
         ]
-    (docs / "benchmarks.md").write_text("\n".join(lines))
+    (DOCS / "benchmarks.md").write_text("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """datalayer beside the raw drivers and its peers, as README.md says: ratios within a round, median over the rounds.
 
-`python -m benchmarks.run`, from the root of the repository.
+`python -m benchmarks.run`, from the root of the repository. With `--keep` what was measured goes to
+`benchmarks/results/`, a file for each backend and model, written as soon as that is done: a run of some of them, or of
+some targets or operations, puts its numbers among those that are there, and `report.py` makes the page of all.
 """
 
 from __future__ import annotations
@@ -19,26 +21,28 @@ from contextlib import suppress
 from datetime import date
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.databases import databases
-from benchmarks.movies import MODULES as WHOLE_TARGETS
 from benchmarks.targets import MODULES
 from benchmarks.worker import MOVIES
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 BACKENDS = ("sqlite", "postgresql")
 SIZE = 20_000  # rows in the table
-PATIENCE = 120  # seconds without an answer after which a target is left out
+PATIENCE = 40  # seconds without an answer after which a target is left out
+TABLE = 0
+"""In place of a number of items: as many as there are rows in the table."""
 OPERATIONS = {
     "A": ("insert, each in a transaction", 300),
     "B": ("insert one by one, one transaction", 1_000),
     "C": ("bulk insert", 5_000),
-    "D": ("fetch all as instances", SIZE),
+    "D": ("fetch all as instances", TABLE),
     "E": ("20 rows at an offset", 200),
     "F": ("get by key", 1_000),
-    "G": ("fetch all as dicts", SIZE),
-    "H": ("fetch all as tuples", SIZE),
+    "G": ("fetch all as dicts", TABLE),
+    "H": ("fetch all as tuples", TABLE),
     "I": ("change every field and save", 500),
     "J": ("change one field and save", 500),
     "K": ("delete one by one", 500),
@@ -51,15 +55,22 @@ WHOLE = {
 }
 """Those of model 4."""
 
-MODES: dict[str, tuple[int, float, tuple[int, ...], float]] = {
-    "quick": (5, 0.3, (1, 4), 2.5),
-    "middle": (7, 0.4, (1, 3, 4), 5.5),
-    "full": (7, 1, (1, 2, 3, 4), 60),
-}
-"""At most so many rounds, the share of the items that is done, the models, and minutes.
 
-Where the minutes are too few for all rounds, each operation has fewer of them, and two at the least.
-"""
+class Mode(NamedTuple):
+    """How much is measured: the least number of items of an operation is 20, and of rounds two."""
+
+    rounds: int  # at most; fewer of each operation where the minutes are too few for all
+    share: float  # of the items of an operation
+    size: int  # rows in the table
+    models: tuple[int, ...]
+    minutes: float
+
+
+MODES = {
+    "quick": Mode(5, 0.1, 2_000, (1, 4), 2),
+    "middle": Mode(7, 0.2, 4_000, (1, 3, 4), 3.5),
+    "full": Mode(9, 1, SIZE, (1, 2, 3, 4), 40),
+}
 
 
 class Deadline:
@@ -93,10 +104,10 @@ class TargetFailed(Exception):
 class Worker:
     """A target in its process."""
 
-    def __init__(self, target: str, url: str, model: int) -> None:
+    def __init__(self, target: str, url: str, model: int, size: int) -> None:
         self.target = target
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", target, url, str(model), str(SIZE)],
+            [sys.executable, "-m", "benchmarks.worker", target, url, str(model), str(size)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -119,10 +130,17 @@ class Worker:
         return json.loads(line)
 
     def ask(self, operation: str, count: int, seed: int) -> tuple[float, str]:
-        """Lets it run an operation: seconds, and what shows that it did what the others did."""
+        """Lets it run an operation: seconds, and what shows that it did what the others did.
+
+        Args:
+            operation: Its letter.
+            count: How many items.
+            seed: What is random comes of it. With 0, the round that warms up, all that was found is compared.
+        """
         assert self.process.stdin is not None
+        asked = {"operation": operation, "count": count, "seed": seed}
         try:
-            self.process.stdin.write(json.dumps({"operation": operation, "count": count, "seed": seed}) + "\n")
+            self.process.stdin.write(json.dumps(asked) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError as error:
             raise TargetFailed("it has ended") from error
@@ -141,54 +159,47 @@ class Worker:
 
 
 def measure(
-    backend: str,
-    model: int,
-    targets: Sequence[str],
-    operations: Sequence[str],
-    rounds: int,
-    share: float,
-    deadline: Deadline,
+    backend: str, model: int, targets: Sequence[str], operations: Sequence[str], mode: Mode, deadline: Deadline
 ) -> dict[str, Any]:
     """For each operation: microseconds an item of the raw driver, and each target's ratio to it."""
-    targets = taking_part(targets, backend, model)
+    targets = taking_part(targets, backend)
     results: dict[str, Any] = {}
     with databases(backend, targets) as urls:
-        workers = {target: Worker(target, urls[target], model) for target in targets}
+        workers = {target: Worker(target, urls[target], model, mode.size) for target in targets}
         for target in list(workers):
             try:
                 workers[target].answer()
             except TargetFailed as error:
                 leave_out(workers, target, error)
-        targets = list(workers)
         for operation in operations:
-            _, whole = titles(model)[operation]
-            count = whole if whole == SIZE else max(int(whole * share), 20)
-            ratios: dict[str, list[float]] = {target: [] for target in targets if target != "raw"}
-            raw: list[float] = []
             deadline.begin()
-            for number in range(-1, rounds):  # the first round warms up
-                if len(raw) >= 2 and deadline.is_over:
-                    break
-                start = number % len(targets)
-                turn = [*targets[start:], *targets[:start]]
-                found = asked(workers, turn, operation, count, number + 1)
-                targets = [target for target in targets if target in workers]
-                if number < 0:
-                    continue
-                raw.append(found["raw"][0] / count * 1e6)
-                for target in targets[1:]:
-                    ratios[target].append(found["raw"][0] / found[target][0])
-            results[operation] = {
-                "microseconds": statistics.median(raw),
-                "ratios": {target: statistics.median(ratios[target]) for target in targets[1:]},
-            }
-            show_line(operation, titles(model)[operation][0], results[operation])
+            results[operation] = measured(workers, operation, titles(model)[operation][1], mode, deadline)
+            show_line(operation, titles(model)[operation][0], results[operation], targets[1:])
         for worker in workers.values():
             worker.close()
-    # A target that was left out on the way has no mean that could be compared.
-    for result in results.values():
-        result["ratios"] = {target: ratio for target, ratio in result["ratios"].items() if target in targets}
     return results
+
+
+def measured(workers: dict[str, Worker], operation: str, items: int, mode: Mode, deadline: Deadline) -> dict[str, Any]:
+    """One operation, of all targets that are still there at its end."""
+    count = mode.size if items == TABLE else max(int(items * mode.share), 20)
+    ratios: dict[str, list[float]] = {target: [] for target in workers if target != "raw"}
+    raw: list[float] = []
+    for number in range(mode.rounds + 1):  # the first round warms up
+        if len(raw) >= 2 and deadline.is_over:
+            break
+        targets = list(workers)
+        start = number % len(targets)
+        found = asked(workers, [*targets[start:], *targets[:start]], operation, count, number)
+        if number == 0:
+            continue
+        raw.append(found["raw"][0] / count * 1e6)
+        for target in workers.keys() - {"raw"}:
+            ratios[target].append(found["raw"][0] / found[target][0])
+    return {
+        "microseconds": statistics.median(raw),
+        "ratios": {target: statistics.median(every) for target, every in ratios.items() if target in workers},
+    }
 
 
 def asked(
@@ -209,16 +220,17 @@ def asked(
 
 
 def leave_out(workers: dict[str, Worker], target: str, error: TargetFailed) -> None:
-    """Goes on without a target. Without the raw driver or datalayer itself there is nothing to compare."""
+    """Goes on without a target. Without the raw driver there is nothing to compare with."""
     workers.pop(target).close()
-    if target == "raw" or target.startswith("datalayer"):
-        sys.exit(f"error: {target}: {error}")
+    if target == "raw":
+        sys.exit(f"error: the raw driver: {error}")
     print(f"{target} is left out: {error}", flush=True)
 
 
-def show_line(operation: str, title: str, result: dict[str, Any]) -> None:
+def show_line(operation: str, title: str, result: dict[str, Any], targets: Sequence[str]) -> None:
     """One operation as a line."""
-    numbers = " ".join(f"{value:>15.2f}" for value in result["ratios"].values())
+    ratios = result["ratios"]
+    numbers = " ".join(f"{ratios[target]:>15.2f}" if target in ratios else " " * 15 for target in targets)
     print(f"{operation} {title:36} {result['microseconds']:8.2f} {numbers}", flush=True)
 
 
@@ -227,10 +239,14 @@ def titles(model: int) -> dict[str, tuple[str, int]]:
     return WHOLE if model == MOVIES else OPERATIONS
 
 
-def taking_part(targets: Sequence[str], backend: str, model: int) -> list[str]:
-    """The targets that know a backend and have the operations of a model."""
-    found = [target for target in targets if target.removesuffix("-10") not in ALONE[backend]]
-    return [target for target in found if target.removesuffix("-10") in WHOLE_TARGETS] if model == MOVIES else found
+def targets() -> list[str]:
+    """All targets there are."""
+    return [*MODULES, "datalayer-async-10", "tortoise-10", "piccolo-10"]
+
+
+def taking_part(targets: Sequence[str], backend: str) -> list[str]:
+    """The targets that know a backend."""
+    return [target for target in targets if target.removesuffix("-10") not in ALONE[backend]]
 
 
 def about() -> str:
@@ -245,43 +261,67 @@ def about() -> str:
     return f"{date.today()}, {os.cpu_count()} cores, Python {python}, SQLite {sqlite3.sqlite_version}; {versions}"
 
 
+def means(results: dict[str, Any]) -> dict[str, float]:
+    """The geometric mean of each target that did all operations."""
+    every = [result["ratios"] for result in results.values()]
+    names = [name for name in every[0] if all(name in ratios for ratios in every)]
+    return {name: statistics.geometric_mean([ratios[name] for ratios in every]) for name in names}
+
+
+def keep(name: str, results: dict[str, Any], targets: Sequence[str]) -> None:
+    """Puts the numbers of a run among those that are kept; a target that failed has none any more."""
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{name}.json"
+    operations: dict[str, Any] = json.loads(file.read_text())["operations"] if file.exists() else {}
+    for operation, result in results.items():
+        before = operations.get(operation, {"ratios": {}})["ratios"]
+        others = {target: ratio for target, ratio in before.items() if target not in targets}
+        operations[operation] = {
+            "microseconds": round(result["microseconds"], 3),
+            "ratios": {target: round(ratio, 3) for target, ratio in (result["ratios"] | others).items()},
+        }
+    everything = {"about": about(), "operations": dict(sorted(operations.items()))}
+    file.write_text(json.dumps(everything, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, help="how often each operation is measured")
-    parser.add_argument("--quick", dest="mode", action="store_const", const="quick", help="in three minutes")
-    parser.add_argument("--middle", dest="mode", action="store_const", const="middle", help="in six minutes")
+    parser.add_argument("--quick", dest="mode", action="store_const", const="quick", help="in less than three minutes")
+    parser.add_argument("--middle", dest="mode", action="store_const", const="middle", help="in four minutes")
     parser.add_argument("--backend", choices=BACKENDS, action="append")
     parser.add_argument("--model", type=int, choices=(1, 2, 3, 4), action="append")
     parser.add_argument("--targets", help="names with commas between them; all by default")
     parser.add_argument("--operations", default="".join(OPERATIONS | WHOLE), help="their letters, such as DFG")
-    parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
+    parser.add_argument("--keep", action="store_true", help=f"put the numbers into {RESULTS.relative_to(ROOT)}")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         # Clients and server on one core: a wake-up across cores costs more than a query, and differs from run to run.
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    every = [*MODULES, "datalayer-async-10", "tortoise-10", "piccolo-10"]
-    targets = ["raw", *[name for name in (options.targets or ",".join(every)).split(",") if name != "raw"]]
-    everything: dict[str, Any] = {"about": about()}
-    rounds, share, models, minutes = MODES[options.mode or "full"]
-    models = options.model or models
+    chosen = options.targets.split(",") if options.targets else targets()
+    chosen = ["raw", *[name for name in chosen if name != "raw"]]
+    mode = MODES[options.mode or "full"]
+    mode = mode._replace(models=tuple(options.model or mode.models), rounds=options.rounds or mode.rounds)
     backends = options.backend or BACKENDS
-    several = sum(len(set(options.operations) & set(titles(model))) for model in models)
-    deadline = Deadline(minutes, several * len(backends))
+    several = sum(len(set(options.operations) & set(titles(model))) for model in mode.models)
+    deadline = Deadline(mode.minutes, several * len(backends))
     for backend in backends:
-        for model in models:
+        for model in mode.models:
             operations = [operation for operation in options.operations if operation in titles(model)]
             if not operations:
                 continue
             print(f"\n{backend}, model {model}: ratio to the raw driver\n{'':38} {'raw, µs':>8}", end=" ")
-            shown = taking_part(targets, backend, model)[1:]
+            shown = taking_part(chosen, backend)[1:]
             print(" ".join(f"{target[-15:]:>15}" for target in shown), flush=True)
-            results = measure(backend, model, targets, operations, options.rounds or rounds, share, deadline)
-            everything[f"{backend} {model}"] = results
-            kept = next(iter(results.values()))["ratios"]
-            means = [statistics.geometric_mean([r["ratios"][t] for r in results.values()]) for t in kept]
-            print(f"{'geometric mean':47} " + " ".join(f"{value:>15.2f}" for value in means), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(everything, indent=1) + "\n")
+            results = measure(backend, model, chosen, operations, mode, deadline)
+            found = means(results)
+            print(
+                f"{'geometric mean':47} "
+                + " ".join(f"{found[target]:>15.2f}" if target in found else " " * 15 for target in shown),
+                flush=True,
+            )
+            if options.keep:
+                keep(f"{backend}-{model}", results, chosen)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What a start costs: the import, `datalayer --help`, and the time to a first query, beside the peers.
 
-`python -m benchmarks.startup --json FILE`, from the root of the repository. The time of the processor and the memory of
-fresh processes, less those of a bare interpreter; of several starts the least. The peers declare the model of 36
-columns, connect to SQLite and make its table, each as in `targets/`.
+`python -m benchmarks.startup`, from the root of the repository; with `--keep` the numbers go to `results/startup.json`.
+The time of the processor and the most memory of fresh processes, less those of a bare interpreter; of several starts
+the least. The peers declare the model of 36 columns, connect to SQLite and make its table, each as in `targets/`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
 
+from benchmarks.run import RESULTS, ROOT
 from benchmarks.targets import MODULES
 
-ROOT = Path(__file__).resolve().parents[1]
 FIRST_QUERY = """
 from benchmarks.models import journal
 from datalayer import configure
@@ -28,10 +27,22 @@ model = journal(3)
 create_tables()
 assert model.objects.first() is None
 """
+DECLARED = """
+from benchmarks.models import journal
+from datalayer import configure, pools
+configure(databases={"default": "sqlite:///%s"})
+journal(3)
+with pools["default"].connection() as connection:
+    connection.execute("select 1").fetchone()
+"""
+MODEL = "from datalayer import Field, Mapped, Model\nclass One(Model):\n    text: Mapped[str] = Field()"
 OWN = {
     "import datalayer": "import datalayer",
+    "import pydantic, one model": "from pydantic import BaseModel\nclass One(BaseModel):\n    text: str",
+    "import datalayer, one model": MODEL,
+    "36 columns declared, connected": DECLARED,
     "datalayer --help": "import sys; sys.argv = ['datalayer', '--help']; from datalayer.cli.app import main; main()",
-    "first query of a model of 36 columns": FIRST_QUERY,
+    "36 columns, a table, a first query": FIRST_QUERY,
 }
 PEER = """
 import asyncio
@@ -40,25 +51,42 @@ target = make("%s", "sqlite:///%s", 3)
 if hasattr(target, "open"):
     asyncio.run(target.open())
 import os
+tell()
 os._exit(0)  # threads of connections would keep some of them here for ever
 """
 PATIENCE = 60.0  # seconds
 NEITHER = ("raw", "datalayer-async")
 
 
+TELL = """
+def tell():  # the most memory this process had; what the system counts for it begins with its parent's
+    with open("/proc/self/status") as lines:
+        print("\\n" + next(line.split()[1] for line in lines if line.startswith("VmHWM")), flush=True)
+import atexit
+atexit.register(tell)
+"""
+
+
 def started(code: str) -> tuple[float, float] | None:
     """Milliseconds of the processor and megabytes of a fresh interpreter; None where it fails."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", TELL + code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
     ) as process:
         late = threading.Timer(PATIENCE, process.kill)
         late.start()
+        assert process.stdout is not None
+        said = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         late.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         return None
-    return (usage.ru_utime + usage.ru_stime) * 1e3, usage.ru_maxrss / 1024
+    return (usage.ru_utime + usage.ru_stime) * 1e3, float(said.split()[-1]) / 1024
 
 
 def least(code: str, times: int) -> tuple[float, float] | None:
@@ -94,12 +122,13 @@ def measured(times: int) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
+    parser.add_argument("--keep", action="store_true", help="put the numbers into results/startup.json")
     parser.add_argument("--times", type=int, default=5, help="starts of each")
     options = parser.parse_args()
     found = measured(options.times)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    if options.keep:
+        rounded = {name: {unit: round(value, 1) for unit, value in cost.items()} for name, cost in found.items()}
+        (RESULTS / "startup.json").write_text(json.dumps(rounded, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,12 @@ MODULES = {
     "datalayer-async": "ours_async",
     "django": "django_orm",
     "sqlalchemy": "sqlalchemy_orm",
+    "sqlalchemy-core": "sqlalchemy_core",
+    "sqlmodel": "sqlmodel_orm",
     "peewee": "peewee_orm",
+    "pony": "pony_orm",
     "tortoise": "tortoise_orm",
+    "piccolo": "piccolo_orm",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,6 +79,10 @@ class Target:
 
     def __init__(self, url: str) -> None:
         self.engine = shared.engine(url)
+        self.of = self.declared()
+        Movie, Direction, Role, Review, Person = (
+            self.of.Movie, self.of.Direction, self.of.Role, self.of.Review, self.of.Person
+        )  # fmt: skip
         self.session = orm.sessionmaker(self.engine, expire_on_commit=False)
         average = sa.select(sa.func.avg(Review.rating)).where(Review.movie_id == Movie.id).scalar_subquery()
         self.whole_movies = sa.select(Movie, average).options(
@@ -91,8 +96,13 @@ class Target:
         )
         self.newest = sa.select(Review).options(joinedload(Review.movie, innerjoin=True)).order_by(Review.id.desc())
 
+    def declared(self) -> SimpleNamespace:
+        return SimpleNamespace(
+            Person=Person, Movie=Movie, Account=Account, Direction=Direction, Role=Role, Review=Review
+        )
+
     def whole_movie(self, session: Any, key: int) -> Any:
-        movie, average = session.execute(self.whole_movies.where(Movie.id == key)).one()
+        movie, average = session.execute(self.whole_movies.where(self.of.Movie.id == key)).one()
         return (
             movie.title,
             movie.year,
@@ -113,7 +123,7 @@ class Target:
         found: list[Any] = []
         for key in keys:
             with self.session() as session:
-                person = session.scalars(self.whole_people.where(Person.id == key)).one()
+                person = session.scalars(self.whole_people.where(self.of.Person.id == key)).one()
                 directed = [(each.movie.title, each.movie.year) for each in person.directions]
                 played = [(each.name, each.movie.title, each.movie.year) for each in person.roles]
                 found.append((person.name, directed, played))
@@ -123,8 +133,8 @@ class Target:
         found: list[Any] = []
         for key in keys:
             with self.session() as session:
-                user = session.get_one(Account, key)
-                newest = session.scalars(self.newest.where(Review.account_id == key).limit(10))
+                user = session.get_one(self.of.Account, key)
+                newest = session.scalars(self.newest.where(self.of.Review.account_id == key).limit(10))
                 found.append((user.name, [(each.rating, each.movie.title) for each in newest]))
         return found
 
@@ -132,10 +142,11 @@ class Target:
         found: list[Any] = []
         for title, year, directors, cast in movies:
             with self.session() as session:
-                movie = Movie(title=title, year=year)
-                movie.directions = [Direction(person_id=person) for person in directors]
+                movie = self.of.Movie(title=title, year=year)
+                movie.directions = [self.of.Direction(person_id=person) for person in directors]
                 movie.roles = [
-                    Role(person_id=person, name=name, position=place) for place, (person, name) in enumerate(cast)
+                    self.of.Role(person_id=person, name=name, position=place)
+                    for place, (person, name) in enumerate(cast)
                 ]
                 session.add(movie)
                 session.commit()
