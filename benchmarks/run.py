@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BACKENDS = ("sqlite", "postgresql")
 SIZE = 20_000  # rows in the table
-PATIENCE = 40  # seconds without an answer after which a target is left out
+PATIENCE = 90  # seconds without an answer after which a target is left out
 TABLE = 0
 """In place of a number of items: as many as there are rows in the table."""
 OPERATIONS = {

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final, TypeAlias, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from datalayer._compile import aggregates, sources, values
 from datalayer._compile.backends.base import Backend
-from datalayer._compile.backends.postgresql import PostgreSQL
-from datalayer._compile.backends.sqlite import SQLite
 from datalayer._compile.joins import Element, NamedJoin, Scope, Statement
 from datalayer._compile.locks import lock_text
 from datalayer._compile.outside import PART, Aggregating, Qualifying
@@ -27,7 +25,17 @@ from datalayer._query.walk import is_fixed
 from datalayer._schema.table import TableSpec
 from datalayer.errors import NotSupported, QueryError
 
-BACKENDS: Final[dict[str, Backend]] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+
+class _Backends(dict[str, Backend]):
+    """The backends by name, each imported when it is first asked for."""
+
+    def __missing__(self, name: str) -> Backend:
+        made: Backend = import_module(f"datalayer._compile.backends.{name}").BACKEND
+        self[name] = made
+        return made
+
+
+BACKENDS: Final = _Backends()
 
 Conditions: TypeAlias = tuple[list[Element], list[Element], list[tuple[Condition, int]]]
 """WHERE, HAVING, and what is on windows and not written yet."""
@@ -327,7 +335,7 @@ class Selection:
         for expression in extra.distinct_on:
             found.append(self.writer.expression(expression, at))
             at += len(expression.values)
-        return select.ext(postgresql.distinct_on(*found))
+        return select.ext(import_module("sqlalchemy.dialects.postgresql").distinct_on(*found))
 
     def _grouped(self, select: sa.Select[Any], groups: list[Element], having: list[Element]) -> sa.Select[Any]:
         if groups:

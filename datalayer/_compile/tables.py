@@ -8,10 +8,10 @@ import enum
 import json
 import uuid
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any, Literal, TypeAlias, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, DropConstraint, DropTable
 from sqlalchemy.sql import ddl
 
@@ -24,11 +24,18 @@ from datalayer._schema.table import IndexSpec, TableSpec
 
 Backend: TypeAlias = Literal["sqlite", "postgresql"]
 
-# "named" keeps a percent sign single: these statements are text to read or to run without values.
-DIALECTS: dict[str, sa.Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="named"),
-    "postgresql": postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
-}
+
+class _Dialects(dict[str, sa.Dialect]):
+    """SQLAlchemy's dialects, each imported when it is first asked for: PostgreSQL's is a sixth of SQLAlchemy."""
+
+    def __missing__(self, backend: str) -> sa.Dialect:
+        # "named" keeps a percent sign single: these statements are text to read or to run without values.
+        made: sa.Dialect = import_module(f"sqlalchemy.dialects.{backend}").dialect(paramstyle="named")
+        self[backend] = made
+        return made
+
+
+DIALECTS = _Dialects()
 
 _SIMPLE: dict[Kind, type[sa.types.TypeEngine[Any]]] = {
     Kind.SMALL_INTEGER: types.SmallInteger,

@@ -20,7 +20,7 @@ def sql_text(clause: Any) -> Text2:
         quoted = "'" + clause.replace("'", "''") + "'"
         return quoted, quoted
     found: list[str] = []
-    for dialect in DIALECTS.values():
+    for dialect in (DIALECTS["sqlite"], DIALECTS["postgresql"]):
         compiler = dialect.statement_compiler(dialect, None)
         found.append(compiler.process(clause, literal_binds=True))
     return found[0], found[1]

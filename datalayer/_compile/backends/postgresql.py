@@ -149,3 +149,5 @@ _TEXT_CONVERTERS: Final[dict[str, Convert]] = {
     name: (lambda value, pattern=pattern: pattern(_text(value)))  # type: ignore[misc]
     for name, pattern in _PATTERNS.items()
 }
+
+BACKEND: Final = PostgreSQL()

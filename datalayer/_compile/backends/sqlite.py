@@ -210,3 +210,6 @@ class SQLite(Backend):
 
 def _is_wide(type: ColumnType | None) -> bool:
     return type is not None and type.kind is Kind.DECIMAL and not values.is_numeric_decimal(type)
+
+
+BACKEND: Final = SQLite()
