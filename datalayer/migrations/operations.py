@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from alembic.operations import BatchOperations, Operations, ops
 from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import SQLAlchemyError
 
 from datalayer._compile.tables import DIALECTS
 from datalayer._compile.types import written
@@ -224,7 +225,7 @@ class Live(Recording):
         try:
             yield
         except BaseException:
-            with contextlib.suppress(sa.exc.SQLAlchemyError):  # a lost session has rolled back, and says why itself
+            with contextlib.suppress(SQLAlchemyError):  # a lost session has rolled back, and says why itself
                 self.run("ROLLBACK")
             raise
         self.run("COMMIT")
