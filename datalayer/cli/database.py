@@ -110,6 +110,9 @@ def migrate(
       datalayer migrate --check    for a deployment: exit 1 when something is left to apply
       datalayer migrate --database-url sqlite:///db.sqlite3 --migrations sql
     """
+    only = [option for option, is_given in (("--plan", plan), ("--sql", sql), ("--check", check)) if is_given]
+    if len(only) > 1:
+        raise typer.BadParameter(f"{' and '.join(only)} exclude each other: each says what to do instead of migrating")
     enter(database_url, migrations, database)
     from datalayer.migrations import commands
 

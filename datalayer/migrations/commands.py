@@ -116,6 +116,7 @@ def migrate(
         ConnectionFailed: The database cannot be reached.
     """
     environment = config.environment(alias, hooks or Hooks(on_progress=on_progress))
+    _refuse_no_folder(environment)
     wanted = environment.history.find(target)
     if plan or check or sql:
         applied = environment.known(environment.applied())
@@ -124,8 +125,8 @@ def migrate(
         if sql:
             text = offline_sql(environment.history, environment.url.backend, applied.names, steps)
             return Migrated(pending=tuple(steps), sql=text, at=current)
-        return Migrated(pending=tuple(steps), at=current, exit_code=int(check and bool(steps)))
-    _refuse_no_folder(environment)
+        notes = tuple(_edited(one.name) for one in applied.edited(environment.history))
+        return Migrated(pending=tuple(steps), at=current, exit_code=int(check and bool(steps)), notes=notes)
     done = running.toward(environment, wanted, fake=fake, fake_initial=fake_initial, out_of_order=out_of_order)
     return _migrated(done, environment)
 

@@ -19,7 +19,8 @@ from datalayer.errors import ConnectionFailed, MigrationError, MissingExtra
 _CURES = {
     "locked": "; another process is writing to it: run this again when it has finished",
     "readonly": "; the file and its folder must be writable for whoever runs migrations",
-    "permission denied": "; migrations need a role that may create tables there",
+    "permission denied": "; migrations need a role that may create tables there and owns those it changes",
+    "must be owner": "; migrations need a role that owns the tables they change",
     "not a database": "; the url in the settings leads to another kind of file",
     "cannot run inside a transaction block": "; let this migration run without one: atomic = False in a Python file, "
     "-- datalayer: atomic = false in an SQL file, run_in_transaction = false in metadata.toml",
@@ -34,7 +35,11 @@ _STEPS_BETWEEN_LOOKS = 100_000  # some milliseconds of SQLite's work
 
 def reason(error: DBAPIError) -> str:
     """What the database said, and what helps."""
-    said = " ".join(str(error.orig).split())
+    diagnostic = getattr(error.orig, "diag", None)  # what PostgreSQL says, without the line of SQL and its caret
+    parts = (
+        [] if diagnostic is None else [diagnostic.message_primary, diagnostic.message_detail, diagnostic.message_hint]
+    )
+    said = " ".join("; ".join(filter(None, parts)).split() or str(error.orig).split())
     return said + next((cure for word, cure in _CURES.items() if word in said), "")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from datalayer.conf.url import DatabaseUrl
 
@@ -37,7 +38,7 @@ def locked(connection: sa.Connection, url: DatabaseUrl, on_wait: Callable[[], No
     try:
         yield
     finally:
-        if not connection.invalidated:  # a lost session has let go of the lock itself
+        with contextlib.suppress(DBAPIError, PendingRollbackError):  # a lost session has let go of the lock itself
             connection.rollback()
             connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
             connection.commit()

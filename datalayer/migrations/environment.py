@@ -77,6 +77,9 @@ class Environment:
         if self.url.backend == "sqlite" and not self.url.is_memory and not Path(self.url.database).exists():
             return Applied()  # asking would make an empty file
         with self.connect() as connection, self.in_words("asked for its migrations"):
+            wait = self.timeouts.get("lock_timeout")
+            if self.url.backend == "postgresql" and wait is not None:
+                records.run(connection, [f"SET LOCAL lock_timeout = {round(wait * 1000)}"])
             return self.read(connection.execution_options(datalayer_reads=True))
 
     def current(self) -> str | None:
@@ -114,10 +117,11 @@ class Environment:
         unknown = applied.unknown(self.history)
         if unknown:
             names = self.history.names
+            hint = nearest(unknown[0], [name for name in names if name not in applied.records])
             raise MigrationError(
                 f"database {self.alias!r} is at migration {choices_text(unknown)!r}, which is not in "
-                f"{self.history.folder.name!r}; there are: {choices_text(names[-6:])}{nearest(unknown[0], names)}; the "
-                "database is newer than these files: deploy the version that has them, or take them back with it first"
+                f"{self.history.folder.name!r}; there are: {choices_text(names[-6:])}{hint or ';'} the database is "
+                "newer than these files: deploy the version that has them, or take them back with it first"
             )
         return applied
 

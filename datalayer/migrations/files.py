@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,14 +113,28 @@ def write(path: Path, text: str) -> Path:
     Raises:
         MigrationError: There is such a file already, or the folder cannot be written to.
     """
-    waiting = path.with_name(f".{path.name}.new")
+    if path.exists():
+        raise MigrationError(f"there is a file {path.name!r} in {path.parent.name!r} already")
+    return place(prepare(path.with_name(f".{path.name}.new"), path, text), path)
+
+
+def prepare(waiting: Path, path: Path, text: str) -> Path:
+    """Writes what shall be a file under a name that nobody reads, which takes all there is to take of the disk.
+
+    Raises:
+        MigrationError: The folder cannot be written to.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            raise MigrationError(f"there is a file {path.name!r} in {path.parent.name!r} already")
+        waiting.parent.mkdir(parents=True, exist_ok=True)
         waiting.write_text(text, encoding="utf-8")
-        os.replace(waiting, path)
     except OSError as error:
-        waiting.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            waiting.unlink(missing_ok=True)
         raise MigrationError(f"cannot write {path.name!r}: {error.strerror}") from error
-    return path
+    return waiting
+
+
+def place(waiting: Path, path: Path) -> Path:
+    """Gives it its name."""
+    path.parent.mkdir(exist_ok=True)
+    return waiting.replace(path)

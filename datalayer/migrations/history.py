@@ -65,6 +65,8 @@ class History:
     def __init__(self, folder: Path, *, allows_heads: bool = False, expands: bool = False) -> None:
         self.folder = folder
         self.is_expanded = expands
+        if folder.exists() and not folder.is_dir():
+            raise MigrationError(f"{folder.name!r}, where the migrations should be, is a file and no folder")
         found = scripts.read(folder) if folder.is_dir() else []
         if expands:
             found = _expanded(folder, found)
@@ -146,7 +148,7 @@ class History:
         if not found and target.isdigit():
             wanted = target.lstrip("0")
             found = [name for name in self.names if re.split(r"\D", name, maxsplit=1)[0].lstrip("0") == wanted]
-        found = found or [name for name in self.names if name.startswith(target)]
+        found = found or [name for name in self.names if target and name.startswith(target)]
         found = found or [name for name in self.names if name.partition("_")[2] == target]
         if len(found) == 1:
             return found[0]
@@ -262,7 +264,7 @@ def readable(migration: PythonMigration) -> Generator[None]:
         yield
     except MigrationError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename == str(migration.path)]
         line = f", line {frames[-1].lineno}" if frames else ""
         cure = ""
@@ -283,7 +285,7 @@ def in_words(name: str, what: str, where: str = "", after: str = "") -> Generato
         yield
     except MigrationError as error:
         raise type(error)(f"migration {name!r} cannot be {what}{where}: {error}{after}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise MigrationError(f"migration {name!r} cannot be {what}{where}: {reason}{after}") from error
 

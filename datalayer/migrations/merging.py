@@ -32,7 +32,8 @@ def mergemigrations(name: str | None = None) -> MadeMigration:
             return MadeMigration(
                 renamed[0][1], None, "\n".join(f"{old} is {new} now" for old, new in renamed), has_changes=True
             )
-        raise MigrationError(f"there is nothing to merge: the history has one head, {heads[0] if heads else 'none'}")
+        there = f"the history has one head, {heads[0]}" if heads else f"there are no migrations in {folder.name!r}"
+        raise MigrationError(f"there is nothing to merge: {there}")
     tails = [re.sub(r"^\d+_", "", head) for head in heads]
     made = files.next_name(history, Changes(), name or f"merge_{'_and_'.join(tails)}")
     text = files.merge_text(made, heads)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from datalayer.errors import MigrationError, choices_text, nearest
 from datalayer.migrations._alembic import LONGEST_NAME
@@ -83,9 +84,9 @@ def read(connection: sa.Connection, history: History) -> Applied:
         MigrationError: It says that a migration was applied which Alembic or diesel knows, and the folder does not.
     """
     tables = _tables(connection)
-    heads = _column(connection, "version_num", ALEMBIC) if ALEMBIC in tables else []
+    heads = [str(row[0]) for row in _rows(connection, ALEMBIC, "version_num")] if ALEMBIC in tables else []
     if TABLE in tables:
-        rows = connection.exec_driver_sql(f"SELECT name, checksum, applied_at, applying, reverting FROM {TABLE}")
+        rows = _rows(connection, TABLE, "name, checksum, applied_at, applying, reverting")
         records = {str(row[0]): Record(row[1] or "", str(row[2]), row[3], row[4]) for row in rows}
         return _reconciled(Applied(records, True, "datalayer", ALEMBIC in tables), heads, history)
     if heads:
@@ -93,6 +94,23 @@ def read(connection: sa.Connection, history: History) -> Applied:
     if DIESEL in tables:
         return Applied(_of_diesel(connection, history), False, "diesel", ALEMBIC in tables)
     return Applied(has_alembic=ALEMBIC in tables)
+
+
+def _rows(connection: sa.Connection, table: str, columns: str) -> list[tuple[Any, ...]]:
+    """The rows of one of the tables.
+
+    Raises:
+        MigrationError: It has other columns.
+    """
+    try:
+        return [tuple(row) for row in connection.exec_driver_sql(f"SELECT {columns} FROM {table}")]
+    except DBAPIError as error:
+        if "column" not in str(error.orig):
+            raise
+        raise MigrationError(
+            f"the table {table} of the database is not the one that datalayer knows, which has the columns {columns}; "
+            "give it another name, or this project a database of its own"
+        ) from error
 
 
 def _tables(connection: sa.Connection) -> set[str]:
@@ -108,11 +126,7 @@ def stamp(connection: sa.Connection) -> object:
     """Something that differs once somebody else may have noted migrations: cheap, however many there are."""
     if connection.dialect.name == "sqlite":
         return connection.exec_driver_sql("PRAGMA data_version").scalar_one()
-    return sorted(_column(connection, "version_num", ALEMBIC))
-
-
-def _column(connection: sa.Connection, column: str, table: str) -> list[str]:
-    return [str(row[0]) for row in connection.exec_driver_sql(f"SELECT {column} FROM {table}")]
+    return sorted(str(row[0]) for row in _rows(connection, ALEMBIC, "version_num"))
 
 
 def _before(heads: Iterable[str], history: History) -> dict[str, Record]:

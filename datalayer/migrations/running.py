@@ -163,7 +163,7 @@ class _Run:
         self.applied = environment.known(environment.read(self.connection))
         self.names = set(self.applied.names)
         self.left = deque(self.choose(self.applied, len(self.done)))
-        if self.left or not self.applied.is_ours:
+        if self.left or (self.applied.records and not self.applied.is_ours):
             records.prepare(self.connection, self.applied, environment.history)
         if self.left:
             self.stamp = records.stamp(self.connection)
@@ -265,14 +265,14 @@ class _Run:
         try:
             yield
         except MigrationError as error:
-            raise type(error)(f"{what}: {error}; {_left(live)}") from error
+            raise type(error)(f"{what}: {error}; {_left(live, step)}") from error
         except DBAPIError as error:
             if is_interrupt(error):
                 raise
-            raise MigrationError(f"{what}: {reason(error)}; {_left(live)}") from error
-        except Exception as error:
+            raise MigrationError(f"{what}: {reason(error)}; {_left(live, step)}") from error
+        except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise MigrationError(f"{what}: {why}; {_left(live)}") from error
+            raise MigrationError(f"{what}: {why}; {_left(live, step)}") from error
 
 
 def perform(migration: Migration, live: Live, is_upgrade: bool) -> None:
@@ -292,13 +292,13 @@ def perform(migration: Migration, live: Live, is_upgrade: bool) -> None:
                 raise MigrationError(f"line {one.line}: {reason(error)}") from error
 
 
-def _left(live: Live) -> str:
+def _left(live: Live, step: Step) -> str:
     """What a migration that failed leaves behind."""
     if not live.is_atomic:
         return "what was done of it stays, and the next run goes on from there"
     if live.outside.was:
         return "what was done before the end of autocommit_block stays, and the next run would do it again"
-    return "nothing of it was applied"
+    return f"nothing of it was {'applied' if step.is_upgrade else 'taken back'}"
 
 
 def _context(connection: sa.Connection) -> MigrationContext:

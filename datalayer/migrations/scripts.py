@@ -95,7 +95,9 @@ class PythonMigration(Migration):
         """What it does, forwards or back."""
         found: Callable[[], object] | None = getattr(self.module, "upgrade" if is_upgrade else "downgrade", None)
         if found is None:
-            raise irreversible(self.name) if not is_upgrade else MigrationError("it has no function upgrade()")
+            if not is_upgrade:
+                raise irreversible(self.name)
+            raise MigrationError(f"migration file {self.path.name!r} has no function upgrade()")
         return found
 
 
@@ -186,13 +188,15 @@ def read(folder: Path) -> list[Migration]:
     except OSError as error:
         name = Path(error.filename or folder).name
         raise MigrationError(f"the migrations cannot be read: {name!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise MigrationError(f"a migration in {folder.name!r} is not UTF-8 (byte {error.start})") from error
     return found
 
 
 def _text(path: Path) -> str:
-    return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        name = f"{path.parent.name}/{path.name}"
+        raise MigrationError(f"{name!r} is not UTF-8 (byte {error.start}); save it as that") from error
 
 
 def _read_folder(path: Path) -> Migration | None:
@@ -263,7 +267,8 @@ def python(path: Path, source: str) -> Migration:
     try:
         tree = ast.parse(source, str(path))
     except SyntaxError as error:
-        raise MigrationError(f"{where} is no valid Python: {error.msg}, line {error.lineno}") from error
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise MigrationError(f"{where} is no valid Python: {error.msg}{line}") from error
     said = _assigned(tree)
     if not isinstance(said.get("revision"), str):
         raise MigrationError(f'{where} does not say its name: revision = "{path.stem}" is missing')

@@ -41,7 +41,8 @@ def squashmigrations(target: str | None = None) -> MadeMigration:
     history = config.history()
     name = history.find(target)
     if name is None:
-        raise MigrationError("zero is no migration to fold up to")
+        why = "zero is no migration to fold up to" if history.names else f"{history.folder.name!r} holds none"
+        raise MigrationError(f"there is nothing to fold: {why}")
     chosen = history.order[: history.place(name) + 1]
     if any(one.name not in history.closure(name) for one in chosen):
         raise MigrationError(
@@ -138,7 +139,16 @@ def _piece(name: str, text: str) -> str:
 
 def _exchange(folder: Path, chosen: Sequence[Migration], name: str, texts: dict[str, str]) -> MadeMigration:
     old = folder / scripts.SQUASHED
-    old.mkdir(exist_ok=True)
+    ready: dict[Path, Path] = {}
+    for relative, text in texts.items():  # before anything moves
+        waiting = folder / f".{relative.replace('/', '.')}.new"
+        ready[folder / relative] = files.prepare(waiting, folder / relative, text)
+    try:
+        old.mkdir(exist_ok=True)
+    except OSError as error:
+        for waiting in ready.values():
+            waiting.unlink()
+        raise MigrationError(f"cannot make the folder {old.name!r}: {error.strerror}") from error
     for one in chosen:
         if one.replaces and all((old / f"{each}.py").exists() or _sql_exists(old, each) for each in one.replaces):
             for path in _paths(one):  # what it stands for is kept already
@@ -148,12 +158,9 @@ def _exchange(folder: Path, chosen: Sequence[Migration], name: str, texts: dict[
             continue
         for path in [one.path] if one.path.is_dir() else _paths(one):
             path.rename(old / path.name)
-    first = None
-    for relative, text in texts.items():
-        path = files.write(folder / relative, text)
-        first = first or path
+    placed = [files.place(waiting, path) for path, waiting in ready.items()]
     summaries = (f"stands for {len(chosen)} migrations, which are in {folder.name}/{scripts.SQUASHED} now",)
-    return MadeMigration(name, first, next(iter(texts.values())), summaries, has_changes=True)
+    return MadeMigration(name, placed[0], next(iter(texts.values())), summaries, has_changes=True)
 
 
 def _sql_exists(old: Path, name: str) -> bool:

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -276,11 +277,10 @@ def test_a_role_that_may_not_create_tables_is_told_so(postgresql_url: str, tmp_p
             connection.commit()
         guest = re.sub(r"//[^@/]*@", "//datalayer_guest:s3cret@", postgresql_url)
         try:
-            with (
-                conf.override(databases={"default": {"url": guest}}),
-                pytest.raises(MigrationError, match=r"permission denied .*migrations need a role") as caught,
-            ):
-                commands.migrate()
+            with conf.override(databases={"default": {"url": guest}}):
+                assert commands.revert().reverted == ()  # nothing to do needs no rights
+                with pytest.raises(MigrationError, match=r"denied for \w+ \w+; migrations need a role") as caught:
+                    commands.migrate()
         finally:
             with config.environment("default").connect() as connection:
                 connection.exec_driver_sql("DROP ROLE datalayer_guest")
@@ -288,12 +288,18 @@ def test_a_role_that_may_not_create_tables_is_told_so(postgresql_url: str, tmp_p
         assert "s3cret" not in str(caught.value)
 
 
-def test_a_session_lost_in_the_middle_leaves_nothing(postgresql_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_atomic", [True, False])
+def test_a_session_lost_in_the_middle_is_told_and_nothing_noted(
+    postgresql_url: str, tmp_path: Path, is_atomic: bool
+) -> None:
     folder = tmp_path / "m"
     folder.mkdir()
     write(folder, "0001_thing", None, CREATE)
-    lose = '    op.execute("SELECT pg_terminate_backend(pg_backend_pid())")'
-    write(folder, "0002_lost", "0001_thing", f"{OTHER}\n{lose}")
+    every = "pid) FROM pg_stat_activity WHERE datname = current_database() ORDER BY pid = pg_backend_pid("
+    write(folder, "0002_lost", "0001_thing", f'    op.execute("SELECT pg_terminate_backend({every})")\n{OTHER}')
+    if not is_atomic:
+        with (folder / "0002_lost.py").open("a") as file:
+            file.write("\natomic = False\n")
     with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(folder)):
         with pytest.raises(MigrationError, match=r"'0002_lost' cannot be applied on database 'default'.*terminating"):
             commands.migrate()
@@ -329,10 +335,17 @@ def test_a_migration_that_fails_half_way_leaves_nothing(folder: Path, up: str, r
 def test_a_way_back_that_fails_leaves_the_migration_applied(folder: Path) -> None:
     write(folder, "0001_thing", None, CREATE, '    op.drop_table("thing")\n    op.execute("NONSENSE")')
     commands.migrate()
-    with pytest.raises(MigrationError, match=r"'0001_thing' cannot be reverted"):
+    with pytest.raises(MigrationError, match=r"'0001_thing' cannot be reverted.*nothing of it was taken back"):
         commands.migrate("zero")
     assert tables() == ["thing"]
     assert [shown.is_applied for shown in commands.showmigrations()] == [True]
+
+
+def test_a_migration_that_ends_the_process_leaves_nothing(folder: Path) -> None:
+    write(folder, "0001_thing", None, f"{CREATE}\n    if not op.get_context().as_sql:\n        raise SystemExit(0)")
+    with pytest.raises(MigrationError, match=r"'0001_thing' cannot be applied .*: SystemExit: 0; nothing of it"):
+        commands.migrate()
+    assert tables() == []
 
 
 def test_a_missing_file_in_the_middle_is_named(folder: Path) -> None:
@@ -358,11 +371,64 @@ def test_a_file_that_imports_what_is_gone_is_named_with_its_line(folder: Path) -
         commands.migrate()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"\xff", r"'migrations/0002_bad\.py' is not UTF-8 \(byte 0\)"),
+        (b"\0", r"'0002_bad\.py' is no valid Python: .*null bytes$"),
+        (b'revision, down_revision = "0002_bad", "0001_thing"', "does not say its name"),
+        (b'revision = "0002_bad"\ndown_revision = "0001_thing"', r"file '0002_bad\.py' has no function upgrade\(\)"),
+        (
+            b'revision = "0002_bad"; down_revision = "0001_thing"\nraise SystemExit(0)',
+            r"'0002_bad\.py', line 2 cannot be read: SystemExit: 0",
+        ),
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_named(folder: Path, text: bytes, said: str) -> None:
+    write(folder, "0001_thing", None, CREATE)
+    (folder / "0002_bad.py").write_bytes(text)
+    with pytest.raises(MigrationError, match=said):
+        commands.migrate()
+    (folder / "0002_bad.py").unlink()
+    assert tables() == []
+
+
+@pytest.mark.parametrize("option", ["fake", "plan", "check", "sql"])
+@pytest.mark.parametrize("is_file", [False, True])
+def test_without_a_folder_nothing_is_up_to_date(tmp_path: Path, option: str, is_file: bool) -> None:
+    if is_file:
+        (tmp_path / "m").write_text("")
+    databases = {"default": {"url": f"sqlite:///{tmp_path}/db.sqlite3"}}
+    with (
+        conf.override(databases=databases, migrations=str(tmp_path / "m")),
+        pytest.raises(MigrationError, match="'m', where .* is a file" if is_file else "there is no folder 'm'"),
+    ):
+        commands.migrate(None, **cast("Any", {option: True}))
+
+
+def test_no_name_is_no_target(folder: Path) -> None:
+    write(folder, "0001_thing", None, CREATE)
+    with pytest.raises(MigrationError, match="no migration ''"):
+        commands.migrate("")
+
+
+@pytest.mark.parametrize("name", ["datalayer_migrations", "alembic_version"])
+def test_a_table_of_others_under_our_name_is_told(folder: Path, name: str) -> None:
+    with config.environment("default").connect() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE {name} (x INTEGER)")
+        connection.commit()
+    for command in (commands.migrate, commands.showmigrations):
+        with pytest.raises(MigrationError, match=f"the table {name} of the database is not the one"):
+            command()
+
+
 def test_asking_makes_no_file(tmp_path: Path) -> None:
-    with conf.override(databases={"default": {"url": f"sqlite:///{tmp_path}/db.sqlite3"}}, migrations="m"):
+    (tmp_path / "m").mkdir()
+    databases = {"default": {"url": f"sqlite:///{tmp_path}/db.sqlite3"}}
+    with conf.override(databases=databases, migrations=str(tmp_path / "m")):
         commands.showmigrations()
         commands.migrate(plan=True)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_sqlite_keeps_triggers_sequences_and_refuses_to_lose_columns(sqlite_url: str, tmp_path: Path) -> None:

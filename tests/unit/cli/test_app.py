@@ -45,7 +45,10 @@ def test_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]
     assert line.count("\n") == 1
 
 
-@pytest.mark.parametrize("line", [["startproject"], ["startproject", "shop", "--minimul"], ["migrate", "a", "b"]])
+@pytest.mark.parametrize(
+    "line",
+    [["startproject"], ["startproject", "shop", "--minimul"], ["migrate", "a", "b"], ["migrate", "--sql", "--check"]],
+)
 def test_wrong_use_is_one_line_and_exit_code_two(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(line) == 2
     assert capsys.readouterr().err.startswith("error: ")
