@@ -62,6 +62,22 @@ def test_page_means_the_same_on_postgresql(name: str, postgresql_url: str, tmp_p
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+def test_what_a_newcomer_reads_first_is_a_plain_file_too(name: str, tmp_path: Path) -> None:
+    code = "\n".join(match.group(1) for match in BLOCK.finditer((ROOT / name).read_text("utf-8")))
+    done = forks.run(["-c", code], folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_first_page_leads_to_every_other_in_the_order_of_the_contents() -> None:
+    contents = re.findall(
+        r"^  - (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2], re.MULTILINE
+    )
+    linked = re.findall(r"\]\(([^)#]+\.md)", (ROOT / "docs" / "index.md").read_text("utf-8"))
+    assert contents == ["index.md", *linked]
+    assert sorted(contents) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
 def test_the_runner_sees_a_failing_block(tmp_path: Path) -> None:
     page = "words\n\n```python\na = 1\n```\n\n```python\nimport asyncio\nawait asyncio.sleep(0)\nassert a == 2\n```\n"
     done = run(page, "page.md", tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import random
 
 import pytest
@@ -82,7 +84,7 @@ def test_nothing_takes_no_room() -> None:
 
 def test_a_chain_of_two_thousand_tables_has_a_place() -> None:
     names = [f"t{number}" for number in range(2000)]
-    lines = [Line(one, other, 20, 20) for one, other in zip(names, names[1:], strict=False)]
+    lines = [Line(one, other, 20, 20) for one, other in itertools.pairwise(names)]
     assert len(arranged({name: Size(100, 60) for name in names}, lines).boxes) == 2000
 
 
