@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import sys
 import traceback as tracebacks
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import typer
 
@@ -73,7 +74,9 @@ for group, commands in GROUPS.items():
 
 
 @app.callback(invoke_without_command=True)
-def root(context: typer.Context, version: bool = typer.Option(False, "--version", help="Show the version.")) -> None:
+def root(
+    context: typer.Context, version: bool = typer.Option(False, "--version", "-V", help="Show the version.")
+) -> None:
     """Show the version, or the help when nothing was asked."""
     if version:
         output.say(f"datalayer {installed_version()}")
@@ -103,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = [word for word in given if word != "--traceback"]
     if arguments[:1] == ["help"]:  # what hands type before they know `--help`
-        arguments = [*arguments[1:2], "--help"]
+        arguments = [*arguments[1:], "--help"]
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="datalayer", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -129,25 +132,56 @@ def exit_code(error: Exception) -> int:
 
 
 def in_words(error: Exception, arguments: Sequence[str]) -> str:
-    """One line about an error; for an unknown command, with the commands there are."""
+    """One line about an error."""
     if isinstance(error, UsageError):
-        names = command_names()
-        asked = next((word for word in arguments if not word.startswith("-")), "")
-        if asked and asked not in names:
-            near = nearest(asked, names) or f"; the commands are {', '.join(names)}"
-            return f"unknown command {asked!r}{near}"
-        text = lowered(str(getattr(error, "message", "") or getattr(error, "format_message", lambda: error)()))
-        options = getattr(error, "possibilities", None)  # of an option that does not exist
-        if options:
-            return f"{text}; did you mean {choices_text(options)}?"
-        context = getattr(error, "ctx", None)
-        return f"{text}; see `{context.command_path} --help`" if context is not None else text
+        return use_in_words(error, arguments)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{lowered(error.strerror)}: {str(error.filename)!r}"
     if isinstance(error, (DatalayerError, OSError)):
         return str(error)
     where = here.place_of(error)
     place = f"{where}: " if where else ""
     reason = error.msg if isinstance(error, SyntaxError) else error  # its own text names the line once more
     return f"{place}{type(error).__name__}: {reason} (--traceback shows where it came from)"
+
+
+def use_in_words(error: Exception, arguments: Sequence[str]) -> str:
+    """One line about a wrong command line, with what could stand there instead."""
+    context: Any = getattr(error, "ctx", None)
+    commands: Mapping[str, object] = getattr(context.command, "commands", {}) if context is not None else {}
+    option: str | None = getattr(error, "option_name", None)
+    text = lowered(str(getattr(error, "message", "") or getattr(error, "format_message", lambda: error)()))
+    if option is not None and context is not None and context.parent is None and option in options_of_commands():
+        return f"{option} belongs to a command and stands after it: datalayer COMMAND {option} ..."
+    possible: Sequence[str] | None = getattr(error, "possibilities", None)
+    if possible:
+        return f"{text}; did you mean {choices_text(possible)}?"
+    if option is None and commands:
+        path = context.command_path.split()[1:]
+        words = [word for word in arguments if not word.startswith("-")][len(path) :]
+        return unknown_command(words[0] if words else None, path, commands)
+    parameter: Any = getattr(error, "param", None)
+    has_message = bool(getattr(error, "message", ""))
+    if parameter is not None and has_message:
+        name = max(parameter.opts, key=len)
+        text = f"{name if name.startswith('-') else name.upper()}: {text}"
+    return f"{text}; see `{context.command_path} --help`" if context is not None else text
+
+
+def unknown_command(asked: str | None, path: Sequence[str], names: Iterable[str]) -> str:
+    """One line about a command that is missing or does not exist, with those there are."""
+    choices = sorted(names)
+    if asked is None:
+        return f"a command is missing: datalayer {' '.join(path)} {choices_text(choices)}"
+    near = nearest(asked, choices) or f"; the commands are {', '.join(choices)}"
+    return f"unknown command {' '.join([*path, asked])!r}{near}"
+
+
+def options_of_commands() -> set[str]:
+    """Every option that a command has."""
+    root: Any = typer.main.get_command(app)
+    below = [each for command in root.commands.values() for each in getattr(command, "commands", {}).values()]
+    return {option for command in (*root.commands.values(), *below) for item in command.params for option in item.opts}
 
 
 def lowered(text: str) -> str:

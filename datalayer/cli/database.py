@@ -11,13 +11,13 @@ import typer
 
 from datalayer.cli import completion, output, questions
 from datalayer.cli.here import enter, enter_project
-from datalayer.cli.options import DATABASE, DATABASE_URL, MIGRATION, MIGRATIONS
+from datalayer.cli.options import DATABASE, DATABASE_URL, MIGRATION, MIGRATIONS, refuse_together
 
 if TYPE_CHECKING:
     from datalayer.migrations.environment import Hooks
     from datalayer.migrations.history import Step
 
-NUMBER = typer.Option(1, "--number", "-n", min=0, help="How many, the newest first.")
+NUMBER = typer.Option(None, "--number", "-n", min=0, help="How many, the newest first; 1 by default.")
 ALL = typer.Option(False, "--all", "-a", help="All of them.")
 
 
@@ -55,12 +55,19 @@ def makemigrations(
       datalayer makemigrations fill_slugs --empty
       datalayer makemigrations add_search --sql
     """
+    work = (("--check", check), ("--dry-run", dry_run), ("--adopt", adopt))
+    for answers in (("--default", default), ("--rename", rename), *work):
+        refuse_together(("--empty", empty), answers)
+        refuse_together(("--sql", sql), answers)
+    refuse_together(("--empty", empty), ("--sql", sql))
+    if no_down and not sql:
+        raise typer.BadParameter("--no-down goes with --sql")
+    if sql and name is None:
+        raise typer.BadParameter("--sql needs a name: datalayer makemigrations --sql NAME")
     enter(database_url, migrations)
     from datalayer.migrations import commands
 
-    if sql:
-        if name is None:
-            raise typer.BadParameter("--sql needs a name: datalayer makemigrations --sql NAME")
+    if sql and name is not None:
         return show(commands.makesql(name, has_down=not no_down).lines)
     made = commands.makemigrations(
         name,
@@ -110,9 +117,12 @@ def migrate(
       datalayer migrate --check    for a deployment: exit 1 when something is left to apply
       datalayer migrate --database-url sqlite:///db.sqlite3 --migrations sql
     """
-    only = [option for option, is_given in (("--plan", plan), ("--sql", sql), ("--check", check)) if is_given]
-    if len(only) > 1:
-        raise typer.BadParameter(f"{' and '.join(only)} exclude each other: each says what to do instead of migrating")
+    instead = (("--plan", plan), ("--sql", sql), ("--check", check))
+    refuse_together(*instead)
+    refuse_together(("--fake", fake), ("--fake-initial", fake_initial))
+    for option in instead[1:]:
+        refuse_together(option, ("--fake", fake))
+        refuse_together(option, ("--fake-initial", fake_initial))
     enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
@@ -134,7 +144,7 @@ def migrate(
 
 
 def revert(
-    number: int = NUMBER,
+    number: int | None = NUMBER,
     every: bool = ALL,
     database: str = DATABASE,
     database_url: str | None = DATABASE_URL,
@@ -149,17 +159,18 @@ def revert(
       datalayer revert -n 2
       datalayer revert --all --plan
     """
+    count = how_many(number, every=every)
     enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
     told = Told()
     with output.progress() as on_rows:
-        done = commands.revert(None if every else number, alias=database, plan=plan, hooks=told.hooks(on_rows))
+        done = commands.revert(count, alias=database, plan=plan, hooks=told.hooks(on_rows))
     return told.end(done.lines, done.notes, done.exit_code)
 
 
 def redo(
-    number: int = NUMBER,
+    number: int | None = NUMBER,
     every: bool = ALL,
     database: str = DATABASE,
     database_url: str | None = DATABASE_URL,
@@ -169,12 +180,13 @@ def redo(
 
     Both ways are one transaction.
     """
+    count = how_many(number, every=every)
     enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
     told = Told()
     with output.progress() as on_rows:
-        done = commands.redo(None if every else number, alias=database, hooks=told.hooks(on_rows))
+        done = commands.redo(count, alias=database, hooks=told.hooks(on_rows))
     return told.end(done.lines, done.notes, done.exit_code)
 
 
@@ -304,6 +316,12 @@ def check(
     is_compared = database is not None or database_url is not None
     found = commands.check(alias, schema=is_compared, fails_on_warnings=fail_level == "warning")
     return show(found.lines, found.exit_code)
+
+
+def how_many(number: int | None, *, every: bool) -> int | None:
+    """How many of the newest migrations; None for all of them."""
+    refuse_together(("--all", every), ("--number", number is not None))
+    return None if every else 1 if number is None else number
 
 
 class Told:

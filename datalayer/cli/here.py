@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datalayer.errors import DatalayerError
+from datalayer.errors import ConfigurationError, DatalayerError
 
 if TYPE_CHECKING:
     from datalayer.conf.options import Settings
@@ -50,7 +50,11 @@ def enter(database_url: str | None = None, migrations: Path | None = None, alias
     if migrations is not None:
         said["migrations"] = str(migrations.absolute())
     if database_url is not None:
-        said["databases"] = {alias: database_url}
+        try:  # a relative file is one of the folder where somebody types, not of the project's
+            url = conf.DatabaseUrl.parse(database_url, root=Path.cwd())
+        except ConfigurationError as error:
+            raise ConfigurationError(f"--database-url: {error}") from None
+        said["databases"] = {alias: {"url": url}}
     if said:
         conf.configure(**said)
     return enter_project()

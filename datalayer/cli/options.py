@@ -26,3 +26,14 @@ MODELS = typer.Argument(
     autocompletion=completion.models,
 )
 YES = typer.Option(False, "--yes", help="Do not ask.")
+
+
+def refuse_together(*options: tuple[str, object]) -> None:
+    """Refuse options that mean different things, where more than one of them is said.
+
+    Raises:
+        BadParameter: Two of them are.
+    """
+    said = [name for name, value in options if value]
+    if len(said) > 1:
+        raise typer.BadParameter(f"{' and '.join(said)} exclude each other; say one of them")

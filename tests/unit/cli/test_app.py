@@ -123,3 +123,48 @@ def test_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_table_in_a_pipe_is_tab_separated(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(("key", "value"), [("a", "[b]")])
     assert capsys.readouterr().out == "a\t[b]\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("database creat", "unknown command 'database creat'; did you mean 'create'?"),
+        ("database", "a command is missing: datalayer database create, drop, reset"),
+        ("migrations", "a command is missing: datalayer migrations eject"),
+        ("--database-url x migrate", "--database-url belongs to a command and stands after it"),
+        ("--nope", "no such option: --nope"),
+        ("migrate --databse x", "did you mean --database, --database-url?"),
+        ("revert -n x", "--number: input should be a valid integer"),
+        ("revert -n -1", "--number: input should be greater than or equal to 0"),
+        ("revert -n 2 --all", "--all and --number exclude each other"),
+        ("redo --all -n 2", "--all and --number exclude each other"),
+        ("migrate --sql --fake", "--sql and --fake exclude each other"),
+        ("migrate --check --fake", "--check and --fake exclude each other"),
+        ("migrate --fake --fake-initial", "--fake and --fake-initial exclude each other"),
+        ("makemigrations x --sql --dry-run", "--sql and --dry-run exclude each other"),
+        ("makemigrations x --empty --default a.b=1", "--empty and --default exclude each other"),
+        ("makemigrations --sql", "--sql needs a name"),
+        ("makemigrations --no-down", "--no-down goes with --sql"),
+    ],
+)
+def test_wrong_use_is_told_with_its_cure(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(line.split()) == 2
+    shown = capsys.readouterr().err
+    assert words in shown
+    assert shown.count("\n") == 1
+
+
+def test_help_of_a_command_of_a_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["help", "database", "create"]) == 0
+    assert "Usage: datalayer database create" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_is_told_without_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.in_words(FileNotFoundError(2, "No such file or directory", "rows.jsonl"), []) == (
+        "no such file or directory: 'rows.jsonl'"
+    )
+
+
+def test_a_url_that_is_none_is_told_by_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["migrate", "--database-url", "shop.db"]) == 1
+    assert capsys.readouterr().err.startswith("error: --database-url: not a database URL: it starts with sqlite:///")

@@ -8,6 +8,7 @@ import pytest
 
 from datalayer import conf
 from datalayer.cli import app
+from datalayer.models import registry
 from tests import forks
 
 
@@ -96,7 +97,8 @@ def test_check_and_pools_need_no_project_where_the_line_says_what_they_look_at(
     (project / "sql").mkdir()
     (project / "sql" / "0001_first.up.sql").write_text("create table first (id integer);")
     url = ("--database-url", "sqlite:///other.sqlite3")
-    assert app.main(["check", *url, "--migrations", "sql"]) == 0
+    with registry.isolated():  # other tests of this process declare models
+        assert app.main(["check", *url, "--migrations", "sql"]) == 0
     assert "database 'default' lacks 0001_first" in capsys.readouterr().out
     assert app.main(["pools", *url]) == 0
     assert "other.sqlite3" in capsys.readouterr().out
@@ -105,3 +107,12 @@ def test_check_and_pools_need_no_project_where_the_line_says_what_they_look_at(
 def test_one_url_is_not_that_of_two_pools(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["pools", "default", "reports", "--database-url", "sqlite:///other.sqlite3"]) == 2
     assert "--database-url is where one database is" in capsys.readouterr().err
+
+
+def test_a_relative_file_of_the_line_is_one_of_the_folder_where_it_is_typed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "below").mkdir()
+    monkeypatch.chdir(project / "below")
+    assert app.main(["database", "create", "--database-url", "sqlite:///here.db"]) == 0
+    assert (project / "below" / "here.db").is_file()
