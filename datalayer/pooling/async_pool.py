@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from asyncio import current_task, get_running_loop
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from random import Random
 from types import TracebackType
@@ -25,7 +25,7 @@ from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, 
 from datalayer.pooling.stats import CheckReport, CloseReport
 from datalayer.pooling.stepping import in_time
 from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
-from datalayer.pooling.waiting import Door, TaskWaiter
+from datalayer.pooling.waiting import Door, TaskWaiter, task_of
 
 log = logging.getLogger("datalayer.pooling")
 
@@ -183,9 +183,10 @@ class AsyncPool(Machine[C]):
 
     def lend(self, acquiring: Acquiring[C]) -> Generator[Any, Any, AsyncLease[C]]:
         """What awaiting `acquire` does."""
-        now = self._clock()
+        clock = self._clock  # read first, see `take_ready`
+        now = clock()
         loop = get_running_loop()
-        owner = current_task(loop)
+        owner = task_of(loop)
         if loop is not self._loop:
             self._check_loop()
         mutex = self._mutex
@@ -234,7 +235,6 @@ class AsyncPool(Machine[C]):
         if entry is None:
             entry = lease.end("given back")  # which refuses
         lease._entry = None  # pyright: ignore[reportPrivateUsage]
-        lease._gone = "given back"  # pyright: ignore[reportPrivateUsage]
         conn = entry.conn
         connector = self._connector
         drop: str | None = None
@@ -256,12 +256,11 @@ class AsyncPool(Machine[C]):
         except BaseException:
             self.discard_entry(entry, "reset_failed")
             raise
-        core = self._core
-        mutex = self._mutex
+        core, clock, mutex = self._core, self._clock, self._mutex
         try:
             mutex.acquire()
             if (entry.state == LENT and entry.home is core.home) or self._owns(entry):
-                core.give_back(entry, self._clock(), drop)
+                core.give_back(entry, clock(), drop)
         except BaseException:
             let_go(mutex)
             if entry.home is core.home:  # interrupted in the middle: its place must not be lost

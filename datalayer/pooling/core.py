@@ -66,10 +66,9 @@ class Core(Tally, Generic[C]):
 
     # Slots for speed: an object of so many attributes has no cheap ones otherwise.
     __slots__ = (
-        "_bypass", "_cap", "_fewest_idle", "_idle_limit", "_is_oversized", "_last_reap", "_max_uses", "_next_id",
-        "_pop", "_shedding", "actions", "checking", "config", "entries", "generation", "home", "idle", "listening",
-        "max_size", "min_idle", "opening", "outage", "ready", "rng", "state", "testing", "waiters", "wake_at",
-        "watchers",
+        "_bypass", "_cap", "_fewest_idle", "_idle_limit", "_last_reap", "_next_id", "_pop", "_shedding", "actions",
+        "checking", "config", "entries", "generation", "home", "idle", "listening", "max_size", "min_idle", "opening",
+        "outage", "ready", "rng", "shelf", "state", "testing", "waiters", "wake_at", "watchers",
     )  # fmt: skip
 
     def __init__(self, config: PoolConfig, *, rng: Random, listening: bool = False) -> None:
@@ -86,6 +85,7 @@ class Core(Tally, Generic[C]):
         self.idle: deque[Entry[C]] = deque()
         self._pop = self.idle.pop if config.queue_strategy == "lifo" else self.idle.popleft
         self.ready: deque[Entry[C]] = _NONE  # the idle ones, while `take_ready` may lend them
+        self.shelf: deque[Entry[C]] | None = None  # the idle ones, while `give_back` may just put one there
         self.waiters: OrderedDict[Waiter[C], None] = OrderedDict()
         self.watchers: list[Wakeable] = []
         self.opening = 0
@@ -93,8 +93,6 @@ class Core(Tally, Generic[C]):
         self.checking = 0  # pinged for no caller
         self.wake_at = NEVER
         self._bypass = config.test_bypass if config.test_on_check_out else NEVER
-        self._max_uses = NEVER if config.max_uses is None else config.max_uses
-        self._is_oversized = False  # more connections than a `resize` down allows
         self._idle_limit = min(config.idle_timeout or NEVER, config.keepalive or NEVER)  # the first that is due
         self._next_id = 0
         self._last_reap = -NEVER
@@ -103,10 +101,13 @@ class Core(Tally, Generic[C]):
         self._cap = config.max_opening  # how many may be opened at one time: one while connecting fails
         super().__init__()
         self._note_use()
+        self._set_shortcuts()
 
     def clear_counters(self) -> None:
         """Starts all counters again; those of running acquires and present connections are kept consistent."""
-        self.start_again(size=len(self.entries), in_use=0, waiting=len(self.waiters), testing=self.testing)
+        self.start_again(
+            size=len(self.entries), in_use=self._in_use(), waiting=len(self.waiters), uses=self._present_uses()
+        )
         self._note_use()
 
     # -- opening and closing the pool -----------------------------------------------------------
@@ -170,11 +171,11 @@ class Core(Tally, Generic[C]):
         ready = self.ready
         if not ready:
             return None
-        entry = self._pop()
+        pop = self._pop  # read first: `self._pop()` would look for a method, in vain and slowly
+        entry = pop()
         if entry.expires <= now or now - entry.seen >= self._bypass:
             self._unpop(entry)
             return None
-        self.started += 1
         entry.owner = owner
         entry.state = LENT
         entry.since = now
@@ -190,7 +191,6 @@ class Core(Tally, Generic[C]):
         """
         if self.state != "open":
             self.refuse_unless_open()
-        self.started += 1
         entry = self._pop_idle(now) if self.state == "open" else None
         if entry is not None:
             entry.owner = owner
@@ -336,28 +336,34 @@ class Core(Tally, Generic[C]):
             drop: The reason to close it, when it cannot be used again.
         """
         used = now - entry.since
-        self.returns += 1
         self.use_total += used
         if used > self.notable:
             self.note_use(used)
         entry.owner = None
+        shelf, expires, wake_at = self.shelf, entry.expires, self.wake_at
+        if (
+            shelf is None or drop is not None or self.waiters
+            or expires <= now or expires < wake_at or now + self._idle_limit < wake_at
+        ):  # fmt: skip
+            self._take_back(entry, now, used, drop)
+            return
+        # Nothing but keeping it is to be decided: the usual case, written out because a call costs as much. What is of
+        # an old generation has expired, and a pool that is being closed has begun a new one.
+        entry.since = entry.seen = now
+        entry.state = IDLE
+        entry.fresh = False
+        shelf.append(entry)
+
+    def _take_back(self, entry: Entry[C], now: float, used: float, drop: str | None) -> None:
+        """Any return but the usual one."""
         if self.listening:
             self.actions.append(Tell(CheckedIn(entry.id, used)))
-        if drop is None and entry.uses < self._max_uses:
-            if (
-                self.waiters or self.watchers or entry.expires <= now or self._is_oversized
-                or now + self._idle_limit < self.wake_at or entry.expires < self.wake_at
-            ):  # fmt: skip
-                self._keep(entry, now)
-                return
-            # Nothing but keeping it is to be decided: the usual case, written out because a call costs as much. What is
-            # of an old generation has expired, and a pool that is being closed has begun a new one.
-            entry.since = entry.seen = now
-            entry.state = IDLE
-            entry.fresh = False
-            self.idle.append(entry)
+        if drop is None and entry.uses >= (self.config.max_uses or NEVER):
+            drop = "max_uses"
+        if drop is None:
+            self._keep(entry, now)
             return
-        self._drop(entry, drop or "max_uses", now)
+        self._drop(entry, drop, now)
         self._grow(now)
         self._settle()
 
@@ -463,10 +469,9 @@ class Core(Tally, Generic[C]):
     def resize(self, now: float, max_size: int, min_idle: int) -> None:
         """Changes the limits; a surplus is closed now where it is idle, and at its return where it is lent."""
         self.max_size, self.min_idle = max_size, min_idle
-        self._set_ready()
         while self.idle and len(self.entries) + self.opening > self.max_size:
             self._drop(self.idle.popleft(), "surplus", now)
-        self._is_oversized = len(self.entries) > self.max_size
+        self._set_shortcuts()
         if self.listening:
             self.actions.append(Tell(Resized(max_size, min_idle)))
         self._grow(now)
@@ -510,7 +515,7 @@ class Core(Tally, Generic[C]):
         return self.shown(
             state=self.state, size=len(self.entries), idle=len(self.idle) + self.checking, testing=self.testing,
             opening=self.opening, waiting=len(self.waiters), max_size=self.max_size, min_idle=self.min_idle,
-            generation=self.generation,
+            generation=self.generation, uses=self._present_uses(),
         )  # fmt: skip
 
     # -- the rules ------------------------------------------------------------------------------
@@ -518,7 +523,7 @@ class Core(Tally, Generic[C]):
     def adopt_state(self, state: State) -> None:
         """Starts in the state of the core whose place this one takes."""
         self.state = state
-        self._set_ready()
+        self._set_shortcuts()
 
     def _set_state(self, state: State) -> None:
         self.adopt_state(state)
@@ -659,10 +664,12 @@ class Core(Tally, Generic[C]):
     def _remove(self, entry: Entry[C], reason: str, now: float) -> None:
         del self.entries[entry.id]
         self._fewest_idle = len(self.entries) - self.peak_in_use
-        self._is_oversized = len(self.entries) > self.max_size
+        if self.shelf is None:
+            self._set_shortcuts()
         entry.state = GONE
         entry.home = entry.owner = None
         self.closed[reason] += 1
+        self.past_uses += entry.uses
         if self.listening:
             self.actions.append(Tell(ConnectionClosed(entry.id, reason, now - entry.born, entry.uses)))
 
@@ -726,20 +733,31 @@ class Core(Tally, Generic[C]):
 
     def _note_use(self) -> None:
         """Keeps the peak; `_fewest_idle` says when to look again, as long as no connection comes or goes."""
-        in_use = len(self.entries) - len(self.idle) - self.testing - self.checking
-        if in_use > self.peak_in_use:
-            self.peak_in_use = in_use
+        self.peak_in_use = max(self.peak_in_use, self._in_use())
         self._fewest_idle = len(self.entries) - self.peak_in_use
+
+    def _in_use(self) -> int:
+        return len(self.entries) - len(self.idle) - self.testing - self.checking
+
+    def _present_uses(self) -> int:
+        return sum(entry.uses for entry in self.entries.values())
 
     def listen(self, is_on: bool) -> None:
         """Makes events from now on, or stops making them."""
         self.listening = is_on
-        self._set_ready()
+        self._set_shortcuts()
 
-    def _set_ready(self) -> None:
-        """Whether lending from the idle ones asks for nothing more."""
+    def watch(self, watcher: Wakeable) -> None:
+        """Wakes somebody when the pool may have become empty, or ready."""
+        self.watchers.append(watcher)
+        self._set_shortcuts()
+
+    def _set_shortcuts(self) -> None:
+        """Whether lending from the idle ones, and putting one back there, asks for nothing more."""
         is_watched = self.listening or self.min_idle or self.config.leak_threshold is not None
         self.ready = self.idle if self.state == "open" and self._bypass and not is_watched else _NONE
+        is_limited = self.config.max_uses is not None or len(self.entries) > self.max_size
+        self.shelf = None if self.listening or self.watchers or is_limited else self.idle
 
     def _arm_leak(self, now: float) -> None:
         if self.config.leak_threshold is not None:
@@ -754,6 +772,7 @@ class Core(Tally, Generic[C]):
         """Wakes those who wait for the pool to become empty or ready; they look for themselves."""
         if self.watchers:
             watchers, self.watchers = self.watchers, []
+            self._set_shortcuts()
             for watcher in watchers:
                 watcher.wake()
 

@@ -321,7 +321,7 @@ class Machine(Watched[C]):
             with self._mutex:
                 if self._is_ready(began):
                     return
-                self._core.watchers.append(watcher)
+                self._core.watch(watcher)
             left = None if limit is None else began + limit - self._clock()
             if left is not None and left <= 0:
                 raise self._timed_out(self._core.reason(), self._clock() - began)
@@ -340,7 +340,7 @@ class Machine(Watched[C]):
             with self._mutex:
                 if core.is_empty():
                     break
-                core.watchers.append(watcher)
+                core.watch(watcher)
             left = until - self._clock()
             if left <= 0:
                 break

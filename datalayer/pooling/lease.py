@@ -60,7 +60,7 @@ class BaseLease(Generic[C]):
     # A pool makes one and fills it in by hand: an `__init__` would cost a tenth of an acquire and release.
     pool: LeasePool[C]
     _entry: Entry[C] | None
-    _gone: str
+    _gone: str  # how it ended, when it was not given back
 
     @property
     def conn(self) -> C:
@@ -72,7 +72,7 @@ class BaseLease(Generic[C]):
         entry = self._entry
         if entry is None:
             raise LeaseReleased(
-                f"this lease was {self._gone}: its connection may belong to somebody else by now; acquire a new one"
+                f"this lease was {self._how()}: its connection may belong to somebody else by now; acquire a new one"
             )
         return entry.conn
 
@@ -142,19 +142,22 @@ class BaseLease(Generic[C]):
 
     def __repr__(self) -> str:
         if self._entry is None:
-            return f"<{type(self).__name__} {self._gone}>"
+            return f"<{type(self).__name__} {self._how()}>"
         return f"<{type(self).__name__} of connection {self._entry.id}>"
 
     def _held(self) -> Entry[C]:
         if self._entry is None:
-            raise LeaseReleased(f"this lease was {self._gone}: acquire a new one")
+            raise LeaseReleased(f"this lease was {self._how()}: acquire a new one")
         return self._entry
+
+    def _how(self) -> str:
+        return getattr(self, "_gone", "given back")
 
     def end(self, how: str) -> Entry[C]:
         """Ends the lease; for its pool, which has to do the rest."""
         entry = self._entry
         if entry is None:
-            raise DoubleRelease(f"this lease was {self._gone} already: give each lease back once, best by `with`")
+            raise DoubleRelease(f"this lease was {self._how()} already: give each lease back once, best by `with`")
         self._entry = None
         self._gone = how
         return entry
@@ -185,7 +188,6 @@ class Lease(BaseLease[C]):
         if entry is None:
             entry = self.end("given back")  # which refuses
         self._entry = None
-        self._gone = "given back"
         self.pool.release_entry(entry)
 
     def __enter__(self) -> C:
@@ -198,7 +200,6 @@ class Lease(BaseLease[C]):
         entry = self._entry
         if entry is not None:  # not after a discard or detach in the block
             self._entry = None
-            self._gone = "given back"
             self.pool.release_entry(entry)
 
 

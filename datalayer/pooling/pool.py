@@ -152,7 +152,8 @@ class Pool(Machine[C]):
         """
         if timeout is not DEFAULT:
             check_timeout(timeout)
-        now = self._clock()
+        clock = self._clock  # read first, see `take_ready`
+        now = clock()
         owner = get_ident()
         mutex = self._mutex
         try:  # a `with` that takes half the time; see `let_go`
@@ -220,12 +221,11 @@ class Pool(Machine[C]):
         except BaseException:
             self.discard_entry(entry, "reset_failed")
             raise
-        core = self._core
-        mutex = self._mutex
+        core, clock, mutex = self._core, self._clock, self._mutex
         try:
             mutex.acquire()
             if (entry.state == LENT and entry.home is core.home) or self._owns(entry):
-                core.give_back(entry, self._clock(), drop)
+                core.give_back(entry, clock(), drop)
         except BaseException:
             let_go(mutex)
             if entry.home is core.home:  # interrupted in the middle: its place must not be lost

@@ -1,7 +1,8 @@
 """What a pool counts: the part of the core and of the ledger that `PoolStats` shows.
 
-Pure bookkeeping. What an acquire or a return of the usual kind counts is written out where it happens, for speed; so
-the histogram of uses counts only what is beyond its first bucket, and the rest of `returns` is in that one.
+Pure bookkeeping, and little of it in an acquire or a return of the usual kind, for speed. Each connection counts how
+often it was lent; how many acquires were served, and how many leases have ended, follows from that when it is asked.
+The histogram of uses counts only what is beyond its first bucket: the rest of `returns` is in that one.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class Tally:
     """Counters, peaks and durations of one pool."""
 
     __slots__ = (
-        "added_count", "closed", "connect_errors", "deadlocks", "last_error", "last_error_at", "leaks", "notable",
-        "open_max", "open_total", "opened_count", "outages", "outcomes", "peak_in_use", "peak_waiting",
-        "ping_failures", "pings", "returns", "started", "use_histogram", "use_max", "use_total", "wait_histogram",
-        "wait_max", "wait_total",
+        "_lent_at_start", "added_count", "closed", "connect_errors", "deadlocks", "last_error", "last_error_at",
+        "leaks", "notable", "open_max", "open_total", "opened_count", "outages", "outcomes", "past_uses",
+        "peak_in_use", "peak_waiting", "ping_failures", "pings", "use_histogram", "use_max", "use_total",
+        "wait_histogram", "wait_max", "wait_total",
     )  # fmt: skip
 
     outcomes: dict[Outcome, int]
@@ -33,19 +34,24 @@ class Tally:
     def __init__(self) -> None:
         self.last_error: BaseException | None = None
         self.last_error_at: float | None = None
-        self.start_again(size=0, in_use=0, waiting=0, testing=0)
+        self.start_again(size=0, in_use=0, waiting=0, uses=0)
 
-    def start_again(self, *, size: int, in_use: int, waiting: int, testing: int) -> None:
-        """Starts all counters again; those of running acquires and present connections are kept consistent."""
-        self.started = waiting + testing
+    def start_again(self, *, size: int, in_use: int, waiting: int, uses: int) -> None:
+        """Starts all counters again; those of running acquires and present connections are kept consistent.
+
+        Args:
+            uses: How often the present connections were lent.
+        """
+        self.past_uses = -uses  # with the uses of the present connections: the acquires that were served
+        self._lent_at_start = in_use
         self.outcomes = dict.fromkeys(("waited", "timed_out", "cancelled", "rejected", "failed"), 0)
         self.closed: dict[str, int] = dict.fromkeys(CLOSE_REASONS, 0)
         self.opened_count, self.added_count = size, 0
-        self.returns = self.connect_errors = self.pings = self.ping_failures = 0
+        self.connect_errors = self.pings = self.ping_failures = 0
         self.leaks = self.deadlocks = self.outages = 0
         self.peak_in_use, self.peak_waiting = in_use, waiting
         self.wait_total = self.wait_max = self.use_total = self.use_max = self.open_total = self.open_max = 0.0
-        self.notable = 0.0  # a shorter use than this changes nothing but `returns` and `use_total`
+        self.notable = 0.0  # a shorter use than this changes nothing but `use_total`
         self.wait_histogram = [0] * (len(BUCKETS) + 1)
         self.use_histogram = [0] * (len(BUCKETS) + 1)
 
@@ -56,8 +62,7 @@ class Tally:
         self.wait_histogram[bisect_left(BUCKETS, waited)] += 1
 
     def count_use(self, used: float) -> None:
-        """Counts a return, and how long the connection was lent."""
-        self.returns += 1
+        """Counts how long a connection was lent that comes back."""
         self.use_total += used
         if used > self.notable:
             self.note_use(used)
@@ -105,21 +110,25 @@ class Tally:
         max_size: int,
         min_idle: int,
         generation: int,
+        uses: int,
     ) -> PoolStats:
-        """All numbers, with the gauges of the same moment."""
+        """All numbers, with the gauges of the same moment, and how often the present connections were lent."""
         outcomes = self.outcomes
-        immediate = self.started - sum(outcomes.values()) - waiting - testing
+        immediate = self.past_uses + uses - outcomes["waited"]
+        in_use = size - idle - testing
+        returns = self.past_uses + uses - in_use + self._lent_at_start
         return PoolStats(
-            state=state, size=size, idle=idle, in_use=size - idle - testing, testing=testing, opening=opening,
+            state=state, size=size, idle=idle, in_use=in_use, testing=testing, opening=opening,
             waiting=waiting, max_size=max_size, min_idle=min_idle, generation=generation,
-            peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting, acquires_started=self.started,
-            acquires_immediate=immediate, **{f"acquires_{how}": count for how, count in outcomes.items()},
-            returns=self.returns, connections_opened=self.opened_count, connections_added=self.added_count,
+            peak_in_use=self.peak_in_use, peak_waiting=self.peak_waiting,
+            acquires_started=immediate + sum(outcomes.values()) + waiting + testing, acquires_immediate=immediate,
+            **{f"acquires_{how}": count for how, count in outcomes.items()},
+            returns=returns, connections_opened=self.opened_count, connections_added=self.added_count,
             connect_errors=self.connect_errors, pings=self.pings, ping_failures=self.ping_failures, leaks=self.leaks,
             deadlocks=self.deadlocks, outages=self.outages, wait_time_total=self.wait_total,
             wait_time_max=self.wait_max, usage_time_total=self.use_total, usage_time_max=self.use_max,
             open_time_total=self.open_total, open_time_max=self.open_max, wait_histogram=tuple(self.wait_histogram),
-            usage_histogram=(self.returns - sum(self.use_histogram), *self.use_histogram[1:]),
+            usage_histogram=(returns - sum(self.use_histogram), *self.use_histogram[1:]),
             last_error=self.last_error, last_error_at=self.last_error_at,
             **{f"closed_{reason}": count for reason, count in self.closed.items()},
         )  # fmt: skip

@@ -9,8 +9,10 @@ served no more, whatever comes in between.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from datalayer.pooling.entry import Entry
@@ -19,6 +21,12 @@ C = TypeVar("C")
 
 PORTION = 50
 """How many cancelled waiters leave in one turn of the loop."""
+
+task_of: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = asyncio.current_task
+"""The task that a loop runs at this moment."""
+if sys.version_info < (3, 12):
+    # There `current_task` is a function of Python around this, which costs as much again.
+    task_of = asyncio.tasks._current_tasks.get  # type: ignore[attr-defined]  # pyright: ignore  # no stub has it
 
 
 class ThreadWaiter(Generic[C]):

@@ -57,7 +57,7 @@ class Ledger(Tally, Generic[L]):
 
     def clear_counters(self) -> None:
         """Starts all counters again; those of running acquires and present connections are kept consistent."""
-        self.start_again(size=len(self.entries), in_use=self.lent_count, waiting=self.queued, testing=self.testing)
+        self.start_again(size=len(self.entries), in_use=self.lent_count, waiting=self.queued, uses=self._present_uses())
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -117,6 +117,7 @@ class Ledger(Tally, Generic[L]):
             stale = "stale" if entry.generation != self.generation else "idle"
             reason = stale if is_open else "pool_closed"
         self.closed[reason] += 1
+        self.past_uses += entry.uses
         entry.state = GONE
         return entry, reason
 
@@ -124,7 +125,6 @@ class Ledger(Tally, Generic[L]):
 
     def begin(self, owner: object) -> None:
         """An acquire begins."""
-        self.started += 1
         self.queued += 1
         self.waiting[owner] = self.waiting.get(owner, 0) + 1
         self.peak_waiting = max(self.peak_waiting, self.queued)
@@ -225,7 +225,11 @@ class Ledger(Tally, Generic[L]):
         return self.shown(
             state=state, size=len(self.entries), idle=self.idle, testing=self.testing, opening=self.opening,
             waiting=self.queued, max_size=self.max_size, min_idle=self.min_idle, generation=self.generation,
+            uses=self._present_uses(),
         )  # fmt: skip
+
+    def _present_uses(self) -> int:
+        return sum(entry.uses for entry in self.entries.values())
 
     def _leave_queue(self, owner: object) -> None:
         self.queued -= 1

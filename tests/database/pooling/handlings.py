@@ -332,7 +332,7 @@ HANDLINGS = [
     # -- 20 to 23: leases -----------------------------------------------------------------------
     Handling(
         "20", "a lease keeps its connection",
-        'self._entry = None\n        self._gone = "given back"\n        self.pool.release_entry(entry)',
+        'self._entry = None\n        self.pool.release_entry(entry)',
         "self.pool.release_entry(entry)",
         ("test_second_release_is_refused_and_changes_nothing",), cases="blocking",
     ),
@@ -359,7 +359,7 @@ HANDLINGS = [
     ),
     Handling(
         "22", "a lease keeps its connection",
-        'self._entry = None\n        self._gone = "given back"\n        self.pool.release_entry(entry)',
+        'self._entry = None\n        self.pool.release_entry(entry)',
         "self.pool.release_entry(entry)",
         ("test_lease_is_of_no_use_after_its_end",), cases="blocking",
     ),
