@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,30 +44,3 @@ def output_of(code: str, *words: str, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def interrupted(code: str, *words: str, folder: Path, until: Callable[[], None] = lambda: None) -> str:
-    """Runs the code, sends it Ctrl-C once it has printed a line, and gives what it printed after that.
-
-    Args:
-        code: What to run.
-        words: Its arguments.
-        folder: Where to run it.
-        until: Called after the line: returns when the moment has come.
-    """
-    with subprocess.Popen(
-        command(code, *words), cwd=folder, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            if line:
-                until()
-                process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=60)
-        except BaseException:
-            process.kill()
-            raise
-    assert line, errors
-    assert process.returncode == 0, output + errors
-    return output

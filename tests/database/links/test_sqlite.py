@@ -17,7 +17,7 @@ import pytest
 from datalayer import errors
 from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
 from datalayer._plans.plan import Command
-from tests import processes
+from tests import forks, processes
 from tests.worlds import World
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
@@ -149,7 +149,7 @@ def test_file_that_is_not_readable(world: World) -> None:
         folder.chmod(0o755)
         (folder / "db.sqlite3").touch(mode=0)
         code = OPEN_THE_UNREADABLE.format(unprivileged=processes.UNPRIVILEGED)
-        assert "not readable" in processes.output_of(code, world.name, folder=folder)
+        assert "not readable" in forks.output_of(code, world.name, folder=folder)
 
 
 def test_failed_open_leaves_no_thread(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from datalayer.errors import MigrationError
 from datalayer.migrations import commands
 from datalayer.migrations.environment import Hooks
 from datalayer.migrations.history import Step
+from tests import forks
 from tests.database.migrations.files import pair, python, rows, run, table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -184,8 +185,8 @@ def test_a_deployer_that_is_killed_leaves_something_to_go_on_from(
     pair(migrations, "0003_loose", f"-- datalayer: atomic = false\n{loose}")
     python(migrations, "0004_wide", "0003_loose", '    op.add_column("thing", sa.Column("name", types.Text()))')
     when, statement = moment.split()
-    command = [sys.executable, "-c", KILLED, database_url, str(migrations), statement, f"{when}_cursor_execute"]
-    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    words = ["-c", KILLED, database_url, str(migrations), statement, f"{when}_cursor_execute"]
+    killed = forks.run(words, folder=ROOT)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     before = [shown.is_applied for shown in commands.showmigrations()]
     assert len(commands.migrate().applied) == before.count(False)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from datalayer import conf
 from datalayer.errors import ConnectionFailed, MigrationError
 from datalayer.migrations import commands, config, running
-from tests import processes
+from tests import forks, processes
 
 FILE = '''"""{name}."""
 
@@ -260,7 +260,7 @@ def test_a_file_that_may_only_be_read_is_named() -> None:
         (folder / "db.sqlite3").chmod(0o444)
         folder.chmod(0o555)
         try:
-            first, said, last = processes.output_of(READ_ONLY, folder=folder).splitlines()
+            first, said, last = forks.output_of(READ_ONLY, folder=folder).splitlines()
         finally:
             folder.chmod(0o755)
     assert (first, last) == ("2", "[True, False]")

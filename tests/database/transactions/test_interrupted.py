@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests import processes
+from tests import forks
 from tests.worlds import World
 
 MODELS = """
@@ -123,14 +123,14 @@ def sleeper(url: str) -> Callable[[], None]:
 
 def test_ctrl_c_between_two_statements(database_url: str, world: World, tmp_path: Path) -> None:
     text = code(world, "ready(); threading.Event().wait()", "ready(); await asyncio.Event().wait()")
-    assert is_clean(processes.interrupted(text, database_url, folder=tmp_path))
+    assert is_clean(forks.interrupted(text, database_url, folder=tmp_path))
 
 
 def test_ctrl_c_during_a_statement(database_url: str, world: World, tmp_path: Path, backend: str) -> None:
     slow = f"Account.objects.raw({SLOW[backend]!r})"
     text = code(world, f"ready(); list({slow})", f"ready(); await {slow}")
     until = sleeper(database_url) if backend == "postgresql" else lambda: None
-    assert is_clean(processes.interrupted(text, database_url, folder=tmp_path, until=until))
+    assert is_clean(forks.interrupted(text, database_url, folder=tmp_path, until=until))
 
 
 def test_ctrl_c_during_a_load(database_url: str, world: World, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_ctrl_c_during_a_load(database_url: str, world: World, tmp_path: Path) -
         f"Account.objects.bulk_create(rows, {size})",
         f"await Account.objects.abulk_create(rows, {size})",
     ).replace("called = []", f"called = []\n{LOAD}")
-    assert is_clean(processes.interrupted(text, database_url, folder=tmp_path))
+    assert is_clean(forks.interrupted(text, database_url, folder=tmp_path))
 
 
 def test_ctrl_c_during_a_load_outside_of_a_transaction(database_url: str, world: World, tmp_path: Path) -> None:
@@ -165,4 +165,4 @@ except KeyboardInterrupt:
     show(*check())
 pools.close_all()
 """
-    assert is_clean(processes.interrupted(text, database_url, folder=tmp_path))
+    assert is_clean(forks.interrupted(text, database_url, folder=tmp_path))

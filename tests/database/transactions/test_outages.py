@@ -31,7 +31,7 @@ from datalayer.errors import (
     UndefinedTable,
 )
 from datalayer.pooling.registry import pools
-from tests import processes
+from tests import forks, processes
 from tests.tcp_proxy import Proxy, proxy_to
 from tests.worlds import World
 
@@ -351,7 +351,7 @@ def test_a_file_that_may_only_be_read_says_so(world: World) -> None:
         (folder / "db.sqlite3").chmod(0o444)
         folder.chmod(0o555)
         try:
-            first, said, last = processes.output_of(READ_ONLY, world.name, folder=folder).splitlines()
+            first, said, last = forks.output_of(READ_ONLY, world.name, folder=folder).splitlines()
         finally:
             folder.chmod(0o755)
     assert (first, last) == ("1", "1")
@@ -391,7 +391,7 @@ print(do(Account.objects.count, Account.objects.acount))
 
 
 def test_a_file_that_may_not_grow_loses_nothing_that_was_committed(world: World, tmp_path: Path) -> None:
-    said, before, after = processes.output_of(FULL, world.name, folder=tmp_path).splitlines()
+    said, before, after = forks.output_of(FULL, world.name, folder=tmp_path).splitlines()
     assert said == "table 'outages_account': disk I/O error"
     assert (before, after) == ("1", "3002")
     raw = sqlite3.connect(tmp_path / "db.sqlite3")

@@ -14,9 +14,10 @@ import pytest
 
 from datalayer.conf import reset
 from datalayer.pooling import pools
+from tests import forks
 from tests.database.pooling.faults.conftest import sessions_left
 from tests.postgres_server import PostgresServer
-from tests.processes import command, environment
+from tests.processes import environment
 from tests.tcp_proxy import Proxy
 
 KINDS = pytest.mark.parametrize("kind", ["psycopg", "generic"])
@@ -51,8 +52,12 @@ def output_of(code: str, url: str, kind: str, *, folder: Path, leaks: bool = Fal
         folder: Where it runs.
         leaks: Whether it leaves something open, of which Python warns when it is asked to.
     """
-    words = [sys.executable, "-c", BEGIN + code, url, kind] if leaks else command(BEGIN + code, url, kind)
-    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=8)
+    words = ["-c", BEGIN + code, url, kind]
+    if leaks:
+        words = [sys.executable, *words]
+        done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=8)
+    else:
+        done = forks.run(words, folder=folder, patience=8)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout
 
