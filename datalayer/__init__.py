@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from datalayer.models.combining import FilteredRelation, Join
     from datalayer.models.conditional import Case, Value, When
     from datalayer.models.conflicts import Excluded
-    from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
+    from datalayer.models.constraints import CheckConstraint, Deferrable, Index, UniqueConstraint
     from datalayer.models.display import display
     from datalayer.models.expressions import F, Q
-    from datalayer.models.fields import BigInt, Field, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
+    from datalayer.models.fields import BigInt, Field, Int, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
     from datalayer.models.hooks import Change, after_delete, after_save, before_delete, before_save
     from datalayer.models.manager import Manager
     from datalayer.models.model import Model, ModelBase, UUIDModel
@@ -59,6 +59,7 @@ _HOMES = {
     "Count": "models.aggregates",
     "DO_NOTHING": "models.relations",
     "DatabaseUrl": "conf",
+    "Deferrable": "models.constraints",
     "Excluded": "models.conflicts",
     "Exists": "models.subqueries",
     "F": "models.expressions",
@@ -66,6 +67,7 @@ _HOMES = {
     "FilteredRelation": "models.combining",
     "ForeignKey": "models.relations",
     "Index": "models.constraints",
+    "Int": "models.fields",
     "Join": "models.combining",
     "Listener": "databases.events",
     "Lookup": "models.adding",
@@ -134,6 +136,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Count",
     "DO_NOTHING",
     "DatabaseUrl",
+    "Deferrable",
     "Excluded",
     "Exists",
     "F",
@@ -141,6 +144,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "FilteredRelation",
     "ForeignKey",
     "Index",
+    "Int",
     "Join",
     "Listener",
     "Lookup",

@@ -20,7 +20,7 @@ from datalayer._compile.values import array_text, to_driver
 from datalayer._schema.field import UNSET, ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.names import constraint_name
 from datalayer._schema.ranges import is_interval
-from datalayer._schema.table import IndexSpec, TableSpec
+from datalayer._schema.table import IndexSpec, Initially, TableSpec, UniqueSpec
 
 Backend: TypeAlias = Literal["sqlite", "postgresql"]
 
@@ -167,16 +167,28 @@ def _column(field: FieldSpec) -> sa.Column[Any]:
     )
 
 
+def index_part(text: str, opclass: str) -> types.BackendSql:
+    """An expression or a descending column in an index, with its operator class on PostgreSQL."""
+    if not opclass:
+        return types.sql(text)
+    tail = " DESC" if text.endswith(" DESC") else ""
+    return types.sql(sqlite=text, postgresql=f"{text.removesuffix(' DESC')} {opclass}{tail}")
+
+
 def _index(table: TableSpec, spec: IndexSpec) -> sa.Index:
     parts: list[Any] = []
-    for name in spec.fields:
+    options: dict[str, Any] = {}
+    for name, opclass in zip(spec.fields, spec.opclasses or [""] * len(spec.fields), strict=True):
         if name.startswith("("):
-            parts.append(types.sql(name))
+            parts.append(index_part(name, opclass))
             continue
         column = table.fields[name.removeprefix("-")].column
         quoted = column.replace('"', '""')
-        parts.append(types.sql(f'"{quoted}" DESC') if name.startswith("-") else column)
-    options: dict[str, Any] = {}
+        parts.append(index_part(f'"{quoted}" DESC', opclass) if name.startswith("-") else column)
+        if opclass and not name.startswith("-"):
+            options.setdefault("postgresql_ops", {})[column] = opclass
+    if not spec.nulls_distinct:
+        options["postgresql_nulls_not_distinct"] = True
     if spec.condition is not None:
         where = types.sql(spec.condition)
         options.update(postgresql_where=where, sqlite_where=where)
@@ -185,6 +197,28 @@ def _index(table: TableSpec, spec: IndexSpec) -> sa.Index:
     if spec.include:
         options["postgresql_include"] = [table.fields[name].column for name in spec.include]
     return sa.Index(spec.name, *parts, unique=spec.unique, **options)
+
+
+def _as_index(unique: UniqueSpec) -> IndexSpec:
+    return IndexSpec(
+        unique.name,
+        unique.fields,
+        unique.condition,
+        include=unique.include,
+        unique=True,
+        nulls_distinct=unique.nulls_distinct,
+        opclasses=unique.opclasses,
+    )
+
+
+def deferral(initially: Initially | None) -> dict[str, Any]:
+    """What SQLAlchemy is told of a constraint that can be checked later."""
+    return {} if initially is None else {"deferrable": True, "initially": initially}
+
+
+def unique_options(nulls_distinct: bool, initially: Initially | None) -> dict[str, Any]:
+    """What SQLAlchemy is told of a unique constraint besides its columns and its name."""
+    return {**({} if nulls_distinct else {"postgresql_nulls_not_distinct": True}), **deferral(initially)}
 
 
 def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpec]) -> sa.Table:
@@ -198,8 +232,8 @@ def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpe
         name = constraint_name("pk", table.name, ())
         parts.append(sa.PrimaryKeyConstraint(*columns(table.primary_key), name=name))
     for unique in table.unique:
-        if unique.condition is None:
-            options: dict[str, Any] = {} if unique.nulls_distinct else {"postgresql_nulls_not_distinct": True}
+        if not unique.is_index:
+            options = unique_options(unique.nulls_distinct, unique.initially)
             parts.append(sa.UniqueConstraint(*columns(unique.fields), name=unique.name, **options))
     for check in table.checks:
         text = _per_backend(check.sql)
@@ -210,12 +244,13 @@ def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpe
         names = [target.fields[name].column if target else name for name in key.target_fields]
         remote = [f"{key.target}.{name}" for name in names]
         on_delete = None if key.on_delete == "NO ACTION" else key.on_delete
-        parts.append(sa.ForeignKeyConstraint(columns(key.fields), remote, name=key.name, ondelete=on_delete))
+        said: dict[str, Any] = {"ondelete": on_delete, **deferral(key.initially)}
+        parts.append(sa.ForeignKeyConstraint(columns(key.fields), remote, name=key.name, **said))
     for spec in table.indexes:
         parts.append(_index(table, spec))
     for unique in table.unique:
-        if unique.condition is not None:
-            parts.append(_index(table, IndexSpec(unique.name, unique.fields, unique.condition, unique=True)))
+        if unique.is_index:
+            parts.append(_index(table, _as_index(unique)))
     numbered = any(field.is_identity for field in table.fields.values())
     return sa.Table(table.name, metadata, *parts, comment=table.comment, sqlite_autoincrement=numbered)
 

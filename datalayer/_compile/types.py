@@ -213,6 +213,17 @@ def written(type_: sa.types.TypeEngine[Any]) -> str:
     return f"types.{name}()"
 
 
+@compiles(sa.UniqueConstraint, "sqlite")
+def _write_unique(constraint: sa.UniqueConstraint, compiler: Any, **options: Any) -> str:
+    # SQLite can put off foreign keys alone, and does not read the words after another constraint.
+    deferrable, initially = constraint.deferrable, constraint.initially
+    constraint.deferrable = constraint.initially = None
+    try:
+        return str(compiler.visit_unique_constraint(constraint, **options))
+    finally:
+        constraint.deferrable, constraint.initially = deferrable, initially
+
+
 class BackendSql(sa.Executable, sa.ColumnElement[Any]):
     """SQL text as it is, the same on both backends or one text for each."""
 

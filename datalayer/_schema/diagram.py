@@ -118,4 +118,4 @@ def _word(name: str) -> str:
 def _is_unique(table: TableSpec, fields: tuple[str, ...]) -> bool:
     if set(table.primary_key) == set(fields):
         return True
-    return any(one.condition is None and set(one.fields) == set(fields) for one in table.unique)
+    return any(one.is_whole and set(one.fields) == set(fields) for one in table.unique)

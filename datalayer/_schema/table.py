@@ -12,15 +12,38 @@ from typing import Literal
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.relation import RelationSpec
 
+Initially = Literal["IMMEDIATE", "DEFERRED"]
+"""When a deferrable constraint is checked if nobody says otherwise: with each statement, or at the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class UniqueSpec:
-    """A unique constraint; `fields` are field names. `condition` (SQL) makes it a partial unique index."""
+    """A unique constraint; each of `fields` is a field name, or an SQL expression in brackets.
+
+    Attributes:
+        condition: SQL that limits it to some rows.
+        initially: When it is checked, where that can be put off; None where it cannot.
+        include: Fields that PostgreSQL takes along.
+        opclasses: The operator classes of PostgreSQL, one for each of `fields` or none at all.
+    """
 
     name: str
     fields: tuple[str, ...]
     condition: str | None = None
     nulls_distinct: bool = True
+    initially: Initially | None = None
+    include: tuple[str, ...] = ()
+    opclasses: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no two rows of the table have the same values of its fields."""
+        return self.condition is None and not any(name.startswith("(") for name in self.fields)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it can only be said as a unique index."""
+        return not self.is_whole or bool(self.include or self.opclasses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +59,8 @@ class CheckSpec:
 class IndexSpec:
     """An index; each of `fields` is a field name, `-name` for descending, or an SQL expression in brackets.
 
-    `condition` (SQL) makes it partial; PostgreSQL takes the fields of `include` along.
+    `condition` (SQL) makes it partial; PostgreSQL takes the fields of `include` along, and has an operator class for
+    each of `fields` where `opclasses` is not empty.
     """
 
     name: str
@@ -45,6 +69,8 @@ class IndexSpec:
     method: str | None = None
     include: tuple[str, ...] = ()
     unique: bool = False
+    nulls_distinct: bool = True
+    opclasses: tuple[str, ...] = ()
 
 
 OnDelete = Literal["CASCADE", "RESTRICT", "SET NULL", "SET DEFAULT", "NO ACTION"]
@@ -59,6 +85,7 @@ class ForeignKeySpec:
     target: str
     target_fields: tuple[str, ...]
     on_delete: OnDelete = "CASCADE"
+    initially: Initially | None = None
 
 
 class TableSpec:

@@ -105,7 +105,7 @@ def annotation(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation
         return replace(_POSTGRESQL[match[1] + match[2]], is_exact=False)
     match = _SIZED.match(column.type)
     if match is None:
-        return None
+        return _by_affinity(column.type) if backend == "sqlite" else None
     word, first, second = match[1], int(match[2]), match[3]
     if word in _TEXTS:
         return Annotation("str", (f"max_length={first}",), is_exact=word == "VARCHAR")
@@ -115,9 +115,23 @@ def annotation(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation
         if places > first:
             return None
         return Annotation("Decimal", (f"max_digits={first}", f"decimal_places={places}"), is_exact=exact)
-    if backend == "sqlite" and word in ("INT", "INTEGER", "TINYINT", "SMALLINT", "MEDIUMINT", "BIGINT"):
-        return Annotation("BigInt", is_exact=False)
-    return None
+    return _by_affinity(word) if backend == "sqlite" else None
+
+
+_AFFINITIES = (
+    (re.compile(r"\b(?:TINY|SMALL|MEDIUM|BIG)?INT(?:EGER|\d)?\b"), "BigInt"),
+    (re.compile(r"(?:CHAR|CHARACTER|CLOB|TEXT)\b"), "str"),
+    (re.compile(r"BLOB\b"), "bytes"),
+    (re.compile(r"\b(?:REAL|FLOAT\d?|DOUBLE)\b"), "float"),
+)
+
+
+def _by_affinity(type_: str) -> Annotation | None:
+    """What SQLite itself makes of a type it does not know, such as Django's `integer unsigned`.
+
+    The rules are those of https://www.sqlite.org/datatype3.html, 3.1, but for whole words: a POINT is no INT.
+    """
+    return next((Annotation(text, is_exact=False) for words, text in _AFFINITIES if words.search(type_)), None)
 
 
 def _array(item: Annotation | None) -> Annotation | None:

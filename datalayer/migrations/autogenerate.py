@@ -26,6 +26,7 @@ from datalayer.migrations.lines import (
     q,
     sql_source,
     type_source,
+    unique_options,
 )
 from datalayer.migrations.moved_keys import dropped_keys, made_keys, moved_keys, need_passes
 from datalayer.migrations.state import (
@@ -274,8 +275,8 @@ def _made_constraints(old: Table, new: Table, changes: Changes) -> list[str]:
         changes.add_small([], f"change the primary key of {new.name}", new.name)
     for name, unique in new.uniques.items():
         if old.uniques.get(name) != unique:
-            tail = "" if unique.nulls_distinct else ", postgresql_nulls_not_distinct=True"
-            lines.append(f"batch.create_unique_constraint({q(name)}, {q(list(unique.columns))}{tail})")
+            columns = q(list(unique.columns))
+            lines.append(f"batch.create_unique_constraint({q(name)}, {columns}{unique_options(unique)})")
             changes.add_small([], f"create unique constraint {name}", new.name)
     for name, text in new.checks.items():
         if old.checks.get(name) != text:

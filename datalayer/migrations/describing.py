@@ -7,9 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from datalayer._compile.tables import DIALECTS
+from datalayer._compile.tables import DIALECTS, deferral, index_part, unique_options
 from datalayer._compile.types import sql
 from datalayer._schema.names import constraint_name
+from datalayer._schema.table import Initially
 from datalayer.errors import MigrationError
 from datalayer.migrations.state import POSTGRESQL, SQLITE, Column, ForeignKey, Index, State, Table, Text2, Unique
 
@@ -47,11 +48,19 @@ def describe_index(index: sa.Index) -> Index:
     """A SQLAlchemy index as a value."""
     parts: list[str] = []
     expressions: list[bool] = []
+    opclasses: list[str] = []
+    options = index.dialect_options
+    operators: dict[str, str] = options["postgresql"].get("ops") or {}
     for expression in index.expressions:
         is_column = isinstance(expression, sa.Column)
-        parts.append(expression.name if isinstance(expression, sa.Column) else sql_text(expression)[0])
+        if isinstance(expression, sa.Column):
+            parts.append(expression.name)
+            opclasses.append(operators.get(expression.name, ""))
+        else:
+            text, theirs = sql_text(expression)
+            parts.append(text)
+            opclasses.append(theirs.removeprefix(text.removesuffix(" DESC")).removesuffix(" DESC").strip())
         expressions.append(not is_column)
-    options = index.dialect_options
     sqlite_where = options["sqlite"].get("where")
     where = options["postgresql"].get("where")
     both: Text2 | None = None
@@ -61,7 +70,9 @@ def describe_index(index: sa.Index) -> Index:
         both = sql_text(as_clause)
     using = options["postgresql"].get("using") or None
     include = tuple(str(getattr(one, "name", one)) for one in options["postgresql"].get("include") or ())
-    return Index(tuple(parts), tuple(expressions), bool(index.unique), both, using, include)
+    distinct = not options["postgresql"].get("nulls_not_distinct")
+    classes = tuple(opclasses) if any(opclasses) else ()
+    return Index(tuple(parts), tuple(expressions), bool(index.unique), both, using, include, distinct, classes)
 
 
 def with_constraint(table: Table, constraint: sa.Constraint) -> Table:
@@ -84,17 +95,25 @@ def with_constraint(table: Table, constraint: sa.Constraint) -> Table:
         columns = tuple(column.name for column in constraint.columns)
         distinct = not constraint.dialect_options["postgresql"].get("nulls_not_distinct")
         key = name or constraint_name("uq", table.name, columns)
-        return replace(table, uniques={**table.uniques, key: Unique(columns, distinct)})
+        return replace(table, uniques={**table.uniques, key: Unique(columns, distinct, _initially(constraint))})
     if isinstance(constraint, sa.ForeignKeyConstraint):
         columns = tuple(constraint.column_keys)
         targets = [element.target_fullname.rsplit(".", 1) for element in constraint.elements]
         key = name or constraint_name("fk", table.name, columns)
-        made = ForeignKey(columns, targets[0][0], tuple(target[1] for target in targets), constraint.ondelete)
+        remote = tuple(target[1] for target in targets)
+        made = ForeignKey(columns, targets[0][0], remote, constraint.ondelete, _initially(constraint))
         return replace(table, foreign_keys={**table.foreign_keys, key: made})
     if isinstance(constraint, sa.CheckConstraint):
         key = name or constraint_name("ck", table.name, (), str(len(table.checks)))
         return replace(table, checks={**table.checks, key: sql_text(constraint.sqltext)})
     raise MigrationError(f"a constraint of type {type(constraint).__name__} on {table.name!r} is not known here")
+
+
+def _initially(constraint: sa.Constraint) -> Initially | None:
+    """When a constraint is checked that can be checked later; IMMEDIATE where only that is said, as SQL has it."""
+    if not constraint.deferrable and not constraint.initially:
+        return None
+    return "DEFERRED" if (constraint.initially or "").upper() == "DEFERRED" else "IMMEDIATE"
 
 
 def describe_table(table: sa.Table) -> Table:
@@ -148,16 +167,24 @@ def _to_table(table: Table, metadata: sa.MetaData) -> sa.Table:
     if table.primary_key:
         parts.append(sa.PrimaryKeyConstraint(*table.primary_key, name=table.primary_key_name))
     for name, unique in table.uniques.items():
-        options: dict[str, Any] = {} if unique.nulls_distinct else {"postgresql_nulls_not_distinct": True}
+        options = unique_options(unique.nulls_distinct, unique.initially)
         parts.append(sa.UniqueConstraint(*unique.columns, name=name, **options))
     for name, check in table.checks.items():
         parts.append(sa.CheckConstraint(_clause(check), name=name))
     for name, key in table.foreign_keys.items():
         remote = [f"{key.target}.{column}" for column in key.remote]
-        parts.append(sa.ForeignKeyConstraint(list(key.columns), remote, name=name, ondelete=key.on_delete))
+        said: dict[str, Any] = {"ondelete": key.on_delete, **deferral(key.initially)}
+        parts.append(sa.ForeignKeyConstraint(list(key.columns), remote, name=name, **said))
     for name, index in table.indexes.items():
-        columns = [sql(p) if e else p for p, e in zip(index.parts, index.expressions, strict=True)]
+        classes = index.opclasses or [""] * len(index.parts)
+        triples = list(zip(index.parts, index.expressions, classes, strict=True))
+        columns = [index_part(part, opclass) if is_expression else part for part, is_expression, opclass in triples]
         kw: dict[str, Any] = {}
+        operators = {part: opclass for part, is_expression, opclass in triples if opclass and not is_expression}
+        if operators:
+            kw["postgresql_ops"] = operators
+        if not index.nulls_distinct:
+            kw["postgresql_nulls_not_distinct"] = True
         if index.where is not None:
             kw.update(postgresql_where=_clause(index.where), sqlite_where=_clause(index.where))
         if index.method:

@@ -31,12 +31,14 @@ class Meta:
         for unique in list(self.uniques):
             mine = constraint_name("uq", table, (column,))
             is_mine = unique.name in (None, mine) or is_relation
-            if unique.columns == (column,) and unique.nulls_distinct and is_mine and not found:
+            is_plain = unique.nulls_distinct and unique.initially is None
+            if unique.columns == (column,) and (is_plain or is_relation) and is_mine and not found:
                 found.append("unique=True")
-                if unique.name in (None, mine):  # one of another name is said in Meta, and stands for both
+                if is_plain and unique.name in (None, mine):  # any other is said in Meta, and stands for both
                     self.uniques.remove(unique)
         for index in list(self.indexes):
-            is_plain = index.parts == (column,) and not (index.unique or index.condition or index.method or index.note)
+            has_more = index.unique or index.condition or index.method or index.note or index.include or index.opclasses
+            is_plain = index.parts == (column,) and not has_more
             if is_plain and not found and index.name == constraint_name("ix", table, (column,)):
                 found.append("index=True")
                 self.indexes.remove(index)
@@ -81,20 +83,33 @@ class Meta:
     def _uniques(self) -> Iterator[str]:
         for unique in self.uniques:
             if self._knows("unique constraint", unique.name, unique.columns):
-                more = "" if unique.nulls_distinct else ", nulls_distinct=False"
-                yield self._unique(unique.name, unique.columns, more)
+                options = [] if unique.nulls_distinct else ["nulls_distinct=False"]
+                options += [] if unique.initially is None else [f"deferrable=Deferrable.{unique.initially}"]
+                yield self._unique(unique.name, unique.columns, options)
         for index in self.indexes:
-            if self._is_constraint(index) and self._knows("index", index.name, index.parts):
-                yield self._unique(index.name, index.parts, f", condition={quoted(str(index.condition))}")
+            if self._is_constraint(index) and self._knows("index", index.name, (*index.parts, *index.include)):
+                options = [] if index.condition is None else [f"condition={quoted(index.condition)}"]
+                options += [] if index.nulls_distinct else ["nulls_distinct=False"]
+                yield self._unique(index.name, index.parts, [*options, *self._more(index)])
 
     def _is_constraint(self, index: LiveIndex) -> bool:
-        """Whether a `UniqueConstraint` with a condition says it."""
-        is_plain = not any(part not in self.model.live.columns for part in index.parts) and not index.include
-        return index.unique and index.condition is not None and bool(index.parts) and is_plain
+        """Whether a `UniqueConstraint` says it, of which only those are indexes that say more than columns."""
+        has_more = index.condition is not None or not index.nulls_distinct or index.include or index.opclasses
+        is_expression = any(part.startswith("(") and part not in self.model.fields for part in index.parts)
+        is_sorted = any(part.startswith("-") and part not in self.model.fields for part in index.parts)
+        return index.unique and bool(has_more or is_expression) and not (is_sorted or index.method or not index.parts)
 
-    def _unique(self, name: str | None, columns: Collection[str], more: str) -> str:
-        fields = ", ".join(quoted(self._field(column)) for column in columns)
-        return f"UniqueConstraint({fields}{'' if name is None else f', name={quoted(name)}'}{more})"
+    def _more(self, index: LiveIndex) -> list[str]:
+        """The options that constraints and indexes have alike."""
+        options = [f"include={self._names(index.include)}"] if index.include else []
+        if index.opclasses:
+            classes = ", ".join(quoted(opclass) for opclass in index.opclasses)
+            options.append(f"opclasses=({classes}{',' if len(index.opclasses) == 1 else ''})")
+        return options
+
+    def _unique(self, name: str | None, parts: Collection[str], options: list[str]) -> str:
+        named = [] if name is None else [f"name={quoted(name)}"]
+        return f"UniqueConstraint({', '.join([*(self._part(part) for part in parts), *named, *options])})"
 
     def _checks(self) -> Iterator[str]:
         for name, sql in self.model.live.checks:
@@ -115,8 +130,7 @@ class Meta:
                 options.append(f"condition={quoted(index.condition)}")
             if index.method is not None:
                 options.append(f"method={quoted(index.method)}")
-            if index.include:
-                options.append(f"include={self._names(index.include)}")
+            options += self._more(index)
             if index.unique:
                 options.append("unique=True")
             yield f"Index({', '.join(options)})"

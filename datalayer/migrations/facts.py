@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.exc import SAWarning
 
+from datalayer._schema.table import Initially
 from datalayer.migrations import sqlite_ddl
 from datalayer.migrations.records import OWN_TABLES
 
@@ -62,7 +63,20 @@ def _facts(connection: sa.Connection, schema: str | None) -> Facts:
         _sqlite_indexes(connection, found)
     else:
         _postgresql_constraints(look, schema, found)
+        for (table, name), initially in deferrals(connection, schema).items():
+            found[table, "unique constraint", name] += f" deferrable, initially {initially}"
     return found
+
+
+def deferrals(connection: sa.Connection, schema: str | None = None) -> dict[tuple[str, str], Initially]:
+    """When the unique constraints of PostgreSQL are checked that can be checked later, by table and name."""
+    text = (
+        "SELECT r.relname, c.conname, c.condeferred FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid "
+        "JOIN pg_namespace n ON n.oid = r.relnamespace "
+        "WHERE c.contype = 'u' AND c.condeferrable AND n.nspname = coalesce(%s::text, current_schema())"
+    )
+    rows = connection.exec_driver_sql(text, (schema,)).all()
+    return {(str(table), str(name)): "DEFERRED" if is_late else "IMMEDIATE" for table, name, is_late in rows}
 
 
 def _postgresql_constraints(look: Any, schema: str | None, found: Facts) -> None:

@@ -13,11 +13,10 @@ IN_ANNOTATIONS = frozenset({"int", "str", "float", "bool", "bytes", "dict", "lis
 """Names that annotations of the module use: a field of such a name would hide them from type checkers."""
 IMPORTED = frozenset(
     {
-        "Annotated", "Any", "BigInt", "CASCADE", "CheckConstraint", "ClassVar", "Decimal", "Field", "ForeignKey",
-        "IPvAnyAddress",
-        "IPvAnyInterface", "Index", "Literal", "Mapped", "Meta", "Model", "ModelBase", "NaiveDatetime", "None",
-        "OneToOne", "PROTECT", "PrimaryKey", "RESTRICT", "Range", "SET_DEFAULT", "SET_NULL", "SmallInt", "Sql", "UUID",
-        "UniqueConstraint",
+        "Annotated", "Any", "BigInt", "CASCADE", "CheckConstraint", "ClassVar", "Decimal", "Deferrable", "Field",
+        "ForeignKey", "IPvAnyAddress", "IPvAnyInterface", "Index", "Int", "Literal", "Mapped", "Meta", "Model",
+        "ModelBase", "NaiveDatetime", "None", "OneToOne", "PROTECT", "PrimaryKey", "RESTRICT", "Range",
+        "SET_DEFAULT", "SET_NULL", "SmallInt", "Sql", "UUID", "UniqueConstraint",
     }
 )  # fmt: skip
 

@@ -134,8 +134,7 @@ def _field(model: Draft, column: LiveColumn, meta: Meta) -> Iterator[str]:
         options += [f"generated={quoted(column.generated)}", "init=False"]
     elif is_key and column.is_numbered:
         options.append("init=False")
-        if kind.text == "int":
-            notes.append("an identity of 32 bits in the database, of 64 here")
+        text = "Int" if text == "int" else text
     elif column.default is not None:
         options.append(f"db_default={default(column.default, kind)}")
         if is_key:
@@ -188,6 +187,8 @@ def _relation(
         options.append(f"db_default={default(column.default, model.kinds[column.name])}")
     elif nullable:
         options.append("default=None")
+    if key.initially is not None:
+        options.append(f"deferrable=Deferrable.{key.initially}")
     if key.note:
         yield f"# the database also says {key.note}"
     theirs = target.live.columns[key.remote[0]].type
@@ -218,6 +219,8 @@ def _explicit(
     if nullable:
         options.append("default=None")
     options += _name(model, key)
+    if key.initially is not None:
+        options.append(f"deferrable=Deferrable.{key.initially}")
     if key.note:
         yield f"# the database also says {key.note}"
     yield f"{name}: ForeignKey[{target.name}{' | None' if nullable else ''}] = ForeignKey({', '.join(options)})"
@@ -238,10 +241,9 @@ def _related_name(model: Draft, name: str, target: Draft, hidden: Collection[str
 
 
 _NAMES = (
-    "CASCADE", "PROTECT", "RESTRICT", "SET_DEFAULT", "SET_NULL", "BigInt", "CheckConstraint", "Field", "ForeignKey",
-    "Index", "Mapped", "Model", "ModelBase", "NaiveDatetime", "OneToOne", "PrimaryKey", "Range", "SmallInt",
-    "Sql",
-    "UniqueConstraint",
+    "CASCADE", "PROTECT", "RESTRICT", "SET_DEFAULT", "SET_NULL", "BigInt", "CheckConstraint", "Deferrable", "Field",
+    "ForeignKey", "Index", "Int", "Mapped", "Model", "ModelBase", "NaiveDatetime", "OneToOne", "PrimaryKey",
+    "Range", "SmallInt", "Sql", "UniqueConstraint",
 )  # fmt: skip
 
 

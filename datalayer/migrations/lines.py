@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from datalayer._compile.tables import index_part
 from datalayer._compile.types import written
-from datalayer.migrations.state import Column, ForeignKey, Index, Table, Text2
+from datalayer._schema.table import Initially
+from datalayer.migrations.state import Column, ForeignKey, Index, Table, Text2, Unique
 
 INDENT = "    "
 
@@ -83,8 +85,21 @@ def column_text(column: Column, primary_key: tuple[str, ...] = ()) -> str:
 
 def _key_text(name: str, key: ForeignKey) -> str:
     remote = [f"{key.target}.{column}" for column in key.remote]
-    tail = "" if key.on_delete is None else f", ondelete={q(key.on_delete)}"
-    return f"sa.ForeignKeyConstraint({q(list(key.columns))}, {q(remote)}, name={q(name)}{tail})"
+    return f"sa.ForeignKeyConstraint({q(list(key.columns))}, {q(remote)}, name={q(name)}{_key_options(key)})"
+
+
+def _key_options(key: ForeignKey) -> str:
+    """What a foreign key says besides its columns and its name."""
+    return ("" if key.on_delete is None else f", ondelete={q(key.on_delete)}") + _deferral(key.initially)
+
+
+def _deferral(initially: Initially | None) -> str:
+    return "" if initially is None else f", deferrable=True, initially={q(initially)}"
+
+
+def unique_options(unique: Unique) -> str:
+    """What a unique constraint says besides its columns and its name."""
+    return ("" if unique.nulls_distinct else ", postgresql_nulls_not_distinct=True") + _deferral(unique.initially)
 
 
 def create_table(table: Table, without: set[str]) -> list[str]:
@@ -96,8 +111,7 @@ def create_table(table: Table, without: set[str]) -> list[str]:
         lines.append(f"{INDENT}sa.PrimaryKeyConstraint({columns}, name={q(table.primary_key_name)}),")
     for name, unique in table.uniques.items():
         columns = ", ".join(q(column) for column in unique.columns)
-        tail = "" if unique.nulls_distinct else ", postgresql_nulls_not_distinct=True"
-        lines.append(f"{INDENT}sa.UniqueConstraint({columns}, name={q(name)}{tail}),")
+        lines.append(f"{INDENT}sa.UniqueConstraint({columns}, name={q(name)}{unique_options(unique)}),")
     lines += [f"{INDENT}sa.CheckConstraint({sql_source(text)}, name={q(name)})," for name, text in table.checks.items()]
     lines += [f"{INDENT}{_key_text(n, key)}," for n, key in table.foreign_keys.items() if n not in without]
     if table.is_numbered:
@@ -118,18 +132,32 @@ def created(table: Table) -> list[str]:
 
 def create_index(table: str, name: str, index: Index) -> str:
     """The line that makes an index."""
-    parts = ", ".join(
-        f"{'types.sql' if ':' in part else 'sa.text'}({q(part)})" if is_expression else q(part)
-        for part, is_expression in zip(index.parts, index.expressions, strict=True)
-    )
+    classes = index.opclasses or [""] * len(index.parts)
+    triples = list(zip(index.parts, index.expressions, classes, strict=True))
+    parts = ", ".join(_part(part, opclass) if is_expression else q(part) for part, is_expression, opclass in triples)
     tail = ", unique=True" if index.unique else ""
+    if not index.nulls_distinct:
+        tail += ", postgresql_nulls_not_distinct=True"
     if index.where is not None:
         tail += f", sqlite_where={sql_source(index.where)}, postgresql_where={sql_source(index.where)}"
     if index.method:
         tail += f", postgresql_using={q(index.method)}"
     if index.include:
         tail += f", postgresql_include={q(list(index.include))}"
+    operators = [
+        f"{q(part)}: {q(opclass)}" for part, is_expression, opclass in triples if opclass and not is_expression
+    ]
+    if operators:
+        tail += f", postgresql_ops={{{', '.join(operators)}}}"
     return f"op.create_index({q(name)}, {q(table)}, [{parts}]{tail})"
+
+
+def _part(text: str, opclass: str) -> str:
+    """A part of an index that is no name."""
+    if opclass:
+        made = index_part(text, opclass)
+        return sql_source((made.sqlite, made.postgresql))
+    return f"{'types.sql' if ':' in text else 'sa.text'}({q(text)})"
 
 
 def batch(table: str, lines: list[str]) -> list[str]:
@@ -141,5 +169,5 @@ def batch(table: str, lines: list[str]) -> list[str]:
 
 def make_key(name: str, key: ForeignKey) -> str:
     """The line of a batch that makes a foreign key."""
-    tail = "" if key.on_delete is None else f", ondelete={q(key.on_delete)}"
-    return f"batch.create_foreign_key({q(name)}, {q(key.target)}, {q(list(key.columns))}, {q(list(key.remote))}{tail})"
+    columns = f"{q(list(key.columns))}, {q(list(key.remote))}"
+    return f"batch.create_foreign_key({q(name)}, {q(key.target)}, {columns}{_key_options(key)})"

@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SAWarning
 
 from datalayer._schema.names import constraint_name
+from datalayer._schema.table import Initially
 from datalayer.errors import MigrationError, choices_text, nearest
 from datalayer.migrations import sqlite_ddl
+from datalayer.migrations.facts import deferrals
 from datalayer.migrations.records import OWN_TABLES
 from datalayer.migrations.sqlite_ddl import table_text
 
@@ -34,7 +36,10 @@ class LiveColumn:
 
 @dataclass(frozen=True)
 class LiveIndex:
-    """An index; `parts` has `-name` for a column in descending order, and is empty where it holds expressions."""
+    """An index; `parts` has `-name` for a column in descending order, and is empty where they cannot be told.
+
+    `opclasses` has the operator class of each part where one is not the usual one.
+    """
 
     name: str
     parts: tuple[str, ...]
@@ -43,6 +48,8 @@ class LiveIndex:
     method: str | None
     note: str = ""
     include: tuple[str, ...] = ()
+    nulls_distinct: bool = True
+    opclasses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class LiveUnique:
     name: str | None
     columns: tuple[str, ...]
     nulls_distinct: bool = True
+    initially: Initially | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,7 @@ class LiveKey:
     remote: tuple[str, ...]
     on_delete: str
     note: str = ""
+    initially: Initially | None = None
 
 
 @dataclass
@@ -134,7 +143,7 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
     for one in look.get_columns(name):
         column = one["name"]
         written = types[column]
-        is_counted = written == "BIGINT" and str(one["default"] or "").startswith("nextval(")
+        is_counted = written in ("SMALLINT", "INTEGER", "BIGINT") and str(one["default"] or "").startswith("nextval(")
         numbered = one.get("identity") is not None or is_counted
         nullable = bool(one["nullable"])
         if is_sqlite and primary_key == (column,) and written == "INTEGER":
@@ -165,9 +174,11 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
         made.uniques = [LiveUnique(one.name, tuple(real.get(c.lower(), c) for c in one.columns)) for one in uniques]
     else:
         made.checks = [(check["name"], check["sqltext"]) for check in look.get_check_constraints(name)]
+        put_off = deferrals(connection)
         for unique in look.get_unique_constraints(name):
             distinct = not unique.get("dialect_options", {}).get("postgresql_nulls_not_distinct")
-            made.uniques.append(LiveUnique(unique["name"], tuple(unique["column_names"]), distinct))
+            deferral = put_off.get((name, unique["name"]))
+            made.uniques.append(LiveUnique(unique["name"], tuple(unique["column_names"]), distinct, deferral))
     made.indexes = [_index(connection, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one]
     if is_sqlite:
         known = {one.name for one in made.indexes}
@@ -218,8 +229,10 @@ def _key(foreign: dict[str, Any]) -> LiveKey:
     target, remote = str(foreign["referred_table"]), tuple[str, ...](foreign["referred_columns"])
     if foreign.get("referred_schema"):
         target = f"{foreign['referred_schema']}.{target}"
+    put_off, word = options.pop("deferrable", None), options.pop("initially", None)
+    initially: Initially | None = ("DEFERRED" if word == "DEFERRED" else "IMMEDIATE") if put_off else None
     note = ", ".join(f"{word} {value}" for word, value in options.items())
-    return LiveKey(foreign["name"], tuple(foreign["constrained_columns"]), target, remote, on_delete, note)
+    return LiveKey(foreign["name"], tuple(foreign["constrained_columns"]), target, remote, on_delete, note, initially)
 
 
 def _quoted(name: str) -> str:
@@ -262,6 +275,9 @@ def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
     where = options.pop("postgresql_where", options.pop("sqlite_where", None))
     method = options.pop("postgresql_using", None)
     include = tuple(str(name) for name in options.pop("postgresql_include", ()))
+    distinct = not options.pop("postgresql_nulls_not_distinct", False)
+    operators: dict[str, str] = options.pop("postgresql_ops", {})
+    classes = tuple(operators.get(str(name), "") for name in one.get("expressions") or names)
     note = ", ".join(f"{word.removeprefix('postgresql_')} {value}" for word, value in options.items() if value)
     parts: tuple[str, ...] = ()
     if None in names or one.get("expressions"):
@@ -276,5 +292,13 @@ def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
         parts = tuple(_signed(str(name), descending) for name in names)
     condition = None if where is None else str(where)
     return LiveIndex(
-        one["name"], parts, bool(one["unique"]), condition, None if method == "btree" else method, note, include
+        one["name"],
+        parts,
+        bool(one["unique"]),
+        condition,
+        None if method == "btree" else method,
+        note,
+        include,
+        distinct,
+        classes if any(classes) else (),
     )

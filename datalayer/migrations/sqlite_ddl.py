@@ -28,12 +28,17 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Written:
-    """A constraint as it stands in the text; `text` is the condition of a CHECK."""
+    """A constraint as it stands in the text; `text` is the condition of a CHECK, and a foreign key may be deferred.
+
+    To SQLite, a foreign key is deferred if it says so in full, and else immediate
+    (https://www.sqlite.org/foreignkeys.html#fk_deferred).
+    """
 
     kind: Kind
     name: str | None
     columns: tuple[str, ...]
     text: str = ""
+    is_deferred: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def foreign_keys(connection: sa.Connection, table: str) -> list[dict[str, Any]]:
     """The foreign keys of a table as SQLAlchemy tells them, with their names, and all that it overlooks."""
     tables = "SELECT lower(name), name FROM sqlite_master WHERE type = 'table'"
     real = {str(row[0]): str(row[1]) for row in connection.exec_driver_sql(tables)}
-    names = [one.name for one in written(table_text(connection, table)) if one.kind == "foreign key"]
+    said = [one for one in written(table_text(connection, table)) if one.kind == "foreign key"]
     keys: dict[int, list[Any]] = {}
     for row in connection.exec_driver_sql("SELECT * FROM pragma_foreign_key_list(?) ORDER BY id, seq", (table,)):
         keys.setdefault(row[0], []).append(row)
@@ -97,13 +102,15 @@ def foreign_keys(connection: sa.Connection, table: str) -> list[dict[str, Any]]:
         else:
             known = {str(row[0]).lower(): str(row[0]) for row in columns}
             remote = [known.get(str(row[4]).lower(), str(row[4])) for row in rows]
+        is_deferred = number < len(said) and said[-1 - number].is_deferred
+        deferred: dict[str, Any] = {"deferrable": True, "initially": "DEFERRED"} if is_deferred else {}
         found.append(
             {
-                "name": names[-1 - number] if number < len(names) else None,
+                "name": said[-1 - number].name if number < len(said) else None,
                 "constrained_columns": [str(row[3]) for row in rows],
                 "referred_table": target,
                 "referred_columns": remote,
-                "options": {"ondelete": rows[0][6], "onupdate": rows[0][5]},
+                "options": {"ondelete": rows[0][6], "onupdate": rows[0][5], **deferred},
             }
         )
     return found
@@ -183,9 +190,20 @@ def _constraints(part: list[_Token], sql: str) -> Iterator[Written]:
                 if not is_column and kind != "check":
                     columns = tuple(_listed(part[brackets + 1 : end]))
                 place = end
-            yield Written(kind, name, columns, text.strip())
+            yield Written(kind, name, columns, text.strip(), kind == "foreign key" and _is_deferred(part[place:]))
             name = None
         place += 1
+
+
+def _is_deferred(tokens: list[_Token]) -> bool:
+    """Whether a foreign key is checked at the end; what comes after another constraint of the column is not its own."""
+    words: list[str] = []
+    for token in tokens[1:]:
+        if token.keyword in (*_KINDS, "CONSTRAINT") and token.keyword != "REFERENCES":
+            break
+        words.append(token.keyword)
+    text = " ".join(words)
+    return "DEFERRABLE INITIALLY DEFERRED" in text and "NOT DEFERRABLE" not in text
 
 
 def _closing(part: list[_Token], place: int) -> int:

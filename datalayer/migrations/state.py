@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
+from datalayer._schema.table import Initially
 from datalayer.errors import MigrationError, choices_text, nearest
 
 Text2: TypeAlias = tuple[str, str]
@@ -38,6 +39,7 @@ class Unique:
 
     columns: tuple[str, ...]
     nulls_distinct: bool = True
+    initially: Initially | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,12 @@ class ForeignKey:
     target: str
     remote: tuple[str, ...]
     on_delete: str | None = None
+    initially: Initially | None = None
 
 
 @dataclass(frozen=True)
 class Index:
-    """An index; each part is a column's name or an expression."""
+    """An index; each part is a column's name or an expression, with an operator class of PostgreSQL or none."""
 
     parts: tuple[str, ...]
     expressions: tuple[bool, ...]
@@ -60,6 +63,8 @@ class Index:
     where: Text2 | None = None
     method: str | None = None
     include: tuple[str, ...] = ()
+    nulls_distinct: bool = True
+    opclasses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableS
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models._pydantic import limits, own_fields
 from datalayer.models.checks import field_adapter, why
-from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint
-from datalayer.models.fields import ColumnOptions, db_default_of
+from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint, initially
+from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
 from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
@@ -187,7 +187,7 @@ def build_table(
             raise ModelError(
                 f"{model.__name__}.Meta.constraints holds {constraint!r}; use UniqueConstraint or CheckConstraint"
             )
-    said = {one.fields for one in own if one.condition is None}
+    said = {one.fields for one in own if one.is_whole}
     unique = [*(one for one in unique if one.fields not in said), *own]
     for index in options.indexes:
         if not isinstance(index, Index):
@@ -243,6 +243,7 @@ def foreign_key(
         target.name,
         target_fields,
         ON_DELETE[relation.on_delete],
+        initially(relation.options["deferrable"], f"{table.model}.{relation.name}: deferrable"),
     )
 
 
@@ -264,10 +265,20 @@ def today() -> datetime.date:
     return now().date()
 
 
+def plain_type(info: FieldInfo, where: str) -> tuple[ColumnType, bool]:
+    """The column type of a field, and whether it is nullable; a numbered key has 64 bits unless it says other."""
+    kind, nullable = column_type(info.annotation, tuple(info.metadata), where)
+    said = (*unwrapped(info.annotation)[2], *info.metadata)
+    is_said = any(isinstance(item, ColumnKind) for item in said)
+    if kind.kind is Kind.INTEGER and not is_said and options_of(info).is_identity:
+        kind = ColumnType(Kind.BIG_INTEGER, python=int)
+    return kind, nullable
+
+
 def _plain_field(model: Any, name: str, info: FieldInfo, relation: Forward | None) -> tuple[FieldSpec, ColumnOptions]:
     where = f"{model.__name__}.{name}"
     options = options_of(info)
-    kind, nullable = column_type(info.annotation, tuple(info.metadata), where)
+    kind, nullable = plain_type(info, where)
     _check_default(model, name, info, options, kind, nullable)
     filler: Callable[[], object] | None = None
     if options.auto_now or options.auto_now_add:
@@ -275,9 +286,7 @@ def _plain_field(model: Any, name: str, info: FieldInfo, relation: Forward | Non
         if kind.kind not in fillers:
             raise ModelError(f"{where} has auto_now or auto_now_add, which need a datetime or a date")
         filler = fillers[kind.kind]
-    if options.is_identity and kind.kind is Kind.INTEGER:
-        kind = ColumnType(Kind.BIG_INTEGER, python=int)
-    if options.is_identity and kind.kind not in (Kind.SMALL_INTEGER, Kind.BIG_INTEGER):
+    if options.is_identity and kind.kind not in (Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER):
         raise ModelError(
             f"{where} is PrimaryKey(init=False), which the database numbers, so it must be an int; "
             "give default_factory=, or leave init=False away"
@@ -391,29 +400,52 @@ class _Resolver:
 def _unique(
     table: str, constraint: UniqueConstraint, resolve: _Resolver, fields: Mapping[str, FieldSpec]
 ) -> UniqueSpec:
-    names = tuple(f for item in constraint.fields for f in resolve.fields(item, "constraints"))
-    columns = tuple(fields[item].column for item in names)
+    names, opclasses = _parts(constraint, resolve, "constraints")
+    columns = tuple("" if item.startswith("(") else fields[item].column for item in names)
     made = constraint_name("uq", table, columns, "where" if constraint.condition else "")
-    return UniqueSpec(constraint.name or made, names, constraint.condition, constraint.nulls_distinct)
+    return UniqueSpec(
+        constraint.name or made,
+        names,
+        constraint.condition,
+        constraint.nulls_distinct,
+        initially(constraint.deferrable, "UniqueConstraint(deferrable=...)"),
+        tuple(f for item in constraint.include for f in resolve.fields(item, "constraints")),
+        opclasses,
+    )
+
+
+def _parts(
+    made_of: UniqueConstraint | Index, resolve: _Resolver, option: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields and expressions that a constraint or an index is made of, and the operator class of each."""
+    names: list[str] = []
+    classes: list[str] = []
+    for item, opclass in zip(made_of.fields, made_of.opclasses or [""] * len(made_of.fields), strict=True):
+        if isinstance(item, str):
+            found = resolve.fields(item, option)
+        elif isinstance(item.sql, str) and made_of.name is not None:
+            found = (f"({item.sql})",)
+        else:
+            word = type(made_of).__name__
+            what = "one text for all backends" if made_of.name is not None else f"a name: {word}(Sql(...), name=...)"
+            kind = "an index" if isinstance(made_of, Index) else "a constraint"
+            raise ModelError(f"{resolve.model}.Meta.{option} has {kind} over an expression; it needs {what}")
+        names += found
+        classes += [opclass] * len(found)
+    return tuple(names), tuple(classes) if any(classes) else ()
 
 
 def _index(table: str, index: Index, resolve: _Resolver, fields: Mapping[str, FieldSpec]) -> IndexSpec:
-    names: list[str] = []
-    for item in index.fields:
-        if isinstance(item, str):
-            names += resolve.fields(item, "indexes")
-        elif isinstance(item.sql, str) and index.name is not None:
-            names.append(f"({item.sql})")
-        else:
-            what = "one text for all backends" if index.name is not None else "a name: Index(Sql(...), name=...)"
-            raise ModelError(f"{resolve.model}.Meta.indexes has an index over an expression; it needs {what}")
+    names, opclasses = _parts(index, resolve, "indexes")
     columns = tuple(
         "" if n.startswith("(") else fields[n.removeprefix("-")].column + ("_desc" if n.startswith("-") else "")
         for n in names
     )
     made = constraint_name("ix", table, columns, "where" if index.condition else "")
     include = tuple(f for item in index.include for f in resolve.fields(item, "indexes"))
-    return IndexSpec(index.name or made, tuple(names), index.condition, index.method, include, index.unique)
+    return IndexSpec(
+        index.name or made, names, index.condition, index.method, include, index.unique, opclasses=opclasses
+    )
 
 
 def _checks(table: str, spec: FieldSpec, info: FieldInfo) -> list[CheckSpec]:

@@ -146,7 +146,7 @@ def _target(table: TableSpec, on_conflict: Collection[Any] | str) -> UniqueSpec 
     if isinstance(on_conflict, str):
         named = next((unique for unique in table.unique if unique.name == on_conflict), None)
         if named is not None:
-            return named
+            return _arbiter(table, named)
         if on_conflict in table.fields or on_conflict in table.relations or on_conflict == "pk":
             raise QueryError(
                 f"on_conflict={on_conflict!r} is text, and text is the name of a constraint; give fields as a tuple: "
@@ -163,7 +163,7 @@ def _target(table: TableSpec, on_conflict: Collection[Any] | str) -> UniqueSpec 
     found = [unique for unique in (key, *table.unique) if set(unique.fields) == set(names)]
     whole = [unique for unique in found if unique.condition is None]
     if whole:
-        return whole[0]
+        return _arbiter(table, min(whole, key=lambda unique: unique.initially is not None))
     if len(found) > 1:
         raise QueryError(
             f"on_conflict={tuple(names)!r} could mean each of {choices_text(unique.name for unique in found)}; give "
@@ -175,6 +175,27 @@ def _target(table: TableSpec, on_conflict: Collection[Any] | str) -> UniqueSpec 
             f"{_shown(table)}"
         )
     return found[0]
+
+
+def _arbiter(table: TableSpec, unique: UniqueSpec) -> UniqueSpec:
+    """The constraint, if rows can be in its way while a statement runs.
+
+    PostgreSQL refuses others (https://www.postgresql.org/docs/current/sql-insert.html, ON CONFLICT).
+
+    Raises:
+        QueryError: It is checked later, or is over an expression.
+    """
+    if unique.initially is not None:
+        raise QueryError(
+            f"on_conflict= names {unique.name!r} of {table.model}, which is deferrable: whether a row is in the way is "
+            "known at the end of the transaction; leave deferrable= away, or look for the rows first"
+        )
+    if any(name.startswith("(") for name in unique.fields):
+        raise QueryError(
+            f"on_conflict= names {unique.name!r} of {table.model}, which is over an expression, and rows are found "
+            "again by fields; keep the value of the expression in a field of its own (GeneratedField), unique"
+        )
+    return unique
 
 
 def _shown(table: TableSpec) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from datalayer._schema.field import DatabaseDefault
+from datalayer._schema.table import Initially
 from datalayer.errors import ModelError
 
 
@@ -23,30 +25,104 @@ def _check_sql(given: str | Mapping[str, object] | None, place: str) -> None:
         )
 
 
+def _listed(given: Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _check_opclasses(fields: Sequence[object], opclasses: Sequence[str], place: str) -> None:
+    """Refuses operator classes that cannot be told which field they are of.
+
+    Raises:
+        ModelError: Their number is not that of the fields.
+    """
+    if opclasses and len(opclasses) != len(fields):
+        raise ModelError(
+            f"{place} has {len(opclasses)} opclasses for {len(fields)} fields; give one for each, and an empty text "
+            "where the usual one will do"
+        )
+
+
+class Deferrable(enum.Enum):
+    """That the check of a constraint can be put off to the end of the transaction, and whether it is.
+
+    `SET CONSTRAINTS` changes it within a transaction on PostgreSQL
+    (https://www.postgresql.org/docs/current/sql-set-constraints.html).
+    """
+
+    DEFERRED = "DEFERRED"
+    """At the end of the transaction."""
+    IMMEDIATE = "IMMEDIATE"
+    """After each statement, unless the transaction says otherwise."""
+
+
+def initially(deferrable: object, place: str) -> Initially | None:
+    """When a constraint is checked, as the database is told.
+
+    Raises:
+        ModelError: It is no `Deferrable`.
+    """
+    if deferrable is None:
+        return None
+    if not isinstance(deferrable, Deferrable):
+        raise ModelError(f"{place} is {deferrable!r}; the choices are Deferrable.DEFERRED and Deferrable.IMMEDIATE")
+    return "DEFERRED" if deferrable is Deferrable.DEFERRED else "IMMEDIATE"
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class UniqueConstraint:
     """Rows differ in at least one of the named fields; one of a single field takes the place of its `unique=True`.
 
     Args:
-        fields: Names of fields or forward relations.
+        fields: Names of fields or forward relations; or expressions as `Sql('lower("email")')`, which need a name.
         name: Its name in the database; made from table and columns where it is not given.
         condition: SQL that limits it to some rows (a partial unique index).
         nulls_distinct: Whether two NULLs count as different, as the standard says.
+        deferrable: Whether rows may be alike until the end of the transaction; SQLite checks each row at once all the
+            same.
+        include: Names of fields whose values come along, so that PostgreSQL need not look into the table.
+        opclasses: The operator classes of PostgreSQL, one for each field.
+
+    Raises:
+        ModelError: The condition is no text; the operator classes are not as many as the fields; `deferrable` with
+            what PostgreSQL can only say as an index, which is never deferrable.
     """
 
-    fields: tuple[str, ...]
+    fields: tuple[str | DatabaseDefault, ...]
     name: str | None
     condition: str | None
     nulls_distinct: bool
+    deferrable: Deferrable | None
+    include: tuple[str, ...]
+    opclasses: tuple[str, ...]
 
     def __init__(
-        self, *fields: str, name: str | None = None, condition: str | None = None, nulls_distinct: bool = True
+        self,
+        *fields: str | DatabaseDefault,
+        name: str | None = None,
+        condition: str | None = None,
+        nulls_distinct: bool = True,
+        deferrable: Deferrable | None = None,
+        include: Sequence[str] = (),
+        opclasses: Sequence[str] = (),
     ) -> None:
         _check_sql(condition, "UniqueConstraint(condition=...)")
+        _check_opclasses(fields, _listed(opclasses), "UniqueConstraint")
+        initially(deferrable, "UniqueConstraint(deferrable=...)")
+        options = {"condition": condition, "include": include, "opclasses": opclasses}
+        others = [option for option, value in options.items() if value]
+        others += ["an expression"] if any(not isinstance(field, str) for field in fields) else []
+        if deferrable is not None and others:
+            raise ModelError(
+                f"UniqueConstraint has deferrable= and {others[0]}, which only an index can have, and an index is "
+                "never deferrable; leave one of them away"
+            )
         object.__setattr__(self, "fields", fields)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "condition", condition)
         object.__setattr__(self, "nulls_distinct", nulls_distinct)
+        object.__setattr__(self, "deferrable", deferrable)
+        object.__setattr__(self, "include", _listed(include))
+        object.__setattr__(self, "opclasses", _listed(opclasses))
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -78,6 +154,10 @@ class Index:
         method: The index method of PostgreSQL, such as `gin`.
         include: Names of fields whose values come along, so that PostgreSQL need not look into the table.
         unique: Whether what it holds may come only once; of plain fields a `UniqueConstraint` says more.
+        opclasses: The operator classes of PostgreSQL, such as `gin_trgm_ops`, one for each field.
+
+    Raises:
+        ModelError: The condition is no text; the operator classes are not as many as the fields.
     """
 
     fields: tuple[str | DatabaseDefault, ...]
@@ -86,6 +166,7 @@ class Index:
     method: str | None
     include: tuple[str, ...]
     unique: bool
+    opclasses: tuple[str, ...]
 
     def __init__(
         self,
@@ -95,11 +176,14 @@ class Index:
         method: str | None = None,
         include: Sequence[str] = (),
         unique: bool = False,
+        opclasses: Sequence[str] = (),
     ) -> None:
         _check_sql(condition, "Index(condition=...)")
+        _check_opclasses(fields, _listed(opclasses), "Index")
         object.__setattr__(self, "fields", fields)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "condition", condition)
         object.__setattr__(self, "method", method)
-        object.__setattr__(self, "include", (include,) if isinstance(include, str) else tuple(include))
+        object.__setattr__(self, "include", _listed(include))
         object.__setattr__(self, "unique", unique)
+        object.__setattr__(self, "opclasses", _listed(opclasses))

@@ -57,6 +57,8 @@ class ColumnKind:
 
 SmallInt = Annotated[int, ColumnKind(Kind.SMALL_INTEGER)]
 """An integer of 16 bits."""
+Int = Annotated[int, ColumnKind(Kind.INTEGER)]
+"""An integer of 32 bits, as a plain `int` is; a key too that the database numbers, which else has 64."""
 BigInt = Annotated[int, ColumnKind(Kind.BIG_INTEGER)]
 """An integer of 64 bits."""
 if TYPE_CHECKING:

@@ -226,7 +226,7 @@ class QuerySet(WritableRows[M]):
         table = self.query.table
         if field != "pk" and (field,) not in [
             table.primary_key,
-            *[u.fields for u in table.unique if u.condition is None],
+            *[u.fields for u in table.unique if u.is_whole],
         ]:
             raise QueryError(
                 f"in_bulk() by {field!r}, which no unique constraint of {table.model} covers: "

@@ -12,14 +12,13 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
-from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import ForeignKeySpec, TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models import building, many
 from datalayer.models._pydantic import is_complete, own_fields
 from datalayer.models.relations import Declared, Forward, Many, Reverse
-from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
 
 _lock = threading.RLock()
@@ -260,10 +259,7 @@ def key_type(relation: Forward, model: Any, depth: int = 0) -> tuple[ColumnType,
             return key_type(behind, target, depth + 1)[0], name
     complete(target)
     info = own_fields(target)[name]
-    kind, _ = column_type(info.annotation, tuple(info.metadata), f"{target.__name__}.{name}")
-    if building.options_of(info).is_identity and kind.kind is Kind.INTEGER:
-        kind = ColumnType(Kind.BIG_INTEGER, python=int)
-    return kind, name
+    return building.plain_type(info, f"{target.__name__}.{name}")[0], name
 
 
 def complete(model: Any) -> None:
@@ -355,7 +351,8 @@ def _link(model: Any) -> None:
             )
         if relation.options["to_field"] and not _is_unique(other, remote):
             raise ModelError(
-                f"{model.__name__}.{relation.name} has to_field={remote[0]!r}, which is not unique in {other.model}"
+                f"{model.__name__}.{relation.name} has to_field={remote[0]!r}, which is not unique in {other.model} at "
+                "every moment; give that field unique=True"
             )
         name = _reverse_name(model, relation)
         spec = RelationSpec(
@@ -414,7 +411,9 @@ def _link_many(model: Any, relation: Many, table: TableSpec) -> None:
 
 
 def _is_unique(table: TableSpec, fields: tuple[str, ...]) -> bool:
-    return fields == table.primary_key or any(u.fields == fields and u.condition is None for u in table.unique)
+    return fields == table.primary_key or any(
+        u.fields == fields and u.is_whole and u.initially is None for u in table.unique
+    )
 
 
 def _check_ordering(table: TableSpec, path: str) -> None:

@@ -30,6 +30,7 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import OnDelete
 from datalayer.errors import ModelError, choices_text, nearest
+from datalayer.models.constraints import Deferrable, initially
 
 if TYPE_CHECKING:
     from datalayer.models.column import Related
@@ -209,7 +210,9 @@ class Forward(Declared):
         comment: str | None = None,
         db_default: Any = UNSET,
         name: str | None = None,
+        deferrable: Deferrable | None = None,
     ) -> None:
+        initially(deferrable, "deferrable=")
         if on_delete not in ON_DELETE:
             raise ModelError(
                 f"on_delete is {on_delete!r}; the choices are {choices_text(ON_DELETE)}{nearest(on_delete, ON_DELETE)}"
@@ -229,6 +232,7 @@ class Forward(Declared):
             comment=comment,
             db_default=db_default,
             name=name,
+            deferrable=deferrable,
         )
 
     def declared(self, name: str, annotation: Any, where: str) -> None:
@@ -321,6 +325,7 @@ if TYPE_CHECKING:
             comment: Kept in the database where it can.
             db_default: The key the database fills in where none is given, and on_delete=SET_DEFAULT goes back to.
             name: The name of the constraint in the database; made from table and columns where it is not given.
+            deferrable: Whether the target may be missing until the end of the transaction.
         """
 
         @overload

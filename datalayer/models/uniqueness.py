@@ -51,7 +51,7 @@ def validate_unique(compiler: Compiler, instance: Any, alias: str) -> Plan[None]
 
 def _in_the_way(model: Any, unique: UniqueSpec, values: dict[str, Any], own: tuple[object, ...] | None) -> Query | None:
     """The other rows that have the values of a constraint; None where there can be none, or only the database knows."""
-    if unique.condition is not None or any(name not in values for name in unique.fields):
+    if not unique.is_whole or any(name not in values for name in unique.fields):
         return None
     if unique.nulls_distinct and any(values[name] is None for name in unique.fields):
         return None

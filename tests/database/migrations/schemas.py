@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from datalayer import Range
 from datalayer._schema.field import ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.names import constraint_name
-from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, OnDelete, TableSpec, UniqueSpec
+from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, Initially, OnDelete, TableSpec, UniqueSpec
 
 Choices: TypeAlias = list[tuple[ColumnType, list[object]]]
 Rows: TypeAlias = dict[str, dict[tuple[object, ...], dict[str, object]]]
@@ -116,7 +116,8 @@ def references(draw: Any, name: str, targets: list[str]) -> list[ForeignKeySpec]
         on_delete: OnDelete = draw(st.sampled_from(["CASCADE", "SET NULL", "RESTRICT", "NO ACTION"]))
         key = draw(st.sampled_from(["fk", "refers to"]))
         mine, theirs = (("row", "seat"), ("row", "seat")) if target == PLACES else ((f"{target}_id",), ("id",))
-        found.append(ForeignKeySpec(f"{key}_{name}_{target}", mine, target, theirs, on_delete))
+        put_off: Initially | None = draw(st.sampled_from([None, None, "DEFERRED", "IMMEDIATE"]))
+        found.append(ForeignKeySpec(f"{key}_{name}_{target}", mine, target, theirs, on_delete, put_off))
     return found
 
 
@@ -135,7 +136,13 @@ def tables(draw: Any, name: str, targets: list[str]) -> TableSpec:
     if own and draw(st.booleans()):
         condition = draw(st.sampled_from([None, '"id" > 3']))
         distinct = condition is not None or draw(st.booleans())
-        unique.append(UniqueSpec(f"uq_{name}{tail}", (*draw(parts), "id"), condition, distinct))
+        held = (*draw(parts), "id")
+        kind = draw(st.sampled_from(["plain", "deferrable", "expression", "include", "opclasses"]))
+        put_off: Initially | None = "DEFERRED" if kind == "deferrable" and condition is None else None
+        held += ('(lower("b"))',) if kind == "expression" and "b" in own else ()
+        include = (own[0],) if kind == "include" else ()
+        classes = (*[""] * (len(held) - 1), "int8_ops") if kind == "opclasses" and held[-1] == "id" else ()
+        unique.append(UniqueSpec(f"uq_{name}{tail}", held, condition, distinct, put_off, include, classes))
     if own and draw(st.booleans()):
         sign = draw(st.sampled_from(["", "-"]))
         where = draw(st.sampled_from([None, '"id" > 3', f'"{own[0]}" IS NOT NULL']))
@@ -146,7 +153,11 @@ def tables(draw: Any, name: str, targets: list[str]) -> TableSpec:
             *draw(st.sampled_from([[], expressions[:1], expressions])),
         )
         include = draw(st.sampled_from([(), (own[0],)]))
-        indexes.append(IndexSpec(f"ix_{name}{tail}", held, where, None, include, draw(st.booleans())))
+        unusual = {"b": "text_pattern_ops", "-b": "text_pattern_ops", '(lower("b"))': "text_pattern_ops"}
+        classes = tuple(unusual.get(part, "") for part in held) if draw(st.booleans()) else ()
+        indexes.append(
+            IndexSpec(f"ix_{name}{tail}", held, where, None, include, draw(st.booleans()), opclasses=classes)
+        )
     if draw(st.booleans()):
         checks.append(CheckSpec(f"ck_{name}{tail}", draw(st.sampled_from(['"id" > 0', '"id" % 97 <> 1']))))
     for field in fields:
@@ -213,23 +224,17 @@ def renamed(table: TableSpec, *, name: str, column: str | None, tables: Mapping[
     def in_sql(text: str | None) -> str | None:
         return text if text is None or column is None else text.replace(f'"{column}"', f'"{column}{NEW}"')
 
+    def parts(one: UniqueSpec | IndexSpec) -> dict[str, Any]:
+        fields, include = tuple(map(moved, one.fields)), tuple(map(moved, one.include))
+        return {"fields": fields, "condition": in_sql(one.condition), "include": include}
+
     made = TableSpec(
         name,
         model=name,
         fields=tuple(replace(one, name=moved(one.name), column=moved(one.column)) for one in table.fields.values()),
         primary_key=table.primary_key,
-        unique=tuple(
-            replace(one, fields=tuple(map(moved, one.fields)), condition=in_sql(one.condition)) for one in table.unique
-        ),
-        indexes=tuple(
-            replace(
-                one,
-                fields=tuple(map(moved, one.fields)),
-                condition=in_sql(one.condition),
-                include=tuple(map(moved, one.include)),
-            )
-            for one in table.indexes
-        ),
+        unique=tuple(replace(one, **parts(one)) for one in table.unique),
+        indexes=tuple(replace(one, **parts(one)) for one in table.indexes),
         checks=tuple(one for one in table.checks if not one.name.endswith("choices")),
         foreign_keys=tuple(replace(one, target=tables.get(one.target, one.target)) for one in table.foreign_keys),
         comment=table.comment,

@@ -106,6 +106,26 @@ class Move(Model):
     by_name: ForeignKey[Author] = ForeignKey(on_delete=CASCADE, to_field="name")
 
 
+class Narrow(ModelBase):
+    id: Mapped[Int] = PrimaryKey(init=False)
+    name: Mapped[str] = Field(max_length=20)
+    place: Mapped[int] = Field()
+    parent: ForeignKey[Narrow | None] = ForeignKey(default=None, deferrable=Deferrable.DEFERRED)
+    twin: OneToOne[Narrow] = OneToOne(related_name="other", deferrable=Deferrable.IMMEDIATE)
+
+    class Meta:
+        constraints = (
+            UniqueConstraint("place", name="one_place", deferrable=Deferrable.DEFERRED),
+            UniqueConstraint("name", "place", name="later", deferrable=Deferrable.IMMEDIATE),
+            UniqueConstraint(Sql("lower(name)"), name="one_name"),
+            UniqueConstraint("name", "parent", include=("place",), name="carried"),
+        )
+        indexes = (
+            Index("name", name="like_name", opclasses=("varchar_pattern_ops",)),
+            Index(Sql("upper(name)"), "-place", name="like_upper", opclasses=("text_pattern_ops", "")),
+        )
+
+
 class Detail(ModelBase):
     book: OneToOne[Book] = OneToOne(on_delete=CASCADE, primary_key=True)
 """
@@ -302,7 +322,7 @@ def test_types_that_are_not_ours_are_said(postgresql_url: str, tmp_path: Path) -
     assert "# REAL in the database\n    r: Mapped[float | None]" in text
     assert "# 'sums' is NUMERIC[] in the database, which no field of datalayer has; left out" in text
     assert "# 'B' differs from 'b' by capitals alone" in text
-    assert 'Index(Sql("abs(r)"), name="lowered", unique=True)' in text
+    assert 'UniqueConstraint(Sql("abs(r)"), name="lowered")' in text
 
 
 def test_what_sqlite_takes_loosely_is_read_as_it_is_meant(tmp_path: Path) -> None:
@@ -310,6 +330,7 @@ def test_what_sqlite_takes_loosely_is_read_as_it_is_meant(tmp_path: Path) -> Non
     with conf.override(databases={"default": {"url": url}}, migrations=str(tmp_path)):
         run(
             "CREATE TABLE a (id INTEGER PRIMARY KEY, code VARCHAR(5) UNIQUE, t tinyint(1), m MONEY, "
+            "u integer unsigned, w INT(11) UNSIGNED, p POINT, n NATIVE CHARACTER(70), "
             "g INT AS (id * (2 + 1)) VIRTUAL, h TEXT AS (code || ')\"'))",
             "CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES A(ID), "
             "c INTEGER REFERENCES a ON DELETE CASCADE)",
@@ -318,6 +339,10 @@ def test_what_sqlite_takes_loosely_is_read_as_it_is_meant(tmp_path: Path) -> Non
         assert made(text)
     assert "code: Mapped[str | None] = Field(max_length=5, default=None, unique=True)" in text
     assert "# 'm' is MONEY in the database" in text
+    assert "# 'p' is POINT in the database" in text
+    assert "# INTEGER UNSIGNED in the database\n    u: Mapped[BigInt | None]" in text
+    assert "# INT(11) UNSIGNED in the database\n    w: Mapped[BigInt | None]" in text
+    assert "# NATIVE CHARACTER(70) in the database\n    n: Mapped[str | None]" in text
     assert 'g: Mapped[BigInt | None] = Field(generated="id * (2 + 1)", init=False)' in text
     assert "h: Mapped[str | None] = Field(generated='code || \\')\"\\'', init=False)" in text
     assert "a: ForeignKey[A | None] = ForeignKey(" in text
