@@ -14,7 +14,7 @@ from datalayer._compile.select import BACKENDS, Selection, conjuncts, layout, on
 from datalayer._compile.sources import with_ctes
 from datalayer._compile.writer import Writer
 from datalayer._query.change import Delete, Update, UpdateMany
-from datalayer._query.condition import ExistsCondition
+from datalayer._query.condition import Comparison, Condition, ExistsCondition
 from datalayer._query.expression import Expression, FieldRef, Subquery, Value
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
@@ -41,7 +41,26 @@ def update(backend_name: str, change: Update) -> Prepared:
     if backend.name == "sqlite" and any(_looks_at_rows(writer, expression) for _, expression in change.assignments):
         assigned, where = _read_first(target, table, assigned, where)
     element: Any = sa.update(target).values(assigned).where(*where)
-    return _compiled(backend, statement, element, table, change.returning, target, plain)
+    prepared = _compiled(backend, statement, element, table, change.returning, target, plain)
+    prepared.is_one_row = is_by_key(query) and len(plain) == len(change.assignments)
+    return prepared
+
+
+def is_by_key(query: Query) -> bool:
+    """Whether a query names one row by its primary key, and says nothing else."""
+    every = [part for condition in query.where for part, _ in conjuncts(condition, 0)]
+    named = [_named_by(part) for part in every]
+    return sorted(named) == sorted(query.table.primary_key) and query.extra is None
+
+
+def _named_by(condition: Condition) -> str:
+    """The field of the query's own table that a condition compares with a value; nothing for other conditions."""
+    if not isinstance(condition, Comparison) or condition.lookup != "exact" or condition.transform is not None:
+        return ""
+    left = condition.left
+    if not isinstance(left, FieldRef) or left.path or left.outer or not isinstance(condition.right, Value):
+        return ""
+    return left.field
 
 
 def _looks_at_rows(writer: Writer, expression: Expression) -> bool:

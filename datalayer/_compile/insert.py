@@ -159,6 +159,7 @@ def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: i
         table=table,
         writes=True,
         is_whole=not has_values,
+        is_one_row=rows == 1 and change.conflict is None,
         written=_written(table, change.fields, rows),
     )
 

@@ -37,12 +37,24 @@ class Prepared:
         columns: What comes back, in row order; rows may be longer where ORDER BY needed hidden columns.
         table: The table it is about.
         writes: Whether it changes anything.
+        is_one_row: As in `Command`.
         returns_rows: Whether rows come back rather than a count.
         written: The columns written by plain values, each with the place of its placeholder; errors tell values by it.
         memo: A free place for the layer above (the generated hydration function).
     """
 
-    __slots__ = ("_binds", "_is_plain", "columns", "memo", "returns_rows", "sql", "table", "writes", "written")
+    __slots__ = (
+        "_binds",
+        "_is_plain",
+        "columns",
+        "is_one_row",
+        "memo",
+        "returns_rows",
+        "sql",
+        "table",
+        "writes",
+        "written",
+    )
 
     def __init__(
         self,
@@ -53,6 +65,7 @@ class Prepared:
         table: TableSpec | None = None,
         writes: bool = False,
         is_whole: bool = False,
+        is_one_row: bool = False,
         written: tuple[tuple[str, int], ...] = (),
     ) -> None:
         """Binds are `(offset in values, converter)` in the order of the placeholders; `is_whole`: offsets cover all."""
@@ -60,6 +73,7 @@ class Prepared:
         self.columns = columns
         self.table = table
         self.writes = writes
+        self.is_one_row = is_one_row
         self.written = written
         self.memo: object = None
         self.returns_rows = bool(columns) or not writes
@@ -85,6 +99,7 @@ class Prepared:
             self.params(values),
             returns_rows=self.returns_rows,
             writes=self.writes,
+            is_one_row=self.is_one_row,
             table=self.table,
             written=self.written,
         )

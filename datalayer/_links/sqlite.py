@@ -1,6 +1,6 @@
 """SQLite behind the protocol of `link.py`: sqlite3 in autocommit mode, blocking, and awaiting through a thread.
 
-The awaiting link hands its work to the connection's thread (`sqlite_thread.py`), but for short reads
+The awaiting link hands its work to the connection's thread (`sqlite_thread.py`), but for short statements
 (`sqlite_short.py`).
 """
 
@@ -15,7 +15,7 @@ from typing import TypeVar
 from datalayer import errors
 from datalayer._links import functions, sqlite_thread, translate
 from datalayer._links.link import BackendName
-from datalayer._links.sqlite_short import ShortReads
+from datalayer._links.sqlite_short import ShortStatements
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
 T = TypeVar("T")
@@ -330,7 +330,7 @@ class AsyncSQLiteLink:
         self.alias = alias
         self.raw = raw
         self._raw = raw.raw
-        self._short = ShortReads(raw.raw, raw.worker)
+        self._short = ShortStatements(raw.raw, raw.worker)
         self._file = file
 
     def __repr__(self) -> str:

@@ -1,10 +1,12 @@
-"""Short reads of an awaiting SQLite connection, on the event loop itself.
+"""Short statements of an awaiting SQLite connection, on the event loop itself.
 
 A row by its key takes SQLite some microseconds, and handing it to the connection's thread and back takes ten times as
 long. So a read is begun on the event loop and stopped after a few hundred steps of SQLite's virtual machine (a step is
 some hundredths of a microsecond); what is not done by then begins again on the thread, and the next time goes there at
-once. The law of this file: only a SELECT is begun here, since one that is stopped has changed nothing, and the loop is
-never kept for longer than those steps take.
+once. A write cannot be stopped, since that would roll back its transaction. So only a write of one row, by its key or a
+new one, is done here, and only inside a transaction: it takes as many steps as the table has columns and indexes, and
+its disk has to do nothing before the commit, which is the thread's. Where it takes more (a trigger), the thread has it
+from the second time on.
 """
 
 from __future__ import annotations
@@ -19,14 +21,17 @@ from datalayer._plans.plan import Command, Reply
 STEPS: Final = 300
 """SQLite counts over all runs of a statement: one is stopped after this many steps at the least, and twice that."""
 
+_WRITE_STEPS: Final = 3_000
+"""A write that takes more belongs to the thread from then on."""
+
 _IN_A_ROW: Final = 8
-"""So many reads may follow each other before the other tasks of the event loop have their turn."""
+"""So many statements may follow each other before the other tasks of the event loop have their turn."""
 
 _REMEMBERED: Final = 1_000
 
 
-class ShortReads:
-    """The reads of one connection that need no thread.
+class ShortStatements:
+    """The statements of one connection that need no thread.
 
     Args:
         raw: The connection.
@@ -50,27 +55,29 @@ class ShortReads:
             sqlite3.Error: What SQLite says of it.
         """
         sql = command.sql
-        if self._is_off or not sql.startswith("SELECT") or sql in self._long or not self._worker.is_idle:
+        is_write = command.is_one_row and self._raw.in_transaction
+        if self._is_off or not (is_write or sql.startswith("SELECT")) or sql in self._long or not self._worker.is_idle:
             self._in_a_row = 0
             return None
         self._in_a_row += 1
         if self._in_a_row > _IN_A_ROW:
             self._in_a_row = 0
             await asyncio.sleep(0)
-        return self._tried(command)
+        return self._tried(command, is_write)
 
-    def _tried(self, command: Command) -> Reply | None:
+    def _tried(self, command: Command, is_write: bool) -> Reply | None:
         self._questions = 0
         raw = self._raw
-        raw.set_progress_handler(self._is_long, STEPS)
+        if is_write:
+            raw.set_progress_handler(self._count, _WRITE_STEPS)
+        else:
+            raw.set_progress_handler(self._is_long, STEPS)
         try:
             cursor = raw.execute(command.sql, command.params)
-            return Reply(cursor.fetchall(), cursor.rowcount)
+            reply = Reply(cursor.fetchall(), cursor.rowcount)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname == "SQLITE_INTERRUPT":
-                if len(self._long) >= _REMEMBERED:
-                    self._long.clear()
-                self._long.add(command.sql)
+                self._remember(command.sql)
             elif error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 self._is_off = True  # others keep readers out of this file: waiting is for the thread
             else:
@@ -78,7 +85,19 @@ class ShortReads:
             return None
         finally:
             self._worker.listen(raw)
+        if is_write and self._questions > 1:
+            self._remember(command.sql)
+        return reply
+
+    def _remember(self, sql: str) -> None:
+        """From now on the thread has that statement."""
+        if len(self._long) >= _REMEMBERED:
+            self._long.clear()
+        self._long.add(sql)
 
     def _is_long(self) -> bool:
         self._questions += 1
         return self._questions > 1
+
+    def _count(self) -> None:
+        self._questions += 1

@@ -2,7 +2,7 @@
 
 The law of this file: the event loop never waits for SQLite, and a cancelled caller gets its `CancelledError` when the
 thread has let go of the connection, so that it can be rolled back and lent again. All statements run on the thread but
-the short reads of `sqlite_short.py`.
+the short ones of `sqlite_short.py`.
 """
 
 from __future__ import annotations

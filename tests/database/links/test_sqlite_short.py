@@ -1,4 +1,4 @@
-"""Short reads of an awaiting SQLite connection stay on the event loop; everything else goes to the thread."""
+"""Short statements of an awaiting SQLite connection stay on the event loop; everything else goes to the thread."""
 
 from __future__ import annotations
 
@@ -86,6 +86,59 @@ def test_write_runs_on_the_thread(tmp_path: Path) -> None:
         await link.execute(Command("CREATE TABLE t (id integer)", returns_rows=False, writes=True))
         await link.execute(Command("INSERT INTO t VALUES (where_am_i(1)) RETURNING id", writes=True))
         assert threading.get_ident() not in threads
+
+    run(tmp_path / "db.sqlite3", write)
+
+
+def one_row(sql: str) -> Command:
+    return Command(sql, returns_rows=False, writes=True, is_one_row=True)
+
+
+async def begun(link: Any, *statements: str) -> None:
+    for sql in ("CREATE TABLE t (id integer)", *statements):
+        await link.execute(Command(sql, returns_rows=False, writes=True))
+
+
+def test_write_of_one_row_in_a_transaction_runs_on_the_event_loop(tmp_path: Path) -> None:
+    async def write(link: Any, threads: list[int]) -> None:
+        await begun(link, "BEGIN IMMEDIATE")
+        assert (await link.execute(one_row("INSERT INTO t VALUES (where_am_i(1))"))).count == 1
+        assert threads == [threading.get_ident()]
+        assert (await link.execute(Command("SELECT count(*) FROM t"))).rows == [(1,)]
+
+    run(tmp_path / "db.sqlite3", write)
+
+
+def test_write_of_one_row_outside_a_transaction_runs_on_the_thread(tmp_path: Path) -> None:
+    async def write(link: Any, threads: list[int]) -> None:
+        await begun(link)
+        await link.execute(one_row("INSERT INTO t VALUES (where_am_i(1))"))
+        assert threading.get_ident() not in threads
+
+    run(tmp_path / "db.sqlite3", write)
+
+
+def test_write_of_one_row_that_sets_off_much_has_the_thread_from_then_on(tmp_path: Path) -> None:
+    async def write(link: Any, threads: list[int]) -> None:
+        much = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000) SELECT x FROM n"
+        trigger = f"CREATE TRIGGER more AFTER INSERT ON t BEGIN INSERT INTO many {much}; END"
+        await begun(link, "CREATE TABLE many (x integer)", trigger, "BEGIN IMMEDIATE")
+        for _ in range(2):
+            await link.execute(one_row("INSERT INTO t VALUES (where_am_i(1))"))
+        first, second = threads
+        assert first == threading.get_ident() != second
+        assert (await link.execute(Command("SELECT count(*) FROM many"))).rows == [(4_000,)]
+
+    run(tmp_path / "db.sqlite3", write)
+
+
+def test_refused_write_of_one_row_leaves_the_transaction_open(tmp_path: Path) -> None:
+    async def write(link: Any, threads: list[int]) -> None:
+        await begun(link, "CREATE UNIQUE INDEX only ON t (id)", "BEGIN IMMEDIATE")
+        await link.execute(one_row("INSERT INTO t VALUES (1)"))
+        with pytest.raises(errors.IntegrityError):
+            await link.execute(one_row("INSERT INTO t VALUES (1)"))
+        assert link.in_transaction
 
     run(tmp_path / "db.sqlite3", write)
 

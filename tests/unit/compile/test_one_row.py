@@ -1,0 +1,40 @@
+"""Which writes touch one row and nothing else, so that their work cannot grow with the table."""
+
+from __future__ import annotations
+
+import pytest
+
+from datalayer._compile.compiler import compiler_for
+from datalayer._query.change import Delete, Insert, OnConflict, Update
+from datalayer._query.comparing import comparison
+from datalayer._query.expression import FieldRef, Value
+from datalayer._query.query import Query
+from tests.unit.compile import shop
+
+SQLITE = compiler_for("sqlite")
+TITLE = (("title", Value("Persuasion", shop.TEXT)),)
+INSERT = Insert(shop.BOOK, ("title", "price", "author_id"), ("id",))
+
+
+def rows(name: str, value: object) -> Query:
+    return Query(shop.BOOK).filtered(comparison(shop.BOOK, name, value))
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        (SQLITE.insert(INSERT), True),
+        (SQLITE.insert(INSERT, 2), False),
+        (SQLITE.insert(Insert(shop.BOOK, ("id", "title"), (), OnConflict(("id",)))), False),
+        (SQLITE.update(Update(rows("id", 1), TITLE)), True),
+        (SQLITE.update(Update(rows("id", 1).filtered(rows("title", "Emma").where[0]), TITLE)), False),
+        (SQLITE.update(Update(rows("id__gt", 1), TITLE)), False),
+        (SQLITE.update(Update(rows("title", "Emma"), TITLE)), False),
+        (SQLITE.update(Update(rows("author__id", 1), TITLE)), False),
+        (SQLITE.update(Update(rows("id", 1), (("title", FieldRef((), "title", shop.TEXT)),))), False),
+        (SQLITE.update(Update(Query(shop.BOOK), TITLE)), False),
+        (SQLITE.delete(Delete(rows("id", 1))), False),
+    ],
+)
+def test_a_write_of_one_row_is_known(what, expected: bool) -> None:
+    assert what.command([1] * 9).is_one_row is expected
