@@ -38,7 +38,7 @@ POINTS: dict[str, tuple[int, ...]] = {
 }
 AT_A_TIME = {"tasks": (1, 2, 5, 10, 20, 50, 100, 200), "threads": (1, 2, 4, 8, 16, 32)}
 POOL = 10
-PATIENCE = 60  # seconds for a point
+PATIENCE = 120  # seconds for a point
 GETS = 2_000  # by all tasks or threads of a point together
 CONCURRENT = {
     "tasks": ("psycopg_pool", "asyncpg", "datalayer", "sqlalchemy", "tortoise"),
