@@ -164,6 +164,8 @@ def default(sql: str, kind: Annotation) -> str:
         limit = next((int(one.partition("=")[2]) for one in kind.options if one.startswith("max_length=")), None)
         if limit is None or len(text) <= limit:
             return quoted(text)
+    if kind.text.startswith('Literal["') and (match := re.fullmatch(r"('(?:[^'\\]|'')*')(?:::.+)?", value)):
+        return quoted(match[1][1:-1].replace("''", "'"))  # a model has no ENUM type that it could be cast to
     return f"Sql({quoted(sql)})"
 
 

@@ -136,7 +136,7 @@ def test_unknown_and_ambiguous_targets_name_the_near_ones(migrations: Path) -> N
 def test_a_first_migration_is_only_recorded_where_its_tables_are_there(migrations: Path) -> None:
     python(migrations, "0001_thing", None, *table("thing"))
     python(migrations, "0002_more", "0001_thing", '    op.add_column("thing", sa.Column("name", types.Text()))')
-    run('CREATE TABLE thing (id BIGINT PRIMARY KEY, "by hand" INTEGER)', "INSERT INTO thing (id) VALUES (7)")
+    run('CREATE TABLE thing (id BIGINT PRIMARY KEY, "by hand" POINT)', "INSERT INTO thing (id) VALUES (7)")
     with pytest.raises(MigrationError, match="already exists"):
         commands.migrate()
     told: list[str] = []

@@ -311,13 +311,13 @@ def test_types_that_are_not_ours_are_said(postgresql_url: str, tmp_path: Path) -
     with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
         run(
             "CREATE TYPE mood AS ENUM ('sad', 'glad')",
-            "CREATE TABLE a (id int PRIMARY KEY, m mood, r real, tags text[], sums numeric[], b int REFERENCES a, "
+            "CREATE TABLE a (id int PRIMARY KEY, m mood DEFAULT 'sad', r real, tags text[], sums numeric[], b int REFERENCES a, "
             '"B" int)',
             "CREATE UNIQUE INDEX lowered ON a (abs(r))",
         )
         text = inspectdb()
         assert made(text)
-    assert 'm: Mapped[Literal["sad", "glad"] | None]' in text
+    assert 'm: Mapped[Literal["sad", "glad"] | None] = Field(db_default="sad")' in text
     assert "tags: Mapped[list[str] | None]" in text
     assert "# REAL in the database\n    r: Mapped[float | None]" in text
     assert "# 'sums' is NUMERIC[] in the database, which no field of datalayer has; left out" in text
