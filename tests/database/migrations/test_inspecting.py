@@ -311,8 +311,8 @@ def test_types_that_are_not_ours_are_said(postgresql_url: str, tmp_path: Path) -
     with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
         run(
             "CREATE TYPE mood AS ENUM ('sad', 'glad')",
-            "CREATE TABLE a (id int PRIMARY KEY, m mood DEFAULT 'sad', r real, tags text[], sums numeric[], b int REFERENCES a, "
-            '"B" int)',
+            "CREATE TABLE a (id int PRIMARY KEY, m mood DEFAULT 'sad', r real, tags text[], sums numeric[], "
+            'b int REFERENCES a, "B" int)',
             "CREATE UNIQUE INDEX lowered ON a (abs(r))",
         )
         text = inspectdb()
