@@ -103,7 +103,7 @@ def migrate(
     check: bool = typer.Option(False, "--check", help="Run nothing; exit 1 when migrations are left to apply."),
     out_of_order: bool = typer.Option(False, "--out-of-order", help="Apply also files older than what is applied."),
 ) -> int:
-    """Bring the database to the newest migration, or to another.
+    """Apply migrations, up to the newest or to another.
 
     Each migration is one transaction together with the row that records it: one that fails or is interrupted leaves
     nothing behind.
@@ -224,7 +224,7 @@ def mergemigrations(
     name: str | None = typer.Argument(None, help="What the merge is called; taken from the branches by default."),
     migrations: Path | None = MIGRATIONS,
 ) -> int:
-    """Bring together what two branches added to the migrations."""
+    """Join what two branches added to the migrations."""
     enter(None, migrations)
     from datalayer.migrations import commands
 
@@ -237,9 +237,9 @@ def squashmigrations(
     ),
     migrations: Path | None = MIGRATIONS,
 ) -> int:
-    """Fold the oldest migrations into one that stands for them.
+    """Fold the oldest migrations into one.
 
-    Databases that have them all, some or none are brought along by the next migrate.
+    It stands for them: databases that have them all, some or none are brought along by the next migrate.
 
     \b
     Examples:
@@ -276,7 +276,10 @@ def inspectdb(
 
 
 def eject() -> int:
-    """Write alembic.ini and env.py, so that plain alembic works on the same migrations."""
+    """Write alembic.ini and env.py for plain alembic.
+
+    It then works on the same migrations.
+    """
     root = enter_project().root
     from datalayer.migrations import ejected
 
