@@ -135,8 +135,8 @@ def in_words(error: Exception, arguments: Sequence[str]) -> str:
     """One line about an error."""
     if isinstance(error, UsageError):
         return use_in_words(error, arguments)
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{lowered(error.strerror)}: {str(error.filename)!r}"
+    if isinstance(error, OSError) and not isinstance(error, DatalayerError) and error.strerror:
+        return lowered(error.strerror) + ("" if error.filename is None else f": {str(error.filename)!r}")
     if isinstance(error, (DatalayerError, OSError)):
         return str(error)
     where = here.place_of(error)

@@ -91,7 +91,7 @@ def diagram(
     models: list[str] = MODELS,
     svg: bool = typer.Option(False, "--svg", help="A drawn picture instead of Mermaid text."),
 ) -> int:
-    """Print a picture of the models, as Mermaid text or as SVG.
+    """Print a picture of the models: Mermaid text or SVG.
 
     Their columns, keys and relations. GitHub, GitLab and most editors draw Mermaid; browsers draw SVG.
 

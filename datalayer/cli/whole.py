@@ -21,7 +21,7 @@ HERE = ("", "localhost", "127.0.0.1", "::1")
 
 
 def create(database: str = DATABASE, database_url: str | None = DATABASE_URL) -> int:
-    """Make the database, empty; nothing is done when it is there.
+    """Make the database, empty, where it is not there yet.
 
     \b
     Examples:
@@ -73,7 +73,7 @@ def reset(
     yes: bool = YES,
     force: bool = FORCE,
 ) -> int:
-    """Drop the database, make it again and apply the migrations.
+    """Drop the database, make it again and migrate.
 
     The migrations are read before anything is dropped. It asks first, as drop does.
 

@@ -57,7 +57,14 @@ def create(url: DatabaseUrl, *, template: str | None = None) -> None:
         ConnectionFailed: The server cannot be reached, or the folder of the file is missing.
     """
     if url.backend == "sqlite":
-        connect_sqlite(_file(url)).close()
+        file = Path(_file(url))
+        was_there = file.exists()
+        try:
+            connect_sqlite(str(file)).close()
+        except BaseException:
+            if not was_there:
+                file.unlink(missing_ok=True)  # the next try would take an empty one for the database
+            raise
         return
     with _server(url) as link, _cured("makes databases", "CREATEDB"):
         run(servers.create(url.database, template), link)

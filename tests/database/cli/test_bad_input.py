@@ -63,6 +63,12 @@ def small(*words, **named):
 
 sqlite3.connect = small
 """
+NO_ROOM = """
+import resource, signal
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+"""
 QUERY = ("shell", "-c", "print(Lamp.objects.count())")
 
 
@@ -192,6 +198,12 @@ def test_a_full_disk_leaves_the_migration_out(folder: Path) -> None:
     assert "database or disk is full" in line
     assert run(folder, "showmigrations").stdout == "[ ] 0001_initial\n"
     assert run(folder, "migrate").stdout == "applied 0001_initial\n"
+
+
+def test_a_database_that_could_not_be_made_leaves_no_file(folder: Path) -> None:
+    line = refused(folder, "database", "create", first=NO_ROOM)
+    assert "cannot connect 'default' to SQLite" in line
+    assert not (folder / "db.sqlite3").exists()
 
 
 # -- models --------------------------------------------------------------------------------------

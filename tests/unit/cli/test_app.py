@@ -159,7 +159,8 @@ def test_help_of_a_command_of_a_group(capsys: pytest.CaptureFixture[str]) -> Non
     assert "Usage: datalayer database create" in capsys.readouterr().out
 
 
-def test_a_file_that_is_not_there_is_told_without_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_the_system_is_told_without_its_number() -> None:
+    assert app.in_words(OSError(28, "No space left on device"), []) == "no space left on device"
     assert app.in_words(FileNotFoundError(2, "No such file or directory", "rows.jsonl"), []) == (
         "no such file or directory: 'rows.jsonl'"
     )
