@@ -330,7 +330,7 @@ def test_what_sqlite_takes_loosely_is_read_as_it_is_meant(tmp_path: Path) -> Non
     with conf.override(databases={"default": {"url": url}}, migrations=str(tmp_path)):
         run(
             "CREATE TABLE a (id INTEGER PRIMARY KEY, code VARCHAR(5) UNIQUE, t tinyint(1), m MONEY, "
-            "u integer unsigned, w INT(11) UNSIGNED, p POINT, n NATIVE CHARACTER(70), "
+            "u integer unsigned, w UNSIGNED BIG INT, p POINT, n NATIVE CHARACTER(70), "
             "g INT AS (id * (2 + 1)) VIRTUAL, h TEXT AS (code || ')\"'))",
             "CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES A(ID), "
             "c INTEGER REFERENCES a ON DELETE CASCADE)",
@@ -341,7 +341,7 @@ def test_what_sqlite_takes_loosely_is_read_as_it_is_meant(tmp_path: Path) -> Non
     assert "# 'm' is MONEY in the database" in text
     assert "# 'p' is POINT in the database" in text
     assert "# INTEGER UNSIGNED in the database\n    u: Mapped[BigInt | None]" in text
-    assert "# INT(11) UNSIGNED in the database\n    w: Mapped[BigInt | None]" in text
+    assert "# UNSIGNED BIG INT in the database\n    w: Mapped[BigInt | None]" in text
     assert "# NATIVE CHARACTER(70) in the database\n    n: Mapped[str | None]" in text
     assert 'g: Mapped[BigInt | None] = Field(generated="id * (2 + 1)", init=False)' in text
     assert "h: Mapped[str | None] = Field(generated='code || \\')\"\\'', init=False)" in text
