@@ -119,8 +119,9 @@ def test_descending_and_partial_indexes_survive_the_file() -> None:
 
 
 def test_every_kind_of_column_survives_the_file() -> None:
-    item = ColumnType(Kind.STRING, length=20)
-    kinds = [ColumnType(kind, length=9, precision=20, scale=3, choices=("a", "bb"), item=item) for kind in Kind]
+    items = {Kind.ARRAY: ColumnType(Kind.STRING, length=20), Kind.RANGE: ColumnType(Kind.DATE)}
+    options: dict[str, Any] = {"length": 9, "precision": 20, "scale": 3, "choices": ("a", "bb")}
+    kinds = [ColumnType(kind, item=items.get(kind), **options) for kind in Kind]
     fields = [FieldSpec(f"c{number}", f"c{number}", kind) for number, kind in enumerate(kinds)]
     make(table(*fields))
     assert not make(table(*fields)).has_changes
