@@ -6,6 +6,7 @@ indexes are settled here, so that models, migrations and error messages agree on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,7 +79,10 @@ OnDelete = Literal["CASCADE", "RESTRICT", "SET NULL", "SET DEFAULT", "NO ACTION"
 
 @dataclass(frozen=True, slots=True)
 class ForeignKeySpec:
-    """A foreign key constraint; `fields` are ours, `target_fields` are field names of `target` (a table name)."""
+    """A foreign key constraint; `fields` are ours, `target_fields` are field names of `target` (a table name).
+
+    `refill` gives what a row refers to instead when its target is deleted: the library writes it first.
+    """
 
     name: str
     fields: tuple[str, ...]
@@ -86,6 +90,7 @@ class ForeignKeySpec:
     target_fields: tuple[str, ...]
     on_delete: OnDelete = "CASCADE"
     initially: Initially | None = None
+    refill: Callable[[], object] | None = None
 
 
 class TableSpec:

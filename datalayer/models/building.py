@@ -23,6 +23,7 @@ from datalayer.models._pydantic import limits, own_fields
 from datalayer.models.checks import field_adapter, why
 from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint, initially
 from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
+from datalayer.models.hooks import note_delete
 from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
@@ -234,6 +235,8 @@ def foreign_key(
                 f"{table.model}.{relation.name} has on_delete=SET_DEFAULT but no default in the database; "
                 f"give {place} db_default=, the key of the row to fall back to"
             )
+    if relation.refill is not None:
+        note_delete(table.model)
     columns = tuple(table.fields[name].column for name in relation.key_fields)
     name = relation.options["name"] or constraint_name("fk", table.name, columns)
     check_identifiers(table.model, table.name, (), [name])
@@ -244,6 +247,7 @@ def foreign_key(
         target_fields,
         ON_DELETE[relation.on_delete],
         initially(relation.options["deferrable"], f"{table.model}.{relation.name}: deferrable"),
+        relation.refill,
     )
 
 

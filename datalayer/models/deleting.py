@@ -7,17 +7,20 @@ hooks are fetched before, and that their hooks are called around it. Models with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._plans import write
 from datalayer._plans.bulk import chunks
-from datalayer._plans.plan import Command, Plan, Row
+from datalayer._plans.plan import Call, Command, Plan, Row, calling
 from datalayer._plans.related import KEYS, children, matching
-from datalayer._query.change import Delete
-from datalayer._query.expression import FieldRef
+from datalayer._query.change import Delete, Update
+from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
 from datalayer._schema.table import ForeignKeySpec, TableSpec
+from datalayer.errors import InvalidValue
+from datalayer.models.checks import assigned
 from datalayer.models.hooks import Change, Hooks, any_deletes, hooks_of
 from datalayer.models.hydrate import loader
 from datalayer.models.state import key_values
@@ -30,7 +33,17 @@ COMPOSITE_KEYS: Final = 200
 
 def has_hooks(table: TableSpec) -> bool:
     """Whether a delete of rows of a table may have to call hooks."""
-    return any_deletes() and any(_delete_hooks(found) is not None for found in _reached(table, set()))
+    return any_deletes() and _takes_part(table)
+
+
+def _takes_part(table: TableSpec) -> bool:
+    """Whether rows of a table, or of one whose rows go with it, must be known before they are deleted."""
+    return any(_delete_hooks(found) is not None or any(_refilled(found)) for found in _reached(table, set()))
+
+
+def _refilled(table: TableSpec) -> Iterator[tuple[TableSpec, ForeignKeySpec]]:
+    """The tables whose rows refer to another row when one of this goes, and by which reference."""
+    return ((other, key) for other, key in table.referrers if key.refill is not None)
 
 
 def _delete_hooks(table: TableSpec) -> Hooks | None:
@@ -68,6 +81,7 @@ def around(compiler: Compiler, instances: Sequence[Any], alias: str, delete: Cal
     for instance, hooks in hooked:
         for hook in hooks.before_delete:
             yield hook.call(instance, change)
+    yield from _refill(compiler, list(found.values()))
     result = yield from delete()
     for instance, hooks in hooked:
         for hook in hooks.after_delete:
@@ -75,9 +89,54 @@ def around(compiler: Compiler, instances: Sequence[Any], alias: str, delete: Cal
     return result
 
 
+def _refill(compiler: Compiler, gone: Sequence[Any]) -> Plan[None]:
+    """Lets rows refer to others where they refer to rows that go, as `on_delete=SET(...)` says."""
+    by_table: dict[TableSpec, list[Any]] = {}
+    for instance in gone:
+        by_table.setdefault(instance.__class__.table, []).append(instance)
+    for table, instances in by_table.items():
+        for other, reference in _refilled(table):
+            given: list[object] = []
+            yield calling(Call(partial(_ask, reference, given)))
+            values = zip(reference.fields, _new_key(other, reference, given[0]), strict=True)
+            written = tuple([(name, Value(value, other.fields[name].type)) for name, value in values])
+            columns = tuple([FieldRef((), name, other.fields[name].type) for name in reference.fields])
+            keys = [key for each in instances if (key := key_values(each, reference.target_fields)) is not None]
+            for piece in chunks(keys, KEYS if len(columns) == 1 else COMPOSITE_KEYS):
+                yield from write.update(compiler, Update(Query(other).filtered(matching(columns, piece)), written))
+
+
+def _ask(reference: ForeignKeySpec, given: list[object]) -> None:
+    if reference.refill is not None:
+        given.append(reference.refill())
+
+
+def _new_key(table: TableSpec, reference: ForeignKeySpec, given: object) -> Row:
+    """The key to refer to, of an object or as it was given.
+
+    Raises:
+        InvalidValue: It is no key of the target.
+    """
+    fields = reference.fields
+    if getattr(type(given), "__datalayer_root__", False):
+        key = key_values(given, reference.target_fields)
+        if key is None:
+            raise InvalidValue(f"{table.model}: on_delete=SET(...) gave {given!r}, which is not saved and has no key")
+        return key
+    if given is None:
+        return (None,) * len(fields)
+    values = (given,) if len(fields) == 1 else given
+    if not isinstance(values, tuple) or len(cast("Row", values)) != len(fields):
+        raise InvalidValue(f"{table.model}: on_delete=SET(...) gave {given!r}; the key has {len(fields)} columns")
+    pairs = zip(fields, cast("Row", values), strict=True)
+    return tuple([assigned(table.python_model, name, value) for name, value in pairs])
+
+
 def beginning(table: TableSpec) -> Command:
     """The first thing a delete with hooks yields."""
     every = [hooks for other in _reached(table, set()) if (hooks := _delete_hooks(other)) is not None]
+    if not every:
+        return calling(Call())
     chosen = next((hooks for hooks in every if any(hook.is_async for hook in hooks.deletes)), every[0])
     return chosen.beginning(chosen.deletes)
 
@@ -106,7 +165,7 @@ def _collect(compiler: Compiler, instances: Sequence[Any], alias: str, found: di
     if not new:
         return
     for other, reference in _cascading(table):
-        if not any(_delete_hooks(each) is not None for each in _reached(other, set())):
+        if not _takes_part(other):
             continue
         keys = [key for each in new if (key := key_values(each, reference.target_fields)) is not None]
         columns = tuple([FieldRef((), name, other.fields[name].type) for name in reference.fields])

@@ -123,11 +123,16 @@ class Hooks:
 
 
 _with_deletes: set[str] = set()
-"""The models with hooks of deleting; while there are none, no delete looks for any."""
+"""The models that take part in deletes; while there are none, no delete looks for any."""
+
+
+def note_delete(model: str) -> None:
+    """Notes a model that takes part when rows it refers to are deleted."""
+    _with_deletes.add(model)
 
 
 def any_deletes() -> bool:
-    """Whether any model has hooks of deleting."""
+    """Whether any model has hooks of deleting, or takes part in deletes of others."""
     return bool(_with_deletes)
 
 

@@ -83,6 +83,22 @@ SET_DEFAULT = "SET_DEFAULT"
 DO_NOTHING = "DO_NOTHING"
 """The schema says `NO ACTION`: the database refuses to delete the target, unless a trigger takes care of this row."""
 
+
+@dataclass(frozen=True, slots=True)
+class SET:
+    """When the target is deleted, the key becomes another one: `on_delete=SET(default_owner)`.
+
+    Args:
+        value: The object or key to refer to then, or a function that gives it, called once for a delete.
+    """
+
+    value: object
+
+    def __call__(self) -> object:
+        """What to refer to."""
+        return self.value() if callable(self.value) else self.value
+
+
 ON_DELETE: dict[str, OnDelete] = {
     CASCADE: "CASCADE",
     # Judged when the statement ends, so that rows that go with it by another way are not in the way; PROTECT is judged
@@ -198,7 +214,7 @@ class Forward(Declared):
     def __init__(
         self,
         *,
-        on_delete: str = CASCADE,
+        on_delete: str | SET = CASCADE,
         related_name: str | None = None,
         to_field: str | None = None,
         fields: tuple[str, ...] = (),
@@ -213,9 +229,10 @@ class Forward(Declared):
         deferrable: Deferrable | None = None,
     ) -> None:
         initially(deferrable, "deferrable=")
-        if on_delete not in ON_DELETE:
+        if not isinstance(on_delete, SET) and on_delete not in ON_DELETE:
             raise ModelError(
-                f"on_delete is {on_delete!r}; the choices are {choices_text(ON_DELETE)}{nearest(on_delete, ON_DELETE)}"
+                f"on_delete is {on_delete!r}; the choices are {choices_text([*ON_DELETE, 'SET(...)'])}"
+                f"{nearest(on_delete, ON_DELETE)}"
             )
         if default is not UNSET and default is not None:
             raise ModelError("the default of a relation can only be None; for another row give its key as db_default=")
@@ -243,9 +260,10 @@ class Forward(Declared):
         """
         super().declared(name, annotation, where)
         word = type(self).__name__
-        if self.options["on_delete"] == SET_NULL and not self.nullable:
+        on_delete: object = self.options["on_delete"]
+        if on_delete in (SET_NULL, SET(None)) and not self.nullable:
             raise ModelError(
-                f"{where} has on_delete=SET_NULL but is never null; write {word}[{self.shown_target} | None] "
+                f"{where} has on_delete={on_delete} but is never null; write {word}[{self.shown_target} | None] "
                 "or choose another on_delete"
             )
         if self.options["default"] is None and not self.nullable:
@@ -253,8 +271,14 @@ class Forward(Declared):
 
     @property
     def on_delete(self) -> str:
-        """What happens to this row when the one it refers to goes."""
-        return str(self.options["on_delete"])
+        """What happens to this row when the one it refers to goes, as far as the database does it."""
+        return DO_NOTHING if self.refill is not None else str(self.options["on_delete"])
+
+    @property
+    def refill(self) -> SET | None:
+        """What gives the row to refer to instead, where the library sees to it."""
+        found: object = self.options["on_delete"]
+        return found if isinstance(found, SET) else None
 
     @property
     def key_fields(self) -> tuple[str, ...]:
@@ -313,7 +337,7 @@ if TYPE_CHECKING:
 
         Args:
             on_delete: What happens here when the target goes: CASCADE, RESTRICT, PROTECT, SET_NULL, SET_DEFAULT or
-                DO_NOTHING; the database itself does it.
+                DO_NOTHING, which the database itself does, or SET(...), which `delete()` does.
             related_name: The name of the way back, on the target; `<model>_set` when not given, `+` for none.
             to_field: The unique field of the target that is referred to, when it is not its primary key.
             fields: Declared fields that hold the key, for a target with a composite primary key.

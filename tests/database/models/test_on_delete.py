@@ -11,6 +11,7 @@ from datalayer import (
     DO_NOTHING,
     PROTECT,
     RESTRICT,
+    SET,
     SET_NULL,
     Field,
     ForeignKey,
@@ -20,7 +21,7 @@ from datalayer import (
     ModelBase,
     atomic,
 )
-from datalayer.errors import ForeignKeyViolation, ProtectedError
+from datalayer.errors import ForeignKeyViolation, InvalidValue, ModelError, ProtectedError
 from datalayer.models import registry
 from datalayer.testing import capture_queries, create_tables
 from datalayer.testing.tables import acreate_tables
@@ -72,6 +73,26 @@ with registry.isolated():
         class Meta:
             table = "od_node"
 
+    class Desk(Model):
+        name: Mapped[str] = Field(max_length=20, unique=True)
+        room: ForeignKey[Desk | None] = ForeignKey(on_delete=CASCADE, default=None, related_name="desks")
+
+        class Meta:
+            table = "od_desk"
+
+    class Ticket(Model):
+        desk: ForeignKey[Desk] = ForeignKey(on_delete=SET(lambda: fallback["desk"]), related_name="tickets")
+        room: ForeignKey[Desk | None] = ForeignKey(on_delete=SET(None), default=None, related_name="+")
+        place: ForeignKey[Desk] = ForeignKey(on_delete=SET("front"), to_field="name", related_name="+")
+        line: ForeignKey[Line | None] = ForeignKey(on_delete=SET((7, 8)), fields=("line_a", "line_b"), default=None)
+        line_a: Mapped[int | None] = Field(default=None)
+        line_b: Mapped[int | None] = Field(default=None)
+
+        class Meta:
+            table = "od_ticket"
+
+    fallback: dict[str, Any] = {}
+
     class Note(Model):
         node: ForeignKey[Node] = ForeignKey(on_delete=DO_NOTHING)
 
@@ -80,7 +101,7 @@ with registry.isolated():
 
     registry.tables()
 
-MODELS = (Artist, Album, Song, Invoice, Line, Node, Note)
+MODELS = (Artist, Album, Song, Invoice, Line, Node, Desk, Ticket, Note)
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +181,60 @@ def test_a_refused_delete_leaves_the_transaction_usable(world: World) -> None:
 
     world.run(blocking, awaiting)
     assert world.call(Artist.objects, "get").name == "b"
+
+
+def tickets(world: World) -> tuple[Any, Any, Any]:
+    """The desk that rows fall back to, another one, and a desk in the room of that, each with a ticket."""
+    front = make(world, Desk, name="front")
+    back = make(world, Desk, name="back")
+    corner = make(world, Desk, name="corner", room=back)
+    for desk in (front, back, corner):
+        make(world, Ticket, desk=desk, room=desk, place=desk)
+    fallback["desk"] = front
+    return front, back, corner
+
+
+def kept(world: World) -> list[tuple[Any, ...]]:
+    return world.iterate(Ticket.objects.order_by("id").values_list("desk_id", "room_id", "place_id"))
+
+
+@pytest.mark.parametrize("is_query", [False, True])
+def test_set_refers_to_another_row_where_rows_go_and_where_cascades_take_them(world: World, is_query: bool) -> None:
+    front, back, _ = tickets(world)
+    assert world.call(Desk.objects.filter(name="back") if is_query else back, "delete") == 1
+    assert kept(world) == [(front.id, front.id, "front"), (front.id, None, "front"), (front.id, None, "front")]
+    assert counts(world, Desk, Ticket) == (1, 3)
+
+
+def test_set_takes_a_key_and_a_key_of_several_columns(world: World) -> None:
+    front, _, corner = tickets(world)
+    line, other = make(world, Line, a=1, b=2), make(world, Line, a=7, b=8)
+    ticket = make(world, Ticket, desk=front, place=front, line=line)
+    fallback["desk"] = corner.id
+    world.call(line, "delete")
+    world.call(ticket, "refresh")
+    assert (ticket.line_a, ticket.line_b) == (other.a, other.b)
+    fallback["desk"] = "x"
+    with pytest.raises(InvalidValue, match=r"Ticket\.desk_id cannot be 'x'"):
+        world.call(corner, "delete")
+    fallback["desk"] = Desk(name="new")
+    with pytest.raises(InvalidValue, match="which is not saved and has no key"):
+        world.call(corner, "delete")
+    assert counts(world, Desk) == (3,)
+
+
+def test_set_to_the_row_that_goes_is_refused_with_what_is_in_the_way(world: World) -> None:
+    front, _, _ = tickets(world)
+    with pytest.raises(ProtectedError, match=r"Ticket\.desk of Ticket"):
+        world.call(front, "delete")
+    assert counts(world, Desk, Ticket) == (3, 3)
+
+
+def test_set_null_needs_a_key_that_may_be_null() -> None:
+    with registry.isolated(), pytest.raises(ModelError, match=r"on_delete=SET\(value=None\) but is never null"):
+
+        class Wrong(Model):  # pyright: ignore[reportUnusedClass]
+            desk: ForeignKey[Desk] = ForeignKey(on_delete=SET(None))
 
 
 def test_a_delete_that_nothing_protects_is_one_statement(world: World) -> None:
