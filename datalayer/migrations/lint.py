@@ -26,6 +26,7 @@ _VOLATILE = re.compile(
     r"\b(random|gen_random_uuid|uuidv7|uuid_generate_v\d|clock_timestamp|nextval|timeofday)\s*\(", re.I
 )
 _MANY_TABLES = 3
+_BESIDE = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)  # texts and comments
 
 
 def lint(migration: Migration, before: State, backend: str, models: State | None = None) -> list[Finding]:
@@ -67,7 +68,6 @@ class _Linting(Recording):
 
     def __init__(self, before: State, backend: str, is_atomic: bool, models: State | None) -> None:
         super().__init__(recording_context(backend), before)
-        self.before = set(before)
         self.made: set[str] = set()
         self.backend = backend
         self.has_transaction = is_atomic
@@ -75,7 +75,8 @@ class _Linting(Recording):
         self.found: list[tuple[str, str]] = []
         self.locked: dict[str, None] = {}
         self.unlooked: dict[str, str] = {}  # constraints that look at no row yet, and the rule for when they do
-        self.rows_of = ""
+        self.rows_of: set[str] = set()
+        self.replaced: set[str] = set()  # whose rows went into another table that has taken their name
 
     @property
     def is_atomic(self) -> bool:
@@ -100,8 +101,8 @@ class _Linting(Recording):
         super().change(table, after, postgresql, together=together)
 
     def is_in_use(self, table: str) -> bool:
-        """Whether the table was there before this migration, so that others use it."""
-        return table in self.before and table not in self.made
+        """Whether the table was there before this migration, so that others use it; plain SQL may have made it."""
+        return table not in self.made
 
     def lock(self, table: str) -> bool:
         """Notes that a table is locked, and whether that matters to anybody."""
@@ -129,7 +130,7 @@ class _Linting(Recording):
 
     def look_at(self, text: str, line: int | None = None) -> None:
         """Looks at one statement."""
-        plain = " ".join(re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL).split())
+        plain = " ".join(_BESIDE.sub(lambda found: "''" if found[0][0] == "'" else " ", text).split())
         where = f"line {line}, {plain[:50]}" if line else plain[:50]
         for code, table in _of_statement(self, plain):
             if table is None or self.lock(table):
@@ -137,8 +138,9 @@ class _Linting(Recording):
 
     def end(self) -> None:
         """What only the whole shows."""
-        if self.is_atomic and self.rows_of and self.rows_of in self.locked:
-            self.note("M113", f"rows of {self.rows_of}")
+        self.found = [one for one in self.found if one not in {("M109", f"drop {table}") for table in self.replaced}]
+        for table in sorted(self.rows_of & set(self.locked)) if self.is_atomic else ():
+            self.note("M113", f"rows of {table}")
         if self.is_atomic and len(self.locked) >= _MANY_TABLES:
             self.note("M114", ", ".join(self.locked))
 
@@ -227,7 +229,6 @@ def _created(op: _Linting, operation: ops.CreateTableOp) -> None:
 def _renamed(op: _Linting, operation: ops.RenameTableOp) -> None:
     if op.lock(operation.table_name):
         op.note("M110", f"rename {operation.table_name}")
-        op.before.add(str(operation.new_table_name))
 
 
 _LOOKS: tuple[tuple[type[MigrateOperation], Callable[[_Linting, Any], None]], ...] = (
@@ -253,12 +254,16 @@ _ALTER = re.compile(rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_NAME} (?P<rest>.*)
 _CREATE = re.compile(rf"CREATE (?:UNLOGGED |TEMP(?:ORARY)? )?TABLE (?:IF NOT EXISTS )?{_NAME}", re.I)
 _INDEX = re.compile(rf"CREATE (?:UNIQUE )?INDEX (?P<how>CONCURRENTLY )?.*?\bON (?:ONLY )?{_NAME}", re.I)
 _DROP_INDEX = re.compile(r"DROP INDEX (?P<how>CONCURRENTLY)?", re.I)
-_DROP = re.compile(rf"DROP TABLE (?:IF EXISTS )?{_NAME}", re.I)
-_ROWS = re.compile(rf"(?:UPDATE (?:ONLY )?|DELETE FROM (?:ONLY )?){_NAME}", re.I)
+_DROP = re.compile(r"DROP TABLE (?:IF EXISTS )?(?P<names>.*?)(?: CASCADE| RESTRICT)?$", re.I)
+_ROWS = re.compile(rf"(?:WITH .*?\) )?(?:(?:UPDATE|DELETE FROM) (?:ONLY )?|INSERT INTO (?=.*\bSELECT\b)){_NAME}", re.I)
 _WHOLE = re.compile(
-    r"(VACUUM \(?FULL|CLUSTER\b|LOCK TABLE|REINDEX (?!.*CONCURRENTLY)|REFRESH MATERIALIZED VIEW (?!CONCURRENTLY))", re.I
+    r"(VACUUM \(?FULL|CLUSTER\b|LOCK\b|REINDEX (?!.*CONCURRENTLY)|REFRESH MATERIALIZED VIEW (?!CONCURRENTLY))", re.I
 )
-_MOVED = re.compile(r"SET (LOGGED|UNLOGGED|TABLESPACE|ACCESS METHOD)\b|ATTACH PARTITION\b", re.I)
+_MOVED = re.compile(r"SET (LOGGED|UNLOGGED|TABLESPACE|ACCESS METHOD)\b|(AT|DE)TACH PARTITION\b", re.I)
+_WITHOUT_LOCK = re.compile(r"VALIDATE CONSTRAINT\b|SET \(|ALTER .*\bSET STATISTICS\b|DETACH .*\bCONCURRENTLY$", re.I)
+_DOMAIN = re.compile(r"ALTER DOMAIN .*\bADD\b(?!.*NOT VALID$)", re.I)
+_AWAY = re.compile(r"TRUNCATE\b|.*\bDROP\b.*(?<!ON DELETE )(?<!ON UPDATE )\bCASCADE$", re.I)
+_QUOTED = r'(?:"[^"]+"|\S+)'
 _KINDS = {"FOREIGN KEY": "M104", "CHECK": "M105", "UNIQUE": "M106", "PRIMARY KEY": "M117"}
 _CONSTRAINT = r"CONSTRAINT (\"[^\"]+\"|\w+)"
 _ADD_COLUMN = re.compile(r"^ADD (?:COLUMN )?(?!CONSTRAINT\b|CHECK\b|UNIQUE\b|PRIMARY\b|FOREIGN\b)", re.I)
@@ -279,14 +284,19 @@ def _of_statement(op: _Linting, text: str) -> Iterator[tuple[str, str | None]]:
         elif op.is_atomic:
             yield "M115", None
     elif found := _DROP.match(text):
-        op.gone(_bare(found))
+        for name in re.finditer(_NAME, found["names"]):
+            op.gone(_bare(name))
     elif found := _ROWS.match(text):
-        op.rows_of = _bare(found)
+        op.rows_of.add(_bare(found))
     elif found := _ALTER.match(text):
         yield from _of_alter(op, _bare(found), found["rest"])
     elif _WHOLE.match(text):
         yield "M116", None
-    if re.match(r"TRUNCATE\b|DROP .*\bCASCADE$", text, re.I):
+    elif text.upper().startswith("REINDEX") and op.is_atomic:
+        yield "M115", None
+    elif _DOMAIN.match(text):
+        yield "M105", None
+    if _AWAY.match(text):
         yield "M118", None
 
 
@@ -296,8 +306,8 @@ def _bare(found: re.Match[str]) -> str:
 
 
 def _of_alter(op: _Linting, table: str, rest: str) -> Iterator[tuple[str, str | None]]:
-    if table not in op.made:  # plain SQL may be about tables that no Python file has made
-        op.before.add(table)
+    if not _WITHOUT_LOCK.match(rest):
+        op.lock(table)
     not_valid = re.search(r"NOT VALID$", rest, re.I)
     for part in re.split(r",\s*(?=ADD\b|ALTER\b|DROP\b|RENAME\b)", rest, flags=re.I):
         if _ADD_COLUMN.match(part):
@@ -318,11 +328,17 @@ def _of_alter(op: _Linting, table: str, rest: str) -> Iterator[tuple[str, str | 
             if op.is_atomic and found[1].strip('"') in op.unlooked:  # the lock of the first lasts until the end
                 yield op.unlooked[found[1].strip('"')], table
         elif _MOVED.match(part):
-            yield "M116", table
-        elif re.match(r"ALTER (COLUMN )?\S+ (SET DATA )?TYPE\b", part, re.I):
+            if not part.upper().endswith(" CONCURRENTLY"):
+                yield "M116", table
+            elif op.is_atomic:
+                yield "M115", table
+        elif re.match(rf"ALTER (COLUMN )?{_QUOTED} (SET DATA )?TYPE\b", part, re.I):
             yield "M102", table
-        elif re.match(r"ALTER (COLUMN )?\S+ SET NOT NULL", part, re.I):
+        elif re.match(rf"ALTER (COLUMN )?{_QUOTED} SET NOT NULL", part, re.I):
             yield "M107", table
+        elif (found := re.match(rf"RENAME TO {_NAME}", part, re.I)) and table in op.made:
+            op.made.add(_bare(found))
+            op.replaced.add(_bare(found))
         elif re.match(r"RENAME (?!CONSTRAINT)", part, re.I):
             yield "M110", table
         elif found := re.match(r'DROP (?:COLUMN )?(?!CONSTRAINT)(?:IF EXISTS )?("[^"]+"|\w+)', part, re.I):

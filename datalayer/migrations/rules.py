@@ -114,7 +114,7 @@ RULES = {
         Rule(
             "M116",
             "the whole table is locked for as long as this takes",
-            "VACUUM without FULL, REINDEX CONCURRENTLY, or an hour when nobody is there",
+            "VACUUM without FULL, REINDEX or DETACH PARTITION CONCURRENTLY, or an hour when nobody is there",
         ),
         Rule(
             "M117",

@@ -179,6 +179,18 @@ def test_the_documents_say_what_the_rules_say() -> None:
         ("M116", "REFRESH MATERIALIZED VIEW sold"),
         ("M116", "ALTER TABLE book SET UNLOGGED"),
         ("M116", "ALTER TABLE book ATTACH PARTITION old FOR VALUES FROM (1) TO (2)"),
+        ("M116", "ALTER TABLE book DETACH PARTITION old"),
+        ("M115", "REINDEX INDEX CONCURRENTLY ix"),
+        ("M102", 'ALTER TABLE book ALTER COLUMN "odd name" TYPE TEXT'),
+        ("M105", "ALTER DOMAIN price ADD CONSTRAINT c CHECK (value > 0)"),
+        ("M103", "CREATE INDEX ON what_plain_sql_has_made (title)"),
+        ("M109", "DROP TABLE what_plain_sql_has_made"),
+        ("M113", "ALTER TABLE book ADD COLUMN a INT; WITH one AS (SELECT 1) UPDATE book SET a = 1"),
+        ("M113", "ALTER TABLE book ADD COLUMN a INT; INSERT INTO book SELECT * FROM old"),
+        ("M114", "ALTER TABLE a ADD x INT; ALTER TABLE b ADD x INT; ALTER TABLE c ADD x INT"),
+        ("M118", "ALTER TABLE book DROP CONSTRAINT uq CASCADE"),
+        ("M104", "ALTER TABLE a DROP CONSTRAINT f, ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES c ON DELETE CASCADE"),
+        ("M115", "ALTER TABLE book DETACH PARTITION old CONCURRENTLY"),
     ],
 )
 def test_a_rule_catches_it_in_other_words(code: str, text: str, tmp_path: Path) -> None:
@@ -189,7 +201,10 @@ def test_a_rule_catches_it_in_other_words(code: str, text: str, tmp_path: Path) 
     "text",
     [
         "REFRESH MATERIALIZED VIEW CONCURRENTLY sold",
+        "-- datalayer: atomic = false\nALTER TABLE book DETACH PARTITION old CONCURRENTLY",
         "ALTER TABLE book VALIDATE CONSTRAINT c",
+        "ALTER TABLE book ADD COLUMN note TEXT DEFAULT 'CHECK, DROP COLUMN x'",
+        "CREATE TABLE new (id INT); INSERT INTO new SELECT id FROM book; DROP TABLE book; ALTER TABLE new RENAME TO book",
         "ALTER TABLE book ADD COLUMN sold_at TIMESTAMPTZ DEFAULT now()",
         "ALTER TABLE book ALTER COLUMN title SET DEFAULT 'x', ALTER COLUMN price DROP NOT NULL",
         "-- datalayer: atomic = false\nALTER TABLE book ADD CONSTRAINT c CHECK (price > 0) NOT VALID;\n"
