@@ -16,6 +16,7 @@ from datalayer.cli.options import DATABASE, DATABASE_URL, MIGRATION, MIGRATIONS,
 if TYPE_CHECKING:
     from datalayer.migrations.environment import Hooks
     from datalayer.migrations.history import Step
+    from datalayer.migrations.making import MadeMigration
 
 NUMBER = typer.Option(None, "--number", "-n", min=0, help="How many, the newest first; 1 by default.")
 ALL = typer.Option(False, "--all", "-a", help="All of them.")
@@ -38,6 +39,10 @@ def makemigrations(
         autocompletion=completion.databases,
     ),
     no_input: bool = typer.Option(False, "--no-input", help="Ask nothing; an open question is exit code 3."),
+    update: bool = typer.Option(False, "--update", help="Write the newest migration anew, with the changes since."),
+    scriptable: bool = typer.Option(
+        False, "--scriptable", help="Print paths of new files alone; the rest goes to stderr."
+    ),
     database_url: str | None = DATABASE_URL,
     migrations: Path | None = MIGRATIONS,
 ) -> int:
@@ -56,10 +61,11 @@ def makemigrations(
       datalayer makemigrations add_search --sql
     """
     work = (("--check", check), ("--dry-run", dry_run), ("--adopt", adopt))
-    for answers in (("--default", default), ("--rename", rename), *work):
+    for answers in (("--default", default), ("--rename", rename), *work, ("--update", update)):
         refuse_together(("--empty", empty), answers)
         refuse_together(("--sql", sql), answers)
     refuse_together(("--empty", empty), ("--sql", sql))
+    refuse_together(("NAME", name), ("--update", update))
     if no_down and not sql:
         raise typer.BadParameter("--no-down goes with --sql")
     if sql and name is None:
@@ -68,12 +74,13 @@ def makemigrations(
     from datalayer.migrations import commands
 
     if sql and name is not None:
-        return show(commands.makesql(name, has_down=not no_down).lines)
+        return _made(commands.makesql(name, has_down=not no_down), scriptable)
     made = commands.makemigrations(
         name,
         check=check,
         dry_run=dry_run,
         empty=empty,
+        update=update,
         default=default,
         rename=rename,
         adopt=adopt,
@@ -81,7 +88,15 @@ def makemigrations(
     )
     for finding in made.findings:
         output.note(str(finding))
-    return show(made.lines, made.exit_code)
+    return _made(made, scriptable)
+
+
+def _made(made: MadeMigration, scriptable: bool) -> int:
+    if not scriptable:
+        return show(made.lines, made.exit_code)
+    for line in made.lines:
+        output.note(line)
+    return show(made.paths, made.exit_code)
 
 
 def migrate(

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from datalayer._compile import tables as compiled
 from datalayer._schema.table import TableSpec
 from datalayer.errors import MigrationError, UnansweredQuestion, nearest
-from datalayer.migrations import adopting, config, enums, files, scripts
+from datalayer.migrations import adopting, config, enums, files, scripts, updating
 from datalayer.migrations.autogenerate import difference
 from datalayer.migrations.describing import describe
 from datalayer.migrations.filling import Answers
@@ -21,6 +21,7 @@ from datalayer.migrations.history import History
 from datalayer.migrations.lines import Changes
 from datalayer.migrations.lint import lint
 from datalayer.migrations.questions import Questions, asked_renames
+from datalayer.migrations.scripts import PythonMigration
 from datalayer.migrations.state import State
 
 
@@ -37,6 +38,7 @@ class MadeMigration:
         has_changes: Whether the models differ from the migrations (or an empty one was asked for).
         exit_code: 1 when `check` found changes.
         findings: What the linter says of it.
+        down: With plain SQL, the file of the way back.
     """
 
     name: str | None = None
@@ -47,6 +49,12 @@ class MadeMigration:
     has_changes: bool = False
     exit_code: int = 0
     findings: tuple[Finding, ...] = ()
+    down: Path | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that were written."""
+        return [path for path in (self.path, self.down) if path is not None]
 
     @property
     def operations(self) -> str:
@@ -116,6 +124,7 @@ def makemigrations(
     check: bool = False,
     dry_run: bool = False,
     empty: bool = False,
+    update: bool = False,
     default: Pairs = (),
     rename: Pairs = (),
     tables: Iterable[TableSpec] | None = None,
@@ -129,6 +138,7 @@ def makemigrations(
         check: Write nothing, and return exit code 1 when there are changes.
         dry_run: Write nothing, and return the text.
         empty: Write a migration without operations.
+        update: Write the newest migration anew, with what has changed since; no database may have it yet.
         default: Values for rows that exist, `table.column` to value (or texts `table.column=value`).
         rename: What was renamed, `old` to `new` (or texts `old:new`); a column is `table.column`.
         tables: What to compare with; the models' tables when left out.
@@ -143,6 +153,7 @@ def makemigrations(
     renames = _pairs(rename, ":", "old:new")
     old: State = {}
     new: State = {}
+    last: PythonMigration | None = None
     if empty:
         up, down = Changes(), Changes()
     else:
@@ -150,6 +161,8 @@ def makemigrations(
         wanted = config.tables() if tables is None else list(tables)
         answers = Answers(_pairs(default, "=", "table.column=value"), own=config.defaults(wanted), questions=questions)
         old, new = history.state(), describe(compiled.to_metadata(wanted))
+        if update and old != new:
+            last, old, renames = updating.newest(history, renames)
         known = adopting.NOTHING
         if adopt is not None:
             known = adopting.known(config.environment(adopt), old, new)
@@ -166,17 +179,25 @@ def makemigrations(
             raise
         up, down = known.before(up), known.after(down)
     if not up.lines and not empty:
+        if last is not None:
+            raise MigrationError(
+                f"the models are as they were before {last.name}: delete its file, nothing is left of it"
+            )
         return MadeMigration()
-    made = files.next_name(history, up, name)
-    text = files.file_text(made, history.head, up, down)
-    findings = () if empty else tuple(_linted(history, made, text, history.state()))
+    made = files.next_name(history, up, name) if last is None else last.name
+    text = files.file_text(made, history.head if last is None else next(iter(last.declared or ()), None), up, down)
+    findings = () if empty else tuple(_linted(history, made, text, history.state() if last is None else old))
     summaries, hints = tuple(up.summaries), () if questions else tuple(_hints(up, down))
     if not empty:
         hints += tuple(_value_hints(old, new, renames))
     if check or dry_run:
         code = int(check)
         return MadeMigration(made, None, text, summaries, hints, has_changes=True, exit_code=code, findings=findings)
-    path = files.write(history.folder / f"{made}.py", text)
+    if last is None:
+        path = files.write(history.folder / f"{made}.py", text)
+    else:
+        path = files.place(files.prepare(last.path.with_name(f".{last.path.name}.new"), last.path, text), last.path)
+        hints += (f"a database that has {made} already knows nothing of it: take it back there first, with revert",)
     return MadeMigration(made, path, text, summaries, hints, has_changes=True, findings=findings)
 
 
@@ -204,7 +225,7 @@ def makesql(name: str, *, has_down: bool = True) -> MadeMigration:
     if has_down:
         files.write(down, f"-- takes back {words}\n")
     written = (f"{down.relative_to(history.folder)}",) if has_down else ()
-    return MadeMigration(made, up, text, written, has_changes=True)
+    return MadeMigration(made, up, text, written, has_changes=True, down=down if has_down else None)
 
 
 def _value_hints(old: State, new: State, renames: Mapping[str, str]) -> list[str]:

@@ -47,7 +47,13 @@ def test_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(
     "line",
-    [["startproject"], ["startproject", "shop", "--minimul"], ["migrate", "a", "b"], ["migrate", "--sql", "--check"]],
+    [
+        ["startproject"],
+        ["startproject", "shop", "--minimul"],
+        ["migrate", "a", "b"],
+        ["migrate", "--sql", "--check"],
+        ["makemigrations", "x", "--update"],
+    ],
 )
 def test_wrong_use_is_one_line_and_exit_code_two(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(line) == 2

@@ -53,6 +53,14 @@ def test_check_of_an_empty_project_finds_nothing(project: Path) -> None:
     assert "no problems" in done.stdout
 
 
+def test_paths_go_to_stdout_alone_where_a_script_asks(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["makemigrations", "first", "--sql", "--scriptable"]) == 0
+    shown = capsys.readouterr()
+    folder = project / "migrations"
+    assert shown.out == f"{folder}/0001_first.up.sql\n{folder}/0001_first.down.sql\n"
+    assert shown.err.startswith("migrations/0001_first.up.sql\n  ")
+
+
 def test_sql_goes_to_stdout_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["makemigrations", "first", "--empty"]) == 0
     capsys.readouterr()

@@ -204,7 +204,7 @@ def test_a_rule_catches_it_in_other_words(code: str, text: str, tmp_path: Path) 
         "-- datalayer: atomic = false\nALTER TABLE book DETACH PARTITION old CONCURRENTLY",
         "ALTER TABLE book VALIDATE CONSTRAINT c",
         "ALTER TABLE book ADD COLUMN note TEXT DEFAULT 'CHECK, DROP COLUMN x'",
-        "CREATE TABLE new (id INT); INSERT INTO new SELECT id FROM book; DROP TABLE book; ALTER TABLE new RENAME TO book",
+        "CREATE TABLE new (id INT); INSERT INTO new SELECT id FROM a; DROP TABLE a; ALTER TABLE new RENAME TO a",
         "ALTER TABLE book ADD COLUMN sold_at TIMESTAMPTZ DEFAULT now()",
         "ALTER TABLE book ALTER COLUMN title SET DEFAULT 'x', ALTER COLUMN price DROP NOT NULL",
         "-- datalayer: atomic = false\nALTER TABLE book ADD CONSTRAINT c CHECK (price > 0) NOT VALID;\n"

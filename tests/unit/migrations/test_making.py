@@ -138,3 +138,49 @@ def test_names_are_cut_at_words_of_letters_and_digits() -> None:
     assert files.slug("  Ünïcode & Spaces ") == "n_code_spaces"
     with pytest.raises(MigrationError, match="no name for a migration"):
         make(table(), name="!!!")
+
+
+def test_an_update_writes_the_newest_file_anew(folder: Path) -> None:
+    make(table(column("title"), column("pages", nullable=True)))
+    make(table(column("name"), column("pages", nullable=True)), rename={"book.title": "name"})
+    wanted = table(column("label"), column("price", nullable=True))
+    made = make(wanted, update=True, rename={"book.name": "label"})
+    assert [path.name for path in sorted(folder.iterdir())] == ["0001_initial.py", "0002_book_name.py"]
+    assert 'op.alter_column("book", "title", new_column_name="label")' in made.text
+    assert '"0001_initial"' in made.text
+    assert not make(wanted).has_changes
+
+
+def test_an_update_without_changes_leaves_the_file(folder: Path) -> None:
+    before = make(table()).text
+    assert not make(table(), update=True).has_changes
+    assert (folder / "0001_initial.py").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('    op.execute("DELETE FROM book")', "changes rows"),
+        ("    from datalayer.migrations import rows, tables\n    rows.execute(tables.book.delete())", "changes rows"),
+        ("    pass  # datalayer: allow M103\n# datalayer: allow M103", "says what the linter shall allow"),
+        ("    pass\n\n\natomic = False", "runs without a transaction"),
+        ("    pass\n\n\ndef downgrade() -> None:\n    raise ValueError", "has no way back"),
+    ],
+)
+def test_an_update_that_would_lose_what_a_person_has_written_is_refused(folder: Path, text: str, why: str) -> None:
+    make(table())
+    made = make(table(column("price", nullable=True)))
+    assert made.path is not None
+    head, sign, tail = made.text.partition("\n\n\ndef downgrade")
+    made.path.write_text(f"{head}\n{text}{sign}{tail}")
+    with pytest.raises(MigrationError, match=f"0002_book_price {why}, which would be lost"):
+        make(table(), update=True)
+
+
+def test_an_update_of_nothing_is_refused(folder: Path) -> None:
+    with pytest.raises(MigrationError, match="there is no migration to write anew"):
+        make(table(), update=True)
+    make(table())
+    make(table(column("price", nullable=True)))
+    with pytest.raises(MigrationError, match="as they were before 0002_book_price: delete its file"):
+        make(table(), update=True)
