@@ -48,6 +48,8 @@ def pools(
     """
     if database_url is not None and len(aliases or ()) > 1:
         raise typer.BadParameter("--database-url is where one database is; name one, or none for 'default'")
+    if database_url is not None:
+        aliases = aliases or ["default"]
     settings = enter(database_url, alias=aliases[0] if aliases else "default")
     from datalayer.pooling import pools as registry
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datalayer import errors
+from datalayer import __main__, errors
 from datalayer.cli import app, output, project
 
 
@@ -158,6 +158,22 @@ def test_wrong_use_is_told_with_its_cure(line: str, words: str, capsys: pytest.C
     shown = capsys.readouterr().err
     assert words in shown
     assert shown.count("\n") == 1
+
+
+def test_ctrl_c_while_the_command_is_being_imported_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "datalayer.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "datalayer.cli.app")
+    monkeypatch.delattr("datalayer.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting, *sys.meta_path])
+    assert __main__.main() == 130
+    assert capsys.readouterr().err == "error: interrupted; nothing was done\n"
 
 
 def test_help_of_a_command_of_a_group(capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,8 +108,10 @@ def test_check_and_pools_need_no_project_where_the_line_says_what_they_look_at(
     with registry.isolated():  # other tests of this process declare models
         assert app.main(["check", *url, "--migrations", "sql"]) == 0
     assert "database 'default' lacks 0001_first" in capsys.readouterr().out
+    (project / "datalayer.toml").write_text('[databases.reports]\nurl = "sqlite:///reports.sqlite3"\n')
+    conf.reset()
     assert app.main(["pools", *url]) == 0
-    assert "other.sqlite3" in capsys.readouterr().out
+    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["default"]
 
 
 def test_one_url_is_not_that_of_two_pools(capsys: pytest.CaptureFixture[str]) -> None:
