@@ -23,8 +23,11 @@ def lock_text(backend: Backend, query: Query, scope: Scope) -> str:
         return ""
     if not backend.has_lock:
         raise NotSupported(NO_LOCKS)
-    if query.distinct or query.group_by is not None:
-        raise QueryError("select_for_update() of distinct or grouped rows: they are no rows of a table to be locked")
+    if query.distinct or query.group_by is not None or (query.extra is not None and query.extra.source is not None):
+        raise QueryError(
+            "select_for_update() of distinct, grouped or combined rows: they are no rows of a table to be locked; "
+            "filter the table by them: filter(pk__in=...)"
+        )
     of = lock.of
     if not of and scope.has_outer:
         of = ((),)  # rows that may be missing cannot be locked

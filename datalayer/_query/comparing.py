@@ -48,23 +48,26 @@ def comparison(
         FieldError: The name is unknown.
         InvalidValue: The value does not fit.
     """
-    found = resolve(table, name, annotations=annotations)
-    lefts = references(table, found)
-    lookup = found.lookup or "exact"
-    if found.relation is not None:
-        value = key_of(found.relation, value, name)
-    if len(lefts) == 1:
-        return compare(lefts[0], lookup, value, transform=found.transform, name=name, check=check)
-    if lookup == "isnull":
-        return _several_null(lefts, value, name)
-    if lookup == "in" and isinstance(value, Query):
-        return _several_in(lefts, value, name)
-    if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return _any([_several(lefts, item, name, check) for item in cast("Iterable[object]", value)])
-    if lookup not in {"exact", "ne"}:
-        raise FieldError(f"{name!r}: a key of several columns knows exact, ne, in and isnull only", name=lookup)
-    same = _several(lefts, value, name, check)
-    return same if lookup == "exact" else Negation(same)
+    try:
+        found = resolve(table, name, annotations=annotations)
+        lefts = references(table, found)
+        lookup = found.lookup or "exact"
+        if found.relation is not None:
+            value = key_of(found.relation, value, name)
+        if len(lefts) == 1:
+            return compare(lefts[0], lookup, value, transform=found.transform, name=name, check=check)
+        if lookup == "isnull":
+            return _several_null(lefts, value, name)
+        if lookup == "in" and isinstance(value, Query):
+            return _several_in(lefts, value, name)
+        if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+            return _any([_several(lefts, item, name, check) for item in cast("Iterable[object]", value)])
+        if lookup not in {"exact", "ne"}:
+            raise FieldError(f"{name!r}: a key of several columns knows exact, ne, in and isnull only", name=lookup)
+        same = _several(lefts, value, name, check)
+        return same if lookup == "exact" else Negation(same)
+    except InvalidValue as error:
+        raise InvalidValue(f"{table.model}: {error}") from None
 
 
 def key_of(relation: RelationSpec, value: object, name: str) -> object:

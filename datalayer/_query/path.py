@@ -155,7 +155,7 @@ def _suffix(
     if type is not None and choices:
         choices |= {word for word, (kinds, _) in transforms.items() if type.kind in kinds}
     wrong = words[0] if words[0] not in choices or len(words) == 1 else words[1]
-    what = f"a {type.kind.value} field" if type is not None else "it"
+    what = f"{type.kind.value} fields" if type is not None else "it"
     if not allow_lookup:
         raise FieldError(f"{name!r}: {part!r} of {table.model} is a field and nothing may follow it", name=wrong)
     raise FieldError(

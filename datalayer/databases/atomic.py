@@ -463,6 +463,10 @@ def atomic(
         SyncInAsyncContext: `with` instead of `async with` in a running event loop.
     """
     if not isinstance(using, str):
+        if not callable(using):
+            raise TransactionError(
+                f"atomic() takes the alias of a database, or decorates a function, and {using!r} is neither"
+            )
         return Atomic()(using)
     return Atomic(
         using, savepoint=savepoint, durable=durable, isolation=isolation, read_only=read_only, retries=retries
@@ -532,6 +536,7 @@ def on_commit(function: Callable[[], object], using: str = "default", *, robust:
     transaction = current.transaction(using)
     is_awaitable = inspect.iscoroutinefunction(function)
     if transaction is None:
+        _ = pools[using]  # an alias that the settings do not have is told here as well
         if is_awaitable:
             raise TransactionError(
                 f"on_commit() was given an 'async def' outside of atomic() on {using!r}, where nobody can await it; "

@@ -6,13 +6,15 @@ a new pydantic tells us before a user does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefined, ValidationError, core_schema
+
+from datalayer.errors import choices_text, nearest
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -128,6 +130,25 @@ def refused(title: str, place: str, message: str, value: object) -> ValidationEr
         "input": value,
     }
     return ValidationError.from_exception_data(title, [details])
+
+
+def with_choices(error: ValidationError, choices: Collection[str]) -> ValidationError:
+    """The same error, in which each unknown name is told with the names there are."""
+    found = error.errors(include_url=False)
+    unknown = [one for one in found if one["type"] == "extra_forbidden" and len(one["loc"]) == 1]
+    if not unknown:
+        return error
+    for one in unknown:
+        name = str(one["loc"][0])
+        one["msg"] = (
+            f"{error.title} has no field {name!r}; the choices are {choices_text(choices)}{nearest(name, choices)}"
+        )
+    rebuilt: Any = PydanticCustomError  # a checker would have the texts of pydantic's own errors be literals
+    details: list[InitErrorDetails] = [
+        {"type": rebuilt(one["type"], one["msg"], one.get("ctx")), "loc": one["loc"], "input": one["input"]}
+        for one in found
+    ]
+    return ValidationError.from_exception_data(error.title, details)
 
 
 def private_values(model: type[BaseModel]) -> dict[str, Any]:

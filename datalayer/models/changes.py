@@ -14,7 +14,6 @@ from datalayer._plans.write import writing
 from datalayer._query.change import Delete, Given, InsertFrom, OnConflict, Update
 from datalayer._query.comparing import key_of
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Value, Window
-from datalayer._query.path import names_of
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
@@ -100,7 +99,7 @@ def assignments_of(
     Args:
         model: The class.
         values: Values, expressions or related objects, by field or relation.
-        verb: Who writes, for messages.
+        verb: Who writes, for messages: `update`, `bulk_update`.
         annotations: What expressions may name besides the fields.
 
     Raises:
@@ -116,7 +115,7 @@ def assignments_of(
         if relation is not None and relation.kind.is_forward and not is_expression:
             found.extend(_assigned_key(model, relation, key_of(relation, value, name), name))
             continue
-        field = _field(table, name, verb)
+        field = _field(table, name, f"{verb}()")
         if not is_expression:
             found.append((field.name, Value(assigned(model, field.name, value), field.type)))
             continue
@@ -146,17 +145,40 @@ def _field(table: TableSpec, name: str, verb: str) -> FieldSpec:
     relation = table.relations.get(name)
     if relation is not None and relation.kind.is_forward and len(relation.local) == 1:
         name = relation.local[0]
+    elif name == "pk" and len(table.primary_key) == 1:
+        (name,) = table.primary_key
     field = table.fields.get(name)
     if field is None:
+        choices = {*table.fields, *[one.name for one in table.relations.values() if one.kind.is_forward], "pk"}
+        why = "" if relation is None else " as a column: its rows are linked with add() and set(), on a saved row"
         raise FieldError(
-            f"{table.model} has no field {name!r} to {verb}; the choices are {choices_text(names_of(table))}"
-            f"{nearest(name, names_of(table))}",
+            f"{verb} names {name!r}, which {table.model} does not have{why}; the choices are {choices_text(choices)}"
+            f"{nearest(name, choices)}",
             name=name,
-            choices=names_of(table),
+            choices=choices,
         )
     if field.generated is not None:
         raise QueryError(f"{table.model}.{name} is computed by the database and cannot be written")
     return field
+
+
+def check_values(model: Any, values: Mapping[str, Any], option: str) -> None:
+    """Refuses values that no instance could be given, before anything is asked; callable ones are called later.
+
+    Raises:
+        FieldError: An unknown field.
+        InvalidValue: A value the field does not take.
+    """
+    table: TableSpec = model.table
+    for name, value in values.items():
+        relation = table.relations.get(name)
+        if relation is not None and relation.kind.is_forward:
+            if not callable(value):
+                related.check_target(relation, value)
+            continue
+        field = _field(table, name, option)
+        if not callable(value):
+            assigned(model, field.name, value)
 
 
 def _is_over_relation(aggregate: Aggregate) -> bool:
@@ -310,7 +332,7 @@ def insert_of(
         )
     for place, (name, expression) in enumerate(query.columns):
         asked = name if named is None else named[place]
-        field = _field(table, table.primary_key[0] if asked == "pk" else asked, "insert")
+        field = _field(table, asked, "insert_from()")
         if field.name in fields:
             raise QueryError(f"insert_from() was given {table.model}.{field.name} twice; name each column once")
         if not fits(expression.type, field.type):

@@ -46,7 +46,7 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
     if type_ is None or type(value) is type_.exact:
         return _without_zero(value, name) if type(value) is str else value
     if getattr(type(value), "__datalayer_root__", False):
-        value = _key_of(value, name)
+        raise InvalidValue(f"{name} is {type_.kind.value} and no relation, and {value!r} is a row; compare its .pk")
     if type_.kind is Kind.DATETIME and isinstance(value, datetime.datetime) and value.tzinfo is None:
         raise InvalidValue(f"{name}: {NAIVE}, not {value!r}")
     try:
@@ -71,16 +71,6 @@ def why(error: ValidationError) -> str:
     """What pydantic says is wrong, to end a message with."""
     message = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
     return f": {message[:1].lower()}{message[1:]}"
-
-
-def _key_of(value: Any, name: str) -> object:
-    key: tuple[str, ...] = value.__class__.table.primary_key
-    if len(key) != 1:
-        raise InvalidValue(f"{name}: {type(value).__name__} has a key of several columns; compare them one by one")
-    try:
-        return value.__dict__[key[0]]
-    except KeyError:
-        raise InvalidValue(f"{name}: this {type(value).__name__} is not saved yet and has no {key[0]}") from None
 
 
 @functools.cache
@@ -124,8 +114,6 @@ def assigned(model: Any, name: str, value: object) -> object:
     Raises:
         InvalidValue: The field does not take it.
     """
-    if getattr(type(value), "__datalayer_root__", False):
-        value = _key_of(value, f"{model.__name__}.{name}")
     try:
         return field_adapter(model, name).validate_python(value)
     except ValidationError as error:

@@ -101,7 +101,7 @@ def written_of(model: Any, given: Iterable[Any] | Mapping[str, Any], option: str
     """
     table: TableSpec = model.table
     if isinstance(given, Mapping):
-        return assignments_of(model, cast("Mapping[str, Any]", given), option)
+        return assignments_of(model, cast("Mapping[str, Any]", given), option.removesuffix("(fields)"))
     names = named_in(table, given, option)
     for name in names:
         if table.fields[name].generated is not None:

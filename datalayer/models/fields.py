@@ -339,6 +339,10 @@ def Field(
     ]
     if len(filled) > 1:
         raise ModelError(f"Field() was given {' and '.join(filled)}; a column has one source of values, so keep one")
+    if generated is not None and not isinstance(generated, str):
+        raise ModelError(
+            f"Field(generated=...) is SQL, such as 'price * count', and {generated!r} is none; write it as text"
+        )
     options = ColumnOptions(
         unique=unique,
         index=index,

@@ -14,11 +14,10 @@ from uuid import UUID
 from datalayer._plans.related import matching
 from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction
 from datalayer._query.expression import Expression, FieldRef, Subquery
-from datalayer._query.path import field_reference, names_of
+from datalayer._query.path import field_reference
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationSpec
-from datalayer.errors import FieldError, choices_text, nearest
-from datalayer.models import linking, upserts, views
+from datalayer.models import changes, linking, upserts, views
 from datalayer.models.queryset import QuerySet
 from datalayer.models.question import M
 from datalayer.models.related import alias_of
@@ -218,16 +217,9 @@ class LinkedRows(QuerySet[M]):
         through_defaults: Mapping[str, Any] | None,
     ) -> tuple[linking.Link | None, upserts.Upsert, int]:
         views.refuse_view(self.query.table, verb)
-        known = names_of(self.query.table)
         for option, given in (("defaults", defaults), ("create_defaults", create_defaults)):
-            unknown = [name for name in given or () if name not in known]
-            if unknown:
-                raise FieldError(
-                    f"{option} name {unknown[0]!r}, which {self.query.table.model} does not have; the choices are "
-                    f"{choices_text(known)}{nearest(unknown[0], known)}",
-                    name=unknown[0],
-                    choices=known,
-                )
+            if given:
+                changes.check_values(self.model, given, option)
         asked = upserts.Upsert(
             self._one((), named),
             self.model,

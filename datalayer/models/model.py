@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
 from datalayer.models import deferring, linked_rows, loading, registry, related, saving, uniqueness
-from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set
+from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set, with_choices
 from datalayer.models.column import Several
 from datalayer.models.display import display_method
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
@@ -78,7 +78,10 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 raise QueryError(f"{cls.__name__} is abstract; make an instance of one of its subclasses")
             if linked is not None:
                 _give_keys(cls, linked, data)
-            super().__init__(**data)
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                raise with_choices(error, [*cls.__pydantic_fields__, *cls.__datalayer_relations__]) from None
             _drop_unset(self)
             set_origin(self, None)
             if linked is not None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, overload
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA
-from datalayer.errors import QueryError
+from datalayer.errors import QueryError, choices_text, nearest
 from datalayer.models import deferring, operations
 from datalayer.models.annotation import Annotated
 from datalayer.models.column import Deferred, Expr, Related, Several
@@ -224,13 +224,12 @@ class QuerySet(WritableRows[M]):
 
     def _bulk(self, keys: Several[Any] | None, field: str) -> operations.Fetched:
         table = self.query.table
-        if field != "pk" and (field,) not in [
-            table.primary_key,
-            *[u.fields for u in table.unique if u.is_whole],
-        ]:
+        keyed = [table.primary_key, *[unique.fields for unique in table.unique if unique.is_whole]]
+        choices = {"pk", *[fields[0] for fields in keyed if len(fields) == 1]}
+        if field not in choices:
             raise QueryError(
-                f"in_bulk() by {field!r}, which no unique constraint of {table.model} covers: "
-                "several rows could have the same key"
+                f"in_bulk() by {field!r}, which no unique constraint of {table.model} covers, so several rows could "
+                f"have the same key; the choices are {choices_text(choices)}{nearest(field, choices)}"
             )
         found = self if keys is None else self.filter(**{f"{field}__in": keys})
         return operations.Fetched(found.query, self._load, self._prefetched, self._alias, None, self._parent)

@@ -199,7 +199,7 @@ def test_columns_that_do_not_fit_a_source_are_refused(
     ("source", "error", "message"),
     [
         (lambda: Book.objects.all(), QueryError, "names its columns"),
-        (lambda: Book.objects.values("pages"), FieldError, "no field 'pages' to insert"),
+        (lambda: Book.objects.values("pages"), FieldError, "names 'pages', which Sale does not have"),
         (lambda: Book.objects.values("title"), InvalidValue, "Sale.price has no value"),
         (lambda: Book.objects.values("title", "price", total="price"), QueryError, "computed by the database"),
         (lambda: Book.objects.using("other").values("title", "price"), QueryError, "one statement runs in one"),

@@ -127,7 +127,7 @@ def test_what_is_locked_is_said(world: World, lockable: bool) -> None:
         joined.select_for_update(of=("desks",))
     with pytest.raises(QueryError, match="keep one"):
         joined.select_for_update(nowait=True, skip_locked=True)
-    with pytest.raises(QueryError, match="distinct or grouped"):
+    with pytest.raises(QueryError, match="distinct, grouped or combined"):
         Task.objects.distinct().select_for_update().sql()
 
 

@@ -238,3 +238,18 @@ def test_declaring_models_warns_nobody() -> None:
         warnings.simplefilter("error")
         library()
         registry.tables()
+
+
+def test_an_unknown_name_is_told_with_the_names_there_are_and_keeps_its_type() -> None:
+    class Thing(Model):
+        name: Mapped[str]
+        count: Mapped[int] = Field(default=0, ge=0)
+
+    with pytest.raises(ValidationError) as caught:
+        Thing(nam="x", count=-1)  # type: ignore[call-arg]
+    found = {one["type"]: one for one in caught.value.errors()}
+    assert (found["missing"]["loc"], found["greater_than_equal"]["ctx"]) == (("name",), {"ge": 0})
+    assert found["extra_forbidden"]["loc"] == ("nam",)
+    assert found["extra_forbidden"]["msg"] == (
+        "Thing has no field 'nam'; the choices are count, id, name; did you mean 'name'?"
+    )
