@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,17 +30,21 @@ def mypy(folder: Path, *names: str) -> dict[tuple[str, int], str]:
     }
 
 
-def pyright(folder: Path, work: Path) -> dict[tuple[str, int], str]:
-    """What pyright refuses in a folder in its strict mode: file and line, and the message.
+def pyright(folders: Sequence[Path], work: Path) -> dict[tuple[Path, int], str]:
+    """What pyright refuses in several folders in its strict mode: file and line, and the message.
+
+    One run for all of them: what they import is most of the work.
 
     Args:
-        folder: Holds the files.
+        folders: Hold the files; each is a project of its own, whose modules are imported from its root.
         work: An empty folder, for the configuration: without one pyright is not strict.
     """
     config = {
         "typeCheckingMode": "strict",
-        "include": [os.path.relpath(folder, work)],
-        "extraPaths": [str(ROOT), str(folder)],
+        "include": [os.path.relpath(folder, work) for folder in folders],
+        "executionEnvironments": [
+            {"root": os.path.relpath(folder, work), "extraPaths": [str(ROOT)]} for folder in folders
+        ],
         "exclude": [],
     }
     (work / "pyrightconfig.json").write_text(json.dumps(config), "utf-8")
@@ -52,12 +57,10 @@ def pyright(folder: Path, work: Path) -> dict[tuple[str, int], str]:
         check=False,
     )
     answer = json.loads(done.stdout)
-    assert answer["summary"]["filesAnalyzed"] > 0, done.stdout
+    there = sum(1 for folder in folders for _ in folder.rglob("*.py"))
+    assert answer["summary"]["filesAnalyzed"] == there, done.stdout
     return {
-        (
-            Path(item["file"]).resolve().relative_to(folder.resolve()).as_posix(),
-            item["range"]["start"]["line"] + 1,
-        ): item["message"]
+        (Path(item["file"]).resolve(), item["range"]["start"]["line"] + 1): item["message"]
         for item in answer["generalDiagnostics"]
         if item["severity"] == "error"
     }

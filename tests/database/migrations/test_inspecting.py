@@ -230,8 +230,10 @@ def test_the_module_passes_a_strict_type_checker(checker: str, postgresql_url: s
         create(DECLARED)
         run(*HOSTILE)
         (folder / "inspected.py").write_text(inspectdb(), "utf-8")
-    found = checkers.mypy(folder, "inspected.py") if checker == "mypy" else checkers.pyright(folder, work)
-    assert found == {}
+    if checker == "mypy":
+        assert checkers.mypy(folder, "inspected.py") == {}
+    else:
+        assert checkers.pyright([folder], work) == {}
 
 
 def test_the_command_prints_it_without_a_project(
