@@ -12,8 +12,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +80,7 @@ class Console:
             file.chmod(file.stat().st_mode | stat.S_IXUSR)
         path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
         self.variables = {**environment(), "PATH": path, "DATALAYER_PORT": str(self.port)}
-        self.servers: list[subprocess.Popen[bytes]] = []
+        self.servers: list[subprocess.Popen[str]] = []
 
     def run(self, step: Step) -> None:
         """Does one step.
@@ -100,7 +98,7 @@ class Console:
         if words[0] == "cd":
             self.folder /= words[1]
         elif words[-1] == "&":
-            self.servers.append(self.serve(words[:-1]))
+            self.serve(words[:-1])
         else:
             done = subprocess.run(
                 ["bash", "-c", command],
@@ -114,26 +112,25 @@ class Console:
             if step.text:
                 assert done.stdout.strip() == step.text.strip(), command
 
-    def serve(self, words: list[str]) -> subprocess.Popen[bytes]:
-        """Starts a server and waits until it answers."""
+    def serve(self, words: list[str]) -> None:
+        """Starts a server and waits until it says where it runs."""
         server = subprocess.Popen(
-            words, cwd=self.folder, env=self.variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            words, cwd=self.folder, env=self.variables, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            assert server.poll() is None
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=PATIENCE):
-                    return server
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        self.servers.append(server)
+        assert server.stderr is not None
+        said: list[str] = []
+        for line in server.stderr:
+            said.append(line)
+            if f"running on http://127.0.0.1:{self.port}" in line:
+                return
+        raise AssertionError(f"{words}\n{''.join(said)}")
 
     def close(self) -> None:
         """Ends what still runs."""
         for server in self.servers:
             server.terminate()
-            server.wait(PATIENCE)
+            server.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture
