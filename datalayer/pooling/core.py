@@ -216,7 +216,17 @@ class Core(Tally, Generic[C]):
         return None
 
     def queue(self, waiter: Waiter[C], now: float) -> None:
-        """Puts the caller of a `take` that gave None at the end of the queue, and opens connections for it."""
+        """Puts the caller of a `take` that gave None at the end of the queue, and opens connections for it.
+
+        The lock was let go since: what was given back meanwhile serves at once, and the pool may be closed.
+        """
+        if self.state != "open":
+            self.refuse_unless_open()
+        elif self.idle and (entry := self._pop_idle(now)) is not None:
+            waiter.since = now
+            self.waiters[waiter] = None
+            self._serve(entry)
+            return
         if self.outage.since is not None and now < self.outage.retry_at:
             self._hurry(waiter.owner, now)
         limit = self.config.max_waiting

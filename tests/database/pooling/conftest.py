@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -45,8 +46,8 @@ class Maker:
         return self.kind.endswith("psycopg")
 
     def hook(self, function: Any) -> Any:
-        """A hook for this world made of a plain function."""
-        if not self.world.is_async:
+        """A hook for this world made of a plain function; one that waits stays as it is."""
+        if not self.world.is_async or inspect.iscoroutinefunction(function):
             return function
 
         async def hook(conn: Any) -> Any:

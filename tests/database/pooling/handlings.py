@@ -233,6 +233,11 @@ HANDLINGS = [
         ("test_interrupted_in_a_hook_throws_the_connection_away",), cases="reset", times=4,
     ),
     Handling(
+        "12", "a return that is cancelled half-way keeps its place",
+        "await asyncio.shield(self._spawn(_finish(work, step)))", "await _finish(work, step)",
+        ("test_cancelled_while_its_broken_connection_is_closed_frees_the_place",), cases="psycopg",
+    ),
+    Handling(
         "12", "a failed configure keeps its place",
         "self._open_failed(error, configured=False)", "pass",
         ("test_interrupted_in_configure_frees_the_place_and_is_tried_again",), cases="generic", times=2,
@@ -674,6 +679,16 @@ HANDLINGS = [
         "36", "numbers are read while they change",
         "with self._mutex:\n            found = self._numbers()", "if True:\n            found = self._numbers()",
         ("test_numbers_add_up_at_every_moment",), cases="blocking",
+    ),
+    Handling(
+        "36", "what comes back before a caller is in the queue passes it by",
+        "elif self.idle and (entry := self._pop_idle(now)) is not None:", "elif False:",
+        ("test_caller_of_a_full_pool_misses_nothing_that_happens_before_it_waits",),
+    ),
+    Handling(
+        "36", "a caller queues in a pool that was closed meanwhile",
+        'if self.state != "open":\n            self.refuse_unless_open()\n        elif', "if",
+        ("test_other_thread_may_go_first_at_every_lock",),
     ),
     Handling(
         "36", "an error of a listener ends what goes on behind",

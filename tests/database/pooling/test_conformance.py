@@ -1013,9 +1013,8 @@ def test_idle_connections_end_after_their_time_down_to_min_idle(make: Maker, wor
     play(world, script())
 
 
+@pytest.mark.parametrize("world", ["awaiting"], indirect=True)
 def test_another_loop_is_refused_while_a_connection_lives_in_the_first(make: Maker, world: World) -> None:
-    if not world.is_async:
-        return
     pool = make()
     first = asyncio.new_event_loop()
     try:
@@ -1067,6 +1066,15 @@ def test_queue_of_no_length_serves_what_can_be_served_and_refuses_the_rest(make:
 
 def test_pool_that_is_not_open_cannot_be_paused(make: Maker, world: World) -> None:
     pool = make()
-    with pytest.raises(PoolError):
+    refused, words = (PoolError, "psycopg-pool cannot be paused") if make.is_psycopg else (PoolClosed, "not open yet")
+    with pytest.raises(refused, match=words):
         pool.pause()
     assert pool.state == "new"
+    play(world, iter_of(pool.close))
+    with pytest.raises(refused, match=words.replace("not open yet", r"open\(\) opens it again")):
+        pool.pause()
+    assert pool.state == "closed"
+
+
+def iter_of(method: Any) -> Script:
+    yield method

@@ -14,6 +14,8 @@ from datalayer._plans.plan import Command
 from datalayer.conf import DatabaseUrl, reset
 from datalayer.errors import ConnectionFailed, PoolConfigError, PoolDeadlock, PoolTimeout
 from datalayer.pooling import PoolConfig, pools
+from datalayer.pooling.psycopg import AsyncPsycopgPool, PsycopgPool
+from tests.database.pooling.scripts import Script, play
 
 
 def adds_up(stats: Any) -> None:
@@ -222,6 +224,30 @@ def test_psycopg_pool_refuses_what_it_cannot_honour() -> None:
     for options in ({"queue_strategy": "fifo"}, {"keepalive": 5.0}, {"max_opening": 9}):
         with pytest.raises(PoolConfigError, match="generic"):
             PsycopgPool("postgresql://localhost/x", config=PoolConfig(**options))
+
+
+def test_address_by_function_is_asked_for_at_each_connect(postgresql_url: str, world: Any) -> None:
+    names = iter(("first", "second"))
+
+    def address() -> str:
+        return f"{postgresql_url}{'&' if '?' in postgresql_url else '?'}application_name={next(names)}"
+
+    pool: Any = (AsyncPsycopgPool if world.is_async else PsycopgPool)(address, PoolConfig(max_size=1))
+
+    def name(link: Any) -> str:
+        return str(link.raw.info.parameter_status("application_name"))
+
+    def script() -> Script:
+        for expected in ("first", "second"):
+            lease = yield pool.acquire
+            assert name(lease.conn) == expected
+            yield lease.release
+            lease = yield pool.acquire
+            assert name(lease.conn) == expected
+            lease.discard()
+        yield pool.close
+
+    play(world, script())
 
 
 def test_threads_share_the_psycopg_pool(postgresql_url: str) -> None:

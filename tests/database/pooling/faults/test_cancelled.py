@@ -125,6 +125,36 @@ def test_cancelled_in_its_ping_throws_the_connection_away(make: Maker, world: Wo
     assert is_clean(pool)
 
 
+@AWAITING
+def test_cancelled_while_its_broken_connection_is_closed_frees_the_place(make: Maker, world: World) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(link: Any) -> None:
+        begun.set()
+        await go_on.wait()
+
+    pool = make(max_size=1, hooks={"reset": fails, "on_close": slowly})
+
+    async def give_back() -> None:
+        await (await pool.acquire()).release()
+
+    async def script() -> None:
+        giving = asyncio.create_task(give_back())
+        await asyncio.wait_for(begun.wait(), 10.0)
+        giving.cancel()
+        await asyncio.wait([giving])
+        go_on.set()
+        await (await pool.acquire(10.0)).release()
+
+    world.run(lambda: None, script)
+    assert pool.stats().closed_reset_failed == 2
+    assert is_clean(pool)
+
+
+def fails(link: Any) -> None:
+    raise ValueError("not clean")
+
+
 @pytest.mark.parametrize(("hook", "reason"), [("check", "invalid"), ("reset", "reset_failed")])
 def test_interrupted_in_a_hook_throws_the_connection_away(make: Maker, world: World, hook: str, reason: str) -> None:
     stop: type[BaseException] = asyncio.CancelledError if world.is_async else KeyboardInterrupt
