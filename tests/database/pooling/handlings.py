@@ -391,8 +391,8 @@ HANDLINGS = [
     ),
     Handling(
         "24", "a closed pool lets its callers queue",
-        'if self.state != "open":\n            self.refuse_unless_open()', "pass",
-        ("test_closed_pool_says_so_and_opens_again",), cases="not psycopg",
+        'if self.state != "open":\n            self.refuse_unless_open()', 'if self.state != "open":\n            pass',
+        ("test_closed_pool_says_so_and_opens_again",), cases="not psycopg", times=2,
     ),
     Handling(
         "24", "a closed pool is used like an open one",
