@@ -6,7 +6,7 @@ answer or from the column's own default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from datalayer._compile.tables import in_order
@@ -199,7 +199,8 @@ def _alter_table(
             changes.drops.append(f"{new.name}.{name}")
     for name, column in new.columns.items():
         if name not in old.columns:
-            line, later = _add_column(new, column, answers)
+            gone = [other for other in old.columns if other not in new.columns]
+            line, later = _add_column(new, column, answers, gone)
             lines.append(line)
             afterwards += later
             changes.add([], f"add column {new.name}.{name}", f"{new.name}_{name}")
@@ -285,12 +286,12 @@ def _made_constraints(old: Table, new: Table, changes: Changes) -> list[str]:
     return lines
 
 
-def _add_column(table: Table, column: Column, answers: Answers) -> tuple[str, list[str]]:
-    """The line that adds it, and those that take a one-off default away again."""
+def _add_column(table: Table, column: Column, answers: Answers, gone: Sequence[str]) -> tuple[str, list[str]]:
+    """The line that adds it, and those that take a one-off default away again; `gone` are names it may have had."""
     given = column.nullable or column.default is not None or column.identity or column.computed is not None
     if given:
         return f"batch.add_column({column_text(column, table.primary_key)})", []
-    value = answers.value(table.name, column, "is new, must not be NULL")
+    value = answers.value(table.name, column, "is new, must not be NULL", gone)
     once = replace(column, default=value)
     later = f"batch.alter_column({q(column.name)}, existing_type={type_source(column)}, server_default=None)"
     return f"batch.add_column({column_text(once, table.primary_key)})", [later]

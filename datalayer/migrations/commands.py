@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from datalayer.errors import DatalayerError, MigrationError, choices_text
+from datalayer.errors import MigrationError, choices_text
 from datalayer.migrations import config, running
 from datalayer.migrations.checking import check
 from datalayer.migrations.environment import Environment, Hooks
@@ -144,7 +144,7 @@ def unmade() -> tuple[str, ...]:
     try:
         tables = config.tables()
         has_changes = bool(tables) and makemigrations(check=True, tables=tables).has_changes
-    except DatalayerError:  # what is wrong with the models is no matter of migrate: check says it
+    except Exception:  # what is wrong with the models is no matter of migrate: check says it
         return ()
     note = "the models have changes that are in no migration, so they were not applied; run datalayer makemigrations"
     return (note,) if has_changes else ()

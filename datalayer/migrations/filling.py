@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datalayer._compile import types
@@ -70,8 +70,8 @@ class Answers:
         self.takes_zero = takes_zero
         self.used: set[str] = set()
 
-    def value(self, table: str, column: Column, reason: str) -> Text2:
-        """What existing rows get in a column, or UnansweredQuestion."""
+    def value(self, table: str, column: Column, reason: str, gone: Sequence[str] = ()) -> Text2:
+        """What existing rows get in a column, or UnansweredQuestion; `gone` are names that it may have had."""
         key = f"{table}.{column.name}"
         if key in self.defaults:
             self.used.add(key)
@@ -83,7 +83,9 @@ class Answers:
         if self.questions is not None:
             answer = self.questions.value(key, reason, lambda text: answer_sql(column, text))
             return answer_sql(column, answer)
+        renames = " or ".join(f"--rename {table}.{other}:{column.name}" for other in gone)
+        was = f", or say that it is one that is gone with {renames}" if renames else ""
         raise UnansweredQuestion(
             f"column {key!r} {reason} and has no default, so rows that exist need a value; "
-            f"give one with --default {key}=VALUE, or make the column nullable"
+            f"give one with --default {key}=VALUE, or make the column nullable{was}"
         )

@@ -61,6 +61,15 @@ def test_paths_go_to_stdout_alone_where_a_script_asks(project: Path, capsys: pyt
     assert shown.err.startswith("migrations/0001_first.up.sql\n  ")
 
 
+def test_models_that_cannot_be_imported_do_not_keep_migrate_from_working(project: Path) -> None:
+    (project / "broken.py").write_text("raise TypeError('a bug')")
+    text = (project / "datalayer.toml").read_text()
+    (project / "datalayer.toml").write_text(f'models = ["broken"]\n{text}')
+    assert app.main(["makemigrations", "first", "--empty"]) == 0
+    assert app.main(["migrate"]) == 0
+    assert app.main(["migrate"]) == 0  # with nothing to do it looks whether the models have changed
+
+
 def test_sql_goes_to_stdout_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["makemigrations", "first", "--empty"]) == 0
     capsys.readouterr()

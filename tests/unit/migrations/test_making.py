@@ -62,7 +62,11 @@ def test_a_question_writes_nothing_and_an_answer_does(folder: Path) -> None:
     make(table())
     with pytest.raises(UnansweredQuestion, match=r"'book\.pages' is new.*--default book\.pages=VALUE"):
         make(table(column("pages", Kind.INTEGER)))
-    assert len(list(folder.glob("*.py"))) == 1
+    make(table(column("size", Kind.INTEGER, nullable=True)))
+    with pytest.raises(UnansweredQuestion, match=r"gone with --rename book\.size:pages$"):
+        make(table(column("pages", Kind.INTEGER)))
+    make(table())
+    assert len(list(folder.glob("*.py"))) == 3
     with pytest.raises(MigrationError, match="'many' is no value for the column 'pages'"):
         make(table(column("pages", Kind.INTEGER)), default=["book.pages=many"])
     with pytest.raises(MigrationError, match=r"'book\.page' is not needed; did you mean 'book\.pages'"):
