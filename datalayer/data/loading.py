@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from datalayer.models.checks import why
 if TYPE_CHECKING:
     from datalayer._compile.compiler import Compiler
 
+_GZIP = b"\x1f\x8b"
 SAVEPOINT = "datalayer_load"
 
 
@@ -103,8 +105,18 @@ def _counted(file: BinaryIO) -> int:
 
 
 def _from_start(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of the file, without the mark that some editors put before the first one.
+
+    Raises:
+        LoadError: It is no file of lines.
+    """
     file.seek(0)
-    return iter(file)
+    for number, line in enumerate(file):
+        if number == 0 and line.startswith(_GZIP):
+            raise LoadError("the file is compressed: gunzip -c FILE | datalayer loaddata -", line=1)
+        if number == 0 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise LoadError("the file is UTF-16, and dumpdata writes UTF-8: convert it, or dump it again", line=1)
+        yield line.removeprefix(codecs.BOM_UTF8) if number == 0 else line
 
 
 def _batches(file: BinaryIO, known: dict[str, TableSpec], only: set[str] | None = None) -> Iterator[_Batch]:
@@ -132,7 +144,10 @@ def _read(
 ) -> tuple[TableSpec, dict[str, object] | None]:
     """The table of a line and the values of its fields; None for them where the table is not wanted."""
     try:
-        found: object = json.loads(line)
+        found: object = json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        what = f"line {number} is not UTF-8, as dumpdata writes it: byte {error.start + 1} is {line[error.start]:#04x}"
+        raise LoadError(what, line=number) from None
     except ValueError as error:
         raise LoadError(f"line {number} is no JSON: {error}", line=number) from None
     whole = cast("dict[str, Any]", found) if isinstance(found, dict) else {}

@@ -233,6 +233,22 @@ def test_keys_go_on_after_those_that_were_loaded(both: Models, alias: str, world
     assert both.tag.objects.using(alias).create(name="new").id == 42
 
 
+def test_a_mark_that_editors_put_before_the_first_line_is_none_of_it(both: Models) -> None:
+    assert load(io.BytesIO(b'\xef\xbb\xbf{"rows":1}\r\n' + GOOD.encode()), using="sqlite") == 1
+
+
+@pytest.mark.parametrize(
+    ("begin", "message"),
+    [
+        (b"\x1f\x8b\x08\x00", "is compressed: gunzip -c FILE"),
+        (b"\xff\xfe{\x00", "is UTF-16, and dumpdata writes UTF-8"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_what_it_is(both: Models, begin: bytes, message: str) -> None:
+    with pytest.raises(LoadError, match=message):
+        load(io.BytesIO(begin), using="sqlite")
+
+
 def test_named_models_bring_the_table_between_them(both: Models) -> None:
     filled(both, "sqlite")
     found = {json.loads(line)["model"] for line in dumped("sqlite", "Book", "Tag").splitlines()[1:]}
@@ -246,6 +262,7 @@ def test_a_name_that_is_no_model_gets_the_nearest(both: Models) -> None:
 
 GOOD = '{"model":"Tag","fields":{"id":1,"name":"good"}}\n'
 WRONG = [
+    ('{"model":"Tag","fields":{"name":"caf\udce9"}}', "line 2 is not UTF-8, as dumpdata writes it: byte 37", None),
     ('{"model":"Tag",', "line 2 is no JSON", None),
     ("[]", "line 2 is no row", None),
     ('{"model":"Tga","fields":{}}', "line 2: no model is called 'Tga'.*did you mean 'Tag'", None),
@@ -266,7 +283,7 @@ def test_a_wrong_line_is_told_by_its_number_and_nothing_is_loaded(
     both: Models, alias: str, line: str, message: str, name: str | None
 ) -> None:
     with pytest.raises(LoadError, match=message) as caught:
-        load(io.BytesIO(f"{GOOD}{line}\n".encode()), using=alias)
+        load(io.BytesIO(f"{GOOD}{line}\n".encode("utf-8", "surrogateescape")), using=alias)
     assert caught.value.line == 2
     assert name is None or caught.value.field == name
     assert both.tag.objects.using(alias).count() == 0
