@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
+import os
 import re
 import shutil
 import sys
@@ -65,7 +66,10 @@ def startapp(
     Example:
       datalayer startapp blog && datalayer makemigrations
     """
-    here = Path.cwd()
+    from datalayer.conf.sources import find_file
+
+    file = find_file(Path.cwd(), os.environ)
+    here = file.path.parent if file else Path.cwd()  # where Python finds it, below the project too
     target = here / name
     check_name(name, target)
     if target.exists():

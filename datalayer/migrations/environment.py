@@ -54,6 +54,11 @@ class Environment:
     timeouts: dict[str, float | None] = field(default_factory=dict[str, float | None])
     hooks: Hooks = Hooks()
 
+    @property
+    def has_no_file(self) -> bool:
+        """Whether it is a database of SQLite that is not there yet, of which connecting would make an empty file."""
+        return self.url.backend == "sqlite" and not self.url.is_memory and not Path(self.url.database).exists()
+
     def connect(self) -> AbstractContextManager[sa.Connection]:
         """A connection for migrations, closed at the end.
 
@@ -74,8 +79,8 @@ class Environment:
         Raises:
             MigrationError: Alembic or diesel has applied something that is not in the folder.
         """
-        if self.url.backend == "sqlite" and not self.url.is_memory and not Path(self.url.database).exists():
-            return Applied()  # asking would make an empty file
+        if self.has_no_file:
+            return Applied()
         with self.connect() as connection, self.in_words("asked for its migrations"):
             wait = self.timeouts.get("lock_timeout")
             if self.url.backend == "postgresql" and wait is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import tokenize
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 from datalayer._schema.names import constraint_name
 from datalayer.errors import ConnectionFailed
@@ -47,7 +46,7 @@ def inspectdb(tables: Collection[str] = (), *, include_views: bool = False, alia
 def inspected(environment: Environment, tables: Collection[str] = (), *, include_views: bool = False) -> str:
     """The same for a database that is given itself."""
     backend, alias = environment.url.backend, environment.alias
-    if backend == "sqlite" and not environment.url.is_memory and not Path(environment.url.database or "").exists():
+    if environment.has_no_file:
         raise ConnectionFailed(
             f"database {alias!r} has no tables: there is no file {environment.url.database!r}", alias=alias
         )

@@ -114,6 +114,8 @@ def test_check_and_pools_need_no_project_where_the_line_says_what_they_look_at(
     (project / "sql").mkdir()
     (project / "sql" / "0001_first.up.sql").write_text("create table first (id integer);")
     url = ("--database-url", "sqlite:///other.sqlite3")
+    assert app.main(["database", "create", *url]) == 0
+    conf.reset()
     with registry.isolated():  # other tests of this process declare models
         assert app.main(["check", *url, "--migrations", "sql"]) == 0
     assert "database 'default' lacks 0001_first" in capsys.readouterr().out
@@ -121,6 +123,13 @@ def test_check_and_pools_need_no_project_where_the_line_says_what_they_look_at(
     conf.reset()
     assert app.main(["pools", *url]) == 0
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["default"]
+
+
+def test_check_makes_no_file_of_a_database_that_is_not_there(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with registry.isolated():
+        assert app.main(["check", "--database-url", "sqlite:///gone.sqlite3"]) == 1
+    assert "database 'default' has no tables: there is no file" in capsys.readouterr().out
+    assert not (project / "gone.sqlite3").exists()
 
 
 def test_one_url_is_not_that_of_two_pools(capsys: pytest.CaptureFixture[str]) -> None:

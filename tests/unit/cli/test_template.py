@@ -62,6 +62,16 @@ def test_app_is_registered_in_the_settings(tmp_path: Path, monkeypatch: pytest.M
     assert settings["models"] == ["shop.models", "blog_post.models"]
 
 
+def test_app_made_below_the_project_stands_where_it_can_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert app.main(["startproject", "shop", "."]) == 0
+    monkeypatch.chdir(tmp_path / "shop")
+    assert app.main(["startapp", "blog"]) == 0
+    assert (tmp_path / "blog" / "models.py").is_file()
+    assert '"blog.models"' in (tmp_path / "datalayer.toml").read_text("utf-8")
+
+
 def test_app_is_not_written_over_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["startapp", "blog"]) == 0
     assert app.main(["startapp", "blog"]) == 1
