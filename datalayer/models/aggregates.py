@@ -14,10 +14,11 @@ from datalayer._query.walk import parts
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError, choices_text
-from datalayer.models.column import Condition, Deferred, Expr, Related
+from datalayer.models.column import Condition, Deferred, Expr
 from datalayer.models.expressions import Computable, Q, condition_of, expression_of, is_plain
 from datalayer.models.literals import literal
 from datalayer.models.ordering import order_item
+from datalayer.models.walk import Related
 
 M = TypeVar("M")
 T = TypeVar("T")

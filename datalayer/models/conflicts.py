@@ -12,9 +12,10 @@ from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec, UniqueSpec
 from datalayer.errors import QueryError, choices_text, nearest
 from datalayer.models.changes import assignments_of
-from datalayer.models.column import Expr, Related
+from datalayer.models.column import Expr
 from datalayer.models.expressions import F, condition_of
 from datalayer.models.saving import field_names
+from datalayer.models.walk import Related
 
 
 class Excluded(F):

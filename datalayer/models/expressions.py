@@ -24,9 +24,10 @@ from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 from datalayer.models.checks import checked
-from datalayer.models.column import Deferred, Expr, Related, nulls_of, operand
+from datalayer.models.column import Deferred, Expr, nulls_of, operand
 from datalayer.models.literals import operand_value
 from datalayer.models.nesting import check_inside, check_nested
+from datalayer.models.walk import Related
 
 Annotations: TypeAlias = Mapping[str, ColumnType | None]
 

@@ -11,9 +11,9 @@ from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import QueryError
 from datalayer.models import loading
-from datalayer.models.column import Related
 from datalayer.models.loading import Lookup
 from datalayer.models.state import origin_of
+from datalayer.models.walk import Related
 
 if TYPE_CHECKING:
     from datalayer.models.model import ModelBase

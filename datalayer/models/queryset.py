@@ -15,7 +15,7 @@ from datalayer._query.source import NO_EXTRA
 from datalayer.errors import QueryError, choices_text, nearest
 from datalayer.models import deferring, operations
 from datalayer.models.annotation import Annotated
-from datalayer.models.column import Deferred, Expr, Related, Several
+from datalayer.models.column import Deferred, Expr, Several
 from datalayer.models.combining import FilteredRelation, filtered_relation
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
@@ -23,6 +23,7 @@ from datalayer.models.question import M
 from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
 from datalayer.models.values import Values, annotated, named_columns
+from datalayer.models.walk import Related
 from datalayer.models.writes import WritableRows
 
 K = TypeVar("K")

@@ -11,10 +11,10 @@ from datalayer.databases import databases
 from datalayer.errors import QueryError, RelationNotLoaded
 from datalayer.models import undone
 from datalayer.models._pydantic import refused
-from datalayer.models.column import Related
 from datalayer.models.loading import MISSING, listed, load
 from datalayer.models.relations import Access
 from datalayer.models.state import cache_of, key_values, origin_of, peek
+from datalayer.models.walk import Related
 
 
 def spec_of(owner: Any, name: str) -> RelationSpec:

@@ -33,8 +33,8 @@ from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models.constraints import Deferrable, initially
 
 if TYPE_CHECKING:
-    from datalayer.models.column import Related
     from datalayer.models.manager import Manager
+    from datalayer.models.walk import Related
 
 M = TypeVar("M")
 R = TypeVar("R")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 from datalayer.errors import QueryError
 from datalayer.models import bulk, changes, views
 from datalayer.models.bulk import Saved
-from datalayer.models.column import Condition, Expr, Related, Several
+from datalayer.models.column import Condition, Expr, Several
 from datalayer.models.conflicts import conflict_of, named_in, written_of
 from datalayer.models.expressions import Q
 from datalayer.models.locking import lock_of
 from datalayer.models.question import M
 from datalayer.models.rows import Rows
+from datalayer.models.walk import Related
 
 if TYPE_CHECKING:
     from datalayer._query.change import InsertFrom, OnConflict

@@ -7,7 +7,7 @@ from typing import assert_type
 from library import Author, Book, BookManager, Profile, Tag
 
 from datalayer import Manager, Prefetch, aprefetch_related_objects, prefetch_related_objects
-from datalayer.models.column import Related
+from datalayer.models.walk import Related
 
 ann = Author(name="Ann")
 tag = Tag(label="sf")
