@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datalayer.models.combining import FilteredRelation, Join
     from datalayer.models.conditional import Case, Value, When
     from datalayer.models.conflicts import Excluded
-    from datalayer.models.constraints import CheckConstraint, Deferrable, Index, UniqueConstraint
+    from datalayer.models.constraints import CheckConstraint, Deferrable, ExclusionConstraint, Index, UniqueConstraint
     from datalayer.models.display import display
     from datalayer.models.expressions import F, Q
     from datalayer.models.fields import BigInt, Field, Int, Mapped, NaiveDatetime, PrimaryKey, SmallInt, Sql
@@ -62,6 +62,7 @@ _HOMES = {
     "DatabaseUrl": "conf",
     "Deferrable": "models.constraints",
     "Excluded": "models.conflicts",
+    "ExclusionConstraint": "models.constraints",
     "Exists": "models.subqueries",
     "F": "models.expressions",
     "Field": "models.fields",
@@ -140,6 +141,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "DatabaseUrl",
     "Deferrable",
     "Excluded",
+    "ExclusionConstraint",
     "Exists",
     "F",
     "Field",

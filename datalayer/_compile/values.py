@@ -171,26 +171,21 @@ def _range_text(type: ColumnType, backend: str) -> Convert:
 
 def _range_reader(type: ColumnType, backend: str) -> Convert:
     """A range on its way back: text on SQLite, a range of the driver on PostgreSQL."""
-    read, make = from_driver(type.item, backend), cast("Any", type.python)
+    make, kind = cast("Any", type.python), Kind.INTEGER if type.item is None else type.item.kind
+    read = (_FROM_SQLITE if backend == "sqlite" else _ENDS).get(kind) or _ENDS[kind]
 
-    def end(value: Any) -> object:
-        return None if value in (None, "") else value if read is None else read(value)
-
-    def from_text(value: object) -> object:
-        if value == "empty":
+    def from_text(text: str) -> object:
+        if text == "empty":
             return make.empty()
-        text = cast("str", value)
-        lower, upper = text[1:-1].split(",")
-        return make(end(lower), end(upper), text[0] + text[-1])
+        lower, upper = [read(end) if end else None for end in text[1:-1].split(",")]
+        return make(lower, upper, text[0] + text[-1])
 
-    def from_range(value: Any) -> object:
-        return make.empty() if value.isempty else make(end(value.lower), end(value.upper), value.bounds)
+    def run(value: Any) -> object:
+        if isinstance(value, str):  # on PostgreSQL what was sent, for the message of an error
+            return from_text(value)
+        return make.empty() if value.isempty else make(value.lower, value.upper, value.bounds)
 
-    if backend == "postgresql":
-        return from_range
-    if read is None:  # whole numbers need no reading in columns of their own
-        read = int  # type: ignore[assignment]
-    return from_text
+    return run
 
 
 def _plain_enum(value: object) -> object:
@@ -360,6 +355,17 @@ _FROM_SQLITE: dict[Kind, Convert] = {
     Kind.UUID: _read_uuid,
     Kind.FLOAT: float,  # type: ignore[dict-item]
 }
+
+
+_ENDS: dict[Kind, Callable[[str], object]] = {
+    Kind.INTEGER: int,
+    Kind.BIG_INTEGER: int,
+    Kind.DECIMAL: Decimal,
+    Kind.DATE: date.fromisoformat,
+    Kind.DATETIME: datetime.fromisoformat,
+    Kind.NAIVE_DATETIME: datetime.fromisoformat,
+}
+"""How the text of a range's end becomes a value."""
 
 
 def reader(expression: Expression, backend: str) -> Convert | None:

@@ -37,6 +37,7 @@ def complete(kind: type[errors.DatabaseError], facts: Facts, spec: TableSpec, wr
     """Finds the columns of a named constraint, or the name of a constraint on known columns, in our metadata."""
     constraints: list[UniqueSpec | CheckSpec | ForeignKeySpec] = [*spec.unique, *spec.checks, *spec.foreign_keys]
     named = {constraint.name: constraint.fields or _named_in(spec, constraint) for constraint in constraints}
+    named |= {exclusion.name: exclusion.fields for exclusion in spec.exclusions}
     if facts.constraint and not facts.columns:
         facts.columns = tuple(_columns(spec, named.get(facts.constraint, ())))
     elif facts.columns and not facts.constraint and kind is errors.UniqueViolation:

@@ -57,6 +57,27 @@ class CheckSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ExclusionSpec:
+    """An exclusion constraint of PostgreSQL: no two rows for which all operators hold between their fields.
+
+    Attributes:
+        pairs: Field names, each with its operator.
+        method: The index method behind it.
+        condition: SQL that limits it to some rows.
+    """
+
+    name: str
+    pairs: tuple[tuple[str, str], ...]
+    method: str = "gist"
+    condition: str | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields alone."""
+        return tuple([field for field, _ in self.pairs])
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSpec:
     """An index; each of `fields` is a field name, `-name` for descending, or an SQL expression in brackets.
 
@@ -101,7 +122,7 @@ class TableSpec:
         model: The model's name, for messages and for the registry.
         fields: The columns by field name, in order of declaration.
         primary_key: The field names of the primary key.
-        unique, checks, indexes, foreign_keys: The constraints.
+        unique, checks, exclusions, indexes, foreign_keys: The constraints.
         relations: Every relation by its name on the model, reverse ones included; filled when models are resolved.
         referrers: The foreign keys that refer to it, each with its table; filled when models are resolved.
         ordering: `Meta.ordering` as field paths (`"name"`, `"-author__name"`).
@@ -120,6 +141,7 @@ class TableSpec:
         "by_column",
         "checks",
         "comment",
+        "exclusions",
         "fields",
         "foreign_keys",
         "indexes",
@@ -148,6 +170,7 @@ class TableSpec:
         primary_key: tuple[str, ...] = (),
         unique: tuple[UniqueSpec, ...] = (),
         checks: tuple[CheckSpec, ...] = (),
+        exclusions: tuple[ExclusionSpec, ...] = (),
         indexes: tuple[IndexSpec, ...] = (),
         foreign_keys: tuple[ForeignKeySpec, ...] = (),
         ordering: tuple[str, ...] = (),
@@ -163,6 +186,7 @@ class TableSpec:
         self.primary_key = primary_key
         self.unique = unique
         self.checks = checks
+        self.exclusions = exclusions
         self.indexes = indexes
         self.foreign_keys = foreign_keys
         self.relations: dict[str, RelationSpec] = {}

@@ -171,6 +171,7 @@ def _as_meant(table: Table, model: Table, meant: Facts, live: Facts) -> Table:
         columns={name: replace(column, comment=comments[name]) for name, column in columns.items()},
         uniques=chosen("unique constraint", table.uniques, model.uniques),
         checks=chosen("check", table.checks, model.checks),
+        exclusions=chosen("exclusion constraint", table.exclusions, model.exclusions),
         foreign_keys=chosen("foreign key", table.foreign_keys, model.foreign_keys),
         indexes=chosen("index", table.indexes, model.indexes),
     )

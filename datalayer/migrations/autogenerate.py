@@ -22,6 +22,7 @@ from datalayer.migrations.lines import (
     column_text,
     create_index,
     create_table,
+    exclusion_options,
     make_key,
     q,
     sql_source,
@@ -260,6 +261,10 @@ def _dropped_constraints(old: Table, new: Table, changes: Changes) -> list[str]:
         if new.uniques.get(name) != unique:
             lines.append(f'batch.drop_constraint({q(name)}, type_="unique")')
             changes.add_small([], f"drop unique constraint {name}", old.name)
+    for name, one in old.exclusions.items():
+        if new.exclusions.get(name) != one:
+            lines.append(f"batch.drop_constraint({q(name)})")
+            changes.add_small([], f"drop exclusion constraint {name}", old.name)
     if _key_changed(old, new) and old.primary_key:
         lines.append(f'batch.drop_constraint({q(old.primary_key_name)}, type_="primary")')
     return lines
@@ -279,6 +284,11 @@ def _made_constraints(old: Table, new: Table, changes: Changes) -> list[str]:
             columns = q(list(unique.columns))
             lines.append(f"batch.create_unique_constraint({q(name)}, {columns}{unique_options(unique)})")
             changes.add_small([], f"create unique constraint {name}", new.name)
+    for name, one in new.exclusions.items():
+        if old.exclusions.get(name) != one:
+            pairs = ", ".join(f"(sa.column({q(column)}), {q(sign)})" for column, sign in one.pairs)
+            lines.append(f"batch.create_exclude_constraint({q(name)}, {pairs}{exclusion_options(one)})")
+            changes.add_small([], f"create exclusion constraint {name}", new.name)
     for name, text in new.checks.items():
         if old.checks.get(name) != text:
             lines.append(f"batch.create_check_constraint({q(name)}, {sql_source(text)})")

@@ -56,7 +56,10 @@ class Meta:
             found.append(f"comment = {quoted(live.comment)}")
         if self.key_is_named:
             found.append(f"primary_key = {self._names(model.primary_key)}")
-        for option, parts in (("constraints", [*self._uniques(), *self._checks()]), ("indexes", list(self._indexes()))):
+        for option, parts in (
+            ("constraints", [*self._uniques(), *self._checks(), *self._exclusions()]),
+            ("indexes", list(self._indexes())),
+        ):
             if parts:
                 found += [f"{option} = (", *(f"    {part}," for part in parts), ")"]
         return found
@@ -117,6 +120,17 @@ class Meta:
                 self.notes.append(f"A CHECK without a name, which a model cannot have: {' '.join(sql.split())}")
             elif name not in self.said:
                 yield f"CheckConstraint({quoted(sql)}, name={quoted(name)})"
+
+    def _exclusions(self) -> Iterator[str]:
+        for one in self.model.live.exclusions:
+            if not one.pairs:
+                self.notes.append(f"The exclusion constraint {one.name!r} has what a model cannot say.")
+            elif self._knows("exclusion constraint", one.name, [column for column, _ in one.pairs]):
+                pairs = [f"({quoted(self._field(column))}, {quoted(sign)})" for column, sign in one.pairs]
+                options = [*pairs, f"name={quoted(one.name)}"]
+                options += [] if one.condition is None else [f"condition={quoted(one.condition)}"]
+                options += [] if one.method == "gist" else [f"method={quoted(one.method)}"]
+                yield f"ExclusionConstraint({', '.join(options)})"
 
     def _indexes(self) -> Iterator[str]:
         for index in self.indexes:

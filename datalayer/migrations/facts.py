@@ -63,6 +63,7 @@ def _facts(connection: sa.Connection, schema: str | None) -> Facts:
         _sqlite_indexes(connection, found)
     else:
         _postgresql_constraints(look, schema, found)
+        _exclusions(connection, schema, found)
         for (table, name), initially in deferrals(connection, schema).items():
             found[table, "unique constraint", name] += f" deferrable, initially {initially}"
     return found
@@ -94,6 +95,17 @@ def _postgresql_constraints(look: Any, schema: str | None, found: Facts) -> None
             for one in items:
                 if "duplicates_constraint" not in one:
                     found[table, kind, one["name"]] = told(one)
+
+
+def _exclusions(connection: sa.Connection, schema: str | None, found: Facts) -> None:
+    """Exclusion constraints, which SQLAlchemy takes for indexes."""
+    text = (
+        "SELECT t.relname, c.conname, pg_get_constraintdef(c.oid) FROM pg_constraint c JOIN pg_class t ON t.oid = "
+        "c.conrelid WHERE c.contype = 'x' AND t.relnamespace = coalesce(%s, current_schema())::regnamespace"
+    )
+    for table, name, said in connection.exec_driver_sql(text, (schema,)).all():
+        found[table, "exclusion constraint", name] = _plain(said)
+        found.pop((table, "index", name), None)
 
 
 def _type(column: dict[str, Any], is_sqlite: bool) -> str:

@@ -13,7 +13,8 @@ IN_ANNOTATIONS = frozenset({"int", "str", "float", "bool", "bytes", "dict", "lis
 """Names that annotations of the module use: a field of such a name would hide them from type checkers."""
 IMPORTED = frozenset(
     {
-        "Annotated", "Any", "BigInt", "CASCADE", "CheckConstraint", "ClassVar", "Decimal", "Deferrable", "Field",
+        "Annotated", "Any", "BigInt", "CASCADE", "CheckConstraint", "ClassVar", "Decimal", "Deferrable",
+        "ExclusionConstraint", "Field",
         "ForeignKey", "IPvAnyAddress", "IPvAnyInterface", "Index", "Int", "Literal", "Mapped", "Meta", "Model",
         "ModelBase", "NaiveDatetime", "None", "OneToOne", "PROTECT", "PrimaryKey", "RESTRICT", "Range",
         "SET_DEFAULT", "SET_NULL", "SmallInt", "Sql", "UUID", "UniqueConstraint",

@@ -240,7 +240,8 @@ def _related_name(model: Draft, name: str, target: Draft, hidden: Collection[str
 
 
 _NAMES = (
-    "CASCADE", "PROTECT", "RESTRICT", "SET_DEFAULT", "SET_NULL", "BigInt", "CheckConstraint", "Deferrable", "Field",
+    "CASCADE", "PROTECT", "RESTRICT", "SET_DEFAULT", "SET_NULL", "BigInt", "CheckConstraint", "ExclusionConstraint",
+    "Deferrable", "Field",
     "ForeignKey", "Index", "Int", "Mapped", "Model", "ModelBase", "NaiveDatetime", "OneToOne", "PrimaryKey",
     "Range", "SmallInt", "Sql", "UniqueConstraint",
 )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datalayer._compile.tables import index_part
 from datalayer._compile.types import written
 from datalayer._schema.table import Initially
-from datalayer.migrations.state import Column, ForeignKey, Index, Table, Text2, Unique
+from datalayer.migrations.state import Column, Exclusion, ForeignKey, Index, Table, Text2, Unique
 
 INDENT = "    "
 
@@ -102,6 +102,11 @@ def unique_options(unique: Unique) -> str:
     return ("" if unique.nulls_distinct else ", postgresql_nulls_not_distinct=True") + _deferral(unique.initially)
 
 
+def exclusion_options(one: Exclusion) -> str:
+    """What an exclusion constraint says besides its columns and its name."""
+    return f", using={q(one.method)}" + ("" if one.where is None else f", where={sql_source(one.where)}")
+
+
 def create_table(table: Table, without: set[str]) -> list[str]:
     """The lines that make a table, `without` some of its foreign keys."""
     lines = ["op.create_table(", f"{INDENT}{q(table.name)},"]
@@ -113,6 +118,9 @@ def create_table(table: Table, without: set[str]) -> list[str]:
         columns = ", ".join(q(column) for column in unique.columns)
         lines.append(f"{INDENT}sa.UniqueConstraint({columns}, name={q(name)}{unique_options(unique)}),")
     lines += [f"{INDENT}sa.CheckConstraint({sql_source(text)}, name={q(name)})," for name, text in table.checks.items()]
+    for name, one in table.exclusions.items():
+        pairs = ", ".join(f"({q(column)}, {q(sign)})" for column, sign in one.pairs)
+        lines.append(f"{INDENT}types.Exclusion({pairs}, name={q(name)}{exclusion_options(one)}),")
     lines += [f"{INDENT}{_key_text(n, key)}," for n, key in table.foreign_keys.items() if n not in without]
     if table.is_numbered:
         lines.append(f"{INDENT}sqlite_autoincrement=True,")

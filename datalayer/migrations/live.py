@@ -75,6 +75,16 @@ class LiveKey:
     initially: Initially | None = None
 
 
+@dataclass(frozen=True)
+class LiveExclusion:
+    """An exclusion constraint; its columns, each with its operator, none where a model cannot say it."""
+
+    name: str
+    pairs: tuple[tuple[str, str], ...]
+    method: str
+    condition: str | None
+
+
 @dataclass
 class LiveTable:
     """A table or a view.
@@ -92,6 +102,7 @@ class LiveTable:
     view: str | None = None
     uniques: list[LiveUnique] = field(default_factory=list[LiveUnique])
     checks: list[tuple[str | None, str]] = field(default_factory=list[tuple[str | None, str]])
+    exclusions: list[LiveExclusion] = field(default_factory=list[LiveExclusion])
     indexes: list[LiveIndex] = field(default_factory=list[LiveIndex])
     keys: list[LiveKey] = field(default_factory=list[LiveKey])
 
@@ -180,6 +191,9 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
             deferral = put_off.get((name, unique["name"]))
             made.uniques.append(LiveUnique(unique["name"], tuple(unique["column_names"]), distinct, deferral))
     made.indexes = [_index(connection, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one]
+    if not is_sqlite:
+        made.exclusions = _exclusions(connection, name)
+        made.indexes = [one for one in made.indexes if one.name not in {other.name for other in made.exclusions}]
     if is_sqlite:
         known = {one.name for one in made.indexes}
         made.indexes += [one for one in _expression_indexes(connection, name) if one.name not in known]
@@ -243,6 +257,24 @@ def _sqlite_types(connection: sa.Connection, table: str) -> dict[str, str]:
     """The types as they were declared: SQLAlchemy makes a number of every word it does not know."""
     rows = connection.exec_driver_sql(f"PRAGMA table_xinfo({_quoted(table)})")
     return {str(row[1]): re.sub(r"\s*GENERATED ALWAYS$", "", _one_line(row[2])) for row in rows}
+
+
+def _exclusions(connection: sa.Connection, table: str) -> list[LiveExclusion]:
+    text = (
+        "SELECT c.conname, array(SELECT a.attname FROM unnest(c.conkey) WITH ORDINALITY AS k(number, place) "
+        "LEFT JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number ORDER BY k.place), "
+        "array(SELECT p.oprname FROM unnest(c.conexclop) WITH ORDINALITY AS o(operator, place) "
+        "JOIN pg_operator p ON p.oid = o.operator ORDER BY o.place), m.amname, pg_get_expr(i.indpred, i.indrelid), "
+        "c.condeferrable FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid "
+        "JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam "
+        "WHERE c.contype = 'x' AND c.conrelid = %s::regclass ORDER BY c.conname"
+    )
+    found: list[LiveExclusion] = []
+    for name, columns, signs, method, condition, is_deferrable in connection.exec_driver_sql(text, (_quoted(table),)):
+        is_plain = not is_deferrable and None not in columns
+        pairs = tuple(zip(columns, signs, strict=True)) if is_plain else ()
+        found.append(LiveExclusion(name, pairs, method, condition))
+    return found
 
 
 def _signed(name: str, descending: Collection[str]) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
+from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
 
+from datalayer._compile import types
 from datalayer._compile.tables import DIALECTS
 from datalayer.errors import MigrationError, choices_text, nearest
 from datalayer.migrations.describing import describe_column, describe_index, describe_table, sql_text, with_constraint
@@ -59,6 +61,7 @@ def _drop_column(state: State, operation: ops.DropColumnOp, context: MigrationCo
         primary_key=() if gone in table.primary_key else table.primary_key,
         uniques={name: unique for name, unique in table.uniques.items() if gone not in unique.columns},
         checks={name: text for name, text in table.checks.items() if f'"{gone}"' not in text[0]},
+        exclusions={name: one for name, one in table.exclusions.items() if gone not in dict(one.pairs)},
         foreign_keys={name: key for name, key in table.foreign_keys.items() if gone not in key.columns},
         indexes={name: index for name, index in table.indexes.items() if not _concerns(index, gone)},
     )
@@ -116,13 +119,20 @@ def table_changed(operation: Any) -> str:
 
 def _add_constraint(state: State, operation: ops.AddConstraintOp, context: MigrationContext) -> State:
     table = table_of(state, table_changed(operation))
+    if isinstance(operation, CreateExcludeConstraintOp):
+        said: Any = operation
+        pairs: list[Any] = list(operation.elements)
+        made: Any = types.Exclusion(
+            *pairs, name=str(operation.constraint_name), where=cast("Any", operation.where), **said.kw
+        )
+        return {**state, table.name: with_constraint(table, made)}
     return {**state, table.name: with_constraint(table, operation.to_constraint(context))}
 
 
 def _drop_constraint(state: State, operation: ops.DropConstraintOp, context: MigrationContext) -> State:
     table = table_of(state, operation.table_name)
     name = str(operation.constraint_name)
-    known = {*table.uniques, *table.checks, *table.foreign_keys, table.primary_key_name}
+    known = {*table.uniques, *table.checks, *table.exclusions, *table.foreign_keys, table.primary_key_name}
     if name not in known:
         raise MigrationError(
             f"no constraint {name!r} on table {table.name!r} at this point of the history; there are: "
@@ -134,6 +144,7 @@ def _drop_constraint(state: State, operation: ops.DropConstraintOp, context: Mig
         table,
         uniques={key: value for key, value in table.uniques.items() if key != name},
         checks={key: value for key, value in table.checks.items() if key != name},
+        exclusions={key: value for key, value in table.exclusions.items() if key != name},
         foreign_keys={key: value for key, value in table.foreign_keys.items() if key != name},
     )
     return {**state, table.name: changed}

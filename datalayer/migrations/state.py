@@ -54,6 +54,15 @@ class ForeignKey:
 
 
 @dataclass(frozen=True)
+class Exclusion:
+    """An exclusion constraint: columns, each with its operator."""
+
+    pairs: tuple[tuple[str, str], ...]
+    method: str = "gist"
+    where: Text2 | None = None
+
+
+@dataclass(frozen=True)
 class Index:
     """An index; each part is a column's name or an expression, with an operator class of PostgreSQL or none."""
 
@@ -77,6 +86,7 @@ class Table:
     primary_key_name: str = ""
     uniques: dict[str, Unique] = field(default_factory=dict[str, Unique])
     checks: dict[str, Text2] = field(default_factory=dict[str, Text2])
+    exclusions: dict[str, Exclusion] = field(default_factory=dict[str, Exclusion])
     foreign_keys: dict[str, ForeignKey] = field(default_factory=dict[str, ForeignKey])
     indexes: dict[str, Index] = field(default_factory=dict[str, Index])
     comment: str | None = field(default=None)
@@ -134,6 +144,14 @@ def rename_column(state: State, table_name: str, old: str, new: str) -> State:
         primary_key=names(table.primary_key),
         uniques={name: replace(unique, columns=names(unique.columns)) for name, unique in table.uniques.items()},
         checks={name: _renamed_text(check, old, new) or check for name, check in table.checks.items()},
+        exclusions={
+            name: replace(
+                one,
+                pairs=tuple([(new if column == old else column, sign) for column, sign in one.pairs]),
+                where=_renamed_text(one.where, old, new),
+            )
+            for name, one in table.exclusions.items()
+        },
         foreign_keys={name: replace(key, columns=names(key.columns)) for name, key in table.foreign_keys.items()},
         indexes={
             name: replace(
@@ -178,6 +196,7 @@ def rename_constraints(state: State, table_name: str, names: Mapping[str, str]) 
         primary_key_name=names.get(table.primary_key_name, table.primary_key_name),
         uniques={names.get(name, name): one for name, one in table.uniques.items()},
         checks={names.get(name, name): one for name, one in table.checks.items()},
+        exclusions={names.get(name, name): one for name, one in table.exclusions.items()},
         foreign_keys={names.get(name, name): one for name, one in table.foreign_keys.items()},
     )
     return {**state, table_name: changed}
@@ -185,7 +204,7 @@ def rename_constraints(state: State, table_name: str, names: Mapping[str, str]) 
 
 def constraints_of(table: Table) -> dict[str, object]:
     """All constraints of a table by name."""
-    found: dict[str, object] = {**table.uniques, **table.foreign_keys}
+    found: dict[str, object] = {**table.uniques, **table.exclusions, **table.foreign_keys}
     found.update({name: ("check", text) for name, text in table.checks.items()})
     if table.primary_key:
         found[table.primary_key_name] = ("primary key", table.primary_key)

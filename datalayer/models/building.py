@@ -17,11 +17,11 @@ from pydantic_core import PydanticUndefined
 from datalayer._compile.values import is_numeric_decimal, to_driver
 from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
 from datalayer._schema.names import check_identifiers, constraint_name, shortened, table_name
-from datalayer._schema.table import CheckSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
+from datalayer._schema.table import CheckSpec, ExclusionSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models._pydantic import limits, own_fields
 from datalayer.models.checks import field_adapter, why
-from datalayer.models.constraints import CheckConstraint, Index, UniqueConstraint, initially
+from datalayer.models.constraints import CheckConstraint, ExclusionConstraint, Index, UniqueConstraint, initially
 from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
 from datalayer.models.hooks import note_delete
 from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
@@ -152,6 +152,7 @@ def build_table(
     fields: list[FieldSpec] = []
     unique: list[UniqueSpec] = []
     checks: list[CheckSpec] = []
+    exclusions: list[ExclusionSpec] = []
     indexes: list[IndexSpec] = []
     for field_name, info in own_fields(model).items():
         relation = behind.get(field_name)
@@ -184,9 +185,12 @@ def build_table(
         elif isinstance(constraint, CheckConstraint):
             sql = constraint.sql if isinstance(constraint.sql, str) else dict(constraint.sql)
             checks.append(CheckSpec(constraint.name, sql))
+        elif isinstance(constraint, ExclusionConstraint):
+            exclusions.append(_exclusion(name, constraint, resolve, by_name))
         else:
             raise ModelError(
-                f"{model.__name__}.Meta.constraints holds {constraint!r}; use UniqueConstraint or CheckConstraint"
+                f"{model.__name__}.Meta.constraints holds {constraint!r}; use UniqueConstraint, CheckConstraint or "
+                "ExclusionConstraint"
             )
     said = {one.fields for one in own if one.is_whole}
     unique = [*(one for one in unique if one.fields not in said), *own]
@@ -194,7 +198,7 @@ def build_table(
         if not isinstance(index, Index):
             raise ModelError(f"{model.__name__}.Meta.indexes holds {index!r}; use Index")
         indexes.append(_index(name, index, resolve, by_name))
-    named: list[UniqueSpec | CheckSpec | IndexSpec] = [*unique, *checks, *indexes]
+    named: list[UniqueSpec | CheckSpec | ExclusionSpec | IndexSpec] = [*unique, *checks, *exclusions, *indexes]
     _no_double_names(model.__name__, [item.name for item in named])
     check_identifiers(model.__name__, name, [spec.column for spec in fields], [item.name for item in named])
     return TableSpec(
@@ -204,6 +208,7 @@ def build_table(
         primary_key=primary_key,
         unique=tuple(unique),
         checks=tuple(checks),
+        exclusions=tuple(exclusions),
         indexes=tuple(indexes),
         foreign_keys=(),
         ordering=options.ordering,
@@ -399,6 +404,14 @@ class _Resolver:
             )
         sign = "-" if name.startswith("-") else ""
         return tuple(sign + item for item in self.known[bare])
+
+
+def _exclusion(
+    table: str, constraint: ExclusionConstraint, resolve: _Resolver, fields: Mapping[str, FieldSpec]
+) -> ExclusionSpec:
+    pairs = tuple([(f, sign) for item, sign in constraint.pairs for f in resolve.fields(item, "constraints")])
+    made = constraint_name("ex", table, tuple([fields[name].column for name, _ in pairs]))
+    return ExclusionSpec(constraint.name or made, pairs, constraint.method, constraint.condition)
 
 
 def _unique(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from datalayer._schema.field import DatabaseDefault
 from datalayer._schema.table import Initially
@@ -141,6 +143,49 @@ class CheckConstraint:
         _check_sql(sql, f"CheckConstraint(name={name!r})")
         object.__setattr__(self, "sql", sql)
         object.__setattr__(self, "name", name)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ExclusionConstraint:
+    """No two rows for which all operators hold: `ExclusionConstraint(("room", "&&"), ("nights", "&&"))`.
+
+    PostgreSQL only; tables of it cannot be made on SQLite.
+
+    Args:
+        pairs: Names of fields or forward relations, each with the operator between two rows, such as `&&` or `=`.
+        name: Its name in the database; made from table and columns where it is not given.
+        condition: SQL that limits it to some rows.
+        method: The index method behind it.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    name: str | None
+    condition: str | None
+    method: str
+
+    def __init__(
+        self, *pairs: tuple[str, str], name: str | None = None, condition: str | None = None, method: str = "gist"
+    ) -> None:
+        _check_sql(condition, "ExclusionConstraint(condition=...)")
+        given: tuple[object, ...] = pairs
+        wrong = next((pair for pair in given if not _is_pair(pair)), None)
+        if wrong is not None or not pairs:
+            raise ModelError(
+                f'ExclusionConstraint takes fields with their operators, such as ("nights", "&&"), not {wrong!r}'
+            )
+        object.__setattr__(self, "pairs", pairs)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "condition", condition)
+        object.__setattr__(self, "method", method)
+
+
+def _is_pair(given: object) -> bool:
+    pair = cast("tuple[object, ...]", given) if isinstance(given, tuple) else ()
+    return (
+        len(pair) == 2
+        and all(isinstance(part, str) for part in pair)
+        and re.fullmatch(r"[-+*/<>=~!@#%^&|`?]+", str(pair[1])) is not None
+    )
 
 
 @dataclass(frozen=True, slots=True, init=False)
