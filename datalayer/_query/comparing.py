@@ -9,7 +9,7 @@ from datalayer._query import arrays, documents, ranges
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, OuterRef, Subquery, Together, Value
 from datalayer._query.lookup import transformed
-from datalayer._query.path import field_reference, references, resolve
+from datalayer._query.path import field_reference, named
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.relation import RelationSpec
@@ -49,8 +49,7 @@ def comparison(
         InvalidValue: The value does not fit.
     """
     try:
-        found = resolve(table, name, annotations=annotations)
-        lefts = references(table, found)
+        found, lefts = named(table, name, annotations)
         lookup = found.lookup or "exact"
         if found.relation is not None:
             value = key_of(found.relation, value, name)

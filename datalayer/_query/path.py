@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from datalayer._query.added import lookups_for, transforms
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function, Together
@@ -247,6 +247,30 @@ def references(table: TableSpec, found: Resolved, *, outer: int = 0) -> tuple[Ex
     return tuple([field_reference(table, path, name, outer=outer) for name in names])
 
 
+Named: TypeAlias = tuple[Resolved, tuple[Expression, ...]]
+
+
+def named(table: TableSpec, name: str, annotations: Mapping[str, ColumnType | None] | None = None) -> Named:
+    """What a name means, and the expressions it stands for; kept for the columns of the table itself.
+
+    Relations come and go while models are declared, and what an application adds may be taken back in tests: names that
+    need them are looked up each time.
+
+    Raises:
+        FieldError: A part of the name is unknown.
+    """
+    if not annotations:
+        kept: Named | None = table.names.get(name)
+        if kept is not None:
+            return kept
+    found = resolve(table, name, annotations=annotations)
+    made = found, references(table, found)
+    is_own = found.field is not None and not found.path and not found.steps
+    if is_own and not annotations and (found.lookup is None or found.lookup in _ANY_LOOKUP):
+        table.names[name] = made
+    return made
+
+
 def reference(
     table: TableSpec,
     name: str,
@@ -267,8 +291,11 @@ def reference(
     Raises:
         FieldError: The name is unknown, a lookup follows it, or it stands for more or fewer columns.
     """
-    found = resolve(table, name, annotations=annotations)
-    expression, *others = references(table, found, outer=outer)
+    if outer:
+        found = resolve(table, name, annotations=annotations)
+        expression, *others = references(table, found, outer=outer)
+    else:
+        found, (expression, *others) = named(table, name, annotations)
     if found.lookup is not None:
         inside = None if expression.type is None else step_type(expression.type, found.lookup)
         if inside is None or others:

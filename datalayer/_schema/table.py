@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.relation import RelationSpec
@@ -134,6 +134,7 @@ class TableSpec:
         python_model: The Model class itself, opaque to the lower layers.
         base: The table that this one is a query's own view of (`viewed`); None for tables themselves.
         memo: A free place for the layer above, for what it works out once of the fields.
+        names: What the names of its own columns mean in a query, with a lookup or without, once they were asked for.
     """
 
     __slots__ = (
@@ -151,6 +152,7 @@ class TableSpec:
         "memo",
         "model",
         "name",
+        "names",
         "ordering",
         "primary_key",
         "python_model",
@@ -199,6 +201,7 @@ class TableSpec:
         self.view = view
         self.base: TableSpec | None = None
         self.memo: object = None
+        self.names: dict[str, Any] = {}
         TableSpec._count += 1
         self.key = TableSpec._count
 
@@ -221,6 +224,7 @@ class TableSpec:
         new.relations = {**self.relations, **{relation.name: relation for relation in relations}}
         new.base = self.origin
         new.memo = None
+        new.names = {}
         return new
 
     def referred_by(self, table: TableSpec, key: ForeignKeySpec) -> None:
