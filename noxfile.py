@@ -173,13 +173,7 @@ def demo(session):
 def bench(session):
     """Numbers beside the raw drivers and the peers, and docs/benchmarks.md of them; `-- --middle` in six minutes."""
     session.install("-e", ".[bench]")
-    is_short = {"--quick", "--middle"}.intersection(session.posargs)
-    try:
-        session.run("python", "-m", "benchmarks.run", "--keep", *session.posargs)
-        session.run("python", "-m", "benchmarks.startup", "--keep", *(["--times", "2"] if is_short else []))
-        session.run("python", "-m", "benchmarks.curves", "--keep", *(["--quick"] if is_short else []))
-    finally:  # what was measured before something failed is kept
-        session.run("python", "-m", "benchmarks.report")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 def run_soak(session):

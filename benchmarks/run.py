@@ -68,7 +68,7 @@ class Mode(NamedTuple):
 
 MODES = {
     "quick": Mode(5, 0.1, 2_000, (1, 4), 2),
-    "middle": Mode(7, 0.2, 4_000, (1, 3, 4), 3.5),
+    "middle": Mode(7, 0.2, 4_000, (1, 3, 4), 3.2),
     "full": Mode(9, 1, SIZE, (1, 2, 3, 4), 40),
 }
 

@@ -1,0 +1,35 @@
+"""Everything there is to measure, and the page of it: `python -m benchmarks`, from the root of the repository.
+
+`--quick` and `--middle` measure less of it, as `run.py` has it; curves and starts are shortened with either.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from benchmarks.run import ROOT
+
+
+def main() -> None:
+    given = sys.argv[1:]
+    is_short = bool({"--quick", "--middle"}.intersection(given))
+    steps = (
+        ["benchmarks.run", "--keep", *given],
+        ["benchmarks.startup", "--keep", *(["--times", "1"] if is_short else [])],
+        ["benchmarks.curves", "--keep", *(["--quick"] if is_short else [])],
+        ["benchmarks.report"],  # of what is kept, whatever became of the steps before
+    )
+    failed: list[str] = []
+    for module, *options in steps:
+        began = time.monotonic()
+        if subprocess.call([sys.executable, "-m", module, *options], cwd=ROOT):
+            failed.append(module)
+        print(f"-- {module}: {time.monotonic() - began:.0f} s", flush=True)
+    if failed:
+        sys.exit(f"error: {', '.join(failed)} failed; what was measured before is on the page")
+
+
+if __name__ == "__main__":
+    main()
