@@ -1,7 +1,7 @@
 """SELECT of the rows behind a relation of many rows at once, each with the key of the one it belongs to.
 
 The keys come last in every row. Where only some rows of each are wanted, the rows are numbered for each key by a window
-function, and the numbers are compared outside of it.
+function, and the numbers are compared outside of it; those of one key are simply the first ones.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Behind(Selection):
 
     def _wanted(self) -> Element:
         types = [self.table.fields[name].type for name in self.names]
-        if len(types) == 1:
+        if self.behind.is_listed:
             bound = self.statement.bind(0, self.backend.list_converter(types[0]))
             return self.backend.one_of(self.keys[0], bound, types[0])
         converters = [values.to_driver(type, self.backend.name) for type in types]
@@ -77,12 +77,15 @@ def behind(backend_name: str, query: Query, wanted: Behind) -> Prepared:
     """See `Compiler.behind`."""
     backend, statement = BACKENDS[backend_name], Statement()
     selection = _Behind(backend, statement, query, wanted)
+    last = len(wanted.values)
     if wanted.cut is None:
         element: Any = selection.full(selection.labelled_keys)
+    elif len(wanted.keys) == 1:
+        limit: Any = statement.bind(last - 1)
+        element = selection.full(selection.labelled_keys).limit(limit).offset(statement.bind(last - 2))
     else:
         inside = selection.full(selection.numbered).order_by(None).subquery("part")
         place = inside.c[_PLACE]
-        last = len(wanted.values)
         element = (
             sa.select(*[column for column in inside.c if column is not place])
             .where(place > statement.bind(last - 2), place <= statement.bind(last - 1))

@@ -25,6 +25,8 @@ def matching(expressions: tuple[Expression, ...], keys: Sequence[Row]) -> Condit
     """The condition that a row has one of the keys; each key has one value for each expression."""
     if len(expressions) == 1:
         (expression,) = expressions
+        if len(keys) == 1:  # a list would cost SQLite four times as much
+            return Comparison(expression, "exact", Value(keys[0][0], expression.type))
         return Comparison(expression, "in", Value(tuple([key[0] for key in keys]), expression.type))
     return Junction(
         "or",

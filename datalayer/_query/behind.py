@@ -26,19 +26,28 @@ class Behind:
     cut: tuple[int, int | None] | None = None
 
     @property
+    def is_listed(self) -> bool:
+        """Whether the keys are one value, a list: several keys of one column."""
+        return len(self.relation.local) == 1 and len(self.keys) > 1
+
+    @property
     def shape(self) -> Hashable:
-        """What decides the SQL: of a key of one column the number of keys does not."""
-        number = None if len(self.relation.local) == 1 else len(self.keys)
+        """What decides the SQL: of several keys of one column their number does not."""
+        number = None if self.is_listed else len(self.keys)
         return (self.relation.source.key, self.relation.name, number, self.cut is not None)
 
     @property
     def values(self) -> tuple[object, ...]:
-        """The keys (those of one column as one tuple), then the first and the last place of each where rows are cut."""
-        if len(self.relation.local) == 1:
+        """The keys (a list as one tuple); where rows are cut, how many are passed over, and the last place of each.
+
+        Of the rows of one key no place is counted: the last value is how many are wanted.
+        """
+        if self.is_listed:
             found: list[object] = [tuple([key[0] for key in self.keys])]
         else:
             found = [value for key in self.keys for value in key]
         if self.cut is not None:
             passed, wanted = self.cut
-            found += [passed, _FAR if wanted is None else passed + wanted]
+            last = wanted if len(self.keys) == 1 or wanted is None else passed + wanted
+            found += [passed, _FAR if last is None else last]
         return tuple(found)
