@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -459,9 +460,12 @@ def finished(
     )
 
 
+_BREAK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\s*\n\s*""")
+
+
 def one_line(text: str) -> str:
-    """SQLAlchemy's text without its line breaks."""
-    return text.replace(" \n", " ").replace("\n", "")
+    """SQL without its line breaks, except those inside quotes: they belong to a value or a name."""
+    return _BREAK.sub(lambda found: found[1] or " ", text)
 
 
 def select(backend_name: str, query: Query) -> Prepared:
