@@ -177,6 +177,8 @@ _BY_SQLSTATE_CLASS: dict[str, type[errors.DatabaseError]] = {
 }
 
 _KEY = re.compile(r"\((?P<columns>.+?)\)=\((?P<values>.*)\)", re.DOTALL)
+_COMMA = re.compile(r", (?![^()]*\))")
+"""Between two columns, and not between what a function in an index takes."""
 _OTHER_TABLE = re.compile(r'"(?P<table>[^"]+)"\.?$')
 _COLUMN_IN_TEXT = re.compile(
     r'column "?(?:(?P<table>\w+)\.)?(?P<column>[^"\s]+)"?(?: of relation "(?P<relation>[^"]+)")?'
@@ -248,8 +250,10 @@ def _read_diagnostic(facts: Facts, diagnostic: Diagnostic, kind: type[errors.Dat
     facts.constraint = diagnostic.constraint_name
     if diagnostic.column_name:
         facts.columns = (diagnostic.column_name,)
-    if issubclass(kind, errors.IntegrityError) and (key := _KEY.search(diagnostic.message_detail or "")):
-        columns = tuple(part.strip('"') for part in key["columns"].split(", "))
+    # What an exclusion constraint tells goes on with the key of the row in the way.
+    own = (diagnostic.message_detail or "").partition(" conflicts with ")[0]
+    if issubclass(kind, errors.IntegrityError) and (key := _KEY.search(own)):
+        columns = tuple(part.strip('"') for part in _COMMA.split(key["columns"]))
         values = key["values"].split(", ") if len(columns) > 1 else [key["values"]]
         facts.columns = columns
         if len(values) == len(columns):

@@ -161,6 +161,7 @@ def test_a_function_of_ones_own(world: World, paints: None) -> None:
     grouped = Paint.objects.annotate(n=Count("id", filter=Q(name__startswith="R"))).filter(n=1)
     assert world.call(grouped, "count") == 1
 
+
 def test_sql_of_several_lines_keeps_its_words_apart_and_its_texts_whole(world: World, paints: None) -> None:
     size: Any = SqlFunction("size", str, "case\nwhen length({0}) > 3\nthen 'lo\n ng'\nelse 'short' end")
     found = world.iterate(Paint.objects.values_list(size("name"), "name"))

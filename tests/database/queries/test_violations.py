@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from datalayer import CheckConstraint, Excluded, Field, ForeignKey, Mapped, Model, UniqueConstraint, atomic
+from datalayer import CheckConstraint, Excluded, Field, ForeignKey, Mapped, Model, UniqueConstraint, atomic, pools
 from datalayer.errors import (
     CheckViolation,
     DatabaseError,
+    ExclusionViolation,
     ForeignKeyViolation,
     NotNullViolation,
     ReadOnlyTransaction,
+    StatementTimeout,
     UndefinedColumn,
     UniqueViolation,
 )
@@ -209,3 +211,52 @@ def test_raw_sql_is_told_as_well(world: World, team: Team) -> None:
     with pytest.raises(UndefinedColumn) as caught:
         world.iterate(Player.objects.raw("SELECT missing FROM violations_player"))
     assert caught.value.model == "Player"
+
+
+# -- what no model declares ------------------------------------------------------------------------
+
+
+def run_sql(world: World, *statements: str) -> None:
+    """Runs SQL by hand."""
+    for sql in statements:
+        world.run(lambda sql=sql: _run(sql), lambda sql=sql: _arun(sql))
+
+
+def _run(sql: str) -> None:
+    with pools["default"].connection() as connection:
+        connection.execute(sql)
+
+
+async def _arun(sql: str) -> None:
+    async with pools["default"].aconnection() as connection:
+        await connection.execute(sql)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("way", WAYS)
+def test_an_exclusion_tells_columns_name_and_values(world: World, team: Team, way: str) -> None:
+    run_sql(
+        world,
+        "ALTER TABLE violations_player ADD CONSTRAINT one_wage EXCLUDE (wage WITH =, born WITH =) WHERE (wage > 5)",
+    )
+    world.call(Player.objects.filter(name="x"), "update", wage=Decimal(7))
+    error = refused(ExclusionViolation, world, *WAYS[way](world, team, wage=Decimal(7)))
+    assert (error.constraint, error.columns) == ("one_wage", ("wage", "born"))
+    assert (Decimal(str(error.values["wage"])), str(error.values["born"])) == (7, "2000-01-02")
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_statement_that_takes_too_long(world: World, team: Team) -> None:
+    slow = "CREATE FUNCTION slow() RETURNS trigger AS 'BEGIN PERFORM pg_sleep(9); RETURN NEW; END' LANGUAGE plpgsql"
+    run_sql(world, slow, "CREATE TRIGGER slow BEFORE UPDATE ON violations_player EXECUTE FUNCTION slow()")
+
+    def late() -> None:
+        with world.enter(atomic()):
+            world.iterate(
+                Team.objects.raw("SELECT *, set_config('statement_timeout', '30', true) FROM violations_team")
+            )
+            world.call(Player.objects.filter(name="x"), "update", wage=5)
+
+    with pytest.raises(StatementTimeout) as caught:
+        late()
+    assert (caught.value.model, caught.value.table, caught.value.sqlstate) == ("Player", "violations_player", "57014")

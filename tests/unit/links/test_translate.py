@@ -106,6 +106,13 @@ def test_values_of_several_columns_are_split_only_when_it_is_certain() -> None:
     assert single.values == {"a": "x, (y)"}
 
 
+def test_an_exclusion_tells_the_key_of_the_new_row() -> None:
+    detail = "Key (room, int4range(a, b))=(1, [2,5)) conflicts with existing key (room, int4range(a, b))=(1, [4,9))."
+    error = from_state("23P01", message_detail=detail)
+    assert error.columns == ("room", "int4range(a, b)")
+    assert error.values == {"room": "1", "int4range(a, b)": "[2,5)"}
+
+
 def test_values_stay_out_of_the_text() -> None:
     error = from_state(
         "23505", table_name="t", message_primary="dup", message_detail="Key (a)=(secret) already exists."
