@@ -212,6 +212,14 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
             raise QueryError(f"bulk_update() cannot write {table.model}.{name}: it is a key or a generated column")
     brought = _brought(bulk.assignments)
     rows = [_row(instance, table, brought, bulk.alias) for instance in bulk.objects]
+    width = len(table.primary_key)
+    seen: dict[tuple[object, ...], Any] = {}
+    for instance, row in zip(bulk.objects, rows, strict=True):
+        if seen.setdefault(row[:width], instance) is not instance:
+            raise QueryError(
+                f"bulk_update() was given two objects of the {table.model} {row[0] if width == 1 else row[:width]!r}, "
+                "and one statement writes a row once; give one of them"
+            )
     computed = tuple(
         [name for name, expression in bulk.assignments if type(expression) is not Given]
         + [name for name, spec in table.fields.items() if spec.generated is not None]
@@ -227,7 +235,6 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
         batch_size=bulk.batch_size,
         depth=depth,
     )
-    width = len(table.primary_key)
     by_key = {row[:width]: dict(zip(returning, row, strict=True)) for row in made}
     for instance in bulk.objects:
         undone.note_change(bulk.alias, instance, written)

@@ -22,10 +22,12 @@ from datalayer.models.meta import ModelMeta
 from datalayer.models.prefetch import lookups_of
 from datalayer.models.relations import Access, not_assignable
 from datalayer.models.state import (
+    UNCHANGEABLE,
     StateSlots,
     forget,
     key_fields_changed,
     key_values,
+    origin_of,
     packed,
     peek,
     set_origin,
@@ -118,6 +120,9 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 return
             if name not in cls.__pydantic_fields__ and name in cls.table.relations:
                 raise not_assignable(cls.__name__, name)
+            stored = (
+                self.__dict__[name] if name in self.__dict__ and name not in self.__pydantic_fields_set__ else _MISSING
+            )
             if has_model_validators(cls):
                 # pydantic keeps the bad value when a validator of the whole model fails after the assignment.
                 before, changed = dict(self.__dict__), set(self.__pydantic_fields_set__)
@@ -129,6 +134,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                     raise
             else:
                 super().__setattr__(name, value)
+            if stored.__class__ in UNCHANGEABLE and self.__dict__[name] == stored and origin_of(self) is not None:
+                self.__pydantic_fields_set__.discard(name)
             for key, relation in cls.__datalayer_relations__.items():
                 if name in relation.key_fields and peek(self, key) is not None:
                     key_fields_changed(self, related.spec_of(cls, key))

@@ -103,9 +103,13 @@ def assign(instance: Any, name: str, value: Any, changed: set[str]) -> None:
     for place, field in enumerate(spec.local):
         if value is not None and key is None:
             instance.__dict__.pop(field, None)  # not saved yet: save() takes the key over
-        else:
-            instance.__dict__[field] = None if key is None else key[place]
-        changed.add(field)
+            changed.add(field)
+            continue
+        new = None if key is None else key[place]
+        stored = instance.__dict__.get(field, MISSING)
+        instance.__dict__[field] = new
+        if stored is MISSING or new != stored or origin_of(instance) is None:
+            changed.add(field)
     remember(instance, name, value)
 
 

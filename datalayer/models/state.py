@@ -7,7 +7,10 @@ is the same row again: it keeps what the original knew, but loads relations alon
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final, cast
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -84,6 +87,12 @@ def key_values(instance: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
     except KeyError:
         return None
     return None if None in found else found
+
+
+UNCHANGEABLE: Final = frozenset(
+    {str, int, float, bool, bytes, Decimal, date, datetime, time, timedelta, UUID, type(None)}
+)
+"""Types of values that nobody can change in place, and whose `==` is a plain one."""
 
 
 def key_fields_changed(instance: Any, spec: RelationSpec) -> None:

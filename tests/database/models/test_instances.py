@@ -462,3 +462,43 @@ def test_a_model_has_several_managers_with_queries_of_their_own(world: World) ->
     assert world.call(Note.every, "count") == 3
     with pytest.raises(QueryError, match="managers belong to the class"):
         _ = Note(text="a").objects
+
+
+# -- what counts as a change -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [Thing, Span])
+def test_a_value_that_is_there_already_is_no_change(world: World, configured: str, model: Any) -> None:
+    world.run(lambda: create_tables(Shelf, Thing, Span), lambda: acreate_tables(Shelf, Thing, Span))
+    shelf = world.call(Shelf.objects, "create", name="s")
+    world.call(Thing.objects, "create", name="a", price=Decimal("1.50"), shelf=shelf)
+    world.call(Span.objects, "create", low=1, high=3)
+    same = {"name": "a", "price": "1.5", "shelf": shelf, "shelf_id": shelf.id, "low": 1, "high": "3"}
+    row = world.call(model.objects, "get")
+    for name in same.keys() & {*model.table.fields, *model.table.relations}:
+        setattr(row, name, same[name])
+    with capture_queries() as sent:
+        world.call(row, "save")
+    assert len(sent) == 0
+    name = "name" if model is Thing else "high"
+    setattr(row, name, 7 if model is Span else "b")
+    setattr(row, name, same[name])  # as it was, but something else in between
+    with capture_queries() as sent:
+        world.call(row, "save")
+    assert len(sent) == 1
+
+
+def test_a_new_instance_has_every_value_it_was_given(world: World) -> None:
+    thing = Thing(name="a", price=Decimal(1))
+    thing.price = Decimal(1)
+    thing.shelf = None
+    assert thing.model_fields_set == {"name", "price", "shelf_id"}
+
+
+def test_what_was_changed_in_place_and_assigned_again_is_written(world: World, configured: str) -> None:
+    world.run(lambda: create_tables(Shelf, Thing), lambda: acreate_tables(Shelf, Thing))
+    thing = world.call(Thing.objects, "create", name="a", more={"a": 1})
+    thing.more["a"] = True
+    thing.more = thing.more
+    world.call(thing, "save")
+    assert world.call(Thing.objects, "get").more["a"] is True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -219,7 +220,7 @@ def test_raw_sql_is_told_as_well(world: World, team: Team) -> None:
 def run_sql(world: World, *statements: str) -> None:
     """Runs SQL by hand."""
     for sql in statements:
-        world.run(lambda sql=sql: _run(sql), lambda sql=sql: _arun(sql))
+        world.run(functools.partial(_run, sql), functools.partial(_arun, sql))
 
 
 def _run(sql: str) -> None:
@@ -242,7 +243,7 @@ def test_an_exclusion_tells_columns_name_and_values(world: World, team: Team, wa
     world.call(Player.objects.filter(name="x"), "update", wage=Decimal(7))
     error = refused(ExclusionViolation, world, *WAYS[way](world, team, wage=Decimal(7)))
     assert (error.constraint, error.columns) == ("one_wage", ("wage", "born"))
-    assert (Decimal(str(error.values["wage"])), str(error.values["born"])) == (7, "2000-01-02")
+    assert (Decimal(str(error.values["wage"])), str(error.values["born"])) == (Decimal(7), "2000-01-02")
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)

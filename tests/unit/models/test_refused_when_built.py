@@ -200,6 +200,7 @@ CASES: dict[str, list[tuple[Ask, tuple[str, ...]]]] = {
         (lambda: books.update(pages=1), ("update() would take the whole table of Book", ".all().update(...)")),
         (lambda: books.delete(), ("delete() would take the whole table of Book", ".all().delete(...)")),
         (lambda: books.filter(pk=1).update(), ("update() was given no values",)),
+        (lambda: books.bulk_update([book, book.model_copy()], ["title"]), ("two objects of the Book 2", "one of them")),
     ],
     "conflict targets": [
         (
