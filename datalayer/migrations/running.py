@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError, SAWarning
 
 from datalayer.errors import MigrationError
-from datalayer.migrations import records
+from datalayer.migrations import hooks, records
 from datalayer.migrations._alembic import as_op
 from datalayer.migrations.connecting import is_interrupt, reason
 from datalayer.migrations.environment import Environment
@@ -106,6 +106,7 @@ class _Run:
         self.left: deque[Step] | None = None  # None where the database has to be asked
         self.names: set[str] = set()  # what is applied now
         self.applied = Applied()  # what was read last
+        self.own = {} if fake else hooks.read(environment.history.folder)  # of the project, those that are still to run
         self.stamp: object = None
 
     def together(self) -> None:
@@ -115,12 +116,16 @@ class _Run:
             self._begin(self.connection)
             while (step := self._next()) is not None:
                 self._atomic(context, step)
+            self._call("after_migrate", self.done)
 
     def one_by_one(self) -> None:
         """Each step in a transaction of its own, or without one where it says so."""
         while self._one():
             pass
         self._tidy()
+        if "after_migrate" in self.own:
+            with self._interruptible(self.connection), _context(self.connection).begin_transaction():
+                self._call("after_migrate", self.done)
 
     def _one(self) -> bool:
         context = _context(self.connection)
@@ -166,8 +171,16 @@ class _Run:
         self.left = deque(self.choose(self.applied, len(self.done)))
         if self.left or (self.applied.records and not self.applied.is_ours):
             records.prepare(self.connection, self.applied, environment.history)
+        self._call("before_migrate", tuple(self.left))
         if self.left:
             self.stamp = records.stamp(self.connection)
+
+    def _call(self, name: str, steps: Sequence[Step]) -> None:
+        """Runs a function of the project, once."""
+        if name in self.own:
+            state = self.environment.history.state_after(self.names)
+            live = Live(_context(self.connection), state, on_rows=self.hooks.on_rows)
+            hooks.call(self.own.pop(name), live, steps)
 
     # -- one step -----------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ from datalayer.migrations.statements import Statement, statements
 
 UP, DOWN, METADATA = "up.sql", "down.sql", "metadata.toml"
 SQUASHED = "squashed"  # the folder of what a squash has replaced
-NOT_OURS = {SQUASHED, "alembic", "__pycache__"}
+HOOKS = "hooks.py"
+NOT_OURS = {SQUASHED, "alembic", "__pycache__", HOOKS}
 _DIRECTIVE = re.compile(r"^[ \t]*(?:--|#)[ \t]*datalayer:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _DIRECTIVES = ("atomic", "allow", "replaces", "elidable", "checksum")
 _TRANSACTION = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "START", "END", "ABORT"}
