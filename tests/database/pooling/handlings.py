@@ -688,7 +688,7 @@ HANDLINGS = [
     Handling(
         "36", "a caller queues in a pool that was closed meanwhile",
         'if self.state != "open":\n            self.refuse_unless_open()\n        elif', "if",
-        ("test_other_thread_may_go_first_at_every_lock",),
+        ("test_caller_of_a_full_pool_misses_nothing_that_happens_before_it_waits",),
     ),
     Handling(
         "36", "an error of a listener ends what goes on behind",
