@@ -1,8 +1,9 @@
 """Our pool beside psycopg_pool and SQLAlchemy's QueuePool, on fake connections: `python benchmarks/pools.py`.
 
 What is measured is the pool alone: connecting, pinging and closing cost nothing, or exactly what a case says. The pools
-take turns within a round. Of the speeds the fastest round is shown, since other programs only add to it, with its ratio
-to psycopg_pool's, and the median of the ratios within a round. Losses are printed like everything else.
+take turns within a round, and rounds are short, so that some are disturbed by nobody even on a busy machine. Of the
+speeds the fastest round is shown, since other programs only add to it, with its ratio to psycopg_pool's, and the median
+of the ratios within a round, which means little when a round is shorter than the turns the processor gives to programs. Losses are printed like everything else.
 `soak.py` beside this file runs random cancellations.
 """
 
@@ -457,8 +458,8 @@ def memory(count: int = 2_000) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--times", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=280)
+    parser.add_argument("--times", type=int, default=500)
     given = parser.parse_args()
     print(f"Python {platform.python_version()}, psycopg_pool {psycopg_pool.__version__}; ratios to psycopg_pool")
     speed(given.rounds, given.times)
