@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from rich.table import Table
 
+FOLDED = 12
+"""The least width of a column that is folded."""
+
 OnRows: TypeAlias = Callable[[str, int, int], None]
 """Told a name, how much of it is done, and how much there is."""
 
@@ -45,7 +48,7 @@ def interrupted() -> None:
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under headings: a drawn table on a terminal, tab-separated lines in a pipe.
 
-    On a terminal the longest column is folded where the line would be too long; the others stay whole, so that a key
+    On a terminal the longest columns are folded where the line would be too long; the first stays whole, so that a key
     can be copied.
     """
     found = [list(row) for row in rows]
@@ -66,13 +69,17 @@ def _drawn(headings: Sequence[str], found: list[list[str]], room: int) -> tuple[
     from rich.text import Text
 
     widths = [max(map(len, column)) for column in zip(headings, *found, strict=True)]
-    folded = widths.index(max(widths[1:], default=widths[0]))
+    least = sum(widths) + 2 * len(widths)
+    folded = set[int]()
+    for place in sorted(range(1, len(widths)), key=lambda place: -widths[place]):
+        if least > room:
+            folded.add(place)
+            least -= max(0, widths[place] - FOLDED)
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for place, heading in enumerate(headings):
-        drawn.add_column(heading, overflow="fold", no_wrap=place != folded, min_width=min(widths[place], 16))
+        drawn.add_column(heading, overflow="fold", no_wrap=place not in folded, min_width=min(widths[place], FOLDED))
     for row in found:
         drawn.add_row(*(Text(cell) for cell in row))  # Text: a value in brackets is no markup
-    least = sum(widths) - widths[folded] + min(widths[folded], 16) + 2 * len(widths)
     return drawn, max(room, least)
 
 

@@ -126,6 +126,19 @@ def test_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "error: one two\n"
 
 
+def test_a_table_of_many_columns_is_folded_until_it_fits_the_terminal() -> None:
+    row = [
+        "default",
+        "postgresql://me@database.example.org/shop",
+        "ok",
+        "12.0 ms",
+        "13.5 ms",
+        "0 to 10, psycopg",
+        15 * "x",
+    ]
+    assert output._drawn(("database", "url", "state", "connect", "ping", "pool", "sessions"), [row], 80)[1] == 80
+
+
 def test_table_in_a_pipe_is_tab_separated(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(("key", "value"), [("a", "[b]")])
     assert capsys.readouterr().out == "a\t[b]\n"
