@@ -3,7 +3,8 @@
 What is measured is the pool alone: connecting, pinging and closing cost nothing, or exactly what a case says. The pools
 take turns within a round, and rounds are short, so that some are disturbed by nobody even on a busy machine. Of the
 speeds the fastest round is shown, since other programs only add to it, with its ratio to psycopg_pool's, and the median
-of the ratios within a round, which means little when a round is shorter than the turns the processor gives to programs. Losses are printed like everything else.
+of the ratios within a round, which says little when programs take longer turns of the processor than a round lasts.
+Losses are printed like everything else.
 `soak.py` beside this file runs random cancellations.
 """
 
