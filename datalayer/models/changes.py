@@ -27,6 +27,7 @@ from datalayer.models.column import Deferred, Expr
 from datalayer.models.expressions import Annotations, expression_of
 from datalayer.models.fields import unset
 from datalayer.models.hydrate import loader
+from datalayer.models.state import origin_of
 from datalayer.models.views import refuse_view
 
 
@@ -71,6 +72,14 @@ def update_of(queryset: Any, values: Mapping[str, Any], *, returning: bool = Fal
     query = writable(queryset, "update")
     if not values:
         raise QueryError("update() was given no values; name the fields to write: update(price=5)")
+    for name, value in values.items():
+        origin = origin_of(value) if getattr(type(value), "__datalayer_root__", False) else None
+        if origin is not None and origin.alias != queryset._alias:
+            raise InvalidValue(
+                f"update({name}=...): {query.table.model}.{name} is a {type(value).__name__} of the database "
+                f"{origin.alias!r}, and rows of {queryset._alias!r} cannot refer to it; save it there with "
+                f"using={queryset._alias!r}"
+            )
     written = assignments_of(queryset.model, values, "update", queryset._annotations)
     brought = next((part for _, node in written for part in parts(node) if isinstance(part, Given)), None)
     if brought is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 from uuid import UUID
 
 from datalayer._plans.related import matching
@@ -113,6 +113,11 @@ class LinkedRows(QuerySet[M]):
 
     # -- make and link -----------------------------------------------------------------------------
 
+    # The second one lets `create(**values)` pass whose values are of any type, `dict[str, object]`.
+    @overload
+    def create(self, *, through_defaults: Mapping[str, Any], **values: Any) -> M: ...
+    @overload
+    def create(self, **values: Any) -> M: ...
     def create(self, *, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
         """Makes an instance and saves it; behind a relation it is linked in the same transaction.
 
@@ -128,6 +133,10 @@ class LinkedRows(QuerySet[M]):
             self._database.depth,
         )
 
+    @overload
+    async def acreate(self, *, through_defaults: Mapping[str, Any], **values: Any) -> M: ...
+    @overload
+    async def acreate(self, **values: Any) -> M: ...
     async def acreate(self, *, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
         """The awaiting twin of `create`."""
         return await self._database.arun(

@@ -63,11 +63,14 @@ assert_type(Author.objects.update_or_create({"born": None}, {"born": None}, name
 assert_type(Book.objects.select_for_update(skip_locked=True, of=("self", Book.author)).first(), Book | None)
 assert_type(Author.objects.refresh_materialized_view(concurrently=True), None)
 book.save(force_update=True, using="other")
+given: dict[str, object] = {"name": "x"}
+assert_type(Author.objects.create(**given), Author)
 
 
 async def awaited() -> None:
     assert_type(await Book.objects.all().aupdate(pages=1, returning=True), list[Book])
     assert_type(await Book.objects.all().adelete(), int)
+    assert_type(await Author.objects.acreate(**given), Author)
     assert_type(await Book.objects.abulk_create([book]), Saved[Book])
     assert_type(await Book.objects.ainsert_from(Author.objects.values("name"), returning=True), list[Book])
 

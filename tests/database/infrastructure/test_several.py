@@ -137,8 +137,9 @@ def test_relations_do_not_cross_databases(world: World, two: None) -> None:
         lambda: world.call(Book(title="b", author=ann), "save"),
         lambda: world.call(Book.objects, "create", title="b", author=ann),
         lambda: world.call(Book.objects, "bulk_create", [Book(title="b", author=ann)]),
+        lambda: world.call(Book.objects.all(), "update", author=ann),
     ):
-        with pytest.raises(InvalidValue, match="Author of the database 'other', and a row of 'default'"):
+        with pytest.raises(InvalidValue, match=r"Author of the database 'other', and (a row|rows) of 'default'"):
             write()
     world.call(Book(title="b", author=ann), "save", using="other")
     assert world.call(Book.objects.using("other"), "count") == 1
