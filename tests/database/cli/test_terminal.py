@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import terminal
+from tests import forks, terminal
 from tests.processes import environment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,6 +46,13 @@ def run(folder: Path, *words: str, width: int = 80) -> tuple[str, int]:
     return shown.shown, code
 
 
+def prepare(folder: Path, *commands: str, **variables: str) -> None:
+    """Runs commands that are not what is tried, without a terminal."""
+    for command in commands:
+        done = forks.run(["-m", "datalayer", command], folder=folder, **variables)
+        assert done.returncode == 0, done.stderr
+
+
 def plain(shown: str) -> str:
     return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", shown)
 
@@ -75,7 +82,7 @@ def test_the_table_of_settings_never_breaks_a_key(folder: Path, width: int) -> N
 
 
 def test_a_rename_is_asked_until_the_answer_is_one(folder: Path) -> None:
-    assert run(folder, "makemigrations")[1] == 0
+    prepare(folder, "makemigrations")
     (folder / "lamps.py").write_text(MODELS.replace("name:", "label:"))
     with datalayer(folder, "makemigrations") as shown:
         shown.read_until("column lamp.name is gone and label is new: was it renamed? [y/N] ")
@@ -87,7 +94,7 @@ def test_a_rename_is_asked_until_the_answer_is_one(folder: Path) -> None:
 
 
 def test_a_value_is_asked_until_it_fits(folder: Path) -> None:
-    assert run(folder, "makemigrations")[1] == 0
+    prepare(folder, "makemigrations")
     (folder / "lamps.py").write_text(MODELS + "    watts: Mapped[int]\n")
     with datalayer(folder, "makemigrations") as shown:
         shown.read_until("column lamp.watts is new, must not be NULL: what do rows that exist get? ")
@@ -100,7 +107,7 @@ def test_a_value_is_asked_until_it_fits(folder: Path) -> None:
 
 
 def test_an_empty_line_is_an_empty_text_and_is_announced(folder: Path) -> None:
-    assert run(folder, "makemigrations")[1] == 0
+    prepare(folder, "makemigrations")
     (folder / "lamps.py").write_text(MODELS + "    colour: Mapped[str] = Field(max_length=20)\n")
     with datalayer(folder, "makemigrations") as shown:
         shown.read_until("what do rows that exist get? (Enter: an empty text) ")
@@ -110,7 +117,7 @@ def test_an_empty_line_is_an_empty_text_and_is_announced(folder: Path) -> None:
 
 
 def test_nothing_is_asked_where_nobody_wants_to_be(folder: Path) -> None:
-    assert run(folder, "makemigrations")[1] == 0
+    prepare(folder, "makemigrations")
     (folder / "lamps.py").write_text(MODELS + "    watts: Mapped[int]\n")
     shown, code = run(folder, "makemigrations", "--no-input")
     assert code == 3
@@ -119,8 +126,7 @@ def test_nothing_is_asked_where_nobody_wants_to_be(folder: Path) -> None:
 
 
 def test_models_that_have_changed_are_told_where_migrate_has_nothing_to_do(folder: Path) -> None:
-    for command in ("makemigrations", "migrate"):
-        assert run(folder, command)[1] == 0
+    prepare(folder, "makemigrations", "migrate")
     assert "note:" not in run(folder, "migrate")[0]
     (folder / "lamps.py").write_text(MODELS + "    watts: Mapped[int]\n")
     shown, code = run(folder, "migrate")
@@ -130,7 +136,7 @@ def test_models_that_have_changed_are_told_where_migrate_has_nothing_to_do(folde
 
 @pytest.mark.parametrize("key", ["ctrl-c", "ctrl-d"])
 def test_a_question_that_is_left_writes_nothing(folder: Path, key: str) -> None:
-    assert run(folder, "makemigrations")[1] == 0
+    prepare(folder, "makemigrations")
     (folder / "lamps.py").write_text(MODELS.replace("name:", "label:"))
     with datalayer(folder, "makemigrations") as shown:
         shown.read_until("[y/N] ")
@@ -173,11 +179,8 @@ def test_ctrl_c_during_migrate_leaves_nothing(folder: Path, database_url: str) -
         assert shown.interrupt() == 130
     assert plain(shown.shown).endswith("\nerror: interrupted; nothing more was done\n")
     assert "Traceback" not in shown.shown
-    with terminal.running(
-        [sys.executable, "-m", "datalayer", "showmigrations"], folder=folder, variables=here
-    ) as shown:
-        assert shown.end() == 0
-    assert shown.shown == "[ ] 0001_slow\n"
+    applied = forks.run(["-m", "datalayer", "showmigrations"], folder=folder, DATABASE_URL=database_url)
+    assert applied.stdout == "[ ] 0001_slow\n"
 
 
 def test_ctrl_c_during_a_load_leaves_nothing(tmp_path: Path, database_url: str) -> None:
@@ -189,26 +192,23 @@ def test_ctrl_c_during_a_load_leaves_nothing(tmp_path: Path, database_url: str) 
     def on_terminal(*words: str) -> contextlib.AbstractContextManager[terminal.Terminal]:
         return terminal.running([sys.executable, *words], folder=tmp_path, variables=here)
 
-    for command in ("makemigrations", "migrate"):
-        with on_terminal("-m", "datalayer", command) as shown:
-            assert shown.end() == 0, shown.shown
+    prepare(tmp_path, "makemigrations", "migrate", DATABASE_URL=database_url)
     with on_terminal("-m", "places.load") as shown:
         shown.read_until("cities, 2000 at a time")
         shown.type(terminal.CTRL_C)
         assert shown.end() == 1
     assert plain(shown.shown).endswith("\ninterrupted; nothing was loaded\n")
     assert "Traceback" not in shown.shown
-    with on_terminal("-m", "datalayer", "shell", "-c", "print(City.objects.count(), Country.objects.count())") as shown:
-        assert shown.end() == 0
-    assert shown.shown == "0 0\n"
+    count = "print(City.objects.count(), Country.objects.count())"
+    counted = forks.run(["-m", "datalayer", "shell", "-c", count], folder=tmp_path, DATABASE_URL=database_url)
+    assert counted.stdout == "0 0\n"
     with on_terminal("-m", "places.load") as shown:
         assert shown.end() == 0
     assert re.search(r"100% .*\n34\d\d\d rows in \d+\.\d s\n$", plain(shown.shown))
 
 
 def test_the_shell_has_the_models_and_says_so(folder: Path) -> None:
-    assert run(folder, "makemigrations")[1] == 0
-    assert run(folder, "migrate")[1] == 0
+    prepare(folder, "makemigrations", "migrate")
     with datalayer(folder, "shell") as shown:
         shown.read_until(">>> ")
         assert "imported: Lamp, atomic, datalayer, pools, settings\n" in plain(shown.shown)
@@ -221,8 +221,7 @@ def test_the_shell_has_the_models_and_says_so(folder: Path) -> None:
 
 
 def test_the_prompt_awaits_and_blocks_and_ctrl_c_ends_the_line(folder: Path) -> None:
-    assert run(folder, "makemigrations")[1] == 0
-    assert run(folder, "migrate")[1] == 0
+    prepare(folder, "makemigrations", "migrate")
     with datalayer(folder, "shell") as shown:
         shown.read_until(">>> ")
         shown.type("lamp = await Lamp.objects.acreate(name='desk')\n")
@@ -251,8 +250,7 @@ def test_the_help_fits_its_terminal(folder: Path) -> None:
 
 
 def test_flush_asks_and_a_no_deletes_nothing(folder: Path) -> None:
-    run(folder, "makemigrations")
-    run(folder, "migrate")
+    prepare(folder, "makemigrations", "migrate")
     (folder / "rows.jsonl").write_text('{"model":"Lamp","fields":{"id":7,"name":"a"}}\n')
     shown, code = run(folder, "loaddata", "rows.jsonl")
     assert code == 0
