@@ -110,9 +110,10 @@ def _type(kind: ColumnType) -> str:
 
 
 def _word(name: str) -> str:
-    """The name of a column as Mermaid can read it: one word that begins with a letter."""
+    """The name of a column as Mermaid can read it: one word that begins with a letter, and is none of its marks."""
     word = re.sub(r"[^\w-]", "_", name)
-    return word if word[:1].isalpha() or word[:1] == "_" else f"_{word}"
+    is_plain = (word[:1].isalpha() or word[:1] == "_") and word.upper() not in ("PK", "FK", "UK")
+    return word if is_plain else f"_{word}"
 
 
 def _is_unique(table: TableSpec, fields: tuple[str, ...]) -> bool:

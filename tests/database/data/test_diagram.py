@@ -78,10 +78,11 @@ def test_names_that_mean_something_in_mermaid_or_xml_are_written_so_that_they_do
         class Odd(Model):
             first: Mapped[int] = Field(column="a <b> & 1")
             second: Mapped[list[int]] = Field(column="2nd")
+            third: Mapped[int] = Field(column="fk")
 
         assert Odd
         text = mermaid(labels())
-        assert "        integer a__b____1\n        integer[] _2nd\n" in text
+        assert "        integer a__b____1\n        integer[] _2nd\n        integer _fk\n" in text
         assert {"a <b> & 1", "2nd", "integer[]"} <= drawn(svg(labels()))
 
 
