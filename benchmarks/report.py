@@ -106,8 +106,8 @@ CURVES: dict[str, tuple[str, str, str]] = {
         "conditions of a filter",
         "µs a query",
         "A straight line: each condition is one object and one part of the key under which the statement is "
-        "known. By name costs more than by column, since the name is taken apart and looked up. The statement is "
-        "compiled once for each set of conditions, which is not in these numbers.",
+        "known. By name costs more than by column, since each name is looked up and each value checked. The statement "
+        "is compiled once for each set of conditions, which is not in these numbers.",
     ),
     "depth": (
         "levels of a prefetch",

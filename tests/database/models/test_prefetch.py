@@ -130,6 +130,24 @@ def test_each_parent_gets_its_own_slice(world: World) -> None:
         assert len(sent) <= 2
 
 
+def test_one_parent_gets_the_same_slice_as_each_of_several(world: World) -> None:
+    for low, high, wanted in ((0, 2, ["Bob3", "Bob2"]), (1, None, ["Bob2", "Bob1"]), (2, 9, ["Bob1"]), (0, 0, [])):
+        part = Book.objects.order_by("-pages")[low:high]
+        (bob,) = world.iterate(Author.objects.filter(name="Bob").prefetch_related(Prefetch("books", part)))
+        assert titles(world, bob.books) == wanted
+    tags = Tag.objects.order_by("-label").annotate(n=Count("books"))[:1]
+    (book,) = world.iterate(Book.objects.filter(title="Bob3").prefetch_related(Prefetch("tags", tags)))
+    assert [(tag.label, tag.n) for tag in world.iterate(book.tags)] == [("c", 2)]
+
+
+def test_rows_behind_one_row_are_asked_for_by_its_key(world: World) -> None:
+    part = Book.objects.order_by("-pages")[:2]
+    with capture_queries() as sent:
+        world.iterate(Author.objects.filter(name="Bob").prefetch_related(Prefetch("books", part), "edited"))
+    for statement in sent[1:]:
+        assert not {"json_each", "ANY", "row_number"} & set(statement.sql.replace("(", " ").split())
+
+
 def test_each_parent_gets_its_own_slice_of_links(world: World) -> None:
     part = Tag.objects.order_by("-label").annotate(n=Count("books"))[:1]
     found = world.iterate(Book.objects.prefetch_related(Prefetch("tags", part)))
