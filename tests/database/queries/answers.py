@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-from datalayer import F, Q
+from datalayer import F, Q, Range
 from tests.database.queries.schemas import KINDS, FieldPlan, ModelPlan, Row
 
 Truth: TypeAlias = bool | None
@@ -170,9 +170,45 @@ def _leaf(leaf: Leaf, row: Row, places: Places) -> Truth:
     return _compared(leaf.lookup, left, right)
 
 
-def _compared(lookup: str, left: Any, right: Any) -> bool:
+_RANGE_LOOKUPS: dict[str, Callable[[Any, Any], bool]] = {
+    "contained_by": lambda left, right: right.contains(left),
+    "overlap": Range.overlaps,
+    "fully_lt": Range.fully_lt,
+    "fully_gt": Range.fully_gt,
+    "not_lt": Range.not_lt,
+    "not_gt": Range.not_gt,
+    "adjacent_to": Range.adjacent_to,
+}
+RANGES = {"stretch", "season"}
+
+
+def place(found: Any) -> Any:
+    """What a value is put in order by: of ranges the empty one comes first, then the one that begins first."""
+    if not isinstance(found, Range):
+        return found
+    if found.is_empty:
+        return (0,)
+    lower = (0,) if found.lower is None else (1, found.lower, not found.lower_inc)
+    return (1, lower, (1,) if found.upper is None else (0, found.upper, found.upper_inc))
+
+
+def _ranged(lookup: str, left: Range[Any], right: Any) -> Truth:
+    match lookup:
+        case "contains":
+            return left.contains(right) if isinstance(right, Range) else right in left
+        case "startswith" | "endswith":
+            end = left.lower if lookup == "startswith" else left.upper
+            return None if end is None else bool(end == right)
+        case "isempty" | "upper_inf":
+            return (left.is_empty if lookup == "isempty" else left.upper_inf) is right
+    return _RANGE_LOOKUPS[lookup](left, right)
+
+
+def _compared(lookup: str, left: Any, right: Any) -> Truth:
     if lookup in {"year", "month", "day"}:
         return bool(getattr(left, lookup) == right)
+    if isinstance(left, Range) and lookup not in {"", "exact", "ne", "in"}:
+        return _ranged(lookup, left, right)
     if lookup.startswith("i") and lookup not in {"in", "isnull"}:
         left, right, lookup = left.lower(), right.lower(), lookup[1:]
     match lookup:
@@ -241,6 +277,8 @@ def leaf_by_chance(chance: random.Random, plan: ModelPlan, rows: dict[str, list[
         lookups += ["gt", "gte", "lt", "lte", "range"]
     if kind.is_text:
         lookups += ["contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "iexact", "regex"]
+    if item.kind in RANGES:
+        lookups += [*_RANGE_LOOKUPS, "contains", "contains", "startswith", "endswith", "isempty", "upper_inf"]
     if item.kind in {"day", "moment"}:
         lookups += ["year", "month", "day"]
     lookup = chance.choice(lookups)
@@ -254,6 +292,13 @@ def leaf_by_chance(chance: random.Random, plan: ModelPlan, rows: dict[str, list[
         given = tuple(sorted(chance.sample(kind.pool, 2)))
     elif lookup == "regex":
         given = re.escape(pick)
+    elif item.kind in RANGES and lookup in {"startswith", "endswith"} | (
+        {"contains"} if chance.random() < 0.5 else set()
+    ):
+        ends = [end for one in kind.pool for end in (one.lower, one.upper) if end is not None]
+        given = chance.choice(ends)
+    elif lookup in {"isempty", "upper_inf"}:
+        given = chance.random() < 0.5
     elif lookup in {"year", "month", "day"}:
         assert isinstance(pick, date | datetime)
         given = getattr(pick, lookup)

@@ -10,6 +10,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from datalayer import (
+    Case,
     Count,
     Exists,
     F,
@@ -23,6 +24,7 @@ from datalayer import (
     Subquery,
     Sum,
     Value,
+    When,
     Window,
     atomic,
 )
@@ -203,7 +205,7 @@ def ordered_slices(ask: Asker) -> None:
     for path, name, down, last_null in reversed(by):
         known = [row for row in rows if value(end(row, path, _NO_CHOICE), name) is not None]
         unknown = [row for row in rows if value(end(row, path, _NO_CHOICE), name) is None]
-        known.sort(key=lambda row: value(end(row, path, _NO_CHOICE), name), reverse=down)
+        known.sort(key=lambda row: answers.place(value(end(row, path, _NO_CHOICE), name)), reverse=down)
         rows = known + unknown if last_null else unknown + known
     query = query.order_by(*items, *ask.names())
     start, stop = sorted((ask.chance.randint(0, 5), ask.chance.randint(0, 12)))
@@ -641,7 +643,23 @@ def decimals(ask: Asker) -> None:
         ask.check(ask.keys(query), wanted, item.name, bound, query)
 
 
+def cases(ask: Asker) -> None:
+    first, second = ask.one_tree(), ask.one_tree()
+    case = Case(When(condition(first), then=Value(2)), When(condition(second), then=Value(1)), default=Value(0))
+    known = {row.pk: 2 if times(row, first) else 1 if times(row, second) else 0 for row in ask.rows}
+    bound = ask.chance.choice([0, 1, 2])
+    query = ask.objects.annotate(thecase=case)
+    wanted = Counter(key for key, number in known.items() if number >= bound)
+    ask.check(ask.keys(query.filter(thecase__gte=bound)), wanted, bound, query)
+    found = ask.world.iterate(query.order_by("-thecase", *ask.names()).values_list("thecase", flat=True))
+    ask.check(found, sorted(known.values(), reverse=True), query)
+    grouped = query.values("thecase").annotate(thecount=Count("pk"))
+    counted = {row["thecase"]: row["thecount"] for row in ask.world.iterate(grouped)}
+    ask.check(counted, dict(Counter(known.values())), grouped)
+
+
 KINDS: list[Callable[[Asker], None]] = [
+    cases,
     filter,
     filter,
     filter,

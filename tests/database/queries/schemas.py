@@ -24,6 +24,7 @@ from datalayer import (
     ModelBase,
     OneToOne,
     PrimaryKey,
+    Range,
     UUIDModel,
 )
 from datalayer.models import registry
@@ -87,6 +88,18 @@ KINDS: dict[str, Kind] = {
     "span": Kind(timedelta, {}, (timedelta(0), _DAY, -_DAY, timedelta(microseconds=1), timedelta(days=400))),
     "token": Kind(UUID, {}, (UUID(int=0), UUID(int=1), UUID("ffffffff-ffff-4fff-bfff-ffffffffffff")), is_ordered=False),
     "mood": Kind(Mood, {}, tuple(Mood), is_ordered=False),
+    "stretch": Kind(
+        Range[int],
+        {},
+        tuple(Range(*ends) for ends in ((1, 5), (5, 9), (2, 3), (None, 5), (5, None), (None, None), (3, 3), (-4, 1))),
+        is_ordered=False,
+    ),
+    "season": Kind(
+        Range[date],
+        {},
+        tuple(Range(low, low + days * _DAY) for low in (date(1969, 12, 29), date(2020, 1, 1)) for days in (0, 1, 60)),
+        is_ordered=False,
+    ),
     "raw": Kind(bytes, {}, (b"", b"\x00", b"a", b"\xff'"), is_ordered=False),
 }  # fmt: skip
 
