@@ -22,7 +22,7 @@ def main() -> None:
         ["benchmarks.report"],  # of what is kept, whatever became of the steps before
     )
     failed: list[str] = []
-    for module, *options in steps:
+    for module, *options in steps[:1] if "--help" in given else steps:
         began = time.monotonic()
         if subprocess.call([sys.executable, "-m", module, *options], cwd=ROOT):
             failed.append(module)
