@@ -86,6 +86,8 @@ def literal_sql(value: object, column_type: ColumnType | None = None) -> types.B
     Raises:
         TypeError: The value is of a type that has no SQL literal.
     """
+    if column_type is not None and column_type.to_stored is not None and isinstance(value, column_type.python):
+        return literal_sql(column_type.to_stored(value), column_type.stored)
     if isinstance(value, enum.Enum):
         value = value.value
     if column_type is not None and column_type.kind is Kind.ARRAY and isinstance(value, list):

@@ -56,8 +56,8 @@ def limits(metadata: Iterable[object]) -> dict[str, Any]:
     """The constraints in a field's metadata, whoever wrote them: annotated_types, pydantic or `StringConstraints`."""
     found: dict[str, Any] = {}
     for item in metadata:
-        if isinstance(item, annotated_types.GroupedMetadata):
-            found.update(limits(item))
+        if isinstance(item, annotated_types.GroupedMetadata | FieldInfo):
+            found.update(limits(item.metadata if isinstance(item, FieldInfo) else item))
             continue
         for name in _LIMITS:
             value = getattr(item, name, None)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pytest
 
 from datalayer import Count, F, Field, Lookup, Mapped, Max, Model, Q, SqlFunction, Transform, Value, register_type
+from datalayer._compile.tables import literal_sql
 from datalayer._query import added
 from datalayer.errors import FieldError, InvalidValue, ModelError, NotSupported, QueryError, UniqueViolation
 from datalayer.models import adapters, registry
@@ -146,6 +147,13 @@ def test_a_type_is_registered_once() -> None:
             register_type(Money, like=Decimal, dump=lambda money: money.amount, load=Money)
         with pytest.raises(ModelError, match="takes a class"):
             register_type("Money", like=str, dump=str, load=str)  # type: ignore[arg-type]
+
+
+def test_a_value_of_ones_own_type_is_a_default_in_the_database() -> None:
+    kind = Paint.table.fields["price"].type
+    assert (kind.precision, kind.scale) == (10, 2)
+    assert literal_sql(Money(Decimal("2.50")), kind).postgresql == "2.50"
+    assert literal_sql(Colour(255, 0, 16), Paint.table.fields["colour"].type).postgresql == "'#ff0010'"
 
 
 # -- functions and lookups -------------------------------------------------------------------------
