@@ -12,7 +12,15 @@ from importlib import import_module
 from typing import Any, Literal, TypeAlias, cast
 
 import sqlalchemy as sa
-from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, DropConstraint, DropTable
+from sqlalchemy.schema import (
+    AddConstraint,
+    CreateIndex,
+    CreateTable,
+    DropConstraint,
+    DropTable,
+    SetColumnComment,
+    SetTableComment,
+)
 from sqlalchemy.sql import ddl
 
 from datalayer._compile import types
@@ -308,7 +316,16 @@ def create_all_statements(
         statements.append(_text(CreateTable(table, include_foreign_key_constraints=inline), backend))
         ordered = sorted(table.indexes, key=lambda index: str(index.name))
         statements += [_text(CreateIndex(index), backend) for index in ordered]
+        statements += _comments(table, backend)
     return statements + late
+
+
+def _comments(table: sa.Table, backend: Backend) -> list[str]:
+    """The statements that put down what a table and its columns are; SQLite has no place for it."""
+    if backend == "sqlite":
+        return []
+    said = [_text(SetTableComment(table), backend)] if table.comment else []
+    return said + [_text(SetColumnComment(column), backend) for column in table.columns if column.comment]
 
 
 def drop_all_statements(tables: Sequence[TableSpec], backend: Backend, existing: Iterable[TableSpec] = ()) -> list[str]:

@@ -300,6 +300,9 @@ class Live(Recording):
             self.run(f"{alter} {'DROP' if made.nullable else 'SET'} NOT NULL")
         if new_name != name:
             self.run(f"ALTER TABLE {quote(table)} RENAME COLUMN {quote(name)} TO {quote(new_name)}")
+        if made.comment != column.comment:
+            said = "NULL" if made.comment is None else "'" + made.comment.replace("'", "''") + "'"
+            self.run(f"COMMENT ON COLUMN {quote(table)}.{quote(new_name)} IS {said}")
         self.state = after
 
     # -- SQLite -------------------------------------------------------------------------------------

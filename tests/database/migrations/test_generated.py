@@ -41,10 +41,10 @@ def send(statements: list[str]) -> None:
 
 
 def live() -> list[str]:
-    """What the database has, one line a fact; comments are not made where tables are made at once."""
+    """What the database has, one line a fact."""
     with config.environment("default").connect() as connection:
         found = facts(connection)
-    return sorted(f"{fact}: {value}" for fact, value in found.items() if "comment" not in fact[1])
+    return sorted(f"{fact}: {value}" for fact, value in found.items())
 
 
 def meant(backend: Backend, schema: list[TableSpec]) -> list[str]:

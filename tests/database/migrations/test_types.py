@@ -206,6 +206,20 @@ def test_a_type_changes_together_with_not_null(project: str) -> None:
     assert stored(TEXT, project) == ["4", "9"]
 
 
+def test_a_type_changes_together_with_its_comment(project: str, backend: str) -> None:
+    found: list[str | None] = []
+    for type_, comment in ((TEXT, "it's 100% a \\ number"), (INT, None), (TEXT, "a text")):
+        value = FieldSpec("value", "value", type_, nullable=True, comment=comment)
+        made = table(type_)
+        made.fields["value"] = value
+        commands.makemigrations(tables=[made])
+        commands.migrate()
+        with config.environment("default").connect() as connection:
+            columns = sa.inspect(connection).get_columns("order")
+            found.append(next(one.get("comment") for one in columns if one["name"] == "value"))
+    assert found == (["it's 100% a \\ number", None, "a text"] if backend == "postgresql" else [None] * 3)
+
+
 def test_a_check_that_calls_our_functions_survives_a_rebuild(project: str) -> None:
     check = CheckSpec("ck_order_value", {"sqlite": "value REGEXP '^[a-z%]+$'", "postgresql": "value ~ '^[a-z%]+$'"})
     commands.makemigrations(tables=[table(SHORT, check)])
