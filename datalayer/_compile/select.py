@@ -21,7 +21,7 @@ from datalayer._compile.writer import Writer
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
-from datalayer._query.source import Extra
+from datalayer._query.source import NO_DISTINCT_ON, Extra
 from datalayer._query.walk import is_fixed
 from datalayer._schema.table import TableSpec
 from datalayer.errors import NotSupported, QueryError
@@ -326,7 +326,7 @@ class Selection:
         if extra is None or not extra.distinct_on:
             return select.distinct()
         if self.backend.name != "postgresql":
-            raise NotSupported("SQLite has no distinct() by columns; filter by a Window(RowNumber(), ...) instead")
+            raise NotSupported(NO_DISTINCT_ON)
         if not {expression.shape for expression in extra.distinct_on} <= _first_orders(self.query, extra):
             raise QueryError(
                 "distinct() by columns needs an order that begins with them: order_by() the same ones first"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
@@ -98,6 +98,9 @@ class Joined:
             "join", name, table.key, source and source.shape, condition.shape, is_outer, relation
         )  # fmt: skip
         self.values = (() if source is None else source.values) + condition.values
+
+
+NO_DISTINCT_ON: Final = "SQLite has no distinct() by columns; filter by a Window(RowNumber(), ...) instead"
 
 
 @dataclass(frozen=True, slots=True)

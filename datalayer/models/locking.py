@@ -9,7 +9,6 @@ from datalayer._query.lock import NO_LOCKS, Lock
 from datalayer._query.query import Query
 from datalayer.databases import current, databases
 from datalayer.errors import (
-    ConfigurationError,
     FieldError,
     NotSupported,
     QueryError,
@@ -17,6 +16,7 @@ from datalayer.errors import (
     choices_text,
     nearest,
 )
+from datalayer.models.bound import backend_of
 
 
 def lock_of(query: Query, alias: str, of: Iterable[Any], *, nowait: bool, skip_locked: bool, no_key: bool) -> Lock:
@@ -45,11 +45,7 @@ def lock_of(query: Query, alias: str, of: Iterable[Any], *, nowait: bool, skip_l
                 choices=choices,
             )
         paths.append(choices[name])
-    try:
-        backend = databases[alias].backend
-    except ConfigurationError:
-        backend = None  # built before there are settings: the compiler refuses it then
-    if backend == "sqlite":
+    if backend_of(alias) == "sqlite":
         raise NotSupported(NO_LOCKS)
     return Lock(no_key, tuple(paths), "nowait" if nowait else "skip locked" if skip_locked else "wait")
 

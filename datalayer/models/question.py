@@ -9,17 +9,18 @@ from datalayer._query.condition import Condition as ConditionNode
 from datalayer._query.condition import Junction, Negation, Nothing
 from datalayer._query.expression import FieldRef
 from datalayer._query.query import Query
-from datalayer._query.source import NO_EXTRA
+from datalayer._query.source import NO_DISTINCT_ON, NO_EXTRA
 from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError
+from datalayer.errors import NotSupported, QueryError
+from datalayer.models.bound import backend_of
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
 from datalayer.models.combining import Join, compound, joined, merged, with_cte
 from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, is_simple, owned
 from datalayer.models.grouping import check_ungrouped
 from datalayer.models.loading import Lookup
-from datalayer.models.ordering import default_order, order_item
+from datalayer.models.ordering import default_order, is_total, order_item
 
 if TYPE_CHECKING:
     from datalayer.models.model import ModelBase
@@ -165,18 +166,30 @@ class Question(Generic[M, R]):
         query = self._ordered(self.query)
         return self._with(query.replaced(order=tuple([item.reversed() for item in query.order])))
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the rows come in an order, its own or that of `Meta.ordering`."""
+        return bool(self._ordered(self.query).order)
+
+    @property
+    def totally_ordered(self) -> bool:
+        """Whether the order leaves no choice: it names the primary key, or other columns that no two rows share."""
+        return is_total(self._ordered(self.query))
+
     def distinct(self, *columns: str | Expr[M, Any] | Deferred) -> Self:
         """Equal rows once; with columns (PostgreSQL only) the first row of each of their values, as they are ordered.
 
         Raises:
             FieldError: An unknown name.
-            NotSupported: Columns on SQLite, when the query is asked.
+            NotSupported: Columns on SQLite.
         """
         self._unsliced("distinct")
         query = self.query.replaced(distinct=True)
         if columns:
             known = self._annotations
             on = tuple([expression_of(item, query.table, known) for item in columns])
+            if backend_of(self._alias) == "sqlite":
+                raise NotSupported(NO_DISTINCT_ON)
             query = query.replaced(extra=(query.extra or NO_EXTRA).replaced(distinct_on=on))
         return self._with(query)
 

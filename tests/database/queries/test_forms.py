@@ -13,7 +13,7 @@ import pytest
 from datalayer import Avg, Count, F, Max, Min, Q, Sum, pools
 from datalayer.errors import FieldError, InvalidValue, NotSupported, QueryError, SyncInAsyncContext
 from datalayer.testing import assert_num_queries
-from tests.database.queries.library import Author, Book, Genre, Shelf
+from tests.database.queries.library import Author, Book, Genre, Profile, Shelf
 from tests.worlds import World, collect
 
 
@@ -83,6 +83,26 @@ def test_a_later_order_replaces_an_earlier_one_and_none_ends_it(world: World, bo
 def test_unknown_orders_are_refused(item: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Book.objects.order_by(item)
+
+
+@pytest.mark.parametrize(
+    ("query", "is_ordered", "is_total"),
+    [
+        (Book.objects.all(), False, False),
+        (Book.objects.order_by("title"), True, False),
+        (Book.objects.order_by("title", "-id"), True, True),
+        (Book.objects.order_by("title", "pk").reverse(), True, True),
+        (Book.objects.order_by("id").order_by(), False, False),
+        (Book.objects.order_by("author__id"), True, False),
+        (Book.objects.order_by("?"), True, False),
+        (Profile.objects.order_by("author"), True, True),
+        (Author.objects.order_by("profile"), True, False),
+        (Book.objects.values("genre").annotate(n=Count("*")).order_by("genre"), True, False),
+        (Book.objects.order_by("id").union(Book.objects.all(), all=True).order_by("id"), True, False),
+    ],
+)
+def test_a_query_knows_whether_it_is_ordered(query: Any, is_ordered: bool, is_total: bool) -> None:
+    assert (query.ordered, query.totally_ordered) == (is_ordered, is_total)
 
 
 # -- slices ----------------------------------------------------------------------------------------
