@@ -173,9 +173,9 @@ def test_an_error_after_takes_the_write_back(world: World, shop: Shop) -> None:
 
 
 def test_hooks_of_get_or_create_and_update_or_create(world: World, shop: Shop) -> None:
-    for _ in range(2):
+    for note in ("n", "m"):
         world.call(Order.objects, "get_or_create", name="a", shop=shop)
-        world.call(Order.objects, "update_or_create", {"note": "n"}, name="a", shop=shop)
+        world.call(Order.objects, "update_or_create", {"note": note}, name="a", shop=shop)
     assert [(kind, is_new) for kind, _, is_new, *_ in CALLED] == [
         ("before", True),
         ("after", True),
