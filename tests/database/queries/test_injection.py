@@ -168,7 +168,7 @@ def test_no_value_changes_what_is_sent(notes: None, world: World, one: str, othe
     def sent(text: str) -> list[str]:
         with capture_queries() as captured:
             note = world.call(Note.objects, "create", text=text, data={text: text})
-            note.text = text + text
+            note.text = text + "."
             world.call(note, "save")
             world.call(Note.objects.filter(text=text), "update", text=text, returning=True)
             world.call(Note.objects, "bulk_create", [Note(text=text), Note(text=text)], ignore_conflicts=True)
