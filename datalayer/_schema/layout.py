@@ -102,7 +102,8 @@ def arranged(sizes: Mapping[str, Size], lines: Sequence[Line]) -> Layout:
     for chain in chains:
         beside[chain[0].column] += len(chain) == 1
     widths = [max(sizes[name].width for name in names) for names in columns]
-    lefts, edge = [], 0.0
+    lefts: list[float] = []
+    edge = 0.0
     for width, turns in zip(widths, beside, strict=True):
         lefts.append(edge)
         edge += width + GUTTER + LOOP * turns
@@ -230,7 +231,8 @@ def _stack(stack: Sequence[_Node], wishes: Sequence[float]) -> None:
 
     Neighbours that would overlap are put together and placed as one, at the mean of what they want.
     """
-    offsets, below = [], 0.0
+    offsets: list[float] = []
+    below = 0.0
     for place, node in enumerate(stack):
         offsets.append(below + node.height / 2)
         gap = GAP if place + 1 < len(stack) and max(node.height, stack[place + 1].height) > LANE else 0.0

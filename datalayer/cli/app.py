@@ -156,7 +156,7 @@ def use_in_words(error: Exception, arguments: Sequence[str]) -> str:
     possible: Sequence[str] | None = getattr(error, "possibilities", None)
     if possible:
         return f"{text}; did you mean {choices_text(possible)}?"
-    if option is None and commands:
+    if option is None and context is not None and commands:
         path = context.command_path.split()[1:]
         words = [word for word in arguments if not word.startswith("-")][len(path) :]
         return unknown_command(words[0] if words else None, path, commands)

@@ -73,7 +73,7 @@ def update_of(queryset: Any, values: Mapping[str, Any], *, returning: bool = Fal
     if not values:
         raise QueryError("update() was given no values; name the fields to write: update(price=5)")
     for name, value in values.items():
-        origin = origin_of(value) if getattr(type(value), "__datalayer_root__", False) else None
+        origin = origin_of(value) if getattr(value.__class__, "__datalayer_root__", False) else None
         if origin is not None and origin.alias != queryset._alias:
             raise InvalidValue(
                 f"update({name}=...): {query.table.model}.{name} is a {type(value).__name__} of the database "

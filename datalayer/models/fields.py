@@ -339,7 +339,7 @@ def Field(
     ]
     if len(filled) > 1:
         raise ModelError(f"Field() was given {' and '.join(filled)}; a column has one source of values, so keep one")
-    if generated is not None and not isinstance(generated, str):
+    if generated is not None and not isinstance(generated, str):  # pyright: ignore[reportUnnecessaryIsInstance] - who does not check types
         raise ModelError(
             f"Field(generated=...) is SQL, such as 'price * count', and {generated!r} is none; write it as text"
         )
