@@ -278,6 +278,9 @@ def test_rows_are_found_excluded_ordered_and_counted_over_it(world: World) -> No
     assert labels(world, Book.objects.filter(tags__in=[a, b]).distinct()) == ["x", "y"]
     assert labels(world, Book.objects.exclude(tags__label="a")) == ["y", "z"]
     assert labels(world, Book.objects.filter(tags__isnull=True)) == ["z"]
+    assert labels(world, Book.objects.filter(tags__in=[])) == []
+    assert labels(world, Book.objects.exclude(tags__in=[])) == ["x", "y", "z"]
+    assert labels(world, Book.objects.exclude(tags__label__in=[])) == ["x", "y", "z"]
     assert labels(world, Book.objects.order_by("-tags__label", "title").filter(tags__isnull=False)) == ["x", "y", "x"]
     counted = world.iterate(Book.objects.annotate(n=Count("tags")))
     assert [row.n for row in counted] == [2, 1, 0]

@@ -59,6 +59,19 @@ def test_groups_by_something_computed(world: World, books: Shelf) -> None:
     assert found == [("cheap", cheap), ("dear", len(books) - cheap)]
 
 
+def test_columns_of_one_shape_are_grouped_by_each_for_itself(world: World, books: Shelf) -> None:
+    # Only their values differ: the database must see two columns, and the cache of SQL one question for both orders.
+    for low, high in ((1, 2), (2, 1)):
+        query = Book.objects.annotate(a=fn.Coalesce("pages", Value(low)), b=fn.Coalesce("pages", Value(high)))
+        found = world.iterate(query.values_list("a", "b").annotate(n=Count("*")))
+        rows = groups(books, lambda book: book.pages)
+        wanted = [
+            (low if pages is None else pages, high if pages is None else pages, len(same))
+            for pages, same in rows.items()
+        ]
+        assert sorted(found) == sorted(wanted)
+
+
 def test_relations_to_many_never_multiply_each_other(world: World, books: Shelf) -> None:
     authors = world.iterate(Author.objects.all())
     found = world.iterate(
