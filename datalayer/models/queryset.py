@@ -140,6 +140,7 @@ class QuerySet(WritableRows[M]):
             raise QueryError("values are no instances that rows could be prefetched for; take prefetch_related() away")
         new = cast("Values[M, Any]", object.__new__(Values))
         new._start(self.model, self._alias)
+        new._is_unordered = self._is_unordered
         new.query = named_columns(self.query.replaced(joined=()), columns, named)
         new.form = form
         return new

@@ -43,7 +43,17 @@ class Question(Generic[M, R]):
         query: The description that the compiler reads.
     """
 
-    __slots__ = ("_alias", "_behind_of", "_is_all", "_kept", "_parent", "_prefetched", "model", "query")
+    __slots__ = (
+        "_alias",
+        "_behind_of",
+        "_is_all",
+        "_is_unordered",
+        "_kept",
+        "_parent",
+        "_prefetched",
+        "model",
+        "query",
+    )
     __datalayer_manager__ = False
 
     model: type[M]
@@ -56,6 +66,7 @@ class Question(Generic[M, R]):
         self._kept: list[R] | None = None
         self._prefetched: tuple[Lookup, ...] = ()
         self._is_all = False
+        self._is_unordered = False  # `order_by()` took `Meta.ordering` away
         # Of a related manager: the instance and the relation. The first is for all of its rows, the second stays with
         # every part of them.
         self._behind_of: tuple[Any, RelationSpec] | None = None
@@ -69,6 +80,7 @@ class Question(Generic[M, R]):
         new._kept = None
         new._prefetched = self._prefetched
         new._is_all = self._is_all
+        new._is_unordered = self._is_unordered
         new._behind_of = None
         new._parent = self._parent
         own = getattr(self, "__dict__", None)
@@ -158,6 +170,7 @@ class Question(Generic[M, R]):
         order = tuple([order_item(self.query.table, item, known) for item in items])
         new = self._with(self.query.replaced(order=order))
         new._is_all = self._is_all
+        new._is_unordered = not items
         return new
 
     def reverse(self) -> Self:
@@ -269,7 +282,7 @@ class Question(Generic[M, R]):
     def _ordered(self, query: Query) -> Query:
         """With `Meta.ordering` where the caller asked for no order."""
         table = query.table
-        if query.order or query.group_by is not None or query.distinct:
+        if query.order or self._is_unordered or query.group_by is not None or query.distinct:
             return query
         if table.python_model is not self.model:
             model: Any = self.model

@@ -319,3 +319,12 @@ def test_each_model_has_its_own_errors(world: World) -> None:
     with pytest.raises(Book.MultipleObjectsReturned):
         world.call(Book.objects, "get")
     assert not issubclass(Author.DoesNotExist, Book.DoesNotExist)
+
+
+@pytest.mark.parametrize("query", [Author.objects.all(), Author.objects.values_list("name")])
+def test_an_order_by_nothing_takes_that_of_the_model_away(query: Any) -> None:
+    bare = query.order_by()
+    assert query.ordered
+    for part in (bare, bare.filter(pk__gt=0), bare.values("name"), bare[:2]):
+        assert not part.ordered
+    assert bare.order_by("pk").ordered
