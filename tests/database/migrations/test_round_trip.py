@@ -235,7 +235,7 @@ def test_values_of_an_enum_are_added(project: str) -> None:
     made(*with_status("new", "sold", "returned"))
     commands.migrate()
     run("UPDATE book SET status = 'returned' WHERE id = 1")
-    with pytest.raises(MigrationError, match="nothing of it was applied"):
+    with pytest.raises(MigrationError, match="nothing of it was taken back"):
         commands.migrate("0001")  # a row has it: nothing may be lost in silence
     run("UPDATE book SET status = 'new' WHERE id = 1")
     commands.migrate("0001")
