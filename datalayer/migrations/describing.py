@@ -196,11 +196,9 @@ def _to_table(table: Table, metadata: sa.MetaData) -> sa.Table:
         said: dict[str, Any] = {"ondelete": key.on_delete, **deferral(key.initially)}
         parts.append(sa.ForeignKeyConstraint(list(key.columns), remote, name=name, **said))
     for name, index in table.indexes.items():
-        classes = index.opclasses or [""] * len(index.parts)
-        triples = list(zip(index.parts, index.expressions, classes, strict=True))
-        columns = [index_part(part, opclass) if is_expression else part for part, is_expression, opclass in triples]
+        columns = [index_part(part, opclass) if is_sql else part for part, is_sql, opclass in index.pieces]
         kw: dict[str, Any] = {}
-        operators = {part: opclass for part, is_expression, opclass in triples if opclass and not is_expression}
+        operators = {part: opclass for part, is_sql, opclass in index.pieces if opclass and not is_sql}
         if operators:
             kw["postgresql_ops"] = operators
         if not index.nulls_distinct:

@@ -140,9 +140,7 @@ def created(table: Table) -> list[str]:
 
 def create_index(table: str, name: str, index: Index) -> str:
     """The line that makes an index."""
-    classes = index.opclasses or [""] * len(index.parts)
-    triples = list(zip(index.parts, index.expressions, classes, strict=True))
-    parts = ", ".join(_part(part, opclass) if is_expression else q(part) for part, is_expression, opclass in triples)
+    parts = ", ".join(_part(part, opclass) if is_sql else q(part) for part, is_sql, opclass in index.pieces)
     tail = ", unique=True" if index.unique else ""
     if not index.nulls_distinct:
         tail += ", postgresql_nulls_not_distinct=True"
@@ -153,7 +151,7 @@ def create_index(table: str, name: str, index: Index) -> str:
     if index.include:
         tail += f", postgresql_include={q(list(index.include))}"
     operators = [
-        f"{q(part)}: {q(opclass)}" for part, is_expression, opclass in triples if opclass and not is_expression
+        f"{q(part)}: {q(opclass)}" for part, is_expression, opclass in index.pieces if opclass and not is_expression
     ]
     if operators:
         tail += f", postgresql_ops={{{', '.join(operators)}}}"

@@ -75,6 +75,11 @@ class Index:
     nulls_distinct: bool = True
     opclasses: tuple[str, ...] = ()
 
+    @property
+    def pieces(self) -> list[tuple[str, bool, str]]:
+        """Each part, whether it is an expression, and its operator class or an empty text."""
+        return list(zip(self.parts, self.expressions, self.opclasses or [""] * len(self.parts), strict=True))
+
 
 @dataclass(frozen=True)
 class Table:
