@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, cast
+from typing import Final, TypeGuard, cast
 
 from datalayer._query.arithmetic import WHOLE
 from datalayer._query.condition import Comparison, Condition, Junction, Nothing, Truth
@@ -15,27 +15,27 @@ _PARTS: Final = {"contains": "array_contains", "contained_by": "array_contained"
 _FARTHEST: Final = 2**31 - 2
 
 
+def is_place(place: object) -> TypeGuard[int]:
+    """Whether something is a place, counted from 0."""
+    return type(place) is int and 0 <= place <= _FARTHEST
+
+
 def item(node: Expression, place: object, name: str) -> Expression:
     """The item at a place, from 0; NULL where there is none.
 
     Raises:
         QueryError: No place.
     """
-    if type(place) is not int or not 0 <= place <= _FARTHEST:
+    if not is_place(place):
         raise QueryError(f"{name}[{place!r}]: an array has places 0, 1, 2 ... and slices of them, such as [0:2]")
     return Function("array_item", (node, Key(place, WHOLE)), _type(node).item)
 
 
-def part(node: Expression, start: int | None, stop: int | None, name: str) -> Expression:
-    """The items from a place up to another.
-
-    Raises:
-        QueryError: No places.
-    """
-    first, last = start or 0, _FARTHEST if stop is None else stop
-    if not 0 <= first <= _FARTHEST or not 0 <= last <= _FARTHEST:
-        raise QueryError(f"{name}[{start}:{stop}]: a slice of an array goes from one place to another, both from 0")
-    return Function("array_slice", (node, Key(first, WHOLE), Key(last, WHOLE)), _type(node))
+def part(node: Expression, start: int, stop: int | None = None) -> Expression:
+    """The items from a place up to another, or to the end."""
+    return Function(
+        "array_slice", (node, Key(start, WHOLE), Key(_FARTHEST if stop is None else stop, WHOLE)), _type(node)
+    )
 
 
 def length(node: Expression) -> Expression:

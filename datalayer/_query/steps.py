@@ -55,4 +55,4 @@ def _of_array(node: Expression, word: str) -> Expression:
     if word == "len":
         return arrays.length(node)
     cut = _SLICE.fullmatch(word)
-    return arrays.part(node, int(cut[1]), int(cut[2]), "") if cut else arrays.item(node, int(word), "")
+    return arrays.part(node, int(cut[1]), int(cut[2])) if cut else arrays.item(node, int(word), "")

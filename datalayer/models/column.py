@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
-from datalayer._query import arrays, documents, ranges
+from datalayer._query import arrays, documents, items, ranges
 from datalayer._query import condition as nodes
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare
@@ -254,27 +254,21 @@ class Expr(Generic[M, T]):
     @overload
     def __getitem__(self: Expr[M, list[N] | None], key: int) -> Expr[M, N | None]: ...
     @overload
+    def __getitem__(self: Expr[M, str], key: int) -> Expr[M, str]: ...
+    @overload
     def __getitem__(self, key: slice) -> Expr[M, T]: ...
     @overload
     def __getitem__(self, key: str | int) -> Expr[M, Any]: ...
     def __getitem__(self, key: Any) -> Any:
         """Into JSON: what is under a name of an object, or at a place of an array; NULL where there is nothing.
 
-        Of an array: the item at a place, from 0, or a slice.
+        Of an array or a text: the item or the character at a place, from 0, or a slice. Behind the end of a text is
+        an empty text.
+
+        Raises:
+            QueryError: It has no such parts.
         """
-        given: object = key
-        is_slice = isinstance(given, slice)
-        node: Expression
-        if self.node.type is None or self.node.type.kind is not Kind.ARRAY:
-            node = documents.step(documents.looked_into(self.node, self.name), given, self.name)
-        elif is_slice:
-            cut = cast("slice[Any, Any, Any]", given)
-            if cut.step is not None:
-                raise QueryError(f"{self.name}[{given!r}]: a slice of an array has no steps")
-            node = arrays.part(self.node, cut.start, cut.stop, self.name)
-        else:
-            node = arrays.item(self.node, given, self.name)
-        found: Expr[M, Any] = Expr(node, self.table, f"{self.name}[{given!r}]")
+        found: Expr[M, Any] = Expr(items.item(self.node, key, self.name), self.table, f"{self.name}[{key!r}]")
         return found
 
     def length(self: Expr[M, list[N]] | Expr[M, list[N] | None]) -> Expr[M, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
+from datalayer._query import items
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare, comparison
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Truth
@@ -153,6 +154,12 @@ class Computable(Deferred):
 
     __slots__ = ()
 
+    __iter__ = None  # parts have no end: nothing is gone through one by one
+
+    def __getitem__(self, key: str | int | slice[Any, Any, Any]) -> Sliced:
+        """A character or a slice of a text, an item or a slice of an array, a step into JSON."""
+        return Sliced(self, key)
+
     def __add__(self, other: Any) -> Combined:
         return Combined("+", self, other)
 
@@ -294,6 +301,23 @@ class F(Computable):
 
     def __repr__(self) -> str:
         return f"F({self.name!r})"
+
+
+class Sliced(Computable):
+    """A part of something that is named by text: `F("title")[0:2]`."""
+
+    __slots__ = ("key", "source")
+
+    def __init__(self, source: Computable, key: str | int | slice[Any, Any, Any]) -> None:
+        self.source = source
+        self.key = key
+
+    def resolved(self, table: TableSpec | None, annotations: dict[str, ColumnType | None] | None = None) -> Expression:
+        """The node it means in a query over that table."""
+        return items.item(self.source.resolved(table, annotations), self.key, repr(self.source))
+
+    def __repr__(self) -> str:
+        return f"{self.source!r}[{self.key!r}]"
 
 
 class Combined(Computable):

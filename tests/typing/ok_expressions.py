@@ -57,6 +57,8 @@ class Listed(Model):
 assert_type(Listed.tags[0], Expr[Listed, str | None])
 assert_type(Listed.marks[0], Expr[Listed, int | None])
 assert_type(Listed.tags[0:2], Expr[Listed, list[str]])
+assert_type(Book.title[0:2], Expr[Book, str])
+assert_type(Book.title[0], Expr[Book, str])
 assert_type(Listed.tags.length(), Expr[Listed, int])
 assert_type(Listed.data["a"], Expr[Listed, Any])
 Listed.objects.filter(Listed.tags.contains(["a"]), Listed.tags.overlaps(["b"]), Listed.marks.contains([1]))

@@ -158,6 +158,8 @@ def test_items_slices_and_lengths(world: World, posts: list[int]) -> None:
     assert found(world, posts, marks__len__isnull=True) == [3]
     rows = Post.objects.order_by("id").values_list("tags__0", "marks__1_9", "marks__len")
     assert world.iterate(rows)[0] == ("new", [2, 3], 3)
+    rows = Post.objects.order_by("id").values_list(F("tags")[0], F("marks")[1:9])
+    assert world.iterate(rows)[0] == ("new", [2, 3])
     assert world.iterate(Post.objects.order_by("tags__len", "id").values_list("tags__len", flat=True)) == [
         0,
         1,

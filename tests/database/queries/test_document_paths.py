@@ -115,6 +115,7 @@ def test_exclude_keeps_rows_without_the_key(world: World, notes: list[int]) -> N
 def test_other_columns_are_compared_with_json(world: World, notes: list[int]) -> None:
     assert found(world, notes, data__name=F("title")) == [0]
     assert found(world, notes, title=F("data__name")) == [0]
+    assert found(world, notes, title=F("data")["name"]) == [0]
     assert found(world, notes, data__size__pages__lte=F("size")) == [0, 1]
     assert found(world, notes, size=F("data__size__pages")) == [0]
     assert found(world, notes, data__size__long=F("kept")) == [0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
@@ -98,6 +99,13 @@ TEXT: Wanted = {
         ),
     ),
     "of_null": (fn.Upper("note"), safe(str.upper, "note")),
+    "slice": (F("title")[1:3], lambda b: b.title[1:3]),
+    "slice_typed": (Book.title[:2], lambda b: b.title[:2]),
+    "slice_rest": (fn.Upper("title")[2:], lambda b: b.title.upper()[2:]),
+    "slice_none": (Book.title[2:1], lambda b: ""),
+    "slice_of_null": (F("note")[0:2], safe(lambda v: v[0:2], "note")),
+    "letter": (F("title")[1], lambda b: b.title[1:2]),
+    "letter_typed": (Book.note[0], safe(lambda v: v[0:1], "note")),
 }
 
 NUMBERS: Wanted = {
@@ -266,6 +274,17 @@ def test_functions_filter_and_order(world: World, books: Shelf) -> None:
     assert found == [book.id for book in sorted(books, key=lambda book: (-len(book.title), book.id))]
 
 
+def test_a_part_of_a_text_filters_orders_and_groups(world: World, books: Shelf) -> None:
+    assert set(world.iterate(Book.objects.filter(F("title")[0:1] == "a").values_list("id", flat=True))) == {
+        book.id for book in books if book.title[0:1] == "a"
+    }
+    wanted = Counter(book.title[0:2] for book in books)
+    assert {
+        row["part"]: row["n"]
+        for row in world.iterate(Book.objects.values(part=Book.title[0:2]).annotate(n=fn.Count("id")).order_by("part"))
+    } == wanted
+
+
 def test_chance_is_between_none_and_one(world: World, books: Shelf) -> None:
     found = world.iterate(Book.objects.values_list(fn.Random()))
     assert all(0 <= number < 1 for (number,) in found)
@@ -305,11 +324,20 @@ def test_now_is_now(world: World, books: Shelf) -> None:
         (lambda: Book.objects.annotate(x=5), r"written Value\(5\)"),
         (lambda: Book.objects.annotate(x=fn.Concat(Book.title, Author.name)), "is a column of Author, not of Book"),
         (lambda: Book.price + Author.id, "columns of two models"),
+        (lambda: Book.title[-2:], r"from 0.*Right\(\)"),
+        (lambda: Book.objects.annotate(x=F("title")[-1]), r"places 0, 1, 2.*Right\(\)"),
+        (lambda: Book.objects.annotate(x=F("title")[: 2**40]), "from 0"),
+        (lambda: Book.objects.annotate(x=F("title")["a"]), "places 0, 1, 2"),
+        (lambda: Book.objects.annotate(x=F("title")[0:4:2]), "no step"),
+        (lambda: Book.title[::2], "no step"),
+        (lambda: Book.objects.annotate(x=F("pages")[0:2]), r"F\('pages'\)\[0:2\]: it is a integer.*Cast"),
+        (lambda: Book.pages[0], "it is a integer"),
+        (lambda: list(F("title")), "not iterable"),
         (lambda: Book.objects.annotate(x=fn.Lower("titel")), "no field 'titel'.*'title'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_sent(
     shelves: str, made: Callable[[], object], message: str
 ) -> None:
-    with assert_num_queries(0), pytest.raises((QueryError, FieldError), match=message):
+    with assert_num_queries(0), pytest.raises((QueryError, FieldError, TypeError), match=message):
         made()
