@@ -22,7 +22,7 @@ from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
 from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
-from datalayer.models.values import Values, annotated, named_columns
+from datalayer.models.values import NamedRow, Values, annotated, form_of, formed, named_columns
 from datalayer.models.walk import Related
 from datalayer.models.writes import WritableRows
 
@@ -142,8 +142,7 @@ class QuerySet(WritableRows[M]):
         new._start(self.model, self._alias)
         new._is_unordered = self._is_unordered
         new.query = named_columns(self.query.replaced(joined=()), columns, named)
-        new.form = form
-        return new
+        return formed(new, form)
 
     def values(self, *columns: str | Expr[M, Any] | Related[M, Any], **named: Any) -> Values[M, dict[str, Any]]:
         """The rows as dictionaries."""
@@ -167,6 +166,8 @@ class QuerySet(WritableRows[M]):
     def values_list(self, column: Expr[M, T1], /, *, flat: Literal[True]) -> Values[M, T1]: ...
     @overload
     def values_list(self, column: str, /, *, flat: Literal[True]) -> Values[M, Any]: ...
+    @overload
+    def values_list(self, *columns: Item[M], named: Literal[True]) -> Values[M, NamedRow]: ...
     # From the first column on that is named by text, the types are unknown; one overload for anything would let mypy
     # take it wherever a typed one does not give what is expected.
     @overload
@@ -187,16 +188,19 @@ class QuerySet(WritableRows[M]):
     def values_list(
         self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], d: Expr[M, T4], e: Item[M], /, *more: Item[M]
     ) -> Values[M, tuple[T1, T2, T3, T4, *tuple[Any, ...]]]: ...
-    def values_list(self, *columns: Any, flat: bool = False) -> Values[M, Any]:
+    def values_list(self, *columns: Any, flat: bool = False, named: bool = False) -> Values[M, Any]:
         """The rows as tuples; typed columns give typed tuples.
 
         Args:
             columns: Columns, names or expressions; every field when none is named.
             flat: One column, as plain values instead of tuples of one.
+            named: As named tuples, whose attributes have the names of the columns.
+
+        Raises:
+            FieldError: An unknown name.
+            QueryError: Several columns that shall be flat; a name that no attribute can have.
         """
-        if flat and len(columns) != 1:
-            raise QueryError(f"values_list(flat=True) gives the values of one column, not of {len(columns)}")
-        return self._values("flat" if flat else "tuple", columns, {})
+        return self._values(form_of(columns, flat, named), columns, {})
 
     # -- by key ----------------------------------------------------------------------------------
 

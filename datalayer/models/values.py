@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
+from collections import namedtuple
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 from datalayer._compile.prepared import Prepared
@@ -103,6 +106,51 @@ def named_columns(query: Query, columns: tuple[Any, ...], named: dict[str, Any])
     return query.replaced(columns=tuple(wanted))
 
 
+if TYPE_CHECKING:
+
+    class NamedRow(tuple[Any, ...]):
+        """A row of `values_list(named=True)`: a named tuple of the columns' names."""
+
+        __slots__ = ()
+
+        _fields: tuple[str, ...]
+
+        def _asdict(self) -> dict[str, Any]: ...
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    NamedRow = tuple
+
+
+@lru_cache(maxsize=256)
+def row_type(names: tuple[str, ...]) -> Any:
+    """The named tuple for rows of some columns.
+
+    Raises:
+        QueryError: A name that no attribute can have.
+    """
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+            raise QueryError(
+                f"values_list(named=True): {name!r} cannot be the name of an attribute; annotate() it by another name, "
+                "or take values()"
+            )
+    make: Any = namedtuple  # no checker can know names of run time
+    return make("Row", names)
+
+
+def form_of(columns: tuple[Any, ...], flat: bool, named: bool) -> str:
+    """The form of the rows of `values_list`.
+
+    Raises:
+        QueryError: Flat rows of several columns, or with names.
+    """
+    if flat and named:
+        raise QueryError("values_list(flat=True) gives bare values, which have no names; leave flat or named away")
+    if flat and len(columns) != 1:
+        raise QueryError(f"values_list(flat=True) gives the values of one column, not of {len(columns)}")
+    return "flat" if flat else "named" if named else "tuple"
+
+
 def _is_number(value: object) -> bool:
     return is_plain(value) and not isinstance(value, str) and not hasattr(value, "query")
 
@@ -146,11 +194,11 @@ class Values(Rows[M, R]):
     __slots__ = ("form",)
 
     form: str
-    """How each row is given: `dict`, `tuple`, or `flat` for one bare value."""
+    """How each row is given: `dict`, `tuple`, `named` for a named tuple, or `flat` for one bare value."""
 
     def _with(self, query: Query) -> Self:
         new = super()._with(query)
-        new.form = self.form
+        formed(new, self.form)
         return new
 
     @property
@@ -164,6 +212,8 @@ class Values(Rows[M, R]):
             if form == "tuple":
                 return found
             names = [column.name for column in prepared.columns]
+            if form == "named":
+                return [*map(row_type(tuple(names))._make, found)]
             return [dict(zip(names, row, strict=True)) for row in found]
 
         return load
@@ -224,17 +274,12 @@ class Values(Rows[M, R]):
 
     def values(self, *columns: Any, **named: Any) -> Values[M, dict[str, Any]]:
         """The same rows, with other columns, as dictionaries."""
-        new = self._with(named_columns(self.query, columns, named))
-        new.form = "dict"
-        return new  # type: ignore[return-value]
+        return formed(self._with(named_columns(self.query, columns, named)), "dict")
 
-    def values_list(self, *columns: Any, flat: bool = False) -> Values[M, Any]:
-        """The same rows, with other columns, as tuples or (`flat`) the values of one."""
-        if flat and len(columns) != 1:
-            raise QueryError(f"values_list(flat=True) gives the values of one column, not of {len(columns)}")
-        new = self._with(named_columns(self.query, columns, {}))
-        new.form = "flat" if flat else "tuple"
-        return new
+    def values_list(self, *columns: Any, flat: bool = False, named: bool = False) -> Values[M, Any]:
+        """The same rows, with other columns, as tuples, named tuples (`named`) or (`flat`) the values of one."""
+        form = form_of(columns, flat, named)
+        return formed(self._with(named_columns(self.query, columns, {})), form)
 
     def _condition(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> Condition | None:
         found = super()._condition(conditions, named)
@@ -244,6 +289,18 @@ class Values(Rows[M, R]):
                 if has(part, annotations, Aggregate):
                     check_grouped(self.query, part, "filter()")
         return found
+
+
+def formed(rows: Values[M, Any], form: str) -> Values[M, Any]:
+    """Rows that were just made, in a form.
+
+    Raises:
+        QueryError: A name that no attribute can have, where they are named tuples.
+    """
+    rows.form = form
+    if form == "named":
+        row_type(tuple([name for name, _ in rows.query.columns or ()]))
+    return rows
 
 
 def _conjuncts(condition: Condition) -> list[Condition]:

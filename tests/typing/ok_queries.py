@@ -31,6 +31,8 @@ assert_type(
     list[tuple[str, str, date | None]],
 )
 assert_type(list(Book.objects.values_list(Book.pages, flat=True)), list[int])
+assert_type(list(Book.objects.values_list("title", Book.pages, named=True))[0][0:1], tuple[Any, ...])
+assert_type(Book.objects.values_list(Book.title, named=True).get().title, Any)
 assert_type(Book.objects.values_list("title", Book.pages).first(), tuple[Any, ...] | None)
 assert_type(Book.objects.values_list(*["title", "pages"]).get(), tuple[Any, ...])
 assert_type(Book.objects.values_list(Book.title, "pages").get(), tuple[str, *tuple[Any, ...]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -231,6 +232,40 @@ def test_a_flat_list_is_of_one_column(world: World, books: Shelf) -> None:
     assert world.call(titles, "count") == len({book.title for book in books})
     with pytest.raises(QueryError, match="one column"):
         Book.objects.values_list("id", "title", flat=True)  # type: ignore[call-overload]
+
+
+def test_rows_have_the_names_of_their_columns(world: World, books: Shelf) -> None:
+    rows = world.iterate(Book.objects.order_by("id").values_list(Book.id, "title", "author__name", named=True))
+    assert rows == [(book.id, book.title, book.author.name) for book in books]
+    assert [(row.author__name, row.title) for row in rows] == [(book.author.name, book.title) for book in books]
+    assert rows[0]._fields == ("id", "title", "author__name")
+    double = Book.objects.annotate(double=F("price") * 2).order_by("id").values_list(named=True)
+    first = world.call(double, "first")
+    assert (first.title, first.double) == (books[0].title, books[0].price * 2)
+    groups = Book.objects.values_list("author", named=True).annotate(n=Count("id")).order_by("author")[:1]
+    writers = [book.author.id for book in books]
+    assert [(row.author, row.n) for row in world.iterate(groups)] == [(min(writers), writers.count(min(writers)))]
+    assert world.iterate(Book.objects.values("id").order_by("id").values_list("title", named=True))[0].title == (
+        books[0].title
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (
+            lambda: Book.objects.annotate(**{"two words": F("id")}).values_list(named=True),
+            "'two words' cannot be.*annotate",
+        ),
+        (lambda: Book.objects.annotate(**{"class": F("id")}).values_list("class", named=True), "'class' cannot be"),
+        (lambda: Book.objects.values_list("id", named=True).annotate(_n=Count("id")), "'_n' cannot be"),
+        (lambda: Book.objects.values_list("id", Book.id, named=True), "'id' is asked for twice"),
+        (lambda: Book.objects.values("id").values_list("id", flat=True, named=True), "bare values"),
+    ],
+)
+def test_rows_with_names_that_are_none_are_refused(shelves: str, made: Callable[[], object], message: str) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match=message):
+        made()
 
 
 def test_values_go_on_being_queries(world: World, books: Shelf) -> None:
