@@ -29,12 +29,13 @@ _ADDED_UP: Final = {
     "sum": "sum",
     "min": "min",
     "max": "max",
+    "any_value": "any_value",
     "bool_and": "bool_and",
     "bool_or": "bool_or",
 }
 """Aggregates that can be taken row by row: what the results of the rows are brought together with."""
 
-_ONCE: Final = frozenset({"min", "max", "bool_and", "bool_or"})
+_ONCE: Final = frozenset({"min", "max", "any_value", "bool_and", "bool_or"})
 """Aggregates that do not mind seeing a row several times."""
 
 

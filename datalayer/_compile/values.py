@@ -381,7 +381,7 @@ def reader(expression: Expression, backend: str) -> Convert | None:
 def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> Convert | None:
     if type.item is not None and type.kind not in {Kind.ARRAY, Kind.RANGE}:
         return _array_reader(type, backend)
-    is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max"}
+    is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max", "any_value"}
     if type.kind is Kind.DECIMAL:
         return from_driver(type, backend) if is_rounded and backend == "sqlite" else _read_decimal
     if type.kind is Kind.FLOAT:

@@ -73,6 +73,7 @@ from datalayer.functions.text import (
     Upper,
 )
 from datalayer.models.aggregates import (
+    AnyValue,
     ArrayAgg,
     Avg,
     BoolAnd,
@@ -109,6 +110,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "ATan",
     "ATan2",
     "Abs",
+    "AnyValue",
     "ArrayAgg",
     "Avg",
     "BoolAnd",

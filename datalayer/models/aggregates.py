@@ -307,6 +307,45 @@ class Max(Aggregate[M, T]):
         super().__init__(source, filter=filter, distinct=distinct, default=default)
 
 
+class AnyValue(Aggregate[M, T]):
+    """The value of any row that has one: for a column that has the same value in every row of a group.
+
+    PostgreSQL knows it from 16 on.
+    """
+
+    __slots__ = ()
+    word = "any_value"
+    kinds = frozenset(Kind)
+
+    @overload
+    def __init__(
+        self: AnyValue[R, N], source: Expr[R, N | None], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: AnyValue[R, N], source: Expr[R, N], *, default: N, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: AnyValue[R, N | None], source: Expr[R, N | None], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: AnyValue[R, N | None], source: Expr[R, N], *, filter: Filter[R] = None, distinct: bool = False
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: AnyValue[Any, Any],
+        source: Source,
+        *,
+        default: Any = None,
+        filter: Filter[Any] = None,
+        distinct: bool = False,
+    ) -> None: ...
+    def __init__(self, source: Any, *, default: Any = None, filter: Any = None, distinct: bool = False) -> None:
+        super().__init__(source, filter=filter, distinct=distinct, default=default)
+
+
 class _Spread(Aggregate[Any, float | None]):
     """How far numbers are from their mean.
 

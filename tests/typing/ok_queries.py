@@ -9,6 +9,7 @@ from typing import Any, assert_type
 from shop import Author, Book, BookManager
 
 from datalayer import Avg, Count, F, Manager, Max, Min, Q, Sum
+from datalayer.functions import AnyValue
 from datalayer.models.column import Column
 
 ann = Author(name="Ann", born=date(1970, 1, 1))
@@ -52,6 +53,7 @@ assert_type(
 assert_type(Book.objects.aggregate_list(Min(Book.published_on)), tuple[date | None])
 assert_type(Book.objects.aggregate_list(Sum(Book.price, default=Decimal(0), filter=Book.pages > 3)), tuple[Decimal])
 assert_type(Book.objects.aggregate_list(Avg(Book.price), Avg(Book.pages, default=0.0)), tuple[Decimal | None, float])
+assert_type(Book.objects.aggregate_list(AnyValue(Book.price), AnyValue("x")), tuple[Decimal | None, Any])
 assert_type(Book.objects.aggregate_list(Max(Book.author[Author.born]), Sum("x")), tuple[date | None, Any])
 assert_type(Author.objects.aggregate_list(Count(Author.books), Count("x", filter=Q(name="x"))), tuple[int, int])
 Book.objects.aggregate(Sum("price"), Count(Book.title), Avg(F("pages") + 1), total=Sum(Book.price) / Count("*"))

@@ -20,6 +20,8 @@ from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import InvalidValue
 
 _FORMATS: Final = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
+_EXTREMES: Final = {"bool_and": "min", "bool_or": "max", "any_value": "min"}
+"""Aggregates that are an extreme to SQLite, which orders values of every kind."""
 _OF_DAY: Final = frozenset({"week_day", "iso_week_day", "iso_year", "week"})
 
 
@@ -157,8 +159,7 @@ class SQLite(Backend):
     ) -> Any:
         if name in sqlite_functions.COLLECTORS:
             return sqlite_functions.collected(name, arguments, type, distinct=distinct, order=order)
-        if name in {"bool_and", "bool_or"}:
-            name = "min" if name == "bool_and" else "max"
+        name = _EXTREMES.get(name, name)
         (first,) = arguments
         if distinct:
             first = sa.distinct(first)

@@ -118,6 +118,11 @@ def test_statistics_and_collections(world: World, books: Shelf) -> None:
         once=fn.StringAgg("title", "|", distinct=True, order_by="title"),
         pages=fn.JSONBAgg("pages", order_by="id"),
         ids=fn.ArrayAgg("id", order_by="-id"),
+        any=fn.AnyValue("title"),
+        isbn=fn.AnyValue(Book.isbn, filter=Q(id=books[0].id)),
+        any_price=fn.AnyValue("price", filter=Q(id=books[0].id)),
+        in_print=fn.AnyValue("in_print", filter=Q(id=books[0].id)),
+        no_value=fn.AnyValue("pages", filter=Q(pages=None)),
         nothing=Sum("pages", filter=Q(id=0), default=0),
         ratio=Sum("price") / Count("*"),
     )
@@ -125,6 +130,9 @@ def test_statistics_and_collections(world: World, books: Shelf) -> None:
     assert math.isclose(found["spread"], statistics.pstdev(prices))
     assert math.isclose(found["sample"], statistics.variance(prices))
     assert (found["every"], found["some"]) == (False, True)
+    assert found["any"] in {book.title for book in books}
+    assert (found["isbn"], found["any_price"], found["in_print"]) == (books[0].isbn, books[0].price, books[0].in_print)
+    assert found["no_value"] is None
     assert sorted(found["titles"].split("|")) == sorted(book.title for book in books)
     assert sorted(found["once"].split("|")) == sorted({book.title for book in books})
     assert found["pages"] == [book.pages for book in ordered]
@@ -133,6 +141,17 @@ def test_statistics_and_collections(world: World, books: Shelf) -> None:
     assert math.isclose(found["ratio"], statistics.fmean(prices))
     with assert_num_queries(1):
         assert world.call(Book.objects.none(), "aggregate", n=Sum("pages", default=3)) == {"n": 3}
+
+
+def test_any_value_is_one_of_the_group(world: World, books: Shelf) -> None:
+    own = groups(books, lambda b: b.author.id)
+    rows = world.iterate(Book.objects.values("author").annotate(n=Count("*"), name=fn.AnyValue("author__name")))
+    assert {row["author"]: (row["n"], row["name"]) for row in rows} == {
+        key: (len(each), each[0].author.name) for key, each in own.items()
+    }
+    for author in world.iterate(Author.objects.annotate(n=Count("books"), one=fn.AnyValue("books__title"))):
+        assert author.n == len(own.get(author.id, []))
+        assert author.one in ({book.title for book in own[author.id]} if author.id in own else {None})
 
 
 def test_a_filter_of_an_aggregate_is_about_the_rows_it_goes_over(world: World, books: Shelf) -> None:
