@@ -73,6 +73,9 @@ def pools(
 
 
 def _look(pool: DatabasePool, timeout: float) -> tuple[tuple[str, ...], bool]:
+    url = pool.settings.url
+    if url.has_no_file:  # looking must not make one
+        return (pool.alias, str(url), url.without_file(pool.alias), "", "", _size(pool), ""), False
     began = time.perf_counter()
     try:
         with pool.borrow("read", timeout) as link:
@@ -82,12 +85,12 @@ def _look(pool: DatabasePool, timeout: float) -> tuple[tuple[str, ...], bool]:
             ping = time.perf_counter() - began
             sessions = _sessions(link)
     except DatalayerError as error:
-        return (pool.alias, str(pool.settings.url), _said(error), "", "", _size(pool), ""), False
+        return (pool.alias, str(url), _said(error), "", "", _size(pool), ""), False
     stats = pool.stats()
     opened = stats.connections_opened
     # A connection that was kept says nothing about connecting: then the last one that was made does.
     connect = stats.open_time_total / opened if opened else took
-    return (pool.alias, str(pool.settings.url), "ok", _ms(connect), _ms(ping), _size(pool), sessions), True
+    return (pool.alias, str(url), "ok", _ms(connect), _ms(ping), _size(pool), sessions), True
 
 
 def _sessions(link: Link) -> str:

@@ -97,6 +97,18 @@ class DatabaseUrl:
         """True for a SQLite database that lives in memory only."""
         return self.backend == "sqlite" and self.database == MEMORY
 
+    @property
+    def has_no_file(self) -> bool:
+        """Whether it is a SQLite database that is not there yet, of which connecting would make an empty file."""
+        return self.backend == "sqlite" and not self.is_memory and not Path(self.database).exists()
+
+    def without_file(self, alias: str) -> str:
+        """What to say, and what to do, where `has_no_file` is true."""
+        return (
+            f"database {alias!r} has no tables: there is no file {self.database!r}; run datalayer migrate, or name "
+            "another file in its url"
+        )
+
     def render(self, *, hide_password: bool = False) -> str:
         """The URL as text that libpq and `DatabaseUrl.parse` read back as this same URL.
 

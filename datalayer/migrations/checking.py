@@ -71,9 +71,8 @@ def _database(alias: str, models: State | None, schema: bool) -> list[Finding]:
     if left:
         names = ", ".join(step.name for step in left)
         found.append(Finding("pending", f"database {alias!r} lacks {names}; run datalayer migrate", is_error=False))
-    if schema and environment.has_no_file:
-        text = f"database {alias!r} has no tables: there is no file {environment.url.database!r}"
-        found.append(Finding("database", text))
+    if schema and environment.url.has_no_file:
+        found.append(Finding("database", environment.url.without_file(alias)))
     elif schema:
         try:
             found += [Finding("schema", text) for text in drift(environment, applied, models)]

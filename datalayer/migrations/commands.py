@@ -182,8 +182,10 @@ def revert(
 
     Raises:
         MigrationError: A migration has no way back, or failed; what was taken back before it stays so.
+        ConnectionFailed: There is no such file, or the database cannot be reached.
     """
     environment = config.environment(alias, hooks)
+    environment.refuse_without_file()
     if plan:
         applied = environment.known(environment.applied())
         steps = _newest(environment, applied, number)
@@ -204,6 +206,7 @@ def redo(number: int | None = 1, *, alias: str = "default", hooks: Hooks | None 
         MigrationError: One has no way back, or failed; then nothing has changed, unless one runs without a transaction.
     """
     environment = config.environment(alias, hooks)
+    environment.refuse_without_file()
     steps = _newest(environment, environment.known(environment.applied()), number)
     is_atomic = all(environment.history.by_name[step.name].is_atomic for step in steps)
     done = running.carry_out(environment, _once(environment, number, again=True), together=is_atomic)

@@ -6,13 +6,12 @@ import contextlib
 from collections.abc import Callable, Collection, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from datalayer.conf.url import DatabaseUrl
-from datalayer.errors import MigrationError, choices_text, nearest
+from datalayer.errors import ConnectionFailed, MigrationError, choices_text, nearest
 from datalayer.migrations import connecting, deploy_lock, records
 from datalayer.migrations.history import History, Step
 from datalayer.migrations.operations import OnRows
@@ -54,11 +53,6 @@ class Environment:
     timeouts: dict[str, float | None] = field(default_factory=dict[str, float | None])
     hooks: Hooks = Hooks()
 
-    @property
-    def has_no_file(self) -> bool:
-        """Whether it is a database of SQLite that is not there yet, of which connecting would make an empty file."""
-        return self.url.backend == "sqlite" and not self.url.is_memory and not Path(self.url.database).exists()
-
     def connect(self) -> AbstractContextManager[sa.Connection]:
         """A connection for migrations, closed at the end.
 
@@ -66,6 +60,15 @@ class Environment:
             ConnectionFailed: There is none to be had.
         """
         return connecting.connect(self.url, self.alias, self.lock_timeout)
+
+    def refuse_without_file(self) -> None:
+        """Refuse what a database that is not there yet cannot give, before connecting makes an empty file of it.
+
+        Raises:
+            ConnectionFailed: It is one of SQLite, and there is no file.
+        """
+        if self.url.has_no_file:
+            raise ConnectionFailed(self.url.without_file(self.alias), alias=self.alias)
 
     def locked(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Keeps other deployers out."""
@@ -79,7 +82,7 @@ class Environment:
         Raises:
             MigrationError: Alembic or diesel has applied something that is not in the folder.
         """
-        if self.has_no_file:
+        if self.url.has_no_file:
             return Applied()
         with self.connect() as connection, self.in_words("asked for its migrations"):
             wait = self.timeouts.get("lock_timeout")

@@ -10,7 +10,6 @@ import tokenize
 from collections.abc import Collection, Iterator
 
 from datalayer._schema.names import constraint_name
-from datalayer.errors import ConnectionFailed
 from datalayer.migrations import config
 from datalayer.migrations.annotations import default, quoted
 from datalayer.migrations.drafted_meta import Meta
@@ -45,11 +44,8 @@ def inspectdb(tables: Collection[str] = (), *, include_views: bool = False, alia
 
 def inspected(environment: Environment, tables: Collection[str] = (), *, include_views: bool = False) -> str:
     """The same for a database that is given itself."""
-    backend, alias = environment.url.backend, environment.alias
-    if environment.has_no_file:
-        raise ConnectionFailed(
-            f"database {alias!r} has no tables: there is no file {environment.url.database!r}", alias=alias
-        )
+    backend = environment.url.backend
+    environment.refuse_without_file()
     with environment.connect() as connection:
         if backend == "sqlite":
             connection = connection.execution_options(datalayer_reads=True)

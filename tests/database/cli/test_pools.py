@@ -18,6 +18,7 @@ def folder(tmp_path: Path, database_url: str) -> Path:
         f'models = []\n[databases.default]\nurl = "{database_url}"\n'
         '[databases.away]\nurl = "postgresql://me:hidden@127.0.0.1:1/shop"\n'
     )
+    (tmp_path / "db.sqlite3").touch()  # looking at a database makes none
     return tmp_path
 
 

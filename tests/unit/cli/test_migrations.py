@@ -132,6 +132,18 @@ def test_check_makes_no_file_of_a_database_that_is_not_there(project: Path, caps
     assert not (project / "gone.sqlite3").exists()
 
 
+@pytest.mark.parametrize("words", [("pools",), ("revert",), ("revert", "--plan"), ("redo",)])
+def test_looking_at_a_file_that_is_not_there_makes_none(
+    words: tuple[str, ...], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "migrations").mkdir()
+    assert app.main([*words, "--database-url", "sqlite:///gone.sqlite3"]) == 1
+    said = capsys.readouterr()
+    assert "there is no file" in said.out + said.err
+    assert "run datalayer migrate" in said.out + said.err
+    assert not (project / "gone.sqlite3").exists()
+
+
 def test_one_url_is_not_that_of_two_pools(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["pools", "default", "reports", "--database-url", "sqlite:///other.sqlite3"]) == 2
     assert "--database-url is where one database is" in capsys.readouterr().err
