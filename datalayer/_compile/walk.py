@@ -24,12 +24,10 @@ from datalayer._query.path import is_nullable
 from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 
-NULL_SAFE = frozenset(
-    {"coalesce", "concat", "now", "greatest", "least", "random", "pi", "json_object", "json_array", "json_null"}
-)
+_NEVER_NULL = frozenset({"now", "concat", "random", "pi", "uuid4", "uuid7", "json_object", "json_array", "json_null"})
+NULL_SAFE = _NEVER_NULL | {"coalesce", "greatest", "least"}
 """Functions that may give something although an argument is NULL."""
 
-_NEVER_NULL = frozenset({"now", "concat", "random", "pi", "json_object", "json_array", "json_null"})
 _NEVER_NULL_WINDOWS = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile"})
 
 

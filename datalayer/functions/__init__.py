@@ -22,6 +22,7 @@ from datalayer.functions.dates import (
     TruncYear,
 )
 from datalayer.functions.documents import JSONArray, JSONObject
+from datalayer.functions.identifiers import UUID4, UUID7
 from datalayer.functions.numbers import (
     Abs,
     ACos,
@@ -195,6 +196,8 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "TruncTime",
     "TruncWeek",
     "TruncYear",
+    "UUID4",
+    "UUID7",
     "Upper",
     "Value",
     "Variance",

@@ -133,6 +133,15 @@ def _hashed(name: str) -> Write:
     return write
 
 
+# The milliseconds take the place of the first six bytes, and two more bits make a version 7 of the version 4: servers
+# have a uuidv7() from 18 on only.
+_UUID7: Final = (
+    "encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing "
+    "substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6), "
+    "52, 1), 53, 1), 'hex')::uuid"
+)
+
+
 def _rounded(arguments: list[Element], types: list[ColumnType | None]) -> Element:
     # A double is rounded half to even, a numeric half away from zero: numeric, so that both kinds agree.
     places: Element = _integer(arguments[1]) if len(arguments) > 1 else sa.literal_column("0")
@@ -244,6 +253,8 @@ def _keys(word: str) -> Write:
 _FUNCTIONS: Final[dict[str, Write]] = {
     "now": lambda a, t: sa.func.now(),
     "random": lambda a, t: sa.func.random(),
+    "uuid4": lambda a, t: sa.func.gen_random_uuid(),
+    "uuid7": lambda a, t: sa.literal_column(_UUID7),
     "pi": lambda a, t: sa.func.pi(),
     "lower": lambda a, t: sa.func.lower(a[0]),
     "upper": lambda a, t: sa.func.upper(a[0]),

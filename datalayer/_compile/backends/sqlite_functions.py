@@ -92,6 +92,19 @@ def _random(arguments: list[Element], types: list[ColumnType | None]) -> Element
     return Grouping(Grouping(bits).op("/")(sa.literal_column("9007199254740992.0")))
 
 
+_MILLISECONDS: Final = "printf('%012x', cast(round((julianday('now') - 2440587.5) * 86400000) as integer))"
+
+
+def _uuid(beginning: str, version: int) -> Element:
+    """A UUID as canonical text, of twelve digits and chance; Python's functions are deterministic to SQLite."""
+    text = (
+        f"lower(substr({beginning}, 1, 8) || '-' || substr({beginning}, 9) || '-{version}' || "
+        "substr(hex(randomblob(2)), 2) || '-' || substr('89ab', 1 + (random() & 3), 1) || "
+        "substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))"
+    )
+    return sa.literal_column(text)
+
+
 def _now(arguments: list[Element], types: list[ColumnType | None]) -> Element:
     return cast("Element", sa.func.strftime(sa.literal_column("'%Y-%m-%d %H:%M:%f000'"), sa.literal_column("'now'")))
 
@@ -212,6 +225,8 @@ def _end(word: str) -> Write:
 _FUNCTIONS: Final[dict[str, Write]] = {
     "now": _now,
     "random": _random,
+    "uuid4": lambda a, t: _uuid("hex(randomblob(6))", 4),
+    "uuid7": lambda a, t: _uuid(_MILLISECONDS, 7),
     "pi": lambda a, t: sa.literal_column("3.141592653589793"),
     "concat": _concat,
     "greatest": _extreme("greatest"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -289,6 +290,18 @@ def test_chance_is_between_none_and_one(world: World, books: Shelf) -> None:
     found = world.iterate(Book.objects.values_list(fn.Random()))
     assert all(0 <= number < 1 for (number,) in found)
     assert len(set(found)) > 1
+
+
+def test_identifiers_of_the_database_are_another_for_each_row(world: World, books: Shelf) -> None:
+    rows = world.iterate(Book.objects.values_list(fn.UUID4(), fn.UUID7()))
+    assert {(one.version, other.version) for one, other in rows} == {(4, 7)}
+    assert {made.variant for row in rows for made in row} == {uuid.RFC_4122}
+    assert len({made for row in rows for made in row}) == 2 * len(books)
+    moment = datetime.fromtimestamp((rows[0][1].int >> 80) / 1000, UTC)
+    assert abs(moment - datetime.now(UTC)) < timedelta(minutes=5)
+    world.call(Book.objects.all(), "update", isbn=fn.UUID7())
+    kept = world.iterate(Book.objects.values_list(Book.isbn, flat=True))
+    assert len({made for made in kept if made is not None and made.version == 7}) == len(books)
 
 
 def test_now_is_now(world: World, books: Shelf) -> None:
