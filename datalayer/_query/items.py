@@ -26,7 +26,7 @@ def item(node: Expression, key: str | int | slice[Any, Any, Any], name: str) -> 
     kind = None if node.type is None else node.type.kind
     if kind is Kind.ARRAY:
         return arrays.part(node, *_ends(key, name)) if isinstance(key, slice) else arrays.item(node, key, name)
-    if kind in TEXTS:
+    if kind in TEXTS or (kind is None and isinstance(key, slice)):  # OuterRef: as functions of text take it
         first, length = _characters(key, name) if isinstance(key, slice) else _character(key, name)
         # Keys and not values: groups by other places are another question.
         return Function("substr", (node, *[Key(n, WHOLE) for n in (first + 1, length) if n is not None]), TEXT)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from datalayer import F, Q, Value
+from datalayer import Exists, F, OuterRef, Q, Value
 from datalayer import functions as fn
 from datalayer.errors import FieldError, QueryError
 from datalayer.testing import assert_num_queries
@@ -278,6 +278,10 @@ def test_functions_filter_and_order(world: World, books: Shelf) -> None:
 def test_a_part_of_a_text_filters_orders_and_groups(world: World, books: Shelf) -> None:
     assert set(world.iterate(Book.objects.filter(F("title")[0:1] == "a").values_list("id", flat=True))) == {
         book.id for book in books if book.title[0:1] == "a"
+    }
+    same = Book.objects.filter(title__startswith=OuterRef("name")[0:1], author=OuterRef("pk"))
+    assert {author.id for author in world.iterate(Author.objects.filter(Exists(same)))} == {
+        book.author.id for book in books if book.title.startswith(book.author.name[0:1])
     }
     wanted = Counter(book.title[0:2] for book in books)
     assert {
