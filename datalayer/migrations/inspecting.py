@@ -72,8 +72,13 @@ def _module(live: list[LiveTable], backend: str) -> str:
     body: list[str] = []
     for model in models.values():
         text = list(_class(model, models, hidden))
-        body += ["", "", *(text if model.is_whole else [f"# {line}".rstrip() for line in text])]
+        body += ["", "", *(text if model.is_whole else [_commented(line) for line in text])]
     return _imports(body) + "\n".join(body) + "\n"
+
+
+def _commented(line: str) -> str:
+    """A line as a comment; a note above the class is one already."""
+    return line if line.startswith("#") else f"# {line}".rstrip()
 
 
 def _class(model: Draft, models: dict[str, Draft], hidden: Collection[str]) -> Iterator[str]:

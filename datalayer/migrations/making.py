@@ -68,10 +68,16 @@ class MadeMigration:
             return ["no changes: the migrations are what the models say"]
         done = [f"  {summary}" for summary in self.summaries] + list(self.hints)
         if self.path is not None:
-            return [f"{self.path.parent.name}/{self.path.name}", *done]
+            down = [] if self.down is None else [f"  {self._shown(self.down)}"]
+            return [self._shown(self.path), *down, *done]
         if self.exit_code:
             return ["the models have changes that are in no migration:", *done]
         return [self.text.rstrip("\n")]
+
+    def _shown(self, path: Path) -> str:
+        """A file with the folder of the migrations before it, whether it lies there or in a folder of its own."""
+        folder = path.parents[1] if path.parent.name == self.name else path.parent
+        return path.relative_to(folder.parent).as_posix()
 
 
 Pairs: TypeAlias = Mapping[str, str] | Sequence[str]
@@ -224,8 +230,7 @@ def makesql(name: str, *, has_down: bool = True) -> MadeMigration:
     files.write(up, text)
     if has_down:
         files.write(down, f"-- takes back {words}\n")
-    written = (f"{down.relative_to(history.folder)}",) if has_down else ()
-    return MadeMigration(made, up, text, written, has_changes=True, down=down if has_down else None)
+    return MadeMigration(made, up, text, has_changes=True, down=down if has_down else None)
 
 
 def _value_hints(old: State, new: State, renames: Mapping[str, str]) -> list[str]:

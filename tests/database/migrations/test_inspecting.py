@@ -186,14 +186,14 @@ def test_names_that_python_or_models_cannot_have_are_renamed_and_keep_the_column
 def test_a_table_without_a_primary_key_is_a_comment_that_says_so(migrations: Path) -> None:
     run('CREATE TABLE "log" ("line" TEXT)')
     text = inspectdb()
-    assert "# # The table 'log' is no model as it is: it has no primary key." in text
+    assert "\n# The table 'log' is no model as it is: it has no primary key." in text
     assert "# class Log(ModelBase):" in text
     assert made(text)  # the table is in the database alone
 
 
 def test_a_table_with_a_dot_in_its_name_is_a_comment_that_says_so(migrations: Path) -> None:
     run('CREATE TABLE "old.log" ("id" INTEGER NOT NULL PRIMARY KEY)')
-    assert "# # The table 'old.log' is no model as it is: a dot" in inspectdb()
+    assert "\n# The table 'old.log' is no model as it is: a dot" in inspectdb()
 
 
 def test_a_type_that_is_not_known_is_a_comment_and_no_guess(migrations: Path) -> None:

@@ -325,6 +325,16 @@ def test_a_new_pair_is_written_like_those_before(migrations: Path) -> None:
     assert path.parent.name > "2017-11-23-064836_create_posts"
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_new_files_are_shown_with_the_folder_of_the_migrations(migrations: Path, *, is_folder: bool) -> None:
+    if is_folder:
+        (migrations / "0001_thing").mkdir()
+        (migrations / "0001_thing" / "up.sql").write_text("CREATE TABLE thing (id INTEGER)")
+    sign = "/" if is_folder else "."
+    files = [f"{migrations.name}/{'0002' if is_folder else '0001'}_more{sign}{end}.sql" for end in ("up", "down")]
+    assert [line.strip() for line in commands.makesql("more").lines] == files
+
+
 @pytest.mark.parametrize("version", ["1", "0007", "20170505070309"])
 def test_a_new_file_sorts_after_those_before(migrations: Path, version: str) -> None:
     pair(migrations, f"{version}_thing", "CREATE TABLE thing (id INTEGER)", "DROP TABLE thing")
