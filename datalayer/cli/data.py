@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from datalayer.cli import output, questions
-from datalayer.cli.here import enter_models
+from datalayer.cli.here import enter_models, impatient
 from datalayer.cli.options import DATABASE, DATABASE_URL, MODELS, YES
 from datalayer.errors import UnansweredQuestion
 
@@ -29,10 +29,10 @@ def dumpdata(models: list[str] = MODELS, database: str = DATABASE, database_url:
       datalayer dumpdata > rows.jsonl
       datalayer dumpdata Product Order > orders.jsonl
     """
-    enter_models(database_url, database)
+    project = enter_models(database_url, database)
     from datalayer.data import dump
 
-    with progress() as on_rows:
+    with impatient(project), progress() as on_rows:
         dump(sys.stdout.buffer, models or (), using=database, on_rows=on_rows)
     sys.stdout.buffer.flush()
     return 0
@@ -52,10 +52,10 @@ def loaddata(
       datalayer loaddata rows.jsonl
       gunzip -c rows.jsonl.gz | datalayer loaddata -
     """
-    enter_models(database_url, database)
+    project = enter_models(database_url, database)
     from datalayer.data import load
 
-    with readable(file) as lines, progress() as on_rows:
+    with impatient(project), readable(file) as lines, progress() as on_rows:
         count = load(lines, using=database, on_rows=on_rows)
     output.say(f"{counted(count, 'row')} loaded")
     return 0
@@ -71,7 +71,8 @@ def flush(database: str = DATABASE, database_url: str | None = DATABASE_URL, yes
       datalayer flush
       datalayer flush --yes
     """
-    url = enter_models(database_url, database).databases[database].url
+    project = enter_models(database_url, database)
+    url = project.databases[database].url
     from datalayer import data
     from datalayer.data.flushing import tables_to_flush
 
@@ -83,7 +84,9 @@ def flush(database: str = DATABASE, database_url: str | None = DATABASE_URL, yes
         if not person.agrees(f"delete {what}?"):
             output.note("nothing was deleted")
             return 1
-    output.say(f"{counted(data.flush(using=database), 'table')} emptied")
+    with impatient(project):
+        count = data.flush(using=database)
+    output.say(f"{counted(count, 'table')} emptied")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 from datalayer.errors import ConfigurationError, DatalayerError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from datalayer.conf.options import Settings
 
 
@@ -74,6 +77,16 @@ def enter_models(database_url: str | None = None, alias: str = "default") -> Set
     modules.imported(project.models)
     _ = project.databases[alias]  # named at once, and not half-way
     return project
+
+
+@contextlib.contextmanager
+def impatient(project: Settings) -> Generator[None]:
+    """Inside the block a connection that is refused is an error at once: a person waits, who can try again."""
+    from datalayer import conf
+
+    once = {"pool": {"retry_connection": False}}
+    with conf.override(databases=dict.fromkeys(project.databases, once)):
+        yield
 
 
 def place_of(error: BaseException) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from datalayer.cli import completion, output
-from datalayer.cli.here import enter
+from datalayer.cli.here import enter, impatient
 from datalayer.cli.options import DATABASE_URL
 from datalayer.errors import DatalayerError
 
@@ -53,7 +54,9 @@ def pools(
     settings = enter(database_url, alias=aliases[0] if aliases else "default")
     from datalayer.pooling import pools as registry
 
-    chosen = [registry[alias] for alias in aliases or settings.databases]
+    # Who watches waits for the database to come back, and the last refusal would hide that for a while.
+    with contextlib.nullcontext() if watch else impatient(settings):
+        chosen = [registry[alias] for alias in aliases or settings.databases]
     try:
         if not watch:
             rows = [_look(pool, timeout) for pool in chosen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ def run(folder: Path, *words: str, given: str = "") -> tuple[int, str, str]:
 def test_what_was_loaded_is_dumped_again(folder: Path) -> None:
     assert run(folder, "loaddata", "-", given=ROWS) == (0, "2 rows loaded\n", "")
     assert run(folder, "dumpdata", "Lamp") == (0, DUMP, "")
+
+
+@pytest.mark.parametrize("words", [("dumpdata",), ("loaddata", "-"), ("flush", "--yes"), ("pools", "--timeout", "20")])
+def test_a_database_that_is_down_is_told_at_once_and_without_its_password(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "datalayer.toml").write_text('models = ["lamps"]\n')
+    (tmp_path / "lamps.py").write_text(MODELS)
+    began = time.monotonic()
+    code, shown, told = run(tmp_path, *words, "--database-url", "postgresql://me:hidden@127.0.0.1:1/shop", given=DUMP)
+    assert time.monotonic() - began < 10
+    assert code == 1
+    assert "127.0.0.1" in shown + told
+    assert "Connection refused" in shown + told
+    assert "Is the server running" in shown + told
+    assert "hidden" not in shown + told
 
 
 def test_a_wrong_line_is_one_line_of_error(folder: Path) -> None:
