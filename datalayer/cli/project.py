@@ -77,7 +77,9 @@ def startapp(
     write(target, rendered(template_folder() / "app", name, service=False))
     is_registered = register(here / "datalayer.toml", f"{name}.models")
     output.say(f"started app {name}; next:")
-    if not is_registered:
+    if file is None:
+        output.say(f'  there is no project here: write a datalayer.toml with the line models = ["{name}.models"]')
+    elif not is_registered:
         output.say(f'  add "{name}.models" to `models` in the settings file')
     output.say(f"  write your models in {name}/models.py")
     output.say("  datalayer makemigrations")

@@ -78,5 +78,12 @@ def test_app_is_not_written_over_another(tmp_path: Path, capsys: pytest.CaptureF
     assert "blog exists here" in capsys.readouterr().err
 
 
+def test_app_outside_a_project_says_the_line_that_makes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["startapp", "lantern"]) == 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if "there is no project here" in line)
+    (tmp_path / "datalayer.toml").write_text(told.partition("with the line ")[2], "utf-8")
+    assert tomllib.loads((tmp_path / "datalayer.toml").read_text("utf-8")) == {"models": ["lantern.models"]}
+
+
 def test_template_is_found_in_a_checkout() -> None:
     assert (project.template_folder() / "project" / "datalayer.toml").is_file()
