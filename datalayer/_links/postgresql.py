@@ -28,6 +28,7 @@ from psycopg.rows import tuple_row
 
 from datalayer import errors
 from datalayer._links import translate
+from datalayer._links.cancelling import AsyncConnection, Connection
 from datalayer._links.link import BackendName
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
@@ -158,7 +159,7 @@ def connect_postgresql(
         conninfo, alias=alias, connect_timeout=connect_timeout, transaction_pooling=transaction_pooling
     )
     try:
-        raw = psycopg.connect(text, **arguments)
+        raw = Connection.connect(text, **arguments)
     except psycopg.Error as error:
         raise cannot_connect(error, text, alias) from error
     return PostgresLink(raw, alias=alias)
@@ -172,7 +173,7 @@ async def aconnect_postgresql(
         conninfo, alias=alias, connect_timeout=connect_timeout, transaction_pooling=transaction_pooling
     )
     try:
-        raw = await psycopg.AsyncConnection.connect(text, **arguments)
+        raw = await AsyncConnection.connect(text, **arguments)
     except psycopg.Error as error:
         raise cannot_connect(error, text, alias) from error
     return AsyncPostgresLink(raw, alias=alias)

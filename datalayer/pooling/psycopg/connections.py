@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeAlias
 import psycopg
 import psycopg_pool
 
+from datalayer._links.cancelling import AsyncConnection, Connection
 from datalayer._links.postgresql import AsyncPostgresLink, PostgresLink, cannot_connect
 from datalayer.pooling.psycopg.gate import AsyncGate, Gate, NotWanted
 
@@ -71,7 +72,7 @@ def connection_class(ref: weakref.ref[Any], gate: Gate) -> type[psycopg.Connecti
     def pool() -> ReportedTo | None:
         return ref()
 
-    class PooledConnection(psycopg.Connection[Any], Pooled):
+    class PooledConnection(Connection, Pooled):
         @classmethod
         def connect(cls, conninfo: str = "", **options: Any) -> Any:
             while True:
@@ -128,7 +129,7 @@ def async_connection_class(ref: weakref.ref[Any], gate: AsyncGate) -> type[psyco
     def pool() -> AsyncReportedTo | None:
         return ref()
 
-    class PooledAsyncConnection(psycopg.AsyncConnection[Any], Pooled):
+    class PooledAsyncConnection(AsyncConnection, Pooled):
         @classmethod
         async def connect(cls, conninfo: str = "", **options: Any) -> Any:
             worker = asyncio.current_task()
