@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from datalayer.cli import output, questions
-from datalayer.cli.here import enter_models, impatient
+from datalayer.cli.here import enter_models, enter_rows, impatient
 from datalayer.cli.options import DATABASE, DATABASE_URL, MODELS, YES
 from datalayer.errors import UnansweredQuestion
 
@@ -29,7 +29,7 @@ def dumpdata(models: list[str] = MODELS, database: str = DATABASE, database_url:
       datalayer dumpdata > rows.jsonl
       datalayer dumpdata Product Order > orders.jsonl
     """
-    project = enter_models(database_url, database)
+    project = enter_rows(database_url, database)
     from datalayer.data import dump
 
     with impatient(project), progress() as on_rows:
@@ -52,7 +52,7 @@ def loaddata(
       datalayer loaddata rows.jsonl
       gunzip -c rows.jsonl.gz | datalayer loaddata -
     """
-    project = enter_models(database_url, database)
+    project = enter_rows(database_url, database)
     from datalayer.data import load
 
     with impatient(project), readable(file) as lines, progress() as on_rows:
@@ -71,7 +71,7 @@ def flush(database: str = DATABASE, database_url: str | None = DATABASE_URL, yes
       datalayer flush
       datalayer flush --yes
     """
-    project = enter_models(database_url, database)
+    project = enter_rows(database_url, database)
     url = project.databases[database].url
     from datalayer import data
     from datalayer.data.flushing import tables_to_flush

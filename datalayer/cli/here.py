@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datalayer.errors import ConfigurationError, DatalayerError
+from datalayer.errors import ConfigurationError, ConnectionFailed, DatalayerError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -76,6 +76,20 @@ def enter_models(database_url: str | None = None, alias: str = "default") -> Set
         raise DatalayerError("the settings name no models; name their modules: models = [...]")
     modules.imported(project.models)
     _ = project.databases[alias]  # named at once, and not half-way
+    return project
+
+
+def enter_rows(database_url: str | None, alias: str) -> Settings:
+    """Enter the project and import its models, for a command that works on the rows of a database.
+
+    Raises:
+        DatalayerError: It has no models, or no such database.
+        ConnectionFailed: The database is a file that is not there, and connecting would make an empty one.
+    """
+    project = enter_models(database_url, alias)
+    url = project.databases[alias].url
+    if url.has_no_file:
+        raise ConnectionFailed(url.without_file(alias), alias=alias)
     return project
 
 

@@ -144,6 +144,20 @@ def test_looking_at_a_file_that_is_not_there_makes_none(
     assert not (project / "gone.sqlite3").exists()
 
 
+@pytest.mark.parametrize("words", [("dumpdata",), ("loaddata", "rows.jsonl"), ("flush", "--yes")])
+def test_rows_of_a_file_that_is_not_there_make_none(
+    words: tuple[str, ...], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "keeps.py").write_text("from datalayer import Model\n\n\nclass Kept(Model):\n    pass\n")
+    (project / "rows.jsonl").write_text("")
+    (project / "datalayer.toml").write_text('models = ["keeps"]\n[databases.default]\nurl = "sqlite:///gone.sqlite3"\n')
+    conf.reset()
+    with registry.isolated():
+        assert app.main([*words]) == 1
+    assert "there is no file 'gone.sqlite3'" in capsys.readouterr().err.replace(f"{project}/", "")
+    assert not (project / "gone.sqlite3").exists()
+
+
 def test_one_url_is_not_that_of_two_pools(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["pools", "default", "reports", "--database-url", "sqlite:///other.sqlite3"]) == 2
     assert "--database-url is where one database is" in capsys.readouterr().err
