@@ -248,7 +248,7 @@ class Adapter(LinkJudge, Watched[L]):
     # -- steps of acquire and release -----------------------------------------------------------
 
     def _begin(self, owner: object) -> bool:
-        """Begins an acquire; gives whether something is idle."""
+        """Begins an acquire; gives whether it is served without waiting for others."""
         with self._mutex:
             if self._state == "new":
                 self._state = "open"
@@ -262,7 +262,7 @@ class Adapter(LinkJudge, Watched[L]):
             ledger.begin(owner)
             crowd = ledger.is_crowded(limit) if (limit := self.config.max_waiting) is not None else None
             holders = self._deadlocked() if crowd is None else ()
-            immediate = ledger.idle > 0
+            immediate = ledger.idle >= ledger.queued  # those who asked in the same moment are served first
             if holders and self.config.on_deadlock == "raise":
                 ledger.end(owner, "rejected")
         if crowd is not None:

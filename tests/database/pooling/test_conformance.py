@@ -319,6 +319,30 @@ def test_returned_connection_goes_to_who_asked_first(make: Maker, world: World) 
     assert pool.stats().acquires_waited >= 4
 
 
+def test_callers_of_one_moment_wait_but_as_many_as_connections_are_idle(make: Maker, world: World) -> None:
+    pool = make(max_size=1, on_deadlock="ignore")
+
+    def borrow(started: int) -> Script:
+        lease = yield pool.acquire
+        yield Until(lambda: pool.stats().acquires_started == started)
+        yield lease.release
+
+    def script() -> Script:
+        lease = yield pool.acquire
+        yield lease.release
+        before = pool.stats()
+        borrowers = []
+        for _ in range(4):
+            borrowers.append((yield Spawn(borrow(before.acquires_started + 4))))
+        for borrower in borrowers:
+            yield Join(borrower)
+        after = pool.stats()
+        assert after.acquires_immediate - before.acquires_immediate == 1
+        assert after.acquires_waited - before.acquires_waited == 3
+
+    play(world, script())
+
+
 def test_waiting_for_oneself_is_a_deadlock_found_at_once(make: Maker, world: World) -> None:
     heard: list[Any] = []
     pool = make(max_size=1, listeners=[heard.append])
