@@ -383,7 +383,9 @@ def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> 
         return _array_reader(type, backend)
     is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max", "any_value"}
     if type.kind is Kind.DECIMAL:
-        return from_driver(type, backend) if is_rounded and backend == "sqlite" else _read_decimal
+        if backend != "sqlite":
+            return _read_decimal
+        return from_driver(type, backend) if is_rounded else _padding_reader(type)
     if type.kind is Kind.FLOAT:
         return float  # type: ignore[return-value]
     if type.kind in {Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER}:
@@ -405,6 +407,21 @@ def _array_reader(type: ColumnType, backend: str) -> Convert:
     return run
 
 
-def _read_decimal(value: object) -> object:
+def _padding_reader(type: ColumnType) -> Convert:
+    """Reads what was computed from decimals as PostgreSQL gives it: with the zeros of the scale, and never rounded."""
+    if not type.scale:
+        return _read_decimal
+    last = -type.scale
+    unit = Decimal(1).scaleb(last)
+
+    def run(value: object) -> object:
+        found = _read_decimal(value)
+        is_short = found.is_finite() and cast("int", found.as_tuple().exponent) > last
+        return found.quantize(unit, context=_EXACT) if is_short else found
+
+    return run
+
+
+def _read_decimal(value: object) -> Decimal:
     # 15 digits are what a double keeps: more would show the noise of binary fractions.
     return Decimal(format(value, ".15g")) if isinstance(value, float) else Decimal(str(value))

@@ -7,8 +7,23 @@ from typing import Any
 
 import pytest
 
-from datalayer import F, Field, ForeignKey, Mapped, Max, Min, Model, Sum, UniqueConstraint
+from datalayer import (
+    Case,
+    F,
+    Field,
+    ForeignKey,
+    Mapped,
+    Max,
+    Min,
+    Model,
+    OuterRef,
+    Subquery,
+    Sum,
+    UniqueConstraint,
+    When,
+)  # fmt: skip
 from datalayer.errors import CheckViolation, IntegrityError
+from datalayer.functions import Coalesce
 from datalayer.models import registry
 from datalayer.testing.tables import acreate_tables, create_tables
 from tests.worlds import World
@@ -168,3 +183,25 @@ def test_the_database_holds_the_limits_exactly(world: World, column: str, fits: 
     assert amounts(world, own, column) == [Decimal(fits)]
     with pytest.raises(CheckViolation):  # computed in the database, so no model looks at it first
         world.call(own, "update", **{column: F(column) - F(column) + Decimal(beyond)})
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    "computed",
+    [
+        Sum("entries__small", default=Decimal("0.00")),
+        Coalesce(Max("entries__small"), Decimal("0.00")),
+        Case(When(name="a", then=Max("entries__small")), default=None),
+        Subquery(Entry.objects.filter(account=OuterRef("pk")).values("small")[:1]),
+    ],
+)
+def test_computed_money_has_the_digits_of_its_column(computed: Any, world: World) -> None:
+    query = Account.objects.annotate(money=computed)
+    (found,) = world.iterate(query.values_list("money", flat=True))
+    assert str(found).partition(".")[2] == "00"
+
+
+@pytest.mark.usefixtures("account")
+def test_computed_money_is_not_rounded_to_its_column(world: World) -> None:
+    query = Account.objects.annotate(money=Coalesce(Min("entries__small"), Decimal(0)) / 8)
+    assert [found.money for found in world.iterate(query)] == [Decimal("0.125")]
