@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import sqlalchemy as sa
-
 from datalayer._compile import values
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.backends.postgresql_functions import type_name
 from datalayer._compile.joins import Element, Scope, Statement
+from datalayer._compile.pieces import Finished
 from datalayer._compile.prepared import Convert, Output
 from datalayer._compile.select import one_line, subquery
 from datalayer._compile.writer import Writer
@@ -33,7 +32,7 @@ class GivenWriter(Writer):
 
     def expression(self, node: Expression, at: int) -> Element:
         if isinstance(node, Given):
-            return sa.literal_column(self.given[node.field])
+            return Finished(self.given[node.field])
         return super().expression(node, at)
 
 

@@ -17,9 +17,10 @@ from datalayer._query.change import Delete, Insert, InsertFrom, Update, UpdateMa
 from datalayer._query.expression import Expression
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
-from datalayer._schema.table import TableSpec
+from datalayer._schema.table import CheckSpec, ExclusionSpec, TableSpec, UniqueSpec
 
 BackendName: TypeAlias = Literal["sqlite", "postgresql"]
+Rules: TypeAlias = tuple[CheckSpec | UniqueSpec | ExclusionSpec, ...]
 
 LARGEST: Final = 10_000
 """Shapes kept; beyond it the older half goes. An application has hundreds."""
@@ -125,6 +126,21 @@ class Compiler:
         found = self._cache.get(key)
         return found if found is not None else self._keep(key, lambda: _change().delete(self.backend, delete))
 
+    def row_rules(self, table: TableSpec, fields: tuple[str, ...], rules: Rules, own: bool) -> Prepared:
+        """SELECT of whether a row breaks each of some rules. Values: those of the fields.
+
+        Args:
+            table: The table of the row.
+            fields: What is known of the row.
+            rules: Constraints of the table that need nothing but these fields.
+            own: Whether the row is in the table already.
+        """
+        key = ("row rules", table.key, fields, tuple([(type(rule), rule.name) for rule in rules]), own)
+        found = self._cache.get(key)
+        if found is not None:
+            return found
+        return self._keep(key, lambda: _row_rules().row_rules(self.backend, table, fields, rules, own))
+
     def numbering(self, table: TableSpec, name: str) -> Prepared:
         """PostgreSQL: moves the sequence of a field past a number. Values: the number."""
         key = ("numbering", table.key, name)
@@ -165,6 +181,10 @@ def _behind() -> Any:
 
 def _insert() -> Any:
     return import_module("datalayer._compile.insert")
+
+
+def _row_rules() -> Any:
+    return import_module("datalayer._compile.row_rules")
 
 
 def _change() -> Any:

@@ -15,7 +15,7 @@ from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.select import BACKENDS, Selection, one_line
 from datalayer._compile.sources import with_ctes
 from datalayer._query.change import Insert, InsertFrom, OnConflict
-from datalayer._schema.table import TableSpec
+from datalayer._schema.table import TableSpec, text_for
 from datalayer.errors import QueryError
 
 INSERTED = "datalayer_inserted"
@@ -119,7 +119,7 @@ def in_the_way(backend_name: str, change: Insert, rows: int) -> Prepared:
         f"WHERE ({names}) IN (VALUES {', '.join([row] * rows)})"
     )
     if change.conflict.index is not None:
-        text += f" AND ({change.conflict.index})"
+        text += f" AND ({text_for(change.conflict.index, backend_name)})"
     binds = by_row(backend, table, target, rows)
     return Prepared(text, binds, columns=outputs(backend, table, table.primary_key), table=table, is_whole=True)
 
@@ -130,8 +130,8 @@ def _conflict(backend: Backend, table: TableSpec, conflict: OnConflict | None, a
         return "", []
     target = f" ({columns(backend, table, conflict.fields)})" if conflict.fields else ""
     if conflict.index is not None:
-        percent = conflict.index if backend.name == "sqlite" else conflict.index.replace("%", "%%")
-        target += f" WHERE {percent}"
+        index = text_for(conflict.index, backend.name)
+        target += f" WHERE {index if backend.name == 'sqlite' else index.replace('%', '%%')}"
     if not conflict.assignments:
         return f" ON CONFLICT{target} DO NOTHING", []
     if not target:

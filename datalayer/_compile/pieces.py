@@ -29,3 +29,17 @@ def _text(element: Pieces, compiler: Any, **named: Any) -> str:
         for piece in element.pieces
     ]
     return f"({''.join(parts)})"
+
+
+class Finished(sa.ColumnElement[Any]):
+    """Text as the driver reads it: percent signs in it are doubled already where they must be."""
+
+    inherit_cache = False
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@compiles(Finished)
+def _finished(element: Finished, compiler: Any, **named: Any) -> str:
+    return element.text

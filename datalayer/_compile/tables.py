@@ -200,7 +200,7 @@ def _index(table: TableSpec, spec: IndexSpec) -> sa.Index:
     if not spec.nulls_distinct:
         options["postgresql_nulls_not_distinct"] = True
     if spec.condition is not None:
-        where = types.sql(spec.condition)
+        where = _per_backend(spec.condition)
         options.update(postgresql_where=where, sqlite_where=where)
     if spec.method is not None:
         options["postgresql_using"] = spec.method
@@ -250,7 +250,7 @@ def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpe
         if text is not None:
             parts.append(sa.CheckConstraint(text, name=check.name))
     for one in table.exclusions:
-        where = None if one.condition is None else types.sql(one.condition)
+        where = None if one.condition is None else _per_backend(one.condition)
         pairs = [(table.fields[name].column, sign) for name, sign in one.pairs]
         parts.append(types.Exclusion(*pairs, name=one.name, using=one.method, where=where))
     for key in table.foreign_keys:

@@ -133,7 +133,7 @@ def _items_from(type: ColumnType, backend: str) -> Convert | None:
     return run
 
 
-def array_text(type: ColumnType) -> Callable[[object], str]:
+def array_text(type: ColumnType | None) -> Callable[[object], str]:
     """How an array becomes the text that PostgreSQL reads as one: arrays of arrays would be taken apart by `unnest`."""
 
     def item(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -36,7 +35,9 @@ class Facts:
 def complete(kind: type[errors.DatabaseError], facts: Facts, spec: TableSpec, written: Mapping[str, object]) -> None:
     """Finds the columns of a named constraint, or the name of a constraint on known columns, in our metadata."""
     constraints: list[UniqueSpec | CheckSpec | ForeignKeySpec] = [*spec.unique, *spec.checks, *spec.foreign_keys]
-    named = {constraint.name: constraint.fields or _named_in(spec, constraint) for constraint in constraints}
+    named = {
+        one.name: one.fields or (spec.named_in(one.sql) if isinstance(one, CheckSpec) else ()) for one in constraints
+    }
     named |= {exclusion.name: exclusion.fields for exclusion in spec.exclusions}
     if facts.constraint and not facts.columns:
         facts.columns = tuple(_columns(spec, named.get(facts.constraint, ())))
@@ -51,14 +52,6 @@ def complete(kind: type[errors.DatabaseError], facts: Facts, spec: TableSpec, wr
             facts.constraint = keys[0].name
             facts.columns = tuple(_columns(spec, keys[0].fields))
             facts.other_table = keys[0].target
-
-
-def _named_in(spec: TableSpec, constraint: UniqueSpec | CheckSpec | ForeignKeySpec) -> tuple[str, ...]:
-    """The fields whose columns the SQL of a check names."""
-    sql = constraint.sql if isinstance(constraint, CheckSpec) else ""
-    text = " ".join(sql.values()) if isinstance(sql, dict) else sql
-    words = set(re.findall(r"\w+", text))
-    return tuple([field.name for field in spec.fields.values() if field.column in words])
 
 
 def told(facts: Facts, spec: TableSpec, written: Mapping[str, object], backend: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
-from datalayer._schema.table import TableSpec
+from datalayer._schema.table import SqlText, TableSpec
 
 
 class Given(Expression):
@@ -39,7 +39,7 @@ class OnConflict:
     """
 
     fields: tuple[str, ...] = ()
-    index: str | None = None
+    index: SqlText | None = None
     assignments: tuple[tuple[str, Expression], ...] = ()
     where: Condition | None = None
 
@@ -48,7 +48,7 @@ class OnConflict:
         """What is done without its values."""
         return (
             self.fields,
-            self.index,
+            tuple(self.index.items()) if isinstance(self.index, dict) else self.index,
             tuple([(name, expression.shape) for name, expression in self.assignments]),
             None if self.where is None else self.where.shape,
         )

@@ -6,15 +6,35 @@ indexes are settled here, so that models, migrations and error messages agree on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.relation import RelationSpec
 
 Initially = Literal["IMMEDIATE", "DEFERRED"]
 """When a deferrable constraint is checked if nobody says otherwise: with each statement, or at the end."""
+
+SqlText: TypeAlias = "str | dict[str, str]"
+"""SQL that is the same everywhere, or keyed by backend name. Columns are written as quoted names."""
+
+
+def text_for(sql: SqlText, backend: str) -> str:
+    """The text of a backend; where it has none of its own, that of the other one."""
+    return sql if isinstance(sql, str) else sql.get(backend, next(iter(sql.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What `validate_constraints()` says of a constraint that is not met; None where it says it in its own words."""
+
+    message: str | None = None
+    code: str | None = None
+
+
+NO_WORDS = Violation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +46,17 @@ class UniqueSpec:
         initially: When it is checked, where that can be put off; None where it cannot.
         include: Fields that PostgreSQL takes along.
         opclasses: The operator classes of PostgreSQL, one for each of `fields` or none at all.
+        violation: How a row that does not meet it is told.
     """
 
     name: str
     fields: tuple[str, ...]
-    condition: str | None = None
+    condition: SqlText | None = None
     nulls_distinct: bool = True
     initially: Initially | None = None
     include: tuple[str, ...] = ()
     opclasses: tuple[str, ...] = ()
+    violation: Violation = NO_WORDS
 
     @property
     def is_whole(self) -> bool:
@@ -49,11 +71,12 @@ class UniqueSpec:
 
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
-    """A CHECK constraint; `sql` is portable, or keyed by backend name. Columns are written as quoted names."""
+    """A CHECK constraint."""
 
     name: str
-    sql: str | dict[str, str]
+    sql: SqlText
     fields: tuple[str, ...] = ()
+    violation: Violation = NO_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +87,14 @@ class ExclusionSpec:
         pairs: Field names, each with its operator.
         method: The index method behind it.
         condition: SQL that limits it to some rows.
+        violation: How a row that does not meet it is told.
     """
 
     name: str
     pairs: tuple[tuple[str, str], ...]
     method: str = "gist"
-    condition: str | None = None
+    condition: SqlText | None = None
+    violation: Violation = NO_WORDS
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -87,7 +112,7 @@ class IndexSpec:
 
     name: str
     fields: tuple[str, ...]
-    condition: str | None = None
+    condition: SqlText | None = None
     method: str | None = None
     include: tuple[str, ...] = ()
     unique: bool = False
@@ -226,6 +251,12 @@ class TableSpec:
         new.memo = None
         new.names = {}
         return new
+
+    def named_in(self, sql: SqlText) -> tuple[str, ...]:
+        """The fields whose columns an SQL text names."""
+        words = set(re.findall(r'"((?:[^"]|"")+)"|(\w+)', sql if isinstance(sql, str) else " ".join(sql.values())))
+        found = {quoted.replace('""', '"') or bare for quoted, bare in words}
+        return tuple([field.name for field in self.fields.values() if field.column in found])
 
     def referred_by(self, table: TableSpec, key: ForeignKeySpec) -> None:
         """Notes a foreign key that refers to this table; of two of one name the newer takes the place of the older."""

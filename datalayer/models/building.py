@@ -17,11 +17,18 @@ from pydantic_core import PydanticUndefined
 from datalayer._compile.values import is_numeric_decimal, to_driver
 from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
 from datalayer._schema.names import check_identifiers, constraint_name, shortened, table_name
-from datalayer._schema.table import CheckSpec, ExclusionSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
+from datalayer._schema.table import CheckSpec, ExclusionSpec, ForeignKeySpec, IndexSpec, SqlText, TableSpec, UniqueSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models._pydantic import limits, own_fields
 from datalayer.models.checks import field_adapter, why
-from datalayer.models.constraints import CheckConstraint, ExclusionConstraint, Index, UniqueConstraint, initially
+from datalayer.models.constraints import (
+    CheckConstraint,
+    ExclusionConstraint,
+    Index,
+    UniqueConstraint,
+    initially,
+    is_node,
+)
 from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
 from datalayer.models.hooks import note_delete
 from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
@@ -183,8 +190,9 @@ def build_table(
         if isinstance(constraint, UniqueConstraint):
             own.append(_unique(name, constraint, resolve, by_name))
         elif isinstance(constraint, CheckConstraint):
-            sql = constraint.sql if isinstance(constraint.sql, str) else dict(constraint.sql)
-            checks.append(CheckSpec(constraint.name, sql))
+            sql = _sql(constraint.condition)
+            assert sql is not None
+            checks.append(CheckSpec(constraint.name, sql, violation=constraint.violation))
         elif isinstance(constraint, ExclusionConstraint):
             exclusions.append(_exclusion(name, constraint, resolve, by_name))
         else:
@@ -411,7 +419,9 @@ def _exclusion(
 ) -> ExclusionSpec:
     pairs = tuple([(f, sign) for item, sign in constraint.pairs for f in resolve.fields(item, "constraints")])
     made = constraint_name("ex", table, tuple([fields[name].column for name, _ in pairs]))
-    return ExclusionSpec(constraint.name or made, pairs, constraint.method, constraint.condition)
+    return ExclusionSpec(
+        constraint.name or made, pairs, constraint.method, _sql(constraint.condition), constraint.violation
+    )
 
 
 def _unique(
@@ -419,16 +429,68 @@ def _unique(
 ) -> UniqueSpec:
     names, opclasses = _parts(constraint, resolve, "constraints")
     columns = tuple("" if item.startswith("(") else fields[item].column for item in names)
-    made = constraint_name("uq", table, columns, "where" if constraint.condition else "")
+    made = constraint_name("uq", table, columns, "where" if constraint.condition is not None else "")
     return UniqueSpec(
         constraint.name or made,
         names,
-        constraint.condition,
+        _sql(constraint.condition),
         constraint.nulls_distinct,
         initially(constraint.deferrable, "UniqueConstraint(deferrable=...)"),
         tuple(f for item in constraint.include for f in resolve.fields(item, "constraints")),
         opclasses,
+        constraint.violation,
     )
+
+
+_LATER = "written later"
+
+
+def _sql(condition: object) -> SqlText | None:
+    """The SQL of a condition; of one that is no SQL a word in its place, until `written_conditions` is called."""
+    if condition is None or isinstance(condition, str):
+        return condition
+    return _LATER if is_node(condition) else dict(cast("Mapping[str, str]", condition))
+
+
+def written_conditions(
+    table: TableSpec, options: Options, write: Callable[[object, str], tuple[SqlText, tuple[str, ...]]]
+) -> None:
+    """Puts the SQL of conditions that are no SQL into the table, now that its relations are known.
+
+    Args:
+        table: The table of the model.
+        options: The options of the model.
+        write: Gives the SQL of a condition and the fields it is about; the text names its place.
+    """
+    waiting: dict[type, list[Any]] = {CheckSpec: [], UniqueSpec: [], ExclusionSpec: [], IndexSpec: []}
+    kinds: dict[type, type] = {
+        CheckConstraint: CheckSpec,
+        UniqueConstraint: UniqueSpec,
+        ExclusionConstraint: ExclusionSpec,
+        Index: IndexSpec,
+    }
+    given: tuple[Any, ...] = (*options.constraints, *options.indexes)
+    for one in given:
+        if is_node(one.condition):
+            waiting[kinds[type(one)]].append(one)
+
+    def written(specs: tuple[Any, ...], attribute: str) -> tuple[Any, ...]:
+        found: list[Any] = []
+        for spec in specs:
+            if getattr(spec, attribute) is _LATER:
+                given = waiting[type(spec)].pop(0)
+                place = f"{table.model}.Meta: the condition of {type(given).__name__} {spec.name!r}"
+                sql, fields = write(given.condition, place)
+                more = {"fields": fields} if isinstance(spec, CheckSpec) else {}
+                spec = replace(spec, **{attribute: sql}, **more)
+            found.append(spec)
+        return tuple(found)
+
+    if any(waiting.values()):
+        table.checks = written(table.checks, "sql")
+        table.unique = written(table.unique, "condition")
+        table.exclusions = written(table.exclusions, "condition")
+        table.indexes = written(table.indexes, "condition")
 
 
 def _parts(
@@ -458,10 +520,10 @@ def _index(table: str, index: Index, resolve: _Resolver, fields: Mapping[str, Fi
         "" if n.startswith("(") else fields[n.removeprefix("-")].column + ("_desc" if n.startswith("-") else "")
         for n in names
     )
-    made = constraint_name("ix", table, columns, "where" if index.condition else "")
+    made = constraint_name("ix", table, columns, "where" if index.condition is not None else "")
     include = tuple(f for item in index.include for f in resolve.fields(item, "indexes"))
     return IndexSpec(
-        index.name or made, names, index.condition, index.method, include, index.unique, opclasses=opclasses
+        index.name or made, names, _sql(index.condition), index.method, include, index.unique, opclasses=opclasses
     )
 
 

@@ -4,27 +4,57 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from datalayer._query import condition as nodes
 from datalayer._schema.field import DatabaseDefault
-from datalayer._schema.table import Initially
-from datalayer.errors import ModelError
+from datalayer._schema.table import NO_WORDS, Initially, Violation
+from datalayer.errors import ModelError, choices_text, nearest
+
+if TYPE_CHECKING:
+    from datalayer.models.column import Condition
+    from datalayer.models.expressions import F, Q
+
+    Given: TypeAlias = "str | Mapping[str, str] | Q | F | Condition[Any] | Callable[[], Condition[Any] | Q]"
+    """A condition: SQL, a `Q`, a typed condition, or a function of no arguments that gives one of these two."""
+
+BACKENDS = ("sqlite", "postgresql")
 
 
-def _check_sql(given: str | Mapping[str, object] | None, place: str) -> None:
-    """Refuses conditions that are objects, as Django has them: here the database reads them, not a query.
+def is_node(given: object) -> bool:
+    """Whether a condition is no SQL yet, and must wait for the table of its model."""
+    return isinstance(given, nodes.Condition) or hasattr(given, "resolved") or callable(given)
+
+
+def _check_condition(given: object, place: str) -> None:
+    """Refuses what is no condition.
 
     Raises:
-        ModelError: It is no text.
+        ModelError: It is neither SQL nor a condition, or SQL for a backend that there is not.
     """
-    texts: list[object] = list(given.values()) if isinstance(given, Mapping) else [given]
-    wrong = next((text for text in texts if text is not None and not isinstance(text, str)), None)
-    if wrong is not None:
+    if given is None or is_node(given):
+        return
+    texts: Mapping[str, object] = cast("Any", given) if isinstance(given, Mapping) else {"sqlite": given}
+    unknown = next((name for name in texts if name not in BACKENDS), None)
+    if unknown is not None:
         raise ModelError(
-            f"{place} is SQL, such as '\"stock\" >= 0', and {wrong!r} is none; write the condition as text"
+            f"{place} has SQL for {unknown!r}; the backends are {choices_text(BACKENDS)}{nearest(unknown, BACKENDS)}"
         )
+    wrong = next((text for text in texts.values() if not isinstance(text, str) or not text.strip()), None)
+    if wrong is not None or not texts:
+        raise ModelError(
+            f"{place} is a condition, such as Q(stock__gte=0), lambda: Book.stock >= 0 or the SQL '\"stock\" >= 0', "
+            f"and {given!r} is none"
+        )
+
+
+def _violation(message: object, code: object, place: str) -> Violation:
+    for option, value in (("violation_error_message", message), ("violation_error_code", code)):
+        if value is not None and (not isinstance(value, str) or not value):
+            raise ModelError(f"{place} has {option}={value!r}; give a text")
+    return Violation(cast("str | None", message), cast("str | None", code)) if message or code else NO_WORDS
 
 
 def _listed(given: Sequence[str]) -> tuple[str, ...]:
@@ -77,41 +107,46 @@ class UniqueConstraint:
     Args:
         fields: Names of fields or forward relations; or expressions as `Sql('lower("email")')`, which need a name.
         name: Its name in the database; made from table and columns where it is not given.
-        condition: SQL that limits it to some rows (a partial unique index).
+        condition: Limits it to some rows (a partial unique index); written as that of a `CheckConstraint`.
         nulls_distinct: Whether two NULLs count as different, as the standard says.
         deferrable: Whether rows may be alike until the end of the transaction; SQLite checks each row at once all the
             same.
         include: Names of fields whose values come along, so that PostgreSQL need not look into the table.
         opclasses: The operator classes of PostgreSQL, one for each field.
+        violation_error_message: What `validate_constraints()` says of a row that is in the way.
+        violation_error_code: The type of that error.
 
     Raises:
-        ModelError: The condition is no text; the operator classes are not as many as the fields; `deferrable` with
+        ModelError: The condition is none; the operator classes are not as many as the fields; `deferrable` with
             what PostgreSQL can only say as an index, which is never deferrable.
     """
 
     fields: tuple[str | DatabaseDefault, ...]
     name: str | None
-    condition: str | None
+    condition: Given | None
     nulls_distinct: bool
     deferrable: Deferrable | None
     include: tuple[str, ...]
     opclasses: tuple[str, ...]
+    violation: Violation
 
     def __init__(
         self,
         *fields: str | DatabaseDefault,
         name: str | None = None,
-        condition: str | None = None,
+        condition: Given | None = None,
         nulls_distinct: bool = True,
         deferrable: Deferrable | None = None,
         include: Sequence[str] = (),
         opclasses: Sequence[str] = (),
+        violation_error_message: str | None = None,
+        violation_error_code: str | None = None,
     ) -> None:
-        _check_sql(condition, "UniqueConstraint(condition=...)")
+        _check_condition(condition, "UniqueConstraint(condition=...)")
         _check_opclasses(fields, _listed(opclasses), "UniqueConstraint")
         initially(deferrable, "UniqueConstraint(deferrable=...)")
-        options = {"condition": condition, "include": include, "opclasses": opclasses}
-        others = [option for option, value in options.items() if value]
+        others = ["condition"] if condition is not None else []
+        others += [option for option, value in (("include", include), ("opclasses", opclasses)) if value]
         others += ["an expression"] if any(not isinstance(field, str) for field in fields) else []
         if deferrable is not None and others:
             raise ModelError(
@@ -125,24 +160,42 @@ class UniqueConstraint:
         object.__setattr__(self, "deferrable", deferrable)
         object.__setattr__(self, "include", _listed(include))
         object.__setattr__(self, "opclasses", _listed(opclasses))
+        violation = _violation(violation_error_message, violation_error_code, "UniqueConstraint")
+        object.__setattr__(self, "violation", violation)
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class CheckConstraint:
-    """A condition every row satisfies, written in SQL.
+    """A condition that is false for no row; as in SQL, one that is NULL is met.
 
     Args:
-        sql: The condition, the same everywhere or keyed by backend name; columns are written as `"quoted names"`.
+        condition: `Q(price__gt=0)`; `lambda: Book.price > 0`, typed; or SQL, the same everywhere or keyed by backend
+            name, with columns as `"quoted names"`.
         name: Its name in the database.
+        violation_error_message: What `validate_constraints()` says of a row that does not meet it.
+        violation_error_code: The type of that error.
+
+    Raises:
+        ModelError: The condition is none.
     """
 
-    sql: str | Mapping[str, str]
+    condition: Given
     name: str
+    violation: Violation
 
-    def __init__(self, sql: str | Mapping[str, str], *, name: str) -> None:
-        _check_sql(sql, f"CheckConstraint(name={name!r})")
-        object.__setattr__(self, "sql", sql)
+    def __init__(
+        self,
+        condition: Given,
+        *,
+        name: str,
+        violation_error_message: str | None = None,
+        violation_error_code: str | None = None,
+    ) -> None:
+        place = f"CheckConstraint(name={name!r})"
+        _check_condition("" if condition is None else condition, place)  # pyright: ignore[reportUnnecessaryComparison] - who does not check types
+        object.__setattr__(self, "condition", condition)
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "violation", _violation(violation_error_message, violation_error_code, place))
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -154,19 +207,28 @@ class ExclusionConstraint:
     Args:
         pairs: Names of fields or forward relations, each with the operator between two rows, such as `&&` or `=`.
         name: Its name in the database; made from table and columns where it is not given.
-        condition: SQL that limits it to some rows.
+        condition: Limits it to some rows; written as that of a `CheckConstraint`.
         method: The index method behind it.
+        violation_error_message: What `validate_constraints()` says of a row that is in the way.
+        violation_error_code: The type of that error.
     """
 
     pairs: tuple[tuple[str, str], ...]
     name: str | None
-    condition: str | None
+    condition: Given | None
     method: str
+    violation: Violation
 
     def __init__(
-        self, *pairs: tuple[str, str], name: str | None = None, condition: str | None = None, method: str = "gist"
+        self,
+        *pairs: tuple[str, str],
+        name: str | None = None,
+        condition: Given | None = None,
+        method: str = "gist",
+        violation_error_message: str | None = None,
+        violation_error_code: str | None = None,
     ) -> None:
-        _check_sql(condition, "ExclusionConstraint(condition=...)")
+        _check_condition(condition, "ExclusionConstraint(condition=...)")
         given: tuple[object, ...] = pairs
         wrong = next((pair for pair in given if not _is_pair(pair)), None)
         if wrong is not None or not pairs:
@@ -177,6 +239,8 @@ class ExclusionConstraint:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "condition", condition)
         object.__setattr__(self, "method", method)
+        violation = _violation(violation_error_message, violation_error_code, "ExclusionConstraint")
+        object.__setattr__(self, "violation", violation)
 
 
 def _is_pair(given: object) -> bool:
@@ -195,19 +259,19 @@ class Index:
     Args:
         fields: Names of fields or forward relations, `-name` for descending; or expressions as `Sql('lower("name")')`.
         name: Its name in the database; made from table and columns where it is not given, needed for an expression.
-        condition: SQL that limits it to some rows.
+        condition: Limits it to some rows; written as that of a `CheckConstraint`.
         method: The index method of PostgreSQL, such as `gin`.
         include: Names of fields whose values come along, so that PostgreSQL need not look into the table.
         unique: Whether what it holds may come only once; of plain fields a `UniqueConstraint` says more.
         opclasses: The operator classes of PostgreSQL, such as `gin_trgm_ops`, one for each field.
 
     Raises:
-        ModelError: The condition is no text; the operator classes are not as many as the fields.
+        ModelError: The condition is none; the operator classes are not as many as the fields.
     """
 
     fields: tuple[str | DatabaseDefault, ...]
     name: str | None
-    condition: str | None
+    condition: Given | None
     method: str | None
     include: tuple[str, ...]
     unique: bool
@@ -217,13 +281,13 @@ class Index:
         self,
         *fields: str | DatabaseDefault,
         name: str | None = None,
-        condition: str | None = None,
+        condition: Given | None = None,
         method: str | None = None,
         include: Sequence[str] = (),
         unique: bool = False,
         opclasses: Sequence[str] = (),
     ) -> None:
-        _check_sql(condition, "Index(condition=...)")
+        _check_condition(condition, "Index(condition=...)")
         _check_opclasses(fields, _listed(opclasses), "Index")
         object.__setattr__(self, "fields", fields)
         object.__setattr__(self, "name", name)

@@ -11,7 +11,7 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
-from datalayer.models import deferring, linked_rows, loading, registry, related, saving, uniqueness
+from datalayer.models import deferring, linked_rows, loading, registry, related, saving, validating
 from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set, with_choices
 from datalayer.models.column import Several
 from datalayer.models.display import display_method
@@ -289,11 +289,32 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             saving.refresh, self, using or related.alias_of(self), fields
         )
 
-    def validate_unique(self, *, using: str | None = None) -> None:
-        """Asks whether other rows are in the way of this one: for messages beside the fields of a form.
+    def validate_constraints(self, *, using: str | None = None) -> None:
+        """Asks in one statement whether the database would refuse the row: for messages beside the fields of a form.
 
-        Somebody may write the same before `save()`, which can still raise `UniqueViolation`. Constraints with a
-        condition are left to the database.
+        Looks at everything in `Meta.constraints`, at `unique=True`, at limits such as `ge=0`, and at the key of a new
+        row; not at fields that only the database will fill. Somebody may write the same before `save()`, which can
+        still raise `IntegrityError`.
+
+        Args:
+            using: The alias of the database; the one it came from when not given.
+
+        Raises:
+            ValidationError: It would; one error for each constraint, placed at its fields, in the words of its
+                `violation_error_message`.
+        """
+        return databases[using or related.alias_of(self)].run(
+            validating.validate, self, using or related.alias_of(self)
+        )
+
+    async def avalidate_constraints(self, *, using: str | None = None) -> None:
+        """The awaiting twin of `validate_constraints`."""
+        return await databases[using or related.alias_of(self)].arun(
+            validating.validate, self, using or related.alias_of(self)
+        )
+
+    def validate_unique(self, *, using: str | None = None) -> None:
+        """As `validate_constraints`, of unique constraints and the key alone: whether other rows are in the way.
 
         Args:
             using: The alias of the database; the one it came from when not given.
@@ -302,13 +323,13 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             ValidationError: There are such rows; one error for each constraint, placed at its fields.
         """
         return databases[using or related.alias_of(self)].run(
-            uniqueness.validate_unique, self, using or related.alias_of(self)
+            validating.validate, self, using or related.alias_of(self), only_unique=True
         )
 
     async def avalidate_unique(self, *, using: str | None = None) -> None:
         """The awaiting twin of `validate_unique`."""
         return await databases[using or related.alias_of(self)].arun(
-            uniqueness.validate_unique, self, using or related.alias_of(self)
+            validating.validate, self, using or related.alias_of(self), only_unique=True
         )
 
     def load(self, *relations: str) -> None:

@@ -295,9 +295,25 @@ def _try_pending() -> None:
                 except ModelError as error:
                     _failed[model] = error
                 else:
-                    type.__setattr__(model, "__datalayer_linked__", True)
-                    _pending.remove(model)
-                    _failed.pop(model, None)
+                    _finish(model)
+
+
+def _finish(model: Any) -> None:
+    """Marks a model as linked, and writes the conditions of its constraints, which are about columns of it."""
+    from datalayer.models.rules import written  # noqa: PLC0415 - conditions need columns, and these models resolved
+
+    type.__setattr__(model, "__datalayer_linked__", True)
+    try:
+        table: TableSpec = model.__dict__["__datalayer_table__"]
+        building.written_conditions(
+            table, model.__datalayer_options__, lambda given, where: written(given, table, where)
+        )
+    except ModelError as error:
+        type.__delattr__(model, "__datalayer_linked__")
+        _failed[model] = error
+    else:
+        _pending.remove(model)
+        _failed.pop(model, None)
 
 
 def _join(model: Any) -> None:
