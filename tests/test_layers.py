@@ -36,6 +36,7 @@ ROOMS_OF = {  # third-party package -> the rooms that may import it
     "typer": {"cli"},
     "rich": {"cli"},
     "jinja2": {"cli"},
+    "pygraphviz": {"cli"},
 }
 PROGRAMS = {"datalayer.cli.shell"}  # whose loop is the user's own: it awaits what is typed at its prompt
 NOT_IN_PLANS = {"time", "asyncio", "threading", "contextvars", "sqlite3", "psycopg", "datalayer.conf"}

@@ -19,7 +19,7 @@ from typing import Any
 
 import typer
 
-from datalayer.cli import data, database, here, inspect, output, pools, project, shell, whole
+from datalayer.cli import data, database, diagram, here, inspect, output, pools, project, shell, whole
 from datalayer.errors import DatalayerError, UnansweredQuestion, choices_text, nearest
 
 DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -61,7 +61,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: rich alone would cost half the time of `--help`
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-MODULES = (project, database, inspect, pools, data, shell, whole)
+MODULES = (project, database, inspect, pools, data, diagram, shell, whole)
 GROUPS = {**database.GROUPS, **whole.GROUPS}
 for module in MODULES:
     for command in module.COMMANDS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from datalayer.cli import output, questions
-from datalayer.cli.here import enter_models, enter_rows, impatient
+from datalayer.cli.here import enter_rows, impatient
 from datalayer.cli.options import DATABASE, DATABASE_URL, MODELS, YES
 from datalayer.errors import UnansweredQuestion
 
@@ -90,31 +90,6 @@ def flush(database: str = DATABASE, database_url: str | None = DATABASE_URL, yes
     return 0
 
 
-def diagram(
-    models: list[str] = MODELS,
-    svg: bool = typer.Option(False, "--svg", help="A drawn picture instead of Mermaid text."),
-) -> int:
-    """Print a picture of the models: Mermaid text or SVG.
-
-    Their columns, keys and relations. GitHub, GitLab and most editors draw Mermaid; browsers draw SVG.
-
-    \b
-    Examples:
-      datalayer diagram > models.mmd
-      datalayer diagram Product Order
-      datalayer diagram --svg > models.svg
-    """
-    enter_models()
-    from datalayer._schema import diagram
-    from datalayer._schema import svg as picture
-    from datalayer.data.order import chosen
-
-    tables = chosen(models or ())
-    text = picture.svg(tables) if svg else diagram.mermaid(tables)
-    output.say(text.rstrip("\n"))
-    return 0
-
-
 def counted(number: int, noun: str) -> str:
     """A number of things: `1 row`, `2 rows`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -142,4 +117,4 @@ def readable(name: str) -> Generator[BinaryIO]:
         yield copy
 
 
-COMMANDS = (dumpdata, loaddata, flush, diagram)
+COMMANDS = (dumpdata, loaddata, flush)
