@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from datalayer._compile.reading import Form, Read, reader
 from datalayer._query.command import Batch, Command
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.table import TableSpec
@@ -46,6 +47,7 @@ class Prepared:
     __slots__ = (
         "_binds",
         "_is_plain",
+        "_readers",
         "columns",
         "is_one_row",
         "memo",
@@ -77,6 +79,7 @@ class Prepared:
         self.written = written
         self.memo: object = None
         self.returns_rows = bool(columns) or not writes
+        self._readers: dict[Form, Read] = {}
         self._binds = tuple(binds)
         self._is_plain = is_whole and all(
             offset == place and convert is None for place, (offset, convert) in enumerate(self._binds)
@@ -107,6 +110,15 @@ class Prepared:
     def batch(self, rows: Iterable[Sequence[object]]) -> Batch:
         """The statement run once for each row of values."""
         return Batch(self.sql, [self.params(row) for row in rows], table=self.table)
+
+    def read(self, rows: list[tuple[object, ...]], form: Form = "tuple") -> list[Any]:
+        """Rows of the driver as tuples, dictionaries or first values: converted, hidden columns left out."""
+        read = self._readers.get(form)
+        if read is None:
+            columns = self.columns
+            read = reader(form, [column.name for column in columns], [column.convert for column in columns])
+            self._readers[form] = read
+        return read(rows)
 
     def __repr__(self) -> str:
         return f"<Prepared {self.sql!r}>"

@@ -20,6 +20,8 @@ from decimal import Context, Decimal
 from typing import Any, cast
 from uuid import UUID
 
+from pydantic_core import from_json
+
 from datalayer._compile.prepared import Convert
 from datalayer._query.expression import Aggregate, Expression, FieldRef
 from datalayer._schema.field import ColumnType, Kind
@@ -28,8 +30,10 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue
 
 _EXACT = Context(prec=2_000)
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 EXACT_DIGITS = 15
 """Decimal digits that a binary double keeps."""
+_SURE = 10.0**EXACT_DIGITS
 
 
 def is_numeric_decimal(type: ColumnType) -> bool:
@@ -217,7 +221,7 @@ def json_text(value: object) -> str:
         InvalidValue: JSON has no word for it.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _TO_JSON(value)  # `json.dumps` would make an encoder each time
     except (TypeError, ValueError) as error:
         raise no_json(value, error) from None
 
@@ -234,6 +238,11 @@ def no_json(value: object, error: Exception) -> InvalidValue:
 
 
 def _parse_json(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return from_json(value)  # gives what `json.loads` gives, in half the time
+        except ValueError:  # but refuses half a surrogate, and what is nested deeper than it likes
+            pass
     return json.loads(value) if isinstance(value, (str, bytes)) else value
 
 
@@ -273,8 +282,16 @@ def _decimal_reader(type: ColumnType) -> Convert:
     if type.scale is None:
         return lambda value: Decimal(str(value))
     unit = Decimal(1).scaleb(-type.scale)
+    factor, shift, scaled = 10.0**type.scale, -type.scale, cast("Callable[[int, int], Decimal]", _EXACT.scaleb)
 
     def read(value: object) -> object:
+        if isinstance(value, float):
+            # A double that stands for a decimal of so few digits is this near to it; a third of the time.
+            moved = value * factor
+            if -_SURE < moved < _SURE:
+                whole = round(moved)
+                if -0.25 < moved - whole < 0.25:
+                    return scaled(whole, shift)
         if isinstance(value, int):
             return Decimal(value).quantize(unit, context=_EXACT)
         return Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(unit, context=_EXACT)

@@ -9,7 +9,6 @@ from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Prepared
 from datalayer._plans import transaction
 from datalayer._plans.plan import Plan, Row
-from datalayer._plans.read import converted
 from datalayer._plans.violations import explained
 from datalayer._plans.write import numbered_on, writing
 from datalayer._query.change import Given, Insert, OnConflict, UpdateMany
@@ -94,7 +93,7 @@ def create(
                 reply = yield prepared.command((*values, *others) if others else values)
             except ForeignKeyViolation as error:
                 return (yield from explained(compiler, table, fields, piece, error))
-            made = converted(prepared.columns, reply.rows)
+            made = prepared.read(reply.rows)
             width = len(table.primary_key)
             found.extend([(*row, row[:width] not in known) for row in made] if looks else made)
         yield from numbered_on(compiler, table, fields, rows)
@@ -122,7 +121,7 @@ def _in_the_way(compiler: Compiler, insert: Insert, rows: Sequence[Sequence[obje
     places = [insert.fields.index(name) for name in target]
     prepared = compiler.in_the_way(insert, len(rows))
     reply = yield prepared.command([row[place] for row in rows for place in places])
-    return set(converted(prepared.columns, reply.rows))
+    return set(prepared.read(reply.rows))
 
 
 @writing
@@ -173,7 +172,7 @@ def update(
             except ForeignKeyViolation as error:
                 return (yield from explained(compiler, table, change.fields, piece, error))
             total += len(reply.rows) if returning else reply.count
-            found.extend(converted(prepared.columns, reply.rows))
+            found.extend(prepared.read(reply.rows))
         return total, found
 
     if len(pieces) == 1:

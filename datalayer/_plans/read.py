@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
-from datalayer._compile.prepared import Output, Prepared
+from datalayer._compile.prepared import Prepared
 from datalayer._plans.plan import Command, Plan, Row
 from datalayer._query.condition import Comparison, Condition, Junction, Nothing
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Ordering
@@ -89,7 +89,7 @@ def streamed(compiler: Compiler, query: Query, load: Load[T]) -> tuple[Command, 
 def streamed_tuples(compiler: Compiler, query: Query) -> tuple[Command, Callable[[list[Row]], list[Row]]]:
     """As `streamed`, for tuples."""
     prepared = compiler.select(query)
-    return prepared.command(query.values), lambda found: converted(prepared.columns, found)
+    return prepared.command(query.values), prepared.read
 
 
 def count(compiler: Compiler, query: Query) -> Plan[int]:
@@ -111,7 +111,7 @@ def exists(compiler: Compiler, query: Query) -> Plan[bool]:
 def tuples(compiler: Compiler, query: Query) -> Plan[list[Row]]:
     """The rows as tuples, converted, hidden columns left out."""
     prepared, found = yield from rows(compiler, query)
-    return converted(prepared.columns, found) if prepared is not None else []
+    return prepared.read(found) if prepared is not None else []
 
 
 def aggregate(
@@ -126,7 +126,7 @@ def aggregate(
     prepared = compiler.aggregate(query, aggregates)
     own = [value for _, expression in aggregates for value in expression.values]
     reply = yield prepared.command((*own, *query.values))
-    (row,) = converted(prepared.columns, reply.rows)
+    (row,) = prepared.read(reply.rows)
     return dict(zip([name for name, _ in aggregates], row, strict=True))
 
 
@@ -158,21 +158,3 @@ def raw(compiler: Compiler, sql: str, params: Sequence[object] = (), *, writes: 
     """The rows of SQL written by hand, with the backend's own placeholders; nothing is converted."""
     reply = yield Command(sql, params, writes=writes)
     return reply.rows
-
-
-def converted(columns: Sequence[Output], found: Iterable[Row]) -> list[Row]:
-    """Rows with every value converted, cut to the columns asked for."""
-    width = len(columns)
-    work = [(place, column.convert) for place, column in enumerate(columns) if column.convert is not None]
-    result: list[Row] = []
-    for row in found:
-        if len(row) > width:
-            row = row[:width]
-        if work:
-            values = list(row)
-            for place, convert in work:
-                if values[place] is not None:
-                    values[place] = convert(values[place])
-            row = tuple(values)
-        result.append(row)
-    return result

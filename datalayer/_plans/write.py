@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Prepared
 from datalayer._plans.plan import Plan, Reply, Row
-from datalayer._plans.read import converted, is_nothing
+from datalayer._plans.read import is_nothing
 from datalayer._plans.violations import explained
 from datalayer._query.change import Delete, Insert, Update
 from datalayer._query.expression import Value
@@ -37,7 +37,7 @@ def insert(compiler: Compiler, change: Insert, values: Sequence[object]) -> Plan
         reply = yield prepared.command(values)
     except ForeignKeyViolation as error:
         return (yield from explained(compiler, change.table, change.fields, [values], error))
-    return converted(prepared.columns, reply.rows)[0] if change.returning else ()
+    return prepared.read(reply.rows)[0] if change.returning else ()
 
 
 def numbered_on(
@@ -72,7 +72,7 @@ def update_returning(compiler: Compiler, change: Update) -> Plan[list[Row]]:
         return []
     prepared = compiler.update(change)
     reply = yield from updated(compiler, change, prepared)
-    return converted(prepared.columns, reply.rows)
+    return prepared.read(reply.rows)
 
 
 def updated(
@@ -123,4 +123,4 @@ def delete_returning(compiler: Compiler, change: Delete) -> Plan[list[Row]]:
         return []
     prepared = compiler.delete(change)
     reply = yield prepared.command(change.values)
-    return converted(prepared.columns, reply.rows)
+    return prepared.read(reply.rows)

@@ -7,6 +7,7 @@ a new pydantic tells us before a user does.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import annotated_types
@@ -26,8 +27,24 @@ else:
 _Setter = Callable[[BaseModel, Any], None]
 set_dict: _Setter = BaseModel.__dict__["__dict__"].__set__
 set_fields_set: _Setter = BaseModel.__dict__["__pydantic_fields_set__"].__set__
-set_extra: _Setter = BaseModel.__dict__["__pydantic_extra__"].__set__
 set_private: _Setter = BaseModel.__dict__["__pydantic_private__"].__set__
+
+LATE = frozenset({"__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"})
+"""Slots that rows of a database get when somebody asks for them."""
+
+_filling = Lock()
+
+
+def filled(instance: BaseModel, name: str) -> set[str] | None:
+    """What is in a slot of `LATE`, filled now where it was empty: no changes, and nothing besides the fields."""
+    with _filling:  # two threads that write to one instance must both find the set that tells what was changed
+        try:
+            found: set[str] | None = object.__getattribute__(instance, name)
+        except AttributeError:
+            found = set() if name == "__pydantic_fields_set__" else None
+            object.__setattr__(instance, name, found)
+        return found
+
 
 _LIMITS = ("ge", "gt", "le", "lt", "max_length", "min_length", "max_digits", "decimal_places", "pattern")
 

@@ -1,7 +1,8 @@
 """From rows to instances, by code generated once for each shape of a query.
 
-A value of the database is trusted: nothing is validated, and the slots of pydantic's `BaseModel` are filled directly.
-`__pydantic_fields_set__` starts empty, so that it is the set of changed fields from then on. Only this file and
+A value of the database is trusted: nothing is validated, and the `__dict__` of the instance is filled directly. Other
+slots of pydantic's `BaseModel` are filled when somebody asks for them (`_pydantic.filled`), for most rows never;
+`__pydantic_fields_set__` starts empty then, so that it is the set of changed fields from then on. Only this file and
 `_pydantic.py` know pydantic's insides.
 """
 
@@ -12,7 +13,7 @@ from typing import Any, TypeAlias
 
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._plans.plan import Row
-from datalayer.models._pydantic import private_values, set_dict, set_extra, set_fields_set, set_private
+from datalayer.models._pydantic import private_values, set_dict, set_private
 from datalayer.models.state import Origin, set_cache, set_content, set_origin
 
 Make: TypeAlias = Callable[[list[Row], str], list[Any]]
@@ -42,8 +43,6 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
     names: dict[str, Any] = {
         "new": object.__new__,
         "set_dict": set_dict,
-        "set_fields_set": set_fields_set,
-        "set_extra": set_extra,
         "set_private": set_private,
         "set_origin": set_origin,
         "set_cache": set_cache,
@@ -123,10 +122,8 @@ def _object(
     items = ", ".join(f"{columns[p].name!r}: {_value(names, p, columns[p])}" for p in fields)
     lines.append(f"{pad}{var} = new(M{number})")
     lines.append(f"{pad}set_dict({var}, {{{items}}})")
-    lines.append(f"{pad}set_fields_set({var}, set())")
-    lines.append(f"{pad}set_extra({var}, None)")
-    private = f"private_values(M{number})" if getattr(cls, "__private_attributes__", None) else "None"
-    lines.append(f"{pad}set_private({var}, {private})")
+    if getattr(cls, "__private_attributes__", None):
+        lines.append(f"{pad}set_private({var}, private_values(M{number}))")
     lines.append(f"{pad}set_origin({var}, origin{number})")
     tracked = [p for p in fields if (field := columns[p].field) is not None and field.tracks_content]
     if tracked:

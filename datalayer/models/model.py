@@ -12,7 +12,16 @@ from datalayer._schema.table import TableSpec
 from datalayer.databases import databases
 from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotExist, QueryError
 from datalayer.models import deferring, linked_rows, loading, registry, related, saving, validating
-from datalayer.models._pydantic import has_model_validators, own_fields, refused, set_dict, set_fields_set, with_choices
+from datalayer.models._pydantic import (
+    LATE,
+    filled,
+    has_model_validators,
+    own_fields,
+    refused,
+    set_dict,
+    set_fields_set,
+    with_choices,
+)
 from datalayer.models.column import Several
 from datalayer.models.display import display_method
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
@@ -141,6 +150,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                     key_fields_changed(self, related.spec_of(cls, key))
 
         def __getattr__(self, name):
+            if name in LATE:
+                return filled(self, name)
             cls = type(self)
             if name == "pk":
                 key = cls.table.primary_key

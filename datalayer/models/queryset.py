@@ -22,7 +22,7 @@ from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
 from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
-from datalayer.models.values import NamedRow, Values, annotated, form_of, formed, named_columns
+from datalayer.models.values import NamedRow, ValueForm, Values, annotated, form_of, formed, named_columns
 from datalayer.models.walk import Related
 from datalayer.models.writes import WritableRows
 
@@ -135,7 +135,7 @@ class QuerySet(WritableRows[M]):
 
     # -- other forms -----------------------------------------------------------------------------
 
-    def _values(self, form: str, columns: tuple[Any, ...], named: dict[str, Any]) -> Values[M, Any]:
+    def _values(self, form: ValueForm, columns: tuple[Any, ...], named: dict[str, Any]) -> Values[M, Any]:
         if self._prefetched:
             raise QueryError("values are no instances that rows could be prefetched for; take prefetch_related() away")
         new = cast("Values[M, Any]", object.__new__(Values))

@@ -293,7 +293,7 @@ def _update(
     undone.note_change(alias, instance, written)
     related.written(instance, alias, written)
     if change.returning:
-        (row,) = read.converted(prepared.columns, reply.rows)
+        (row,) = prepared.read(reply.rows)
         values.update(zip(change.returning, row, strict=True))
     if asked is None:
         saved(instance, alias, form)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import keyword
 from collections import namedtuple
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from datalayer._compile.prepared import Prepared
-from datalayer._plans import read as read_plans
 from datalayer._plans.plan import Row
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Window
@@ -19,6 +18,9 @@ from datalayer.models.expressions import expression_of, is_plain
 from datalayer.models.literals import literal
 from datalayer.models.question import M, R
 from datalayer.models.rows import Rows
+
+ValueForm: TypeAlias = Literal["tuple", "dict", "flat", "named"]
+"""What a row can be, besides an instance."""
 
 
 def annotated(query: Query, named: dict[str, Any], verb: str) -> Query:
@@ -138,7 +140,7 @@ def row_type(names: tuple[str, ...]) -> Any:
     return make("Row", names)
 
 
-def form_of(columns: tuple[Any, ...], flat: bool, named: bool) -> str:
+def form_of(columns: tuple[Any, ...], flat: bool, named: bool) -> ValueForm:
     """The form of the rows of `values_list`.
 
     Raises:
@@ -193,7 +195,7 @@ class Values(Rows[M, R]):
 
     __slots__ = ("form",)
 
-    form: str
+    form: ValueForm
     """How each row is given: `dict`, `tuple`, `named` for a named tuple, or `flat` for one bare value."""
 
     def _with(self, query: Query) -> Self:
@@ -206,15 +208,10 @@ class Values(Rows[M, R]):
         form = self.form
 
         def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
-            found = read_plans.converted(prepared.columns, rows)
-            if form == "flat":
-                return [row[0] for row in found]
-            if form == "tuple":
-                return found
-            names = [column.name for column in prepared.columns]
             if form == "named":
-                return [*map(row_type(tuple(names))._make, found)]
-            return [dict(zip(names, row, strict=True)) for row in found]
+                names = tuple([column.name for column in prepared.columns])
+                return [*map(row_type(names)._make, prepared.read(rows))]
+            return prepared.read(rows, form)
 
         return load
 
@@ -291,7 +288,7 @@ class Values(Rows[M, R]):
         return found
 
 
-def formed(rows: Values[M, Any], form: str) -> Values[M, Any]:
+def formed(rows: Values[M, Any], form: ValueForm) -> Values[M, Any]:
     """Rows that were just made, in a form.
 
     Raises:

@@ -45,7 +45,6 @@ def test_the_metaclass_of_pydantic_is_a_class() -> None:
     [
         (_pydantic.set_dict, "__dict__", {"a": 3}),
         (_pydantic.set_fields_set, "__pydantic_fields_set__", {"a"}),
-        (_pydantic.set_extra, "__pydantic_extra__", None),
         (_pydantic.set_private, "__pydantic_private__", {"_b": 1}),
     ],
     ids=lambda item: item if isinstance(item, str) else "",
