@@ -225,7 +225,8 @@ def variable(alias: str) -> ContextVar[Transaction | None]:
 
 def transaction(alias: str = "default") -> Transaction | None:
     """The open transaction of this task or thread, or None."""
-    found = variable(alias).get()
+    known = _variables.get(alias)
+    found = None if known is None else known.get()
     return found if found is not None and found.is_open else None
 
 

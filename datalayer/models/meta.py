@@ -218,6 +218,10 @@ class ModelMeta(PydanticMeta):
     @property
     def table(cls) -> TableSpec:
         """The table behind the model; asking for it resolves relations."""
+        known = cls.__dict__
+        if "__datalayer_linked__" in known and "__datalayer_table__" in known:  # as it is but for the first time
+            found: TableSpec = known["__datalayer_table__"]
+            return found
         return registry.table_of(cls)
 
 

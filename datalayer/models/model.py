@@ -243,10 +243,10 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             NotUpdated: The row is gone.
             InvalidValue: A column without a value that must have one.
         """
-        return databases[using or related.alias_of(self)].run(
+        return databases[alias := using or related.alias_of(self)].run(
             saving.save,
             self,
-            using or related.alias_of(self),
+            alias,
             force_insert=force_insert,
             force_update=force_update,
             update_fields=update_fields,
@@ -261,10 +261,10 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         using: str | None = None,
     ) -> None:
         """The awaiting twin of `save`."""
-        return await databases[using or related.alias_of(self)].arun(
+        return await databases[alias := using or related.alias_of(self)].arun(
             saving.save,
             self,
-            using or related.alias_of(self),
+            alias,
             force_insert=force_insert,
             force_update=force_update,
             update_fields=update_fields,
@@ -272,13 +272,11 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
     def delete(self, *, using: str | None = None) -> int:
         """Deletes the row; gives 1, or 0 where it was gone already."""
-        return databases[using or related.alias_of(self)].run(saving.delete, self, using or related.alias_of(self))
+        return databases[alias := using or related.alias_of(self)].run(saving.delete, self, alias)
 
     async def adelete(self, *, using: str | None = None) -> int:
         """The awaiting twin of `delete`."""
-        return await databases[using or related.alias_of(self)].arun(
-            saving.delete, self, using or related.alias_of(self)
-        )
+        return await databases[alias := using or related.alias_of(self)].arun(saving.delete, self, alias)
 
     def refresh(self, *, fields: Several[str] | None = None, using: str | None = None) -> None:
         """Reads the row again, whole or some fields of it, and drops loaded relations.
@@ -290,15 +288,11 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         Raises:
             DoesNotExist: The row is gone.
         """
-        return databases[using or related.alias_of(self)].run(
-            saving.refresh, self, using or related.alias_of(self), fields
-        )
+        return databases[alias := using or related.alias_of(self)].run(saving.refresh, self, alias, fields)
 
     async def arefresh(self, *, fields: Several[str] | None = None, using: str | None = None) -> None:
         """The awaiting twin of `refresh`."""
-        return await databases[using or related.alias_of(self)].arun(
-            saving.refresh, self, using or related.alias_of(self), fields
-        )
+        return await databases[alias := using or related.alias_of(self)].arun(saving.refresh, self, alias, fields)
 
     def validate_constraints(self, *, using: str | None = None) -> None:
         """Asks in one statement whether the database would refuse the row: for messages beside the fields of a form.
@@ -314,15 +308,11 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             ValidationError: It would; one error for each constraint, placed at its fields, in the words of its
                 `violation_error_message`.
         """
-        return databases[using or related.alias_of(self)].run(
-            validating.validate, self, using or related.alias_of(self)
-        )
+        return databases[alias := using or related.alias_of(self)].run(validating.validate, self, alias)
 
     async def avalidate_constraints(self, *, using: str | None = None) -> None:
         """The awaiting twin of `validate_constraints`."""
-        return await databases[using or related.alias_of(self)].arun(
-            validating.validate, self, using or related.alias_of(self)
-        )
+        return await databases[alias := using or related.alias_of(self)].arun(validating.validate, self, alias)
 
     def validate_unique(self, *, using: str | None = None) -> None:
         """As `validate_constraints`, of unique constraints and the key alone: whether other rows are in the way.
@@ -333,26 +323,26 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         Raises:
             ValidationError: There are such rows; one error for each constraint, placed at its fields.
         """
-        return databases[using or related.alias_of(self)].run(
-            validating.validate, self, using or related.alias_of(self), only_unique=True
+        return databases[alias := using or related.alias_of(self)].run(
+            validating.validate, self, alias, only_unique=True
         )
 
     async def avalidate_unique(self, *, using: str | None = None) -> None:
         """The awaiting twin of `validate_unique`."""
-        return await databases[using or related.alias_of(self)].arun(
-            validating.validate, self, using or related.alias_of(self), only_unique=True
+        return await databases[alias := using or related.alias_of(self)].arun(
+            validating.validate, self, alias, only_unique=True
         )
 
     def load(self, *relations: str) -> None:
         """Loads relations of this instance that are not loaded yet: `book.load("author")`."""
-        return databases[related.alias_of(self)].run(
-            loading.prefetch, [self], lookups_of(type(self), relations), related.alias_of(self)
+        return databases[alias := related.alias_of(self)].run(
+            loading.prefetch, [self], lookups_of(type(self), relations), alias
         )
 
     async def aload(self, *relations: str) -> None:
         """The awaiting twin of `load`."""
-        return await databases[related.alias_of(self)].arun(
-            loading.prefetch, [self], lookups_of(type(self), relations), related.alias_of(self)
+        return await databases[alias := related.alias_of(self)].arun(
+            loading.prefetch, [self], lookups_of(type(self), relations), alias
         )
 
 
