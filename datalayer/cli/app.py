@@ -4,7 +4,7 @@
     1  it failed, or `--check` found work to do: one line on stderr
     2  the command line itself is wrong
     3  a question only a person can answer, and no terminal to ask on
-    130  Ctrl-C
+    130  Ctrl-C; 143 a request to end (SIGTERM)
 
 `--traceback`, anywhere on the line, shows where an error came from. Commands import what they need when they run,
 so that `datalayer --help` stays fast.
@@ -12,17 +12,20 @@ so that `datalayer --help` stays fast.
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
 import traceback as tracebacks
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import typer
 
 from datalayer.cli import data, database, diagram, here, inspect, output, pools, project, shell, whole
 from datalayer.errors import DatalayerError, UnansweredQuestion, choices_text, nearest
 
-DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 # typer carries its own copy of click in newer releases: its usage errors are reached through a name typer exports.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -44,7 +47,7 @@ Exit codes:
   1    it failed, or --check found work to do; one line on stderr says what
   2    the command line itself is wrong
   3    a question only a person can answer, and no terminal to ask on
-  130  Ctrl-C
+  130  Ctrl-C; 143 a request to end (SIGTERM)
 """
 
 GROUP_HELP = {
@@ -107,8 +110,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [word for word in given if word != "--traceback"]
     if arguments[:1] == ["help"]:  # what hands type before they know `--help`
         arguments = [*arguments[1:], "--help"]
+    asked: list[int] = []
     try:
-        result = typer.main.get_command(app).main(arguments, prog_name="datalayer", standalone_mode=False)
+        with heard(asked):
+            result = typer.main.get_command(app).main(arguments, prog_name="datalayer", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
     except BrokenPipeError:  # `datalayer ... | head` went away: there is nobody left to tell
@@ -119,9 +124,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             tracebacks.print_exception(error)
         output.error(in_words(error, arguments))
         return exit_code(error)
+    if asked:
+        output.error("terminated; nothing more was done")
+        return TERMINATED
     if result == INTERRUPTED:  # typer itself makes a result of Ctrl-C
         output.interrupted()
     return result if isinstance(result, int) else DONE
+
+
+@contextlib.contextmanager
+def heard(asked: list[int]) -> Generator[None]:
+    """Inside, a request to end is a Ctrl-C, so that what runs is stopped and undone; it is noted in `asked`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> NoReturn:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def exit_code(error: Exception) -> int:

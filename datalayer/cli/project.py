@@ -10,6 +10,7 @@ import importlib.util
 import keyword
 import os
 import re
+import shlex
 import shutil
 import sys
 import unicodedata
@@ -51,7 +52,7 @@ def startproject(
     shown = folder or Path(name)
     output.say(f"started {name} in {shown}; next:")
     run = f"python -m {name}" if not minimal else f"python -m {name}.report"
-    for line in (f"cd {shown}", "pip install -e '.[dev]'", "datalayer migrate", "pytest", run):
+    for line in (f"cd {shlex.quote(str(shown))}", "pip install -e '.[dev]'", "datalayer migrate", "pytest", run):
         output.say(f"  {line}")
 
 
@@ -89,8 +90,10 @@ def check_name(name: str, target: Path) -> None:
     """Refuse a name that Python could not import, or that would hide a module that is already there.
 
     Raises:
-        DatalayerError: The name is no identifier, a keyword, or taken.
+        DatalayerError: The name is a keyword, no identifier, or taken.
     """
+    if keyword.iskeyword(name):
+        raise DatalayerError(f"{name!r} is a word of Python itself; choose another name")
     if not is_name(name):
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
         near = re.sub(r"\W+", "_", plain).strip("_").lower()

@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import os
 import shutil
+import signal
 import sys
 import types
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 
 from datalayer.cli import output
-from datalayer.cli.here import enter
+from datalayer.cli.here import enter, impatient
 from datalayer.cli.options import DATABASE, DATABASE_URL
 from datalayer.errors import DatalayerError
 
@@ -49,14 +50,16 @@ def shell(
       datalayer shell -c "print(Product.objects.count())"
       datalayer shell -c "print(await Product.objects.acount())"
     """
-    names = shell_names(enter(database_url, alias=database))
-    if command is not None:
-        run_whole(command, "<command>", names)
-    elif not sys.stdin.isatty():
-        run_whole(sys.stdin.read(), "<stdin>", names)
-    else:
-        models = ", ".join(sorted(name for name in names if not name.startswith("_")))
-        interact(names, f"imported: {models}\n`await` works here as it does in a function.")
+    project = enter(database_url, alias=database)
+    names = shell_names(project)
+    with impatient(project):
+        if command is not None:
+            run_whole(command, "<command>", names)
+        elif not sys.stdin.isatty():
+            run_whole(sys.stdin.read(), "<stdin>", names)
+        else:
+            models = ", ".join(sorted(name for name in names if not name.startswith("_")))
+            interact(names, f"imported: {models}\n`await` works here as it does in a function.")
 
 
 def run_whole(source: str, file: str, names: dict[str, Any]) -> None:
@@ -73,6 +76,7 @@ def interact(names: dict[str, Any], banner: str) -> None:
 
     Not in ptpython: there either `await` works or what blocks, and never both.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends the shell, and not the line that runs
     if importlib.util.find_spec("IPython") is not None:
         output.say(banner)
         # It awaits by itself, and runs a line that does not await outside of its event loop.

@@ -116,14 +116,19 @@ def assert_only_the_first_is_there(folder: Path) -> None:
     assert (tables(), things()) == (["half", "thing"], 1)
 
 
-def test_ctrl_c_ends_the_statement_at_once_and_leaves_nothing_half_applied(folder: Path, database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_ends_the_statement_at_once_and_leaves_nothing_half_applied(
+    folder: Path, database_url: str, number: int, code: int, word: str
+) -> None:
     with migrating(folder, database_url) as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         shown, error = process.communicate(timeout=30)
     assert (process.returncode, shown, error) == (
-        130,
+        code,
         "applied 0001_first\n",
-        "error: interrupted; nothing more was done\n",
+        f"error: {word}; nothing more was done\n",
     )
     assert_only_the_first_is_there(folder)
 

@@ -79,7 +79,7 @@ def test_traceback_may_stand_anywhere(place: int, capsys: pytest.CaptureFixture[
     assert app.main(line) == 1
     shown = capsys.readouterr().err
     assert "Traceback" in shown
-    assert "\nerror: 'class' is no name" in shown
+    assert "\nerror: 'class' is a word of Python" in shown
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_traceback_may_stand_anywhere(place: int, capsys: pytest.CaptureFixture[
     [
         ("my-shop", "did you mean 'my_shop'?"),
         ("2shop", "no name for a Python package"),
-        ("class", "no name for a Python package"),
+        ("class", "is a word of Python itself"),
         ("café", "did you mean 'cafe'?"),
         ("_shop", "did you mean 'shop'?"),
         ("shop_", "no underscore last"),

@@ -87,3 +87,8 @@ def test_app_outside_a_project_says_the_line_that_makes_one(tmp_path: Path, caps
 
 def test_template_is_found_in_a_checkout() -> None:
     assert (project.template_folder() / "project" / "datalayer.toml").is_file()
+
+
+def test_a_folder_with_a_space_is_shown_as_a_shell_takes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["startproject", "shop", str(tmp_path / "my shop")]) == 0
+    assert f"\n  cd '{tmp_path / 'my shop'}'\n" in capsys.readouterr().out
