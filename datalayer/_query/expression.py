@@ -94,6 +94,9 @@ class AnnotationRef(Expression):
         self.values = ()
 
 
+_UNTYPED: Final = ("value", None)
+
+
 class Value(Expression):
     """A bound value. `type` says how it is converted; it is part of the shape."""
 
@@ -101,7 +104,7 @@ class Value(Expression):
 
     def __init__(self, value: object, type: ColumnType | None) -> None:
         self.type = type
-        self.shape = ("value", type)
+        self.shape = _UNTYPED if type is None else type.bound
         self.values = (value,)
 
 

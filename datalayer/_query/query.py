@@ -12,13 +12,11 @@ from datalayer._query.source import Extra
 from datalayer._schema.table import TableSpec
 
 
-class QueryParts(TypedDict, total=False):
-    """What `Query.replaced` may replace."""
+class OutlineParts(TypedDict, total=False):
+    """What an outline is made of."""
 
-    where: tuple[Condition, ...]
+    table: TableSpec
     order: tuple[Ordering, ...]
-    limit: int | None
-    offset: int | None
     distinct: bool
     columns: tuple[tuple[str, Expression], ...] | None
     annotations: tuple[tuple[str, Expression], ...]
@@ -26,18 +24,111 @@ class QueryParts(TypedDict, total=False):
     only: tuple[str, ...] | None
     group_by: tuple[Expression, ...] | None
     lock: Lock | None
-    table: TableSpec
     extra: Extra | None
 
 
-_OFTEN = frozenset({"where", "limit", "offset"})
-"""What most queries differ in, of all that were made from one."""
+class QueryParts(OutlineParts, total=False):
+    """What `Query.replaced` may replace."""
+
+    where: tuple[Condition, ...]
+    limit: int | None
+    offset: int | None
+
+
+class Outline:
+    """All of a query but which rows it takes: filter(), get() and slices leave it as it is, and share it.
+
+    What does not depend on rows is worked out once for all of them.
+
+    Attributes:
+        shape: It without its values; None before `finish()`, as the values are empty.
+        before: The values before those of the conditions: of the columns and annotations.
+        after: The values after them: of the groups and the order.
+        last: The values after limit and offset.
+    """
+
+    __slots__ = (
+        "after",
+        "annotations",
+        "before",
+        "columns",
+        "distinct",
+        "extra",
+        "group_by",
+        "joined",
+        "last",
+        "lock",
+        "only",
+        "order",
+        "shape",
+        "table",
+    )
+
+    def __init__(self, table: TableSpec) -> None:
+        self.table = table
+        self.order: tuple[Ordering, ...] = ()
+        self.distinct = False
+        self.columns: tuple[tuple[str, Expression], ...] | None = None
+        self.annotations: tuple[tuple[str, Expression], ...] = ()
+        self.joined: tuple[tuple[str, ...], ...] = ()
+        self.only: tuple[str, ...] | None = None
+        self.group_by: tuple[Expression, ...] | None = None
+        self.lock: Lock | None = None
+        self.extra: Extra | None = None
+        self.before: tuple[object, ...] = ()
+        self.after: tuple[object, ...] = ()
+        self.last: tuple[object, ...] = ()
+        self.shape: Hashable = None
+
+    def replaced(self, parts: OutlineParts) -> Outline:
+        """A copy with some parts replaced."""
+        new = Outline.__new__(Outline)
+        new.table = self.table
+        new.order = self.order
+        new.distinct = self.distinct
+        new.columns = self.columns
+        new.annotations = self.annotations
+        new.joined = self.joined
+        new.only = self.only
+        new.group_by = self.group_by
+        new.lock = self.lock
+        new.extra = self.extra
+        for name, value in parts.items():
+            setattr(new, name, value)
+        new.before = new.after = new.last = ()
+        new.shape = None
+        return new
+
+    def finish(self) -> None:
+        """Works out the shape and the values; not before they are asked for, since most outlines are only replaced."""
+        columns, annotations, groups, order = self.columns, self.annotations, self.group_by, self.order
+        if columns or annotations:
+            self.before = tuple([value for _, each in (*(columns or ()), *annotations) for value in each.values])
+        if groups:
+            self.after = tuple([value for each in groups for value in each.values])
+        if order:
+            self.after += tuple([value for item in order for value in item.values])
+        if self.extra is not None:
+            self.last = self.extra.values
+        self.shape = (
+            self.table.key,
+            tuple([item.shape for item in order]) if order else (),
+            self.distinct,
+            None if columns is None else tuple([(name, each.shape) for name, each in columns]),
+            tuple([(name, each.shape) for name, each in annotations]) if annotations else (),
+            self.joined,
+            self.only,
+            None if groups is None else tuple([each.shape for each in groups]),
+            self.lock,
+            None if self.extra is None else self.extra.shape,
+        )
 
 
 class Query:
     """A SELECT over one table and what hangs on it.
 
     Attributes:
+        outline: All that is below but `where`, `limit` and `offset`.
         table: Where the rows come from.
         where: One condition for each `filter()` call. Inside one, a to-many relation means the same row; two of
             them look at the relation separately.
@@ -53,119 +144,107 @@ class Query:
         extra: What few queries have: other sources, CTEs, joins by name, DISTINCT ON; None for nothing of it.
     """
 
-    __slots__ = (
-        "_form",
-        "_shape",
-        "annotations",
-        "columns",
-        "distinct",
-        "extra",
-        "group_by",
-        "joined",
-        "limit",
-        "lock",
-        "offset",
-        "only",
-        "order",
-        "table",
-        "where",
-    )
+    __slots__ = ("_shape", "limit", "offset", "outline", "where")
 
     def __init__(self, table: TableSpec) -> None:
-        self.table = table
+        self.outline = Outline(table)
         self.where: tuple[Condition, ...] = ()
-        self.order: tuple[Ordering, ...] = ()
         self.limit: int | None = None
         self.offset: int | None = None
-        self.distinct = False
-        self.columns: tuple[tuple[str, Expression], ...] | None = None
-        self.annotations: tuple[tuple[str, Expression], ...] = ()
-        self.joined: tuple[tuple[str, ...], ...] = ()
-        self.only: tuple[str, ...] | None = None
-        self.group_by: tuple[Expression, ...] | None = None
-        self.lock: Lock | None = None
-        self.extra: Extra | None = None
-        self._form: Hashable = None
         self._shape: Hashable = None
+
+    @property
+    def table(self) -> TableSpec:
+        return self.outline.table
+
+    @property
+    def order(self) -> tuple[Ordering, ...]:
+        return self.outline.order
+
+    @property
+    def distinct(self) -> bool:
+        return self.outline.distinct
+
+    @property
+    def columns(self) -> tuple[tuple[str, Expression], ...] | None:
+        return self.outline.columns
+
+    @property
+    def annotations(self) -> tuple[tuple[str, Expression], ...]:
+        return self.outline.annotations
+
+    @property
+    def joined(self) -> tuple[tuple[str, ...], ...]:
+        return self.outline.joined
+
+    @property
+    def only(self) -> tuple[str, ...] | None:
+        return self.outline.only
+
+    @property
+    def group_by(self) -> tuple[Expression, ...] | None:
+        return self.outline.group_by
+
+    @property
+    def lock(self) -> Lock | None:
+        return self.outline.lock
+
+    @property
+    def extra(self) -> Extra | None:
+        return self.outline.extra
 
     def replaced(self, **parts: Unpack[QueryParts]) -> Query:
         """A copy with some parts replaced."""
-        new = Query.__new__(Query)
-        new.table = self.table
-        new.where = self.where
-        new.order = self.order
-        new.limit = self.limit
-        new.offset = self.offset
-        new.distinct = self.distinct
-        new.columns = self.columns
-        new.annotations = self.annotations
-        new.joined = self.joined
-        new.only = self.only
-        new.group_by = self.group_by
-        new.lock = self.lock
-        new.extra = self.extra
-        new._form = self._form or self._formed()
+        where, limit = parts.pop("where", self.where), parts.pop("limit", self.limit)
+        new = self.narrowed(where, limit, parts.pop("offset", self.offset))
+        if parts:
+            new.outline = self.outline.replaced(parts)
+        return new
+
+    def narrowed(self, where: tuple[Condition, ...], limit: int | None, offset: int | None) -> Query:
+        """The same question about other rows."""
+        new = _new(Query)
+        new.outline = self.outline
+        new.where = where
+        new.limit = limit
+        new.offset = offset
         new._shape = None
-        for name, value in parts.items():
-            setattr(new, name, value)
-            if name not in _OFTEN:
-                new._form = None
         return new
 
     def filtered(self, condition: Condition) -> Query:
         """A copy with one more condition, in a scope of its own."""
-        return self.replaced(where=(*self.where, condition))
+        return self.narrowed((*self.where, condition), self.limit, self.offset)
 
     @property
     def shape(self) -> Hashable:
         """The query without its values: equal shapes compile to equal SQL."""
         if self._shape is None:
+            outline = self.outline
+            if outline.shape is None:
+                outline.finish()
             self._shape = (
-                self._form or self._formed(),
+                outline.shape,
                 tuple([condition.shape for condition in self.where]),
                 self.limit is not None,
                 self.offset is not None,
             )
         return self._shape
 
-    def _formed(self) -> Hashable:
-        """The part of the shape that filter(), get() and slices leave as it is: worked out once for all of them."""
-        self._form = (
-            self.table.key,
-            tuple([item.shape for item in self.order]),
-            self.distinct,
-            None if self.columns is None else tuple([(name, e.shape) for name, e in self.columns]),
-            tuple([(name, e.shape) for name, e in self.annotations]),
-            self.joined,
-            self.only,
-            None if self.group_by is None else tuple([e.shape for e in self.group_by]),
-            self.lock,
-            None if self.extra is None else self.extra.shape,
-        )
-        return self._form
-
     @property
     def values(self) -> tuple[object, ...]:
         """Values in walking order: columns, annotations, where, group by, order, limit and offset if present, extra."""
-        found: list[object] = []
-        if self.columns:
-            for _, expression in self.columns:
-                found.extend(expression.values)
-        if self.annotations:
-            for _, expression in self.annotations:
-                found.extend(expression.values)
+        outline = self.outline
+        if outline.shape is None:
+            outline.finish()
+        found = outline.before
         for condition in self.where:
-            found.extend(condition.values)
-        if self.group_by:
-            for expression in self.group_by:
-                found.extend(expression.values)
-        if self.order:
-            for item in self.order:
-                found.extend(item.values)
+            found += condition.values
+        found += outline.after
         if self.limit is not None:
-            found.append(self.limit)
+            found += (self.limit,)
         if self.offset is not None:
-            found.append(self.offset)
-        if self.extra is not None:
-            found.extend(self.extra.values)
-        return tuple(found)
+            found += (self.offset,)
+        return found + outline.last
+
+
+_new = Query.__new__  # half the time of a call of the class

@@ -74,6 +74,7 @@ class ColumnType:
         from_stored: Of a registered type: turns a value of the kept type into one of its own.
         item: The type of each value of an array, of the list that an aggregate has collected, or of a range's ends.
         exact: The type whose values a comparison takes unchecked: `python`, where that says all; else None.
+        bound: The shape of a bound value of this type.
     """
 
     kind: Kind
@@ -89,15 +90,19 @@ class ColumnType:
     to_stored: Callable[[Any], object] | None = None
     from_stored: Callable[[Any], object] | None = None
     exact: type | None = field(init=False, repr=False, compare=False)
+    bound: tuple[object, ...] = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exact", self.python if self.kind in _EXACT and not self.stored else None)
-        # Shapes of queries hold types and are looked up for every query: hashing eight fields each time would show.
-        found = hash(
-            (self.kind, self.python, self.length, self.precision, self.scale, self.choices, self.to_json, self.item)
-        )
-        object.__setattr__(self, "_hash", found)
+        # Shapes of queries hold types and are looked up for every query, so they are made here once. Of what Python
+        # hashes by itself: a hash that is written in Python, as those of enums and of this class are, would show.
+        item, stored = self.item and self.item.bound, self.stored and self.stored.bound
+        limits = (self.length, self.precision, self.scale, self.choices)
+        functions = (self.to_json, self.from_json, self.to_stored, self.from_stored)
+        bound = ("value", self.kind.value, self.python, *limits, *functions, item, stored)
+        object.__setattr__(self, "bound", bound)
+        object.__setattr__(self, "_hash", hash(bound))
 
     def __hash__(self) -> int:
         return self._hash

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from datalayer._query import items
 from datalayer._query.arithmetic import arithmetic
@@ -423,6 +423,14 @@ def expression_of(item: Any, table: TableSpec, annotations: dict[str, ColumnType
 def is_simple(node: Condition | Expression) -> bool:
     """Whether a node is a column compared with a value, as most conditions are: nothing in it needs to be looked at."""
     return type(node) is Comparison and type(node.right) is Value and type(node.left) is FieldRef
+
+
+def is_own(item: object, table: TableSpec) -> TypeGuard[Comparison]:
+    """Whether an argument of `filter` is a column of the model itself compared with a value: nothing is left to do."""
+    if type(item) is not Comparison or type(item.right) is not Value:
+        return False
+    left = item.left
+    return type(left) is FieldRef and (left.table is table or left.table is None or left.table is table.base)
 
 
 def owned(node: Condition | Expression, table: TableSpec) -> None:

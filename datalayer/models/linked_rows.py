@@ -230,7 +230,8 @@ class LinkedRows(QuerySet[M]):
             if given:
                 changes.check_values(self.model, given, option)
         asked = upserts.Upsert(
-            self._one((), named),
+            self._narrowed((), named),
+            self._load,
             self.model,
             self._alias,
             {name: value for name, value in self._defaults(named).items() if "__" not in name},

@@ -57,20 +57,26 @@ def _know_their_parent(found: list[Any], instance: Any, spec: RelationSpec) -> N
                 cache_of(row)[spec.reverse] = instance
 
 
-def get(compiler: Compiler, rows: Fetched, model: Any) -> Plan[Any]:
+def get(compiler: Compiler, query: Query, asked: Any) -> Plan[Any]:
     """The one row.
+
+    Args:
+        compiler: For the backend at hand.
+        query: Finds it.
+        asked: The queryset that asks: what comes along with its rows.
 
     Raises:
         DoesNotExist: There is none.
         MultipleObjectsReturned: There are several.
     """
-    found = yield from read.one(compiler, rows.query, rows.load)
+    found: list[Any] = yield from read.one(compiler, query, asked._load)
     if len(found) == 1:
-        if rows.prefetched:
-            yield from loading.prefetch(compiler, found, rows.prefetched, rows.alias)
-        if rows.parent is not None:
-            _know_their_parent(found, *rows.parent)
+        if asked._prefetched:
+            yield from loading.prefetch(compiler, found, asked._prefetched, asked._alias)
+        if asked._parent is not None:
+            _know_their_parent(found, *asked._parent)
         return found[0]
+    model = asked.model
     if not found:
         raise model.DoesNotExist(f"no {model.__name__} matches the query")
     raise model.MultipleObjectsReturned(

@@ -17,7 +17,7 @@ from datalayer.errors import NotSupported, QueryError
 from datalayer.models.bound import backend_of
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
 from datalayer.models.combining import Join, compound, joined, merged, with_cte
-from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, is_simple, owned
+from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, is_own, is_simple, owned
 from datalayer.models.grouping import check_ungrouped
 from datalayer.models.loading import Lookup
 from datalayer.models.ordering import default_order, is_total, order_item
@@ -114,6 +114,9 @@ class Question(Generic[M, R]):
                     "runs in one database, so make a list of it first"
                 )
         for item in (*conditions, *named.items()) if named else conditions:
+            if is_own(item, table):
+                found.append(item)
+                continue
             condition = condition_of(item, table, annotations)
             if condition is not None:
                 found.append(condition)

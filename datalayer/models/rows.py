@@ -57,13 +57,14 @@ class Rows(Question[M, R]):
             self._ordered(self.query), self._load, self._prefetched, self._alias, self._behind_of, self._parent
         )
 
-    def _one(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> operations.Fetched:
+    def _narrowed(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> Query:
         query = self.query
-        if conditions or named:
+        if not (conditions or named):
+            return query
+        if query.limit is not None or query.offset is not None:
             self._unsliced("filter")
-            condition = self._condition(conditions, named)
-            query = query.replaced(where=query.where if condition is None else (*query.where, condition), limit=2)
-        return operations.Fetched(query, self._load, self._prefetched, self._alias, None, self._parent)
+        condition = self._condition(conditions, named)
+        return query.narrowed(query.where if condition is None else (*query.where, condition), 2, None)
 
     def _end(self, *, is_last: bool) -> operations.Fetched:
         query = read_plans.ordered(self._ordered(self.query))
@@ -82,11 +83,11 @@ class Rows(Question[M, R]):
             DoesNotExist: There is none.
             MultipleObjectsReturned: There are several.
         """
-        return cast("R", self._database.run(operations.get, self._one(conditions, named), self.model))
+        return cast("R", self._database.run(operations.get, self._narrowed(conditions, named), self))
 
     async def aget(self, *conditions: Condition[M] | Q | Deferred, **named: Any) -> R:
         """The awaiting twin of `get`."""
-        return cast("R", await self._database.arun(operations.get, self._one(conditions, named), self.model))
+        return cast("R", await self._database.arun(operations.get, self._narrowed(conditions, named), self))
 
     def first(self) -> R | None:
         """The first row, by primary key where there is no order; None when there is none."""
@@ -348,7 +349,7 @@ class Rows(Question[M, R]):
         if stop is not None:
             wanted = max(0, stop - (start or 0))
             limit = wanted if limit is None else min(limit, wanted)
-        new = self._with(self.query.replaced(limit=limit, offset=low or None))
+        new = self._with(self.query.narrowed(self.query.where, limit, low or None))
         if self._kept is not None:
             new._kept = self._kept[start:stop]
         return new

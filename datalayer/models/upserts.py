@@ -11,9 +11,9 @@ from datalayer._plans import read, transaction, upsert
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.lock import Lock
+from datalayer._query.query import Query
 from datalayer.models import saving
 from datalayer.models.hooks import opened
-from datalayer.models.operations import Fetched
 
 T = TypeVar("T")
 
@@ -23,7 +23,8 @@ class Upsert:
     """What `get_or_create` and `update_or_create` work on.
 
     Attributes:
-        rows: The query of the row that matches.
+        query: Finds the row that matches.
+        load: Makes an instance of it.
         model: The class.
         alias: The database.
         values: What the row is looked up by and made of.
@@ -31,7 +32,8 @@ class Upsert:
         create_defaults: What `update_or_create` makes the row of instead of `defaults`.
     """
 
-    rows: Fetched
+    query: Query
+    load: Any
     model: Any
     alias: str
     values: dict[str, Any]
@@ -45,10 +47,10 @@ class Upsert:
 
     def read(self, compiler: Compiler, *, is_locking: bool = False) -> Plan[Any]:
         """The row that matches, or None; locked where the backend locks rows."""
-        query = self.rows.query
+        query = self.query
         if is_locking and compiler.backend == "postgresql":
             query = query.replaced(lock=Lock())
-        found = yield from read.one(compiler, query, self.rows.load)
+        found = yield from read.one(compiler, query, self.load)
         if len(found) > 1:
             raise self.model.MultipleObjectsReturned(f"more than one {self.model.__name__} matches")
         return found[0] if found else None

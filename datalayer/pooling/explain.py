@@ -19,6 +19,7 @@ Not its frame: that would keep every variable in it alive for as long as the lea
 """
 
 _OURS = ("datalayer.", "contextlib", "threading", "asyncio.")
+_known_ours: set[str] = set()
 
 
 getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  # the one way to a frame that costs nothing
@@ -31,11 +32,19 @@ def call_site(depth: int = 2) -> Site | None:
         depth: How many frames are ours for certain, this one included.
     """
     frame = getframe(depth)
-    while frame.f_globals["__name__"].startswith(_OURS):
+    while (name := frame.f_globals["__name__"]) in _known_ours or _is_ours(name):
         if frame.f_back is None:
             return None
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a module is no place of a caller; ours are remembered, and there are not many."""
+    if name.startswith(_OURS):
+        _known_ours.add(name)
+        return True
+    return False
 
 
 def site_text(site: Site | None) -> str:
