@@ -161,6 +161,7 @@ def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: i
         is_whole=not has_values,
         is_one_row=rows == 1 and change.conflict is None,
         written=_written(table, change.fields, rows),
+        width=len(change.fields) if rows > 1 and not binds[rows * len(change.fields) :] else 0,
     )
 
 

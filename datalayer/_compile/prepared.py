@@ -49,7 +49,9 @@ class Prepared:
 
     __slots__ = (
         "_binds",
+        "_columns",
         "_is_plain",
+        "_places",
         "_readers",
         "columns",
         "is_one_row",
@@ -72,8 +74,12 @@ class Prepared:
         is_whole: bool = False,
         is_one_row: bool = False,
         written: tuple[tuple[str, int], ...] = (),
+        width: int = 0,
     ) -> None:
-        """Binds are `(offset in values, converter)` in the order of the placeholders; `is_whole`: offsets cover all."""
+        """Binds are `(offset in values, converter)` in the order of the placeholders.
+
+        With `is_whole` their offsets cover all values, with `width` they are those of rows of so many columns.
+        """
         self.sql = sql
         self.columns = columns
         self.table = table
@@ -84,18 +90,33 @@ class Prepared:
         self.returns_rows = bool(columns) or not writes
         self._readers: dict[Form, Read] = {}
         self._binds = tuple(binds)
-        self._is_plain = is_whole and all(
-            offset == place and convert is None for place, (offset, convert) in enumerate(self._binds)
-        )
+        is_in_order = is_whole and all(offset == place for place, (offset, _) in enumerate(self._binds))
+        is_rows = is_in_order and 0 < width < len(self._binds)
+        work = [(place, bind[1]) for place, bind in enumerate(self._binds[: width if is_rows else None]) if bind[1]]
+        self._is_plain = is_in_order and not work
+        self._places = work if is_in_order and not is_rows else None
+        self._columns = [(slice(place, None, width), convert) for place, convert in work] if is_rows else None
 
     def params(self, values: Sequence[object]) -> Sequence[object]:
         """Driver-ready values, in the order of the placeholders."""
         if self._is_plain:
             return values
         found: list[object] = []
-        for offset, convert in self._binds:
+        if self._places is not None:
+            found += values
+            for place, convert in self._places:
+                value = found[place]
+                if value is not None:
+                    found[place] = convert(value)
+            return found
+        if self._columns is not None:
+            found += values
+            for column, change in self._columns:
+                found[column] = [None if value is None else change(value) for value in found[column]]
+            return found
+        for offset, bound in self._binds:
             value = values[offset]
-            found.append(value if convert is None or value is None else convert(value))
+            found.append(value if bound is None or value is None else bound(value))
         return found
 
     def command(self, values: Sequence[object]) -> Command:

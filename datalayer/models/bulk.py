@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datalayer._compile.compiler import Compiler
@@ -78,6 +80,7 @@ class _Group:
 
     fields: tuple[str, ...]
     absent: tuple[str, ...]
+    row: Callable[[dict[str, object]], tuple[object, ...]]
     places: list[int] = field(default_factory=list[int])
     instances: list[Any] = field(default_factory=list[Any])
     values: list[Sequence[object]] = field(default_factory=list[Sequence[object]])
@@ -91,15 +94,7 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
     table: TableSpec = bulk.model.table
     bulk.check("bulk_create")
     form = form_of(table)
-    groups: dict[tuple[str, ...], _Group] = {}
-    for place, instance in enumerate(bulk.objects):
-        change, values = saving.insert_of(instance, bulk.alias, form)
-        group = groups.get(change.fields)
-        if group is None:
-            group = groups[change.fields] = _Group(change.fields, change.returning)
-        group.places.append(place)
-        group.instances.append(instance)
-        group.values.append(values)
+    groups = _grouped(bulk, form)
     conflict = bulk.conflict
     if conflict is not None and conflict.assignments:
         twins(table, conflict, [(group.fields, group.values, group.places) for group in groups.values()])
@@ -128,6 +123,36 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
     for group in groups.values():
         _settle(bulk.alias, table, group, conflict, found)
     return found
+
+
+def _grouped(bulk: Bulk, form: Form) -> dict[tuple[str, ...], _Group]:
+    """The instances by the fields that they set."""
+    groups: dict[tuple[str, ...], _Group] = {}
+    by_names: dict[tuple[str, ...], _Group] = {}  # whatever else is among the names, and in whatever order
+    is_prepared = not (bulk.model.__datalayer_relations__ or form.on_create or form.on_update or form.computed)
+    for place, instance in enumerate(bulk.objects):
+        if not is_prepared:
+            saving.prepare_insert(instance, bulk.alias, form)
+        values = instance.__dict__
+        names = tuple(values)
+        group = by_names.get(names)
+        if group is None:
+            change = saving.insert_of(instance, bulk.alias, form)
+            group = groups.get(change.fields)
+            if group is None:
+                group = groups[change.fields] = _Group(change.fields, change.returning, row_of(change.fields))
+            by_names[names] = group
+        group.places.append(place)
+        group.instances.append(instance)
+        group.values.append(group.row(values))
+    return groups
+
+
+def row_of(fields: tuple[str, ...]) -> Callable[[dict[str, object]], tuple[object, ...]]:
+    """What takes the values of some fields."""
+    if len(fields) > 1:
+        return itemgetter(*fields)
+    return lambda values: tuple([values[name] for name in fields])
 
 
 def _returning(table: TableSpec, group: _Group, conflict: OnConflict | None) -> tuple[str, ...]:
@@ -191,11 +216,14 @@ def _saved(
 ) -> None:
     origin = Origin(alias, instances)
     undone.note_inserts(alias, origin, absent)
-    for place, instance in enumerate(instances):
-        if read_back:
-            instance.__dict__.update(zip(read_back, rows[place], strict=False))
+    refers = bool(instances) and bool(instances[0].__datalayer_relations__)
+    for instance, row in zip(instances, rows if read_back else repeat(()), strict=False):
+        values = instance.__dict__
+        for name, value in zip(read_back, row, strict=False):  # a row may be longer: it tells whether it is new
+            values[name] = value
         saving.saved(instance, alias, form, origin=origin)
-        related.written(instance, alias, instance.__dict__)
+        if refers:
+            related.written(instance, alias, values)
 
 
 # -- bulk_update ---------------------------------------------------------------------------------

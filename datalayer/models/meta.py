@@ -262,6 +262,7 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     type.__setattr__(cls, "__datalayer_options__", options)
     type.__setattr__(cls, "__datalayer_relations__", relations)
     type.__setattr__(cls, "__datalayer_many__", many)
+    type.__setattr__(cls, "__datalayer_lacking__", _may_lack(cls, relations))
     type.__setattr__(cls, "__datalayer_reverses__", tuple(parts.reverses))
     type.__setattr__(cls, "__datalayer_scope__", scope)
     type.__setattr__(cls, PARENT_NAMESPACE, scope)
@@ -270,6 +271,15 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     _finish_managers(cls, parts, options)
     if not is_abstract:
         registry.register(cls)
+
+
+def _may_lack(cls: Any, relations: dict[str, Forward]) -> tuple[str, ...]:
+    """The fields that validation may leave without a value: the database gives it, or an object that is not saved."""
+    names = [key for relation in relations.values() for key in relation.key_fields]
+    for name, info in own_fields(cls).items():
+        if info.default_factory is unset or info.default is UNSET or info.annotation in (Any, object):
+            names.append(name)
+    return tuple(dict.fromkeys(names))
 
 
 def _finish_errors(cls: Any) -> None:

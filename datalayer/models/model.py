@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -93,7 +94,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 super().__init__(**data)
             except ValidationError as error:
                 raise with_choices(error, [*cls.__pydantic_fields__, *cls.__datalayer_relations__]) from None
-            _drop_unset(self)
+            _drop_unset(self, cls.__datalayer_lacking__)
             set_origin(self, None)
             if linked is not None:
                 for name, value in linked.items():
@@ -197,7 +198,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         def model_construct(cls, _fields_set=None, **values):  # noqa: D102 - pydantic's own
             linked = {name: values.pop(name) for name in list(values) if name in cls.__datalayer_relations__}
             new = super().model_construct(_fields_set, **values)
-            _drop_unset(new)
+            _drop_unset(new, list(new.__dict__))
             for name, value in linked.items():
                 related.assign(new, name, value, new.__pydantic_fields_set__)
             return new
@@ -346,12 +347,13 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         )
 
 
-def _drop_unset(instance: Any) -> None:
-    """Makes the fields absent that nobody gave a value and that have no default."""
+def _drop_unset(instance: Any, names: Iterable[str]) -> None:
+    """Makes those of some fields absent that nobody gave a value and that have no default."""
     values: dict[str, Any] = instance.__dict__
-    for name in [name for name, value in values.items() if value is UNSET]:
-        del values[name]
-        instance.__pydantic_fields_set__.discard(name)
+    for name in names:
+        if values.get(name) is UNSET:
+            del values[name]
+            instance.__pydantic_fields_set__.discard(name)
 
 
 def _give_keys(cls: Any, linked: dict[str, Any], data: dict[str, Any]) -> None:

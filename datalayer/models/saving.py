@@ -109,11 +109,23 @@ def field_names(table: TableSpec, names: Iterable[str], option: str) -> tuple[st
     return tuple(found)
 
 
-def insert_of(instance: Any, alias: str, form: Form) -> tuple[Insert, list[object]]:
-    """The INSERT of a new instance, and its values; auto_now and auto_now_add columns are set.
+def insert_of(instance: Any, alias: str, form: Form) -> Insert:
+    """The INSERT of a new instance; auto_now and auto_now_add columns are set.
 
     Raises:
         InvalidValue: A column without a value that must have one.
+    """
+    prepare_insert(instance, alias, form)
+    values = instance.__dict__
+    return form.insert(tuple([name for name in form.writable if name in values]))
+
+
+def prepare_insert(instance: Any, alias: str, form: Form) -> None:
+    """Gives a new instance the values that it has when it is written, and not before: keys and times.
+
+    Raises:
+        InvalidValue: An object it refers to is not saved, or elsewhere.
+        QueryError: A value of a column that the database computes.
     """
     take_keys(instance, alias)
     values = instance.__dict__
@@ -122,11 +134,9 @@ def insert_of(instance: Any, alias: str, form: Form) -> tuple[Insert, list[objec
             values[name] = function()
     for name, function in form.on_update:
         values[name] = function()
-    fields = tuple([name for name in form.writable if name in values])
     for name in form.computed:
         if name in instance.__pydantic_fields_set__:
             raise written_by_database(form.table, name)
-    return form.insert(fields), [values[name] for name in fields]
 
 
 def saved(
@@ -247,10 +257,11 @@ def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ..
     for name in form.computed:
         if name not in instance.__pydantic_fields_set__:
             instance.__dict__.pop(name, None)
-    change, values = insert_of(instance, alias, form)
-    row = yield from write.insert(compiler, change, values)
+    change = insert_of(instance, alias, form)
+    values = instance.__dict__
+    row = yield from write.insert(compiler, change, [values[name] for name in change.fields])
     undone.note_insert(alias, instance, change.returning)
-    instance.__dict__.update(zip(change.returning, row, strict=True))
+    values.update(zip(change.returning, row, strict=True))
     saved(instance, alias, form)
     related.written(instance, alias, change.fields)
     return change.fields
