@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 # One more call for each statement that is prepared, made by the package itself.
 NEEDLESS = """
 from datalayer._compile.prepared import Prepared
-params = Prepared.params
+command = Prepared.command
 def needless(self, values):
-    return params(self, values)
-needless.__code__ = needless.__code__.replace(co_filename=params.__code__.co_filename)
-Prepared.params = needless
+    return command(self, values)
+needless.__code__ = needless.__code__.replace(co_filename=command.__code__.co_filename)
+Prepared.command = needless
 """
 
 
