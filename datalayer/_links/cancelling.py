@@ -12,9 +12,19 @@ import asyncio
 import contextlib
 import selectors
 import time
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import psycopg
+from psycopg.abc import PQGen
+from psycopg.generators import execute
+
+from datalayer._links.ear import Ear
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
+T = TypeVar("T")
 
 _FIRST_PAUSE: Final = 0.05
 """How long the server has to answer before it is asked again, in seconds; twice as long each time."""
@@ -35,7 +45,42 @@ class Connection(psycopg.Connection[Any]):
 
 
 class AsyncConnection(psycopg.AsyncConnection[Any]):
-    """An awaiting connection."""
+    """An awaiting connection.
+
+    Attributes:
+        ear: How it hears the server while psycopg itself does not wait for it.
+    """
+
+    ear: Ear
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.ear = Ear(self.pgconn)
+
+    async def results(self) -> list[PGresult]:
+        """Everything the server answers to what was sent; a cancellation ends the statement as psycopg does it."""
+        if self.pgconn.flush():  # not all could be sent at once
+            return await self.wait(execute(self.pgconn))
+        try:
+            return await self.ear.results()
+        except (asyncio.CancelledError, KeyboardInterrupt) as interruption:
+            await self.wait(cast("PQGen[object]", _Interrupted(interruption, execute(self.pgconn))))
+            raise
+
+    async def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
+        """Whatever psycopg waits for: the socket is its own then."""
+        self.ear.rest()
+        return await super().wait(gen, *args, **options)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        self.ear.rest()
+        await super().close()
+
+    def drop(self) -> None:
+        """Closes the socket and awaits nothing."""
+        self.ear.rest()
+        self.pgconn.finish()
 
     async def _try_cancel(self, *, timeout: float = 5.0) -> None:
         until, pause = time.monotonic() + timeout, _FIRST_PAUSE
@@ -50,6 +95,27 @@ class AsyncConnection(psycopg.AsyncConnection[Any]):
                 pause *= 2
         finally:
             loop.remove_reader(self.pgconn.socket)
+
+
+class _Interrupted:
+    """A generator of psycopg that is interrupted when it is first asked, and goes on from there."""
+
+    def __init__(self, interruption: BaseException, rest: PQGen[Any]) -> None:
+        self._interruption: BaseException | None = interruption
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[object]:
+        return self
+
+    def __next__(self) -> object:
+        interruption, self._interruption = self._interruption, None
+        if interruption is not None:
+            raise interruption
+        return next(self._rest)
+
+    def send(self, ready: Any) -> object:
+        """What the wait has found goes to psycopg."""
+        return self._rest.send(ready)
 
 
 __all__ = ["AsyncConnection", "Connection"]

@@ -23,6 +23,7 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.generators import execute
 from psycopg.pq import ExecStatus, Format, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
@@ -30,6 +31,7 @@ from datalayer import errors
 from datalayer._links import translate
 from datalayer._links.cancelling import AsyncConnection, Connection
 from datalayer._links.link import BackendName
+from datalayer._links.statements import Statements
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
 # Python raises these about values (an int too wide, a lone surrogate, a NUL) before the server sees them.
@@ -319,7 +321,7 @@ class PostgresLink:
         raw: The connection of psycopg.
     """
 
-    __slots__ = ("_cursor", "_prepares", "alias", "backend", "raw")
+    __slots__ = ("_cursor", "_prepares", "_statements", "alias", "backend", "raw")
 
     def __init__(self, raw: psycopg.Connection[Any], *, alias: str = "default") -> None:
         self.backend: BackendName = "postgresql"
@@ -327,6 +329,7 @@ class PostgresLink:
         self.raw = raw
         self._cursor: psycopg.Cursor[Row] | None = None  # making one costs a quarter of a get by key
         self._prepares = raw.prepare_threshold is not None
+        self._statements = Statements(raw)
         if self._prepares:
             raw.prepared_max = _PREPARED_STATEMENTS
 
@@ -343,6 +346,9 @@ class PostgresLink:
         return self._execute_again(command)
 
     def _execute(self, command: Command | Batch) -> Reply:
+        statements = self._statements
+        if type(command) is Command and statements.send(command):
+            return statements.reply(self.raw.wait(execute(self.raw.pgconn)))
         cursor = self._cursor
         if cursor is None:
             cursor = self._cursor = self.raw.cursor(binary=True, row_factory=tuple_row)
@@ -351,6 +357,8 @@ class PostgresLink:
             return Reply([], cursor.rowcount)
         prepare = self._prepares and bool(command.params)
         cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
+        if prepare:
+            statements.note(command, cursor)
         if not command.returns_rows:
             return Reply([], cursor.rowcount)
         rows = cursor.fetchall()
@@ -442,41 +450,52 @@ class AsyncPostgresLink:
     Attributes:
         backend: Always `postgresql`.
         alias: The alias of its database.
-        raw: The connection of psycopg.
     """
 
-    __slots__ = ("_cursor", "_prepares", "alias", "backend", "raw")
+    __slots__ = ("_cursor", "_prepares", "_raw", "_statements", "alias", "backend")
 
-    def __init__(self, raw: psycopg.AsyncConnection[Any], *, alias: str = "default") -> None:
+    def __init__(self, raw: AsyncConnection, *, alias: str = "default") -> None:
         self.backend: BackendName = "postgresql"
         self.alias = alias
-        self.raw = raw
+        self._raw = raw
         self._cursor: psycopg.AsyncCursor[Row] | None = None  # making one costs a quarter of a get by key
         self._prepares = raw.prepare_threshold is not None
+        self._statements = Statements(raw)
         if self._prepares:
             raw.prepared_max = _PREPARED_STATEMENTS
 
     def __repr__(self) -> str:
         return f"<AsyncPostgresLink {self.alias!r}{' broken' if self.is_broken else ''}>"
 
+    @property
+    def raw(self) -> AsyncConnection:
+        """The connection of psycopg; its socket is with no event loop, whatever is done with it."""
+        self._raw.ear.rest()
+        return self._raw
+
     async def execute(self, command: Command | Batch) -> Reply:
         """The awaiting twin of `PostgresLink.execute`."""
         try:
             return await self._execute(command)
         except _RAISED_BY_PSYCOPG as error:
-            if not _is_stale_plan(error, self.raw):
-                raise _translated(error, self.raw, self.alias, command) from error
+            if not _is_stale_plan(error, self._raw):
+                raise _translated(error, self._raw, self.alias, command) from error
         return await self._execute_again(command)
 
     async def _execute(self, command: Command | Batch) -> Reply:
+        statements = self._statements
+        if type(command) is Command and statements.send(command):
+            return statements.reply(await self._raw.results())
         cursor = self._cursor
         if cursor is None:
-            cursor = self._cursor = self.raw.cursor(binary=True, row_factory=tuple_row)
+            cursor = self._cursor = self._raw.cursor(binary=True, row_factory=tuple_row)
         if isinstance(command, Batch):
             await cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
             return Reply([], cursor.rowcount)
         prepare = self._prepares and bool(command.params)
         await cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
+        if prepare:
+            statements.note(command, cursor)
         if not command.returns_rows:
             return Reply([], cursor.rowcount)
         rows = await cursor.fetchall()
@@ -486,18 +505,18 @@ class AsyncPostgresLink:
 
     async def _execute_again(self, command: Command | Batch) -> Reply:
         try:
-            await self.raw.execute("DEALLOCATE ALL")
+            await self._raw.execute("DEALLOCATE ALL")
             return await self._execute(command)
         except _RAISED_BY_PSYCOPG as error:
-            raise _translated(error, self.raw, self.alias, command) from error
+            raise _translated(error, self._raw, self.alias, command) from error
 
     async def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]:
         """The awaiting twin of `PostgresLink.stream`."""
         owns = not self.in_transaction
         try:
             if owns:
-                await self.raw.execute("BEGIN")
-            cursor = self.raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row)
+                await self._raw.execute("BEGIN")
+            cursor = self._raw.cursor(_cursor_name(), binary=True, row_factory=tuple_row)
             try:
                 await cursor.execute(command.sql, command.params)  # pyright: ignore[reportArgumentType]
                 while rows := await cursor.fetchmany(chunk_size):
@@ -509,55 +528,55 @@ class AsyncPostgresLink:
                     # Sends nothing: where a cancellation has interrupted the CLOSE, a rollback is what closes it.
                     await psycopg.AsyncCursor.close(cursor)
             if owns:
-                await self.raw.execute("COMMIT")
+                await self._raw.execute("COMMIT")
                 owns = False
         except _RAISED_BY_PSYCOPG as error:
-            raise _translated(error, self.raw, self.alias, command) from error
+            raise _translated(error, self._raw, self.alias, command) from error
         finally:
-            if owns and not self.raw.closed:
-                await self.raw.rollback()
+            if owns and not self._raw.closed:
+                await self._raw.rollback()
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, a failed one included."""
-        return _in_transaction(self.raw)
+        return _in_transaction(self._raw)
 
     @property
     def is_failed(self) -> bool:
         """Whether a failed statement has left a transaction that can only be rolled back."""
-        return self.raw.pgconn.transaction_status == TransactionStatus.INERROR
+        return self._raw.pgconn.transaction_status == TransactionStatus.INERROR
 
     @property
     def is_broken(self) -> bool:
         """Whether it was closed, or the server went away while it was used."""
-        return _is_broken(self.raw)
+        return _is_broken(self._raw)
 
     async def reset(self) -> None:
         """The awaiting twin of `PostgresLink.reset`."""
-        needs_rollback = _needs_rollback(self.raw, self.alias)
+        needs_rollback = _needs_rollback(self._raw, self.alias)
         try:
             if needs_rollback:
-                await self.raw.rollback()
-            if not self.raw.autocommit:
-                await self.raw.set_autocommit(True)
+                await self._raw.rollback()
+            if not self._raw.autocommit:
+                await self._raw.set_autocommit(True)
         except psycopg.Error as error:
-            raise _translated(error, self.raw, self.alias) from error
+            raise _translated(error, self._raw, self.alias) from error
 
     async def ping(self, timeout: float | None = None) -> None:
         """The awaiting twin of `PostgresLink.ping`."""
         try:
             async with asyncio.timeout(timeout):
-                self.raw.pgconn.send_query(b"")
+                self._raw.pgconn.send_query(b"")
                 await _aawait_answer(self.raw)
         except psycopg.Error as error:
-            raise _translated(error, self.raw, self.alias) from error
+            raise _translated(error, self._raw, self.alias) from error
         except TimeoutError as error:
             raise _silent(self.alias, timeout) from error
 
     async def close(self) -> None:
         """The awaiting twin of `PostgresLink.close`."""
-        await self.raw.close()
+        await self._raw.close()
 
     def terminate(self) -> None:
         """Drops the connection at once: the socket is closed and nothing is awaited."""
-        self.raw.pgconn.finish()
+        self._raw.drop()

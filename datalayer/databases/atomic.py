@@ -257,7 +257,7 @@ class Atomic:
             raise
         finally:
             self._close(transaction)
-            cancelled = await _to_the_end(transaction.lease.__aexit__(None, reason, None), transaction) or cancelled
+            cancelled = await _given_back(transaction, reason) or cancelled
         if error is None:
             # Also when cancelled meanwhile: the data is committed, and its consequences must follow.
             await _acall_back(transaction.callbacks)
@@ -493,6 +493,18 @@ async def _to_the_end(work: Coroutine[Any, Any, Any], transaction: Transaction |
             raise cancelled from error
         return cancelled
     task.result()
+    return None
+
+
+async def _given_back(transaction: Transaction, reason: BaseException | None) -> asyncio.CancelledError | None:
+    """Gives the connection back; needs no task for that where it is clean, since a pool takes those at once."""
+    giving = transaction.lease.__aexit__(None, reason, None)
+    if reason is not None or transaction.link.in_transaction or transaction.link.is_broken:
+        return await _to_the_end(giving, transaction)
+    try:
+        await giving
+    except asyncio.CancelledError as cancelled:
+        return cancelled
     return None
 
 

@@ -1,0 +1,124 @@
+"""Statements that the server has prepared already, run again straight through libpq.
+
+psycopg's cursor finds a prepared statement again in four steps of Python and chooses the dumpers and loaders of its
+values anew whenever the statement is another one than before: half of what a get by key costs the client. Here they are
+chosen once for each statement. Nothing is prepared, evicted or forgotten here: a statement goes through a cursor first,
+and psycopg's own register says each time whether the server still has it.
+
+The register and the query of a cursor are private to psycopg, and named in this file only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import Transformer
+from psycopg.pq import ExecStatus, Format, PipelineStatus
+
+from datalayer._plans.plan import Command, Reply, Row
+
+if TYPE_CHECKING:
+    from psycopg.adapt import PyFormat
+    from psycopg.pq.abc import PGresult
+
+_MOST: Final = 512
+"""Statements that are remembered: as many as psycopg keeps prepared."""
+
+_BINARY: Final = Format.BINARY
+_NO_PIPELINE: Final = PipelineStatus.OFF
+_TUPLES: Final = ExecStatus.TUPLES_OK
+_DONE: Final = ExecStatus.COMMAND_OK
+
+
+class _Known:
+    """A statement that a cursor has run.
+
+    Attributes:
+        query: Its text as the server has it.
+        formats: How each value is to be sent.
+        dumper: Turns values into what is sent.
+        loaders: Turns rows into values; by the name under which the server has the statement, since what comes back
+            is certain as long as that is the same.
+    """
+
+    __slots__ = ("dumper", "formats", "loaders", "query")
+
+    def __init__(self, query: bytes, formats: list[PyFormat], dumper: Transformer) -> None:
+        self.query = query
+        self.formats = formats
+        self.dumper = dumper
+        self.loaders: dict[bytes, Transformer] = {}
+
+
+class Statements:
+    """The statements of one connection that can be run again."""
+
+    __slots__ = ("_known", "_loaders", "_name", "_names", "_pgconn", "_raw")
+
+    def __init__(self, raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+        self._raw = raw
+        self._pgconn = raw.pgconn
+        self._names = raw._prepared._names  # pyright: ignore[reportPrivateUsage]
+        self._known: dict[str, _Known] = {}
+        self._name = b""  # of what was sent last
+        self._loaders: dict[bytes, Transformer] = {}  # of what was sent last
+
+    def note(self, command: Command, cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> None:
+        """Remembers a statement that a cursor has prepared and run."""
+        if command.sql in self._known:
+            return  # other types of values, or the server has it under another name now
+        query = cursor._convert_query(command.sql, command.params)  # pyright: ignore
+        formats = query._want_formats  # pyright: ignore[reportPrivateUsage]
+        if formats is None:
+            return
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[command.sql] = _Known(query.query, formats, Transformer(self._raw))
+
+    def send(self, command: Command) -> bool:
+        """Sends a statement that is prepared for values of these types; False when a cursor has to run it."""
+        known = self._known.get(command.sql)
+        if known is None:
+            return False
+        params = command.params
+        pgconn = self._pgconn
+        if len(params) != len(known.formats) or pgconn.pipeline_status != _NO_PIPELINE:
+            return False
+        dumper, names = known.dumper, self._names
+        values = dumper.dump_sequence(params, known.formats)
+        key = known.query, dumper.types or ()
+        name = names.get(key)
+        if name is None:
+            return False
+        names.move_to_end(key)  # the one not used for longest is evicted first
+        self._name, self._loaders = name, known.loaders
+        pgconn.send_query_prepared(name, values, dumper.formats, _BINARY)
+        return True
+
+    def reply(self, results: list[PGresult]) -> Reply:
+        """What the server has answered to what was sent last.
+
+        Raises:
+            psycopg.Error: It has refused.
+        """
+        if not results:
+            raise psycopg.InternalError("got no result from the query")
+        result = results[0]
+        status = result.status
+        if status == _TUPLES:
+            loader = self._loaders.get(self._name)
+            if loader is None:
+                loader = self._loaders[self._name] = Transformer(self._raw)
+                loader.set_pgresult(result)
+            else:
+                loader.set_pgresult(result, set_loaders=False)
+            count = result.ntuples
+            rows: list[Row] = loader.load_rows(0, count, tuple)
+            loader.set_pgresult(None, set_loaders=False)  # an idle connection holds no rows
+            return Reply(rows, count)
+        if status == _DONE:
+            count = result.command_tuples
+            return Reply([], -1 if count is None else count)
+        raise errors.error_from_result(result, encoding=self._raw.info.encoding)
