@@ -13,13 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from psycopg import errors
-from psycopg.adapt import Transformer
+from psycopg import adapt, errors
 from psycopg.pq import ExecStatus, Format, PipelineStatus
 
 from datalayer._plans.plan import Command, Reply, Row
 
 if TYPE_CHECKING:
+    from psycopg.abc import Transformer
     from psycopg.adapt import PyFormat
     from psycopg.pq.abc import PGresult
 
@@ -75,7 +75,7 @@ class Statements:
             return
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[command.sql] = _Known(query.query, formats, Transformer(self._raw))
+        self._known[command.sql] = _Known(query.query, formats, adapt.Transformer(self._raw))
 
     def send(self, command: Command) -> bool:
         """Sends a statement that is prepared for values of these types; False when a cursor has to run it."""
@@ -110,7 +110,7 @@ class Statements:
         if status == _TUPLES:
             loader = self._loaders.get(self._name)
             if loader is None:
-                loader = self._loaders[self._name] = Transformer(self._raw)
+                loader = self._loaders[self._name] = adapt.Transformer(self._raw)
                 loader.set_pgresult(result)
             else:
                 loader.set_pgresult(result, set_loaders=False)
@@ -119,6 +119,6 @@ class Statements:
             loader.set_pgresult(None, set_loaders=False)  # an idle connection holds no rows
             return Reply(rows, count)
         if status == _DONE:
-            count = result.command_tuples
-            return Reply([], -1 if count is None else count)
+            changed = result.command_tuples
+            return Reply([], -1 if changed is None else changed)
         raise errors.error_from_result(result, encoding=self._raw.info.encoding)

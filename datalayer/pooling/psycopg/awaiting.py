@@ -364,16 +364,11 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         await asyncio.shield(self._spawn(_finish(work, step)))
 
     async def _getconn(self, home: Any, timeout: float) -> Any:
-        if sys.version_info >= (3, 12):
+        if sys.version_info >= (3, 12) or home.serves_at_once():
             return await home.getconn(timeout)
         # Before 3.12 a wait with a timeout may lose what arrives together with a cancellation: a task of the pool's
-        # own does the waiting, where there is any, and what it gets for nobody is given back.
-        asking = home.getconn(timeout)
-        try:
-            step = asking.send(None)
-        except StopIteration as stop:
-            return stop.value
-        task = self._spawn(_finish(asking, step))
+        # own does the waiting, and what it gets for nobody is given back.
+        task = self._spawn(home.getconn(timeout))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -483,8 +478,8 @@ async def _close_and_put(raw: Any, home: Any) -> None:
     await home.putconn(raw)
 
 
-async def _finish(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
-    return await Rest(coroutine, waits_for)
+async def _finish(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    await Rest(coroutine, waits_for)
 
 
 def _feeding(ref: weakref.ref[AsyncPsycopgPool]) -> Callable[[Any], Awaitable[None]]:

@@ -264,6 +264,10 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
 
     look: Callable[[Any], Awaitable[None]]
 
+    def serves_at_once(self) -> bool:
+        """Whether `getconn` waits for nothing: a connection is idle, and nobody is in the middle of taking one."""
+        return bool(self._pool) and not self._lock.locked()
+
     async def getconn(self, timeout: float | None = None) -> Any:
         """The twin of `Home.getconn`."""
         try:

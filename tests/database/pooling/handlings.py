@@ -306,7 +306,7 @@ HANDLINGS = [
     ),
     Handling(
         "17", "nobody looks whether a statement still runs",
-        "needs_rollback = _needs_rollback(self.raw, self.alias)", "needs_rollback = False",
+        "needs_rollback = _needs_rollback(", "needs_rollback = False and _needs_rollback(",
         ("test_connection_with_a_running_statement_is_thrown_away",), times=2,
     ),
     # -- 18, 19: hooks --------------------------------------------------------------------------
