@@ -41,7 +41,7 @@ def update(backend_name: str, change: Update) -> Prepared:
     if backend.name == "sqlite" and any(_looks_at_rows(writer, expression) for _, expression in change.assignments):
         assigned, where = _read_first(target, table, assigned, where)
     element: Any = sa.update(target).values(assigned).where(*where)
-    prepared = _compiled(backend, statement, element, table, change.returning, target, plain)
+    prepared = _compiled(backend, statement, element, table, change.returning, target, len(change.values), plain)
     prepared.is_one_row = is_by_key(query) and len(plain) == len(change.assignments)
     return prepared
 
@@ -117,7 +117,15 @@ def delete(backend_name: str, change: Delete) -> Prepared:
     backend, statement = BACKENDS[backend_name], Statement()
     selection, where = _rows(backend, statement, change.query, 0)
     target: Any = selection.writer.scope.root
-    return _compiled(backend, statement, sa.delete(target).where(*where), change.query.table, change.returning, target)
+    return _compiled(
+        backend,
+        statement,
+        sa.delete(target).where(*where),
+        change.query.table,
+        change.returning,
+        target,
+        len(change.values),
+    )
 
 
 def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tuple[Selection, list[Element]]:
@@ -164,6 +172,7 @@ def _compiled(
     table: TableSpec,
     returning: tuple[str, ...],
     target: Any,
+    given: int,
     plain: dict[int, str] | None = None,
 ) -> Prepared:
     if returning:
@@ -179,5 +188,6 @@ def _compiled(
         columns=outputs(backend, table, returning),
         table=table,
         writes=True,
+        is_whole=len(binds) == given,
         written=tuple(written),
     )

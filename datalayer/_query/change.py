@@ -151,9 +151,11 @@ class Update:
     query: Query
     assignments: tuple[tuple[str, Expression], ...]
     returning: tuple[str, ...] = ()
+    written: tuple[str, ...] = field(init=False, repr=False, compare=False)
     shape: Hashable = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "written", tuple([name for name, _ in self.assignments]))
         written = tuple([(name, expression.shape) for name, expression in self.assignments])
         object.__setattr__(self, "shape", ("update", self.query.shape, written, self.returning))
 

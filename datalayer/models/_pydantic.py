@@ -27,6 +27,7 @@ else:
 _Setter = Callable[[BaseModel, Any], None]
 set_dict: _Setter = BaseModel.__dict__["__dict__"].__set__
 set_fields_set: _Setter = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+set_extra: _Setter = BaseModel.__dict__["__pydantic_extra__"].__set__
 set_private: _Setter = BaseModel.__dict__["__pydantic_private__"].__set__
 
 LATE = frozenset({"__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"})
@@ -41,7 +42,10 @@ def filled(instance: BaseModel, name: str) -> set[str] | None:
         try:
             found: set[str] | None = object.__getattribute__(instance, name)
         except AttributeError:
-            found = set() if name == "__pydantic_fields_set__" else None
+            found = None
+            if name == "__pydantic_fields_set__":
+                found = set()
+                set_extra(instance, None)  # rows lack both, and who assigns is going to ask for it next
             object.__setattr__(instance, name, found)
         return found
 

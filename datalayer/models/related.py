@@ -174,12 +174,11 @@ def forget_some(instance: Any, names: Iterable[str], fields: Iterable[str]) -> N
 def written(instance: Any, alias: str, fields: Iterable[str]) -> None:
     """What a write of an instance means for the objects it refers to: their rows behind it are other ones now."""
     names = None
-    table = instance.__class__.table
     for name in instance.__class__.__datalayer_relations__:
         other = peek(instance, name)
         if other is None:
             continue
-        spec = table.relations[name]
+        spec = instance.__class__.table.relations[name]
         names = set(fields) if names is None else names
         if spec.reverse is not None and not names.isdisjoint(spec.local):
             if spec.kind is RelationKind.ONE_TO_ONE:

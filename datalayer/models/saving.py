@@ -24,11 +24,11 @@ from datalayer.models.state import Origin, content_of, forget, key_values, origi
 from datalayer.models.views import refuse_view
 
 
-def changed_fields(instance: Any) -> list[str]:
+def changed_fields(instance: Any, form: Form) -> list[str]:
     """The fields that differ from the row, in order of declaration."""
     values = instance.__dict__
     changed: set[str] = instance.__pydantic_fields_set__
-    content = content_of(instance)
+    content = content_of(instance) if form.tracked else None
     if content:
         changed = set(changed)
         for name, stored, convert in content:
@@ -36,7 +36,7 @@ def changed_fields(instance: Any) -> list[str]:
                 before = stored if convert is None or stored is None else convert(stored)
                 if before != values[name]:
                     changed.add(name)
-    places = form_of(instance.__class__.table).places
+    places = form.places
     found = [name for name in changed if name in values and name in places]
     if len(found) > 1:
         found.sort(key=places.__getitem__)
@@ -186,19 +186,19 @@ def save(
     update_fields: Collection[str] | None = None,
 ) -> Plan[None]:
     """Writes a new instance, or what changed of an old one, its hooks around it."""
-    table: TableSpec = instance.__class__.table
-    refuse_view(table, "save")
+    form = form_of(instance.__class__.table)
+    refuse_view(form.table, "save")
     hooks = hooks_of(instance.__class__)
     if hooks is None or not hooks.saves:
-        yield from _save(compiler, instance, alias, force_insert, force_update, update_fields)
+        yield from _save(compiler, instance, alias, form, force_insert, force_update, update_fields)
         return
     yield hooks.beginning(hooks.saves)
     origin = origin_of(instance)
     is_new = force_insert or (origin is None and not force_update and update_fields is None)
-    known = tuple(changed_fields(instance) if update_fields is None else update_fields)
+    known = tuple(changed_fields(instance, form) if update_fields is None else update_fields)
     for hook in hooks.before_save:
         yield hook.call(instance, Change(is_new, known, alias))
-    written = yield from _save(compiler, instance, alias, force_insert, force_update, update_fields)
+    written = yield from _save(compiler, instance, alias, form, force_insert, force_update, update_fields)
     if written:
         for hook in hooks.after_save:
             yield hook.call(instance, Change(is_new, written, alias))
@@ -208,6 +208,7 @@ def _save(
     compiler: Compiler,
     instance: Any,
     alias: str,
+    form: Form,
     force_insert: bool,
     force_update: bool,
     update_fields: Collection[str] | None,
@@ -217,21 +218,20 @@ def _save(
         other = "force_update" if force_update else "update_fields"
         raise QueryError(f"save(force_insert=True, {other}=...): a new row cannot be an update; keep one of them")
     origin = origin_of(instance)
-    table: TableSpec = instance.__class__.table
     if force_insert or (origin is None and not force_update and update_fields is None):
-        return _insert(compiler, instance, alias)
+        return _insert(compiler, instance, alias, form)
     take_keys(instance, alias)
     if update_fields is not None:
-        names = field_names(table, update_fields, "save(update_fields)")
+        names = field_names(form.table, update_fields, "save(update_fields)")
         given = [name for name in names if name in instance.__dict__]
-        return _update(compiler, instance, alias, given, names)
+        return _update(compiler, instance, alias, form, given, names)
     if force_update:
-        return _update(compiler, instance, alias, _writable(instance, table))
+        return _update(compiler, instance, alias, form, _writable(instance, form.table))
     if origin is not None and origin.alias == alias:
-        return _update(compiler, instance, alias, changed_fields(instance))
+        return _update(compiler, instance, alias, form, changed_fields(instance, form))
     opened = current.transaction(alias)
     depth = 0 if opened is None else 1 + len(opened.frames)
-    return transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias), depth=depth)
+    return transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias, form), depth=depth)
 
 
 def _writable(instance: Any, table: TableSpec) -> list[str]:
@@ -243,17 +243,15 @@ def _writable(instance: Any, table: TableSpec) -> list[str]:
     ]
 
 
-def _copied(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ...]]:
+def _copied(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
     """Writes an instance of another database here: to its row, or to a new one where there is none."""
-    table: TableSpec = instance.__class__.table
     try:
-        return (yield from _update(compiler, instance, alias, _writable(instance, table)))
+        return (yield from _update(compiler, instance, alias, form, _writable(instance, form.table)))
     except NotUpdated:
-        return (yield from _insert(compiler, instance, alias))
+        return (yield from _insert(compiler, instance, alias, form))
 
 
-def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ...]]:
-    form = form_of(instance.__class__.table)
+def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
     for name in form.computed:
         if name not in instance.__pydantic_fields_set__:
             instance.__dict__.pop(name, None)
@@ -268,7 +266,12 @@ def _insert(compiler: Compiler, instance: Any, alias: str) -> Plan[tuple[str, ..
 
 
 def _update(
-    compiler: Compiler, instance: Any, alias: str, changed: Sequence[str], asked: Collection[str] | None = None
+    compiler: Compiler,
+    instance: Any,
+    alias: str,
+    form: Form,
+    changed: Sequence[str],
+    asked: Collection[str] | None = None,
 ) -> Plan[tuple[str, ...]]:
     """Writes fields of a row, and gives them.
 
@@ -276,32 +279,31 @@ def _update(
         compiler: For the backend at hand.
         instance: Whose row.
         alias: The database.
+        form: That of its table.
         changed: What is written.
         asked: What the caller asked for by name; all other changes stay to be written.
 
     Raises:
         NotUpdated: There is no such row.
     """
-    model: Any = instance.__class__
-    table: TableSpec = model.table
+    table = form.table
     key = key_values(instance, table.primary_key)
     if key is None:
         raise QueryError(f"this {table.model} has no primary key, so there is no row to update; save() makes one")
     if not changed:
         return ()
-    form = form_of(table)
     values = instance.__dict__
     change = form.update(tuple(changed))
     if form.on_update:
         for name, function in form.on_update:
             values[name] = function()
         change = form.update(tuple(dict.fromkeys([*changed, *[name for name, _ in form.on_update]])))
-    written = tuple([name for name, _ in change.assignments])
+    written = change.written
     prepared = compiler.update(change)
     reply = yield from write.updated(compiler, change, prepared, [*[values[name] for name in written], *key])
     if not (reply.rows if change.returning else reply.count):
-        raise model.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
-    undone.note_change(alias, instance, written)
+        raise instance.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
+    undone.note_change(alias, instance, written, is_tracked=bool(form.tracked))
     related.written(instance, alias, written)
     if change.returning:
         (row,) = prepared.read(reply.rows)
@@ -348,7 +350,7 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
         count = yield from deleting.around(compiler, [instance], alias, delete_unprotected)
     else:
         count = yield from delete_unprotected() if table.referrers else delete_row()
-    undone.note_change(alias, instance)
+    undone.note_change(alias, instance, is_tracked=bool(form.tracked))
     related.deleted(instance, alias)
     set_origin(instance, None)
     set_fields_set(instance, set(form.writable).intersection(instance.__dict__))

@@ -82,6 +82,9 @@ def content_of(instance: Any) -> tuple[Any, ...] | None:
 def key_values(instance: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
     """Some values of an instance; None where one is missing."""
     values = instance.__dict__
+    if len(names) == 1:
+        value = values.get(names[0])
+        return None if value is None else (value,)
     try:
         found = tuple([values[name] for name in names])
     except KeyError:

@@ -42,18 +42,20 @@ def note_inserts(alias: str, origin: Origin, absent: Collection[str]) -> None:
         transaction.undos.append((_all_new_again, (ref(origin), absent)))
 
 
-def note_change(alias: str, instance: Any, fields: Iterable[str] = ()) -> None:
+def note_change(alias: str, instance: Any, fields: Iterable[str] = (), *, is_tracked: bool = True) -> None:
     """Notes how an instance stands before it is updated or deleted.
 
     Args:
         alias: The database.
         instance: The one about to be written.
         fields: What is about to be written of it.
+        is_tracked: Whether it has values that may change in place.
     """
     transaction = current.transaction(alias)
     if transaction is not None:
         unsaved = instance.__pydantic_fields_set__.union(fields)
-        transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), unsaved, content_of(instance))))
+        content = content_of(instance) if is_tracked else None
+        transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), unsaved, content)))
 
 
 def note_relation(alias: str, instance: Any, name: str) -> None:
