@@ -29,7 +29,7 @@ from datalayer.migrations.lines import (
     type_source,
     unique_options,
 )
-from datalayer.migrations.moved_keys import dropped_keys, made_keys, moved_keys, need_passes
+from datalayer.migrations.moved_keys import dropped_keys, early_keys, made_keys, moved_keys, need_passes
 from datalayer.migrations.state import (
     Column,
     State,
@@ -60,15 +60,16 @@ def difference(old: State, new: State, *, renames: Mapping[str, str], answers: A
     old = _same_under_other_names(old, new, changes)
     moves = enums.moves(old, new, renames)
     both = [name for name in new if name in old]
-    for name in both:
-        for index, value in old[name].indexes.items():
-            if new[name].indexes.get(index) != value:
-                changes.add_small(f"op.drop_index({q(index)}, table_name={q(name)})", f"drop index {index}", name)
     moved = moved_keys(old, new)
     before, after = need_passes(old, new, moved)
     for name in both if before else ():
         changes.add(batch(name, dropped_keys(old[name], new[name], moved, changes)))
-    _new_tables(old, new, changes)
+    old = _without_early_keys(old, new, changes)
+    for name in both:
+        for index, value in old[name].indexes.items():
+            if new[name].indexes.get(index) != value:
+                changes.add_small(f"op.drop_index({q(index)}, table_name={q(name)})", f"drop index {index}", name)
+    last = _new_tables(old, new, changes)
     for name in both:
         dropped = [] if before else dropped_keys(old[name], new[name], moved, changes)
         made = [] if after else made_keys(old[name], new[name], moved, changes)
@@ -80,6 +81,7 @@ def difference(old: State, new: State, *, renames: Mapping[str, str], answers: A
         for index, value in new[name].indexes.items():
             if old[name].indexes.get(index) != value:
                 changes.add_small(create_index(name, index, value), f"create index {index}", name)
+    changes.add(last)
     _gone_tables(old, new, changes)
     return changes
 
@@ -142,22 +144,37 @@ def _pairs_of_same(old: Mapping[str, object], new: Mapping[str, object]) -> dict
     return pairs
 
 
-def _new_tables(old: State, new: State, changes: Changes) -> None:
+def _without_early_keys(old: State, new: State, changes: Changes) -> State:
+    """Takes away the foreign keys of tables that go which would keep their targets from changing; the state then."""
+    for table, key in sorted(early_keys(new, old)):
+        changes.add(batch(table, [f'batch.drop_constraint({q(key)}, type_="foreignkey")']))
+        keys = {name: value for name, value in old[table].foreign_keys.items() if name != key}
+        old = {**old, table: replace(old[table], foreign_keys=keys)}
+    return old
+
+
+def _new_tables(old: State, new: State, changes: Changes) -> list[str]:
+    """Makes the new tables; the lines that make foreign keys to what comes into other tables later."""
     fresh = {name: table for name, table in new.items() if name not in old}
+    early = early_keys(old, new)
     late: list[str] = []
+    last: list[str] = []
     for made, keys in in_order(to_metadata(new)):
         if made is None or made.name not in fresh:
             continue
         table = fresh[made.name]
         inline = {str(key.name) for key in keys}
-        circular = {name for name in table.foreign_keys if name not in inline}
+        waiting = {name for name in table.foreign_keys if (table.name, name) in early}
+        circular = {name for name in table.foreign_keys if name not in inline} - waiting
         summary = f"create table {table.name}"
-        changes.add(create_table(table, circular), summary, table.name)
+        changes.add(create_table(table, circular | waiting), summary, table.name)
         for name, index in table.indexes.items():
             changes.add(create_index(table.name, name, index))
         lines = [make_key(name, table.foreign_keys[name]) for name in sorted(circular)]
         late += batch(table.name, lines)
+        last += batch(table.name, [make_key(name, table.foreign_keys[name]) for name in sorted(waiting)])
     changes.add(late)
+    return last
 
 
 def _gone_tables(old: State, new: State, changes: Changes) -> None:
@@ -206,7 +223,7 @@ def _alter_table(
             afterwards += later
             changes.add([], f"add column {new.name}.{name}", f"{new.name}_{name}")
         elif old.columns[name] != column:
-            before, line, after = _alter_column(new, old.columns[name], column, answers)
+            before, line, after = _alter_column(old, new, column, answers)
             fills += before
             lines.append(line)
             fills_afterwards += after[:1]
@@ -307,11 +324,16 @@ def _add_column(table: Table, column: Column, answers: Answers, gone: Sequence[s
     return f"batch.add_column({column_text(once, table.primary_key)})", [later]
 
 
-def _alter_column(table: Table, old: Column, new: Column, answers: Answers) -> tuple[list[str], str, list[str]]:
+def _alter_column(before: Table, table: Table, new: Column, answers: Answers) -> tuple[list[str], str, list[str]]:
     """The statements that fill the rows first, the line that changes the column, and what comes after it.
 
-    A value fits the new type only, so where the type changes too, rows are filled after that and NOT NULL comes last.
+    A value fits the new type and the new CHECKs only, so where the type changes too, or a CHECK of the column goes,
+    rows are filled after that and NOT NULL comes last.
     """
+    old = before.columns[new.name]
+    loses_check = any(
+        f'"{new.name}"' in "".join(text) for name, text in before.checks.items() if table.checks.get(name) != text
+    )
     if old.identity != new.identity or old.computed != new.computed:
         what = "numbered by the database" if old.identity != new.identity else "a generated column"
         raise MigrationError(
@@ -335,7 +357,7 @@ def _alter_column(table: Table, old: Column, new: Column, answers: Answers) -> t
             statement = "UPDATE {0} SET {1} = {2} WHERE {1} IS NULL"
             pair = [statement.format(f'"{table.name}"', f'"{new.name}"', text) for text in default]
             fills.append(f"op.execute({sql_source((pair[0], pair[1]))})")
-        if fills and old.type_text != new.type_text:
+        if fills and (loses_check or old.type_text != new.type_text):
             last = [*fills, f"batch.alter_column({q(new.name)}, existing_type={type_source(new)}, nullable=False)"]
             fills = []
         else:

@@ -33,10 +33,30 @@ def _retyped(new: State, table: Table, column: str) -> bool:
     return after is not None and after.type_text != table.columns[column].type_text
 
 
-def _unique_ways(table: Table) -> set[tuple[str, object]]:
-    ways: set[tuple[str, object]] = {(name, one.columns) for name, one in table.uniques.items()}
-    ways |= {(name, one.parts) for name, one in table.indexes.items() if one.unique}
-    return ways | {(table.primary_key_name, table.primary_key)}
+def _unique_ways(table: Table, columns: tuple[str, ...] | None = None) -> set[tuple[str, object]]:
+    """What makes rows of a table unique, or rows by these columns."""
+    ways: list[tuple[str, object, tuple[str, ...]]] = [(name, one, one.columns) for name, one in table.uniques.items()]
+    ways += [(name, one, one.parts) for name, one in table.indexes.items() if one.unique]
+    ways.append((table.primary_key_name, table.primary_key, table.primary_key))
+    return {(name, one) for name, one, parts in ways if columns is None or set(parts) == set(columns)}
+
+
+def early_keys(old: State, new: State) -> set[tuple[str, str]]:
+    """The foreign keys of tables that are new, by table and name, whose targets are not yet what they refer to.
+
+    Such a target changes in the same migration: the column or what makes it unique is new, or its type changes. The
+    other way around, from `new` to `old`, these are the keys that must go before their targets change back.
+    """
+    found: set[tuple[str, str]] = set()
+    for table in new.values():
+        for name, key in table.foreign_keys.items() if table.name not in old else ():
+            before, after = old.get(key.target), new.get(key.target)
+            if before is None or after is None:
+                continue
+            known = all(column in before.columns and not _retyped(new, before, column) for column in key.remote)
+            if not known or not _unique_ways(before, key.remote) & _unique_ways(after, key.remote):
+                found.add((table.name, name))
+    return found
 
 
 def need_passes(old: State, new: State, moved: set[tuple[str, str]]) -> tuple[bool, bool]:
@@ -45,7 +65,8 @@ def need_passes(old: State, new: State, moved: set[tuple[str, str]]) -> tuple[bo
     That costs SQLite a second copy of the table, so it is done only where two tables depend on it.
     """
     changed = {name for name in old if old[name] != new.get(name)}
-    before = any(key.target in changed - {table} for table, name in moved for key in [old[table].foreign_keys[name]])
+    held = [(table, old[table].foreign_keys[name].target) for table, name in moved]
+    before = any(target in changed and (target != table or _loses_index(old, new, table)) for table, target in held)
     after = any(
         key.target in changed - {table.name} and key.target in old
         for table in new.values()
@@ -54,6 +75,11 @@ def need_passes(old: State, new: State, moved: set[tuple[str, str]]) -> tuple[bo
         if (table.name, name) in moved or name not in old[table.name].foreign_keys
     )
     return before, after
+
+
+def _loses_index(old: State, new: State, table: str) -> bool:
+    """Whether a unique index of a table goes, as a statement of its own."""
+    return any(one.unique and new[table].indexes.get(name) != one for name, one in old[table].indexes.items())
 
 
 def dropped_keys(old: Table, new: Table, moved: set[tuple[str, str]], changes: Changes) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,17 @@ def test_a_value_of_an_enum_that_is_gone_stops_at_rows_that_have_it(project: str
     run("UPDATE book SET status = 'sold'")
     commands.migrate()
     assert rows(STATUS) == [("sold",), ("sold",)]
+
+
+def test_rows_get_a_value_that_only_the_new_check_allows(project: str) -> None:
+    field, check = status("new", "sold")
+    made(author(), book(replace(field, nullable=True), checks=(check,)))
+    commands.migrate()
+    run(*FILL)
+    field, check = status("new", "sold", "gone")
+    made(author(), book(replace(field, db_default=DatabaseDefault(literal="gone")), checks=(check,)))
+    commands.migrate()
+    assert rows(STATUS) == [("gone",), ("gone",)]
 
 
 def test_values_of_an_enum_are_renamed_with_their_rows(project: str) -> None:
