@@ -32,15 +32,15 @@ def reader(form: Form, names: Sequence[str], converters: Sequence[Converter | No
     width = 1 if form == "flat" else len(converters)
     converted = tuple([place for place, convert in enumerate(converters[:width]) if convert is not None])
     if form == "tuple" and not converted:
-        return lambda rows: _cut(rows, width)
+        return lambda rows: rows if not rows or len(rows[0]) == width else _cut(rows, width)
     made = _made(form, tuple(names) if form == "dict" else (), width, converted)
     read: Read = made(*[converters[place] for place in converted])
-    return lambda rows: read(_cut(rows, width))
+    return lambda rows: read(rows if not rows or len(rows[0]) == width else _cut(rows, width))
 
 
 def _cut(rows: Rows, width: int) -> Rows:
     """The rows without hidden columns."""
-    return rows if not rows or len(rows[0]) == width else [row[:width] for row in rows]
+    return [row[:width] for row in rows]
 
 
 @lru_cache(maxsize=_KEPT)

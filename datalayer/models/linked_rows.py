@@ -46,6 +46,11 @@ class LinkedRows(QuerySet[M]):
             return None
         return self._link(verb, through_defaults)
 
+    @property
+    def _depth(self) -> int:
+        """How many transactions are open, where a link needs to know."""
+        return 0 if self._parent is None else self._database.depth
+
     def add(self, *objects: M | Key, through_defaults: Mapping[str, Any] | None = None) -> None:
         """Links objects, or the rows with these primary keys; what is linked already stays so.
 
@@ -130,7 +135,7 @@ class LinkedRows(QuerySet[M]):
             self._link_of("create", through_defaults),
             self.model(**self._defaults(values)),
             self._alias,
-            self._database.depth,
+            self._depth,
         )
 
     @overload
@@ -144,7 +149,7 @@ class LinkedRows(QuerySet[M]):
             self._link_of("create", through_defaults),
             self.model(**self._defaults(values)),
             self._alias,
-            self._database.depth,
+            self._depth,
         )
 
     def get_or_create(
