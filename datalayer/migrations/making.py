@@ -17,6 +17,7 @@ from datalayer.migrations.autogenerate import difference
 from datalayer.migrations.describing import describe
 from datalayer.migrations.filling import Answers
 from datalayer.migrations.findings import Finding
+from datalayer.migrations.following import followed
 from datalayer.migrations.history import History
 from datalayer.migrations.lines import Changes
 from datalayer.migrations.lint import lint
@@ -175,8 +176,10 @@ def makemigrations(
             old = known.state
         else:
             adopting.refuse_made_by_sql(history, old, new)
+        automatic = [table.name for table in wanted if table.is_automatic]
+        renames = followed(old, new, renames, automatic)
         if questions is not None:
-            renames = asked_renames(old, new, renames, questions)
+            renames = asked_renames(old, new, renames, questions, automatic)
         try:
             up, down = _compare(old, new, answers, renames)
         except UnansweredQuestion:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Protocol
 
 from datalayer.migrations import enums
+from datalayer.migrations.following import followed
 from datalayer.migrations.state import State, Table
 
 
@@ -33,12 +34,23 @@ class Questions(Protocol):
         ...
 
 
-def asked_renames(old: State, new: State, said: Mapping[str, str], questions: Questions) -> dict[str, str]:
-    """The renames that were said, and those that were asked for; the keys are old names, as `--rename` takes them."""
+def asked_renames(
+    old: State, new: State, said: Mapping[str, str], questions: Questions, automatic: Collection[str] = ()
+) -> dict[str, str]:
+    """The renames that were said, and those that were asked for; the keys are old names, as `--rename` takes them.
+
+    Args:
+        old: The tables there are.
+        new: The tables of the models.
+        said: What was said.
+        questions: Who is asked.
+        automatic: The tables of many to many, which follow their models.
+    """
     renames = dict(said)
     for before, after in _tables(old, new, renames):
         if after not in renames.values() and before not in renames and questions.was_renamed("table", before, after):
             renames[before] = after
+            renames = followed(old, new, renames, automatic)
     for name, table in old.items():
         made = new.get(renames.get(name, name))
         if made is None:

@@ -22,20 +22,22 @@ def project(database_url: str, tmp_path: Path) -> Iterator[None]:
         yield
 
 
-def tables(*, book: str = "Book", tags: str | None = "tags", is_through: bool = False) -> list[TableSpec]:
-    """The tables of tags, of books, and of the relation between them; `book` and `tags` are its names."""
+def tables(
+    *, book: str = "Book", tag: str = "Tag", tags: str | None = "tags", is_through: bool = False
+) -> list[TableSpec]:
+    """The tables of tags, of books, and of the relation between them; `book`, `tag` and `tags` are their names."""
     with registry.isolated():
-        tag: Any = type(Model)("Tag", (Model,), {"__module__": __name__, "__qualname__": "Tag", "__annotations__": {}})
+        label: Any = type(Model)(tag, (Model,), {"__module__": __name__, "__qualname__": tag, "__annotations__": {}})
         body: dict[str, Any] = {"__module__": __name__, "__qualname__": book, "__annotations__": {}}
         if tags is not None:
-            body["__annotations__"][tags] = ManyToMany[tag]
+            body["__annotations__"][tags] = ManyToMany[label]
             body[tags] = ManyToMany(related_name="books", through="Link" if is_through else None)
         owner: Any = type(Model)(book, (Model,), body)
         if is_through:
             link: dict[str, Any] = {
                 "__module__": __name__,
                 "__qualname__": "Link",
-                "__annotations__": {"book": ForeignKey[owner], "tag": ForeignKey[tag]},
+                "__annotations__": {"book": ForeignKey[owner], "tag": ForeignKey[label]},
                 "book": ForeignKey(related_name="+"),
                 "tag": ForeignKey(related_name="+"),
             }
@@ -111,6 +113,51 @@ def test_links_outlive_a_new_name_of_the_model() -> None:
     commands.migrate()
     assert links("novel_tags") == [(1, 1)]
     assert live_schema()["novel_tags"]["primary key"] == ["novel_id", "tag_id"]
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["said", "asked"])
+def test_the_table_and_its_column_follow_a_new_name_of_the_model(*, is_asked: bool) -> None:
+    made(tables())
+    commands.migrate()
+    execute(
+        "INSERT INTO tag (id) VALUES (1)", "INSERT INTO book (id) VALUES (1)", "INSERT INTO book_tags VALUES (1, 1)"
+    )
+    answers = Yes()
+    made(tables(book="Novel"), **({"questions": answers} if is_asked else {"rename": ["book:novel"]}))
+    assert answers.asked == ([("table", "book", "novel")] if is_asked else [])
+    for _ in range(2):
+        commands.migrate()
+        assert links("novel_tags") == [(1, 1)]
+        assert live_schema()["novel_tags"]["primary key"] == ["novel_id", "tag_id"]
+        commands.revert(1)
+        assert links("book_tags") == [(1, 1)]
+
+
+def test_a_column_follows_a_new_name_of_the_model_that_is_related_to() -> None:
+    made(tables())
+    commands.migrate()
+    execute(
+        "INSERT INTO tag (id) VALUES (1)", "INSERT INTO book (id) VALUES (1)", "INSERT INTO book_tags VALUES (1, 1)"
+    )
+    made(tables(tag="Label"), rename=["tag:label"])
+    commands.migrate()
+    assert live_schema()["book_tags"]["primary key"] == ["book_id", "label_id"]
+    commands.revert(1)
+    assert links("book_tags") == [(1, 1)]
+
+
+class Yes:
+    """Somebody who says yes to everything, and what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+
+    def was_renamed(self, kind: str, before: str, after: str) -> bool:
+        self.asked.append((kind, before, after))
+        return True
+
+    def value(self, column: str, reason: str, check: object) -> str:
+        raise AssertionError(column)
 
 
 def test_a_model_in_between_has_a_table_of_its_own() -> None:
