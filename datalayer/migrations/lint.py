@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
 
@@ -244,6 +245,7 @@ _LOOKS: tuple[tuple[type[MigrateOperation], Callable[[_Linting, Any], None]], ..
     (ops.CreateCheckConstraintOp, _constraint("M105")),
     (ops.CreateUniqueConstraintOp, _constraint("M106")),
     (ops.CreatePrimaryKeyOp, _constraint("M117")),
+    (CreateExcludeConstraintOp, _constraint("M119")),
 )
 
 
@@ -264,9 +266,9 @@ _WITHOUT_LOCK = re.compile(r"VALIDATE CONSTRAINT\b|SET \(|ALTER .*\bSET STATISTI
 _DOMAIN = re.compile(r"ALTER DOMAIN .*\bADD\b(?!.*NOT VALID$)", re.I)
 _AWAY = re.compile(r"TRUNCATE\b|.*\bDROP\b.*(?<!ON DELETE )(?<!ON UPDATE )\bCASCADE$", re.I)
 _QUOTED = r'(?:"[^"]+"|\S+)'
-_KINDS = {"FOREIGN KEY": "M104", "CHECK": "M105", "UNIQUE": "M106", "PRIMARY KEY": "M117"}
+_KINDS = {"FOREIGN KEY": "M104", "CHECK": "M105", "UNIQUE": "M106", "PRIMARY KEY": "M117", "EXCLUDE": "M119"}
 _CONSTRAINT = r"CONSTRAINT (\"[^\"]+\"|\w+)"
-_ADD_COLUMN = re.compile(r"^ADD (?:COLUMN )?(?!CONSTRAINT\b|CHECK\b|UNIQUE\b|PRIMARY\b|FOREIGN\b)", re.I)
+_ADD_COLUMN = re.compile(r"^ADD (?:COLUMN )?(?!CONSTRAINT\b|CHECK\b|UNIQUE\b|PRIMARY\b|FOREIGN\b|EXCLUDE\b)", re.I)
 
 
 def _of_statement(op: _Linting, text: str) -> Iterator[tuple[str, str | None]]:

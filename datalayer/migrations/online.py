@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.schema import CreateIndex
 
-from datalayer._compile.tables import DIALECTS
+from datalayer._compile.tables import DIALECTS, deferral
+from datalayer._schema.table import Initially
 from datalayer.errors import MigrationError
 from datalayer.migrations._alembic import running
 from datalayer.migrations.operations import Live, Recording
@@ -32,7 +33,16 @@ from datalayer.migrations.statements import statements
 
 
 def create_index(
-    name: str, table: str, columns: Sequence[str | Any], *, unique: bool = False, where: Any = None, using: str = ""
+    name: str,
+    table: str,
+    columns: Sequence[str | Any],
+    *,
+    unique: bool = False,
+    where: Any = None,
+    using: str = "",
+    include: Sequence[str] = (),
+    opclasses: Mapping[str, str] | None = None,
+    nulls_distinct: bool = True,
 ) -> None:
     """Makes an index without keeping writers out; needs `atomic = False`.
 
@@ -43,13 +53,20 @@ def create_index(
         unique: Whether values may come only once.
         where: The condition of a partial index, as `types.sql`.
         using: The method on PostgreSQL, such as `gin`.
+        include: Columns that PostgreSQL takes along.
+        opclasses: Operator classes of PostgreSQL, by column.
+        nulls_distinct: Whether values that are NULL count as different, where values may come only once.
     """
     op = _current()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {} if nulls_distinct else {"postgresql_nulls_not_distinct": True}
     if where is not None:
         options.update(sqlite_where=where, postgresql_where=where)
     if using:
         options["postgresql_using"] = using
+    if include:
+        options["postgresql_include"] = list(include)
+    if opclasses:
+        options["postgresql_ops"] = dict(opclasses)
     operation = ops.CreateIndexOp(name, table, list(columns), unique=unique, **options)
     after = changed_by(op.state, operation, op.migration_context)
     op.change(table, after, _concurrent_index(op, operation, name), together=False)
@@ -59,6 +76,9 @@ def _concurrent_index(op: Recording, operation: ops.CreateIndexOp, name: str) ->
     if not _is_postgresql(op, "create_index"):
         return []
     index = operation.to_index(op.migration_context)
+    for column in operation.kw.get("postgresql_include", ()):  # Alembic's table has only the columns of the index
+        if index.table is not None and column not in index.table.c:
+            index.table.append_column(sa.Column(column))
     index.dialect_options["postgresql"]["concurrently"] = True
     text = str(CreateIndex(index).compile(dialect=DIALECTS["postgresql"]))
     assert isinstance(op, Live)
@@ -97,7 +117,14 @@ def drop_index(name: str, table: str) -> None:
 
 
 def create_foreign_key(
-    name: str, table: str, columns: Sequence[str], target: str, remote: Sequence[str], *, on_delete: str | None = None
+    name: str,
+    table: str,
+    columns: Sequence[str],
+    target: str,
+    remote: Sequence[str],
+    *,
+    on_delete: str | None = None,
+    initially: Initially | None = None,
 ) -> None:
     """Adds a foreign key that new rows obey at once; `validate` looks at the rows that exist.
 
@@ -108,10 +135,13 @@ def create_foreign_key(
         target: The table that is referred to.
         remote: The columns there.
         on_delete: What happens when the target goes: `CASCADE`, `SET NULL`, ...
+        initially: When it is checked, where that can be put off: `IMMEDIATE` or `DEFERRED`.
     """
-    operation = ops.CreateForeignKeyOp(name, table, target, list(columns), list(remote), ondelete=on_delete)
+    operation = ops.CreateForeignKeyOp(
+        name, table, target, list(columns), list(remote), ondelete=on_delete, **deferral(initially)
+    )
     names, there = (", ".join(map(_quoted, given)) for given in (columns, remote))
-    tail = "" if on_delete is None else f" ON DELETE {on_delete}"
+    tail = ("" if on_delete is None else f" ON DELETE {on_delete}") + _put_off(initially)
     text = f"FOREIGN KEY ({names}) REFERENCES {_quoted(target)} ({there}){tail}"
     _add(table, operation, f"ADD CONSTRAINT {_quoted(name)} {text} NOT VALID")
 
@@ -130,23 +160,35 @@ def create_check(name: str, table: str, condition: Any) -> None:
     _add(table, operation, f"ADD CONSTRAINT {_quoted(name)} CHECK ({text}) NOT VALID")
 
 
-def create_unique(name: str, table: str, columns: Sequence[str]) -> None:
+def create_unique(
+    name: str,
+    table: str,
+    columns: Sequence[str],
+    *,
+    nulls_distinct: bool = True,
+    initially: Initially | None = None,
+) -> None:
     """Adds a unique constraint over an index that was made without keeping writers out; needs `atomic = False`.
 
     Args:
         name: The constraint.
         table: The table.
         columns: Its columns.
+        nulls_distinct: Whether values that are NULL count as different.
+        initially: When it is checked, where that can be put off: `IMMEDIATE` or `DEFERRED`.
     """
     op = _current()
-    operation = ops.CreateUniqueConstraintOp(name, table, list(columns))
-    index = ops.CreateIndexOp(name, table, list(columns), unique=True)
+    options: dict[str, Any] = {} if nulls_distinct else {"postgresql_nulls_not_distinct": True}
+    operation = ops.CreateUniqueConstraintOp(name, table, list(columns), **deferral(initially), **options)
+    index = ops.CreateIndexOp(name, table, list(columns), unique=True, **options)
     done: list[str] = []
     if _is_postgresql(op, "create_unique"):
         head = f"ALTER TABLE {_quoted(table)}"
         done = _concurrent_index(op, index, name)
         if done or not _has_constraint(op, name):
-            done.append(f"{head} ADD CONSTRAINT {_quoted(name)} UNIQUE USING INDEX {_quoted(name)}")
+            done.append(
+                f"{head} ADD CONSTRAINT {_quoted(name)} UNIQUE USING INDEX {_quoted(name)}{_put_off(initially)}"
+            )
     op.change(table, changed_by(op.state, operation, op.migration_context), done, together=False)
 
 
@@ -256,6 +298,10 @@ def _is_postgresql(op: Recording, what: str) -> bool:
             f"online.{what} works outside a transaction only: write atomic = False at the top of the file"
         )
     return True
+
+
+def _put_off(initially: Initially | None) -> str:
+    return "" if initially is None else f" DEFERRABLE INITIALLY {initially}"
 
 
 def _quoted(name: str) -> str:

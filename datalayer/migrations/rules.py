@@ -127,5 +127,10 @@ RULES = {
             "drop what depends on it by name, or delete the rows in batches",
             on_sqlite=True,
         ),
+        Rule(
+            "M119",
+            "adding an exclusion constraint makes an index and looks at every row while nobody can read the table",
+            "PostgreSQL has no way that keeps nobody out: an hour when nobody is there",
+        ),
     )
 }

@@ -31,6 +31,23 @@ CHANGES = {
         '    online.validate("book", "fk")',
         'op.drop_constraint("fk", "book", type_="foreignkey")',
     ),
+    "key that is put off": (
+        'online.create_foreign_key("fk", "book", ["author_id"], "author", ["id"], initially="DEFERRED")\n'
+        '    online.validate("book", "fk")',
+        'op.drop_constraint("fk", "book", type_="foreignkey")',
+    ),
+    "unique that is put off": (
+        'online.create_unique("uq", "book", ["title"], initially="IMMEDIATE")',
+        'op.drop_constraint("uq", "book", type_="unique")',
+    ),
+    "unique NULL": (
+        'online.create_unique("uq", "book", ["title"], nulls_distinct=False)',
+        'op.drop_constraint("uq", "book", type_="unique")',
+    ),
+    "index that takes columns along": (
+        'online.create_index("ix", "book", ["title"], include=["id"], opclasses={"title": "text_pattern_ops"})',
+        'online.drop_index("ix", "book")',
+    ),
     "check": (
         'online.create_check("ck", "book", "length(title) > 2")\n    online.validate("book", "ck")',
         'op.drop_constraint("ck", "book", type_="check")',

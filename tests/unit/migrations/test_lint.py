@@ -81,6 +81,7 @@ IN_PYTHON = {
     "M115": 'op.create_index("ix", "book", ["title"], postgresql_concurrently=True)',
     "M117": 'op.create_primary_key("pk_book", "book", ["id", "title"])',
     "M118": 'op.execute("TRUNCATE book")',
+    "M119": 'op.create_exclude_constraint("ex", "book", (sa.column("id"), "="), using="btree")',
 }
 IN_SQL = {
     "M101": "ALTER TABLE book ADD COLUMN pages INT NOT NULL",
@@ -99,6 +100,7 @@ IN_SQL = {
     "M116": "VACUUM FULL book",
     "M117": "ALTER TABLE book ADD PRIMARY KEY (id)",
     "M118": "DROP VIEW books CASCADE",
+    "M119": "ALTER TABLE book ADD CONSTRAINT ex EXCLUDE USING btree (id WITH =)",
 }
 
 
@@ -129,6 +131,8 @@ SAFE = [
     'online.drop_index("ix_book_price", "book")',
     'online.create_unique("uq", "book", ["title"])',
     'online.create_foreign_key("fk", "book", ["author_id"], "author", ["id"])',
+    'online.create_unique("uq", "book", ["title"], initially="DEFERRED")',
+    'online.create_foreign_key("fk", "book", ["author_id"], "author", ["id"], initially="IMMEDIATE")',
     'online.create_check("ck", "book", "price > 0")',
     'online.validate("book", "ck")',
     'online.set_not_null("book", "title")',
@@ -190,6 +194,9 @@ def test_the_documents_say_what_the_rules_say() -> None:
         ("M114", "ALTER TABLE a ADD x INT; ALTER TABLE b ADD x INT; ALTER TABLE c ADD x INT"),
         ("M118", "ALTER TABLE book DROP CONSTRAINT uq CASCADE"),
         ("M104", "ALTER TABLE a DROP CONSTRAINT f, ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES c ON DELETE CASCADE"),
+        ("M119", "ALTER TABLE book ADD EXCLUDE USING gist (nights WITH &&) WHERE (price > 0)"),
+        ("M106", "ALTER TABLE book ADD CONSTRAINT uq UNIQUE (title) DEFERRABLE INITIALLY DEFERRED"),
+        ("M104", "ALTER TABLE book ADD FOREIGN KEY (author_id) REFERENCES author DEFERRABLE"),
         ("M115", "ALTER TABLE book DETACH PARTITION old CONCURRENTLY"),
     ],
 )
