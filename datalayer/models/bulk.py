@@ -1,4 +1,4 @@
-"""Plans of `bulk_create` and `bulk_update`: many instances in as few statements as possible."""
+"""Plans of `bulk_create`, `bulk_update` and `bulk_delete`: many instances in as few statements as possible."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from datalayer._compile.compiler import Compiler
 from datalayer._plans import bulk as plans
 from datalayer._plans import transaction
 from datalayer._plans.plan import Plan, Row
+from datalayer._plans.related import matching
 from datalayer._plans.write import writing
 from datalayer._query.change import Given, OnConflict
-from datalayer._query.expression import Expression
+from datalayer._query.expression import Expression, FieldRef
+from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
-from datalayer.models import related, saving, undone
+from datalayer.models import deleting, protecting, related, saving, undone
 from datalayer.models.conflicts import twins
 from datalayer.models.forms import Form, form_of
 from datalayer.models.state import Origin, content_of, key_values, set_content
@@ -51,14 +53,15 @@ class Saved(list[M]):
 
 @dataclass(slots=True)
 class Bulk:
-    """What `bulk_create` and `bulk_update` work on."""
+    """What `bulk_create`, `bulk_update` and `bulk_delete` work on."""
 
     model: Any
     alias: str
     objects: list[Any]
     batch_size: int | None
     conflict: OnConflict | None = None
-    assignments: tuple[tuple[str, Expression], ...] = ()
+    assignments: tuple[tuple[str, Expression], ...] | None = ()
+    """What `bulk_update` writes; None for what differs from the row in each."""
 
     def check(self, verb: str) -> None:
         """Makes sure that every object is of the model.
@@ -231,25 +234,61 @@ def _saved(
 
 @writing
 def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
-    """Writes some fields of many instances."""
-    table: TableSpec = bulk.model.table
+    """Writes some fields of many instances, or of each what differs from its row."""
     bulk.check("bulk_update")
-    written = [name for name, _ in bulk.assignments]
+    if bulk.assignments is not None:
+        return (yield from _update(compiler, bulk, bulk.objects, bulk.assignments, depth))
+    table: TableSpec = bulk.model.table
+    groups = _changed(bulk, form_of(table))
+    inner = depth if len(groups) == 1 else depth + 1
+
+    def steps() -> Plan[int]:
+        count = 0
+        for fields, instances in groups.items():
+            assignments = tuple([(name, Given(name, table.fields[name].type)) for name in fields])
+            count += yield from _update(compiler, bulk, instances, assignments, inner)
+        return count
+
+    if len(groups) > 1:
+        return (yield from transaction.nested(compiler.backend, steps, depth=depth))
+    return (yield from steps())
+
+
+def _changed(bulk: Bulk, form: Form) -> dict[tuple[str, ...], list[Any]]:
+    """The instances that differ from their rows, by the fields to write; auto_now columns are set, as `save` does."""
+    groups: dict[tuple[str, ...], list[Any]] = {}
+    for instance in bulk.objects:
+        saving.take_keys(instance, bulk.alias)
+        changed = saving.changed_fields(instance)
+        if not changed:
+            continue
+        for name, function in form.on_update:
+            instance.__dict__[name] = function()
+        fields = tuple(dict.fromkeys([*changed, *[name for name, _ in form.on_update]]))
+        groups.setdefault(fields, []).append(instance)
+    return groups
+
+
+def _update(
+    compiler: Compiler, bulk: Bulk, objects: list[Any], assignments: tuple[tuple[str, Expression], ...], depth: int
+) -> Plan[int]:
+    table: TableSpec = bulk.model.table
+    written = [name for name, _ in assignments]
     for name in written:
         if table.fields[name].is_primary_key or table.fields[name].generated is not None:
             raise QueryError(f"bulk_update() cannot write {table.model}.{name}: it is a key or a generated column")
-    brought = _brought(bulk.assignments)
-    rows = [_row(instance, table, brought, bulk.alias) for instance in bulk.objects]
+    brought = _brought(assignments)
+    rows = [_row(instance, table, brought, bulk.alias) for instance in objects]
     width = len(table.primary_key)
     seen: dict[tuple[object, ...], Any] = {}
-    for instance, row in zip(bulk.objects, rows, strict=True):
+    for instance, row in zip(objects, rows, strict=True):
         if seen.setdefault(row[:width], instance) is not instance:
             raise QueryError(
                 f"bulk_update() was given two objects of the {table.model} {row[0] if width == 1 else row[:width]!r}, "
                 "and one statement writes a row once; give one of them"
             )
     computed = tuple(
-        [name for name, expression in bulk.assignments if type(expression) is not Given]
+        [name for name, expression in assignments if type(expression) is not Given]
         + [name for name, spec in table.fields.items() if spec.generated is not None]
     )
     returning = tuple(dict.fromkeys((*table.primary_key, *computed))) if computed else ()
@@ -258,18 +297,55 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
         table,
         brought,
         rows,
-        assignments=bulk.assignments,
+        assignments=assignments,
         returning=returning,
         batch_size=bulk.batch_size,
         depth=depth,
     )
     by_key = {row[:width]: dict(zip(returning, row, strict=True)) for row in made}
-    for instance in bulk.objects:
+    for instance in objects:
         undone.note_change(bulk.alias, instance, written)
         instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
         instance.__pydantic_fields_set__.difference_update(written)
         _keep_content(instance, table, written)
     return count
+
+
+# -- bulk_delete ---------------------------------------------------------------------------------
+
+
+@writing
+def bulk_delete(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
+    """Deletes the rows of many instances, with their hooks and those of what goes with them around it."""
+    table: TableSpec = bulk.model.table
+    bulk.check("bulk_delete")
+    objects = bulk.objects
+    keys = [saving.existing_key(each, "delete") for each in objects]
+    if not objects:
+        return 0
+    columns = tuple([FieldRef((), name, table.fields[name].type) for name in table.primary_key])
+    query = Query(table).filtered(matching(columns, keys))
+
+    def rows() -> Plan[int]:
+        return deleting.by_keys(compiler, objects)
+
+    def unprotected() -> Plan[int]:
+        return protecting.protected(compiler, query, bulk.alias, rows)
+
+    if deleting.has_hooks(table):
+        count = yield from deleting.around(compiler, objects, bulk.alias, unprotected)
+    elif len(objects) <= deleting.at_once(columns):
+        count = yield from unprotected()
+    else:
+        count = yield from transaction.nested(compiler.backend, unprotected, depth=depth)
+    form = form_of(table)
+    for each in objects:
+        undone.note_change(bulk.alias, each, is_tracked=bool(form.tracked))
+        saving.gone(each, bulk.alias, form)
+    return count
+
+
+# -- what both need ------------------------------------------------------------------------------
 
 
 def instance_key(instance: Any, table: TableSpec) -> tuple[object, ...]:

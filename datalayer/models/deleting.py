@@ -31,6 +31,11 @@ COMPOSITE_KEYS: Final = 200
 """Rows of one statement that finds them by keys of several columns."""
 
 
+def at_once(columns: Sequence[object]) -> int:
+    """How many rows one statement finds by keys of these columns."""
+    return KEYS if len(columns) == 1 else COMPOSITE_KEYS
+
+
 def has_hooks(table: TableSpec) -> bool:
     """Whether a delete of rows of a table may have to call hooks."""
     return any_deletes() and _takes_part(table)
@@ -102,7 +107,7 @@ def _refill(compiler: Compiler, gone: Sequence[Any]) -> Plan[None]:
             written = tuple([(name, Value(value, other.fields[name].type)) for name, value in values])
             columns = tuple([FieldRef((), name, other.fields[name].type) for name in reference.fields])
             keys = [key for each in instances if (key := key_values(each, reference.target_fields)) is not None]
-            for piece in chunks(keys, KEYS if len(columns) == 1 else COMPOSITE_KEYS):
+            for piece in chunks(keys, at_once(columns)):
                 yield from write.update(compiler, Update(Query(other).filtered(matching(columns, piece)), written))
 
 
@@ -147,7 +152,7 @@ def by_keys(compiler: Compiler, instances: Sequence[Any]) -> Plan[int]:
     columns = tuple([FieldRef((), name, table.fields[name].type) for name in table.primary_key])
     keys = [tuple([each.__dict__[name] for name in table.primary_key]) for each in instances]
     count = 0
-    for piece in chunks(keys, KEYS if len(columns) == 1 else COMPOSITE_KEYS):
+    for piece in chunks(keys, at_once(columns)):
         change = Delete(Query(table).filtered(matching(columns, piece)))
         count += yield from write.delete(compiler, change)
     return count

@@ -351,10 +351,15 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     else:
         count = yield from delete_unprotected() if table.referrers else delete_row()
     undone.note_change(alias, instance, is_tracked=bool(form.tracked))
+    gone(instance, alias, form)
+    return count
+
+
+def gone(instance: Any, alias: str, form: Form) -> None:
+    """Marks an instance as having no row any more."""
     related.deleted(instance, alias)
     set_origin(instance, None)
     set_fields_set(instance, set(form.writable).intersection(instance.__dict__))
-    return count
 
 
 def refresh(compiler: Compiler, instance: Any, alias: str, fields: Collection[str] | None) -> Plan[None]:

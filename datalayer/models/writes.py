@@ -282,7 +282,7 @@ class WritableRows(Rows[M, M]):
     def bulk_update(
         self,
         objects: Iterable[M],
-        fields: Columns[M] | Mapping[str, Any],
+        fields: Columns[M] | Mapping[str, Any] | None = None,
         *,
         batch_size: int | None = None,
     ) -> int:
@@ -292,6 +292,7 @@ class WritableRows(Rows[M, M]):
             objects: The instances.
             fields: Names, or values and expressions by name, in which `Excluded("x")` is the instance's value:
                 `{"hits": F("hits") + Excluded("hits")}`. What the database computed is on the instances afterwards.
+                When not given, of each instance what differs from its row, as `save()` does.
             batch_size: Most rows in one statement.
         """
         return self._database.run(bulk.bulk_update, self._updates(objects, batch_size, fields), self._database.depth)
@@ -299,7 +300,7 @@ class WritableRows(Rows[M, M]):
     async def abulk_update(
         self,
         objects: Iterable[M],
-        fields: Columns[M] | Mapping[str, Any],
+        fields: Columns[M] | Mapping[str, Any] | None = None,
         *,
         batch_size: int | None = None,
     ) -> int:
@@ -308,11 +309,27 @@ class WritableRows(Rows[M, M]):
             bulk.bulk_update, self._updates(objects, batch_size, fields), self._database.depth
         )
 
+    def bulk_delete(self, objects: Iterable[M]) -> int:
+        """Deletes the rows of many instances in as few statements as possible; gives the number of rows found.
+
+        Args:
+            objects: The instances; they are new ones afterwards, as after `delete()`.
+
+        Raises:
+            QueryError: One of them is not saved.
+            ProtectedError: Rows that refer to one must not be left without; nothing is deleted.
+        """
+        return self._database.run(bulk.bulk_delete, self._many(objects, None, None), self._database.depth)
+
+    async def abulk_delete(self, objects: Iterable[M]) -> int:
+        """The awaiting twin of `bulk_delete`."""
+        return await self._database.arun(bulk.bulk_delete, self._many(objects, None, None), self._database.depth)
+
     def _many(self, objects: Iterable[M], batch_size: int | None, conflict: OnConflict | None) -> bulk.Bulk:
         return bulk.Bulk(self.model, self._alias, list(objects), batch_size, conflict)
 
     def _updates(self, objects: Iterable[M], batch_size: int | None, fields: Any) -> bulk.Bulk:
-        if not fields:
-            raise QueryError("bulk_update() was given no fields to write")
-        written = written_of(self.model, fields, "bulk_update(fields)")
+        if fields is not None and not fields:
+            raise QueryError("bulk_update() was given no fields to write; leave them out for what differs in each")
+        written = None if fields is None else written_of(self.model, fields, "bulk_update(fields)")
         return bulk.Bulk(self.model, self._alias, list(objects), batch_size, None, written)

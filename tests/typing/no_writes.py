@@ -21,7 +21,7 @@ Book.objects.bulk_create([book], on_conflict=("id",), update=("pages",), where="
 Book.objects.bulk_create([book], on_conflicts=("id",))  # no
 Book.objects.bulk_create([book], batch_size="many")  # no
 Book.objects.bulk_update([ann], ["name"])  # no
-Book.objects.bulk_update([book])  # no
+Book.objects.bulk_delete([ann])  # no
 Book.objects.bulk_update([book], "title")  # no
 Book.objects.bulk_update([book], [Author.name])  # no
 Book.objects.bulk_create([book], on_conflict=("id",), update="price")  # no

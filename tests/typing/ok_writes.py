@@ -47,6 +47,8 @@ Book.objects.bulk_create([book], on_conflict="uq_book", update={"pages": F("page
 Book.objects.bulk_create([book], on_conflict=("id",), update={"pages": Book.pages + 1}, where=Book.pages > 1)
 Book.objects.bulk_create([book], on_conflict=("id",), update=("pages",), where=Q(pages__lt=Excluded("pages")))
 assert_type(Book.objects.bulk_update([book], [Book.price, "pages"]), int)
+assert_type(Book.objects.bulk_update([book]), int)
+assert_type(Book.objects.bulk_delete([book]), int)
 assert_type(Book.objects.bulk_update([book], {"pages": Excluded("pages") + 1}), int)
 assert_type(Book.objects.insert_from(Author.objects.values(title=F("name"))), int)
 assert_type(Book.objects.insert_from(Author.objects.values("name"), returning=True), list[Book])

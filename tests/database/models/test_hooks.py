@@ -207,6 +207,22 @@ def test_bulk_operations_and_update_call_none(world: World, shop: Shop) -> None:
     assert world.call(Order.objects, "get").name == " a"
 
 
+def test_bulk_delete_calls_the_hooks_of_every_row(world: World, shop: Shop) -> None:
+    orders = [world.call(Order.objects, "create", name=name, shop=shop) for name in "ab"]
+    CALLED.clear()
+    assert world.call(Order.objects, "bulk_delete", orders) == 2
+    assert sorted(CALLED) == [("going", "a"), ("going", "b"), ("gone", "a"), ("gone", "b")]
+
+
+def test_bulk_delete_deletes_nothing_where_a_hook_refuses(world: World, shop: Shop) -> None:
+    orders = [world.call(Order.objects, "create", name=name, shop=shop) for name in "ab"]
+    world.call(Order.objects.filter(name="a"), "update", note="keep")
+    world.call(orders[0], "refresh")
+    with pytest.raises(Refused):
+        world.call(Order.objects, "bulk_delete", orders)
+    assert world.call(Order.objects, "count") == 2
+
+
 def test_deletes_call_hooks_of_their_rows_and_of_cascades(world: World, shop: Shop) -> None:
     for name in "ab":
         order = world.call(Order.objects, "create", name=name, shop=shop)

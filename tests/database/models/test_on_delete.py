@@ -141,6 +141,22 @@ def test_restrict_names_the_rows_that_stay(world: World) -> None:
     assert world.call(album, "delete") == 1
 
 
+def test_many_rows_at_once_are_protected_as_one_is(world: World) -> None:
+    artist = make(world, Artist)
+    albums = [make(world, Album, artist=artist) for _ in range(3)]
+    invoice = make(world, Invoice, album=albums[1])
+    with pytest.raises(ProtectedError, match=r"Invoice\.album of Invoice") as caught:
+        world.call(Album.objects, "bulk_delete", albums)
+    assert caught.value.protected_objects == (invoice,)
+    assert counts(world, Album) == (3,)
+
+
+def test_keys_of_several_columns_are_deleted_together(world: World) -> None:
+    lines = [make(world, Line, a=1, b=number) for number in range(300)]
+    assert world.call(Line.objects, "bulk_delete", lines) == 300
+    assert counts(world, Line) == (0,)
+
+
 def test_protect_names_the_rows_over_a_cascade(world: World) -> None:
     artist = make(world, Artist)
     album = make(world, Album, artist=artist)

@@ -183,6 +183,108 @@ def test_rows_without_a_key_or_of_another_model_are_refused(world: World, pages:
         world.call(Page.objects, "bulk_update", [], ["hit"])
 
 
+# -- bulk_update of what differs, and bulk_delete --------------------------------------------------
+
+
+def saved_pages(world: World, count: int) -> list[Page]:
+    rows = [Page(path=f"/{number}") for number in range(count)]
+    world.call(Page.objects, "bulk_create", rows)
+    return rows
+
+
+def test_without_fields_each_row_is_written_what_differs_in_it(world: World, pages: str) -> None:
+    rows = saved_pages(world, 4)
+    rows[0].hits = 1
+    rows[1].hits, rows[1].title = 2, "two"
+    rows[2].hits = 3
+    world.call(Page.objects.filter(path="/1"), "update", path="/one")
+    assert world.call(Page.objects, "bulk_update", rows) == 3
+    assert hits(world) == {"/0": 1, "/one": 2, "/2": 3, "/3": 0}
+    with assert_num_queries(0):
+        assert world.call(Page.objects, "bulk_update", rows) == 0
+
+
+def test_without_fields_rows_that_differ_in_the_same_go_in_one_statement(world: World, pages: str) -> None:
+    rows = saved_pages(world, 20)
+    for page in rows:
+        page.hits = page.id
+    with assert_num_queries(1):
+        world.call(Page.objects, "bulk_update", rows)
+
+
+def test_without_fields_all_of_it_is_written_or_nothing(world: World, pages: str) -> None:
+    rows = saved_pages(world, 3)
+    rows[0].hits = 1
+    rows[1].path = "/2"
+    with pytest.raises(UniqueViolation):
+        world.call(Page.objects, "bulk_update", rows)
+    assert hits(world) == {"/0": 0, "/1": 0, "/2": 0}
+
+
+def test_without_fields_a_new_object_is_refused(world: World, pages: str) -> None:
+    rows = saved_pages(world, 1)
+    with pytest.raises(QueryError, match="not saved"):
+        world.call(Page.objects, "bulk_update", [*rows, Page(path="/new")])
+
+
+def test_no_fields_at_all_are_refused(world: World, pages: str) -> None:
+    with pytest.raises(QueryError, match="no fields to write; leave them out"):
+        world.call(Page.objects, "bulk_update", [], [])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2_500])
+def test_the_rows_of_many_objects_are_deleted(world: World, pages: str, count: int) -> None:
+    rows = saved_pages(world, count + 1)
+    with assert_num_queries(1 if count else 0):
+        assert world.call(Page.objects, "bulk_delete", rows[1:]) == count
+    assert hits(world) == {"/0": 0}
+
+
+def test_deleted_objects_may_be_saved_again(world: World, pages: str) -> None:
+    rows = saved_pages(world, 3)
+    world.call(Page.objects, "bulk_delete", rows)
+    world.call(rows[1], "save")
+    assert hits(world) == {"/1": 0}
+
+
+def test_deleted_objects_are_saved_ones_again_after_a_rollback(world: World, pages: str) -> None:
+    rows = saved_pages(world, 2)
+
+    class Undone(Exception):
+        pass
+
+    def blocking() -> None:
+        with atomic():
+            Page.objects.bulk_delete(rows)
+            raise Undone
+
+    async def awaiting() -> None:
+        async with atomic():
+            await Page.objects.abulk_delete(rows)
+            raise Undone
+
+    with pytest.raises(Undone):
+        world.run(blocking, awaiting)
+    rows[0].hits = 5
+    world.call(rows[0], "save")
+    assert hits(world) == {"/0": 5, "/1": 0}
+
+
+def test_objects_that_are_gone_already_are_not_counted(world: World, pages: str) -> None:
+    rows = saved_pages(world, 3)
+    world.call(Page.objects.filter(path="/1"), "delete")
+    assert world.call(Page.objects, "bulk_delete", rows) == 2
+
+
+def test_an_object_without_a_row_is_not_deleted(world: World, pages: str) -> None:
+    rows = saved_pages(world, 1)
+    with pytest.raises(QueryError, match="not saved, so there is nothing to delete"):
+        world.call(Page.objects, "bulk_delete", [*rows, Page(path="/new")])
+    with pytest.raises(QueryError, match="bulk_delete"):
+        world.call(Page.objects, "bulk_delete", [Author(name="x")])
+    assert hits(world) == {"/0": 0}
+
+
 # -- update and delete -----------------------------------------------------------------------------
 
 
