@@ -259,7 +259,7 @@ def _changed(bulk: Bulk, form: Form) -> dict[tuple[str, ...], list[Any]]:
     groups: dict[tuple[str, ...], list[Any]] = {}
     for instance in bulk.objects:
         saving.take_keys(instance, bulk.alias)
-        changed = saving.changed_fields(instance)
+        changed = saving.changed_fields(instance, form)
         if not changed:
             continue
         for name, function in form.on_update:
