@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from datalayer._schema.table import TableSpec
-from datalayer.data.lines import head, row_adapter, written_fields
+from datalayer.data.lines import beginning, head, row_adapter, written_fields
 from datalayer.data.order import chosen, ordered
 from datalayer.databases.atomic import atomic
 from datalayer.models.manager import Manager
@@ -43,7 +42,7 @@ class _Lines:
         self._table = table
         self._total = total
         self._on_rows = on_rows
-        self._begin = b'{"model":' + json.dumps(table.label).encode() + b',"fields":'
+        self._begin = beginning(table.label)
         self._done = 0
 
     def write(self, row: tuple[object, ...]) -> None:

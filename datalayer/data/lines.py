@@ -32,6 +32,11 @@ def head(rows: int) -> bytes:
     return b'{"rows":%d}\n' % rows
 
 
+def beginning(label: str) -> bytes:
+    """How the lines of a model begin, up to the fields; a brace ends them."""
+    return b'{"model":' + json.dumps(label).encode() + b',"fields":'
+
+
 def announced(line: bytes) -> int | None:
     """How many rows a first line says there are; None for one that is a row itself, as in a file made by hand."""
     found = _HEAD.fullmatch(line.strip())

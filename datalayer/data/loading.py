@@ -16,7 +16,7 @@ from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._schema.table import TableSpec
 from datalayer.data.dumping import CHUNK
-from datalayer.data.lines import announced, row_adapter, written_fields
+from datalayer.data.lines import announced, beginning, row_adapter, written_fields
 from datalayer.data.order import find, labels, late_fields
 from datalayer.databases.atomic import atomic
 from datalayer.databases.database import databases
@@ -122,12 +122,21 @@ def _from_start(file: BinaryIO) -> Iterator[bytes]:
 def _batches(file: BinaryIO, known: dict[str, TableSpec], only: set[str] | None = None) -> Iterator[_Batch]:
     """The rows of the file, or of some tables, in pieces that fit one statement."""
     batch: _Batch | None = None
+    begin, table = b"\n", None  # no line begins so
     for number, line in enumerate(_from_start(file), 1):
-        if not line.strip() or (number == 1 and announced(line) is not None):
-            continue
-        table, values = _read(number, line, known, only)
+        values: dict[str, object] | None = None
+        if table is not None and line.startswith(begin):
+            if only is not None and table.name not in only:
+                continue
+            values = _read_at_once(line, len(begin), table)
         if values is None:
-            continue
+            if not line.strip() or (number == 1 and announced(line) is not None):
+                continue
+            label, table, values = _read(number, line, known, only)
+            begin = beginning(label)
+            if values is None:
+                continue
+        assert table is not None
         fields = tuple([name for name in table.fields if name in values])
         if batch is None or batch.table is not table or batch.fields != fields or len(batch.rows) == CHUNK:
             if batch is not None:
@@ -139,10 +148,21 @@ def _batches(file: BinaryIO, known: dict[str, TableSpec], only: set[str] | None 
         yield batch
 
 
+def _read_at_once(line: bytes, begin: int, table: TableSpec) -> dict[str, object] | None:
+    """The fields of a line as `dump` writes it, of the table of the line before; None where a closer look is needed."""
+    line = line.rstrip()
+    if not line.endswith(b"}"):
+        return None
+    try:
+        return row_adapter(table).validate_json(line[begin:-1])
+    except ValidationError:
+        return None
+
+
 def _read(
     number: int, line: bytes, known: dict[str, TableSpec], only: set[str] | None
-) -> tuple[TableSpec, dict[str, object] | None]:
-    """The table of a line and the values of its fields; None for them where the table is not wanted."""
+) -> tuple[str, TableSpec, dict[str, object] | None]:
+    """The model and table of a line and the values of its fields; None for them where the table is not wanted."""
     try:
         found: object = json.loads(line.decode())
     except UnicodeDecodeError as error:
@@ -162,9 +182,9 @@ def _read(
     except QueryError as error:
         raise LoadError(f"line {number}: {error}", line=number) from None
     if only is not None and table.name not in only:
-        return table, None
+        return name, table, None
     try:
-        return table, row_adapter(table).validate_json(json.dumps(whole["fields"]))
+        return name, table, row_adapter(table).validate_json(json.dumps(whole["fields"]))
     except ValidationError as error:
         _refuse(number, table, error)
 

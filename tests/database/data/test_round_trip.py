@@ -264,7 +264,9 @@ GOOD = '{"model":"Tag","fields":{"id":1,"name":"good"}}\n'
 WRONG = [
     ('{"model":"Tag","fields":{"name":"caf\udce9"}}', "line 2 is not UTF-8, as dumpdata writes it: byte 37", None),
     ('{"model":"Tag",', "line 2 is no JSON", None),
+    ('{"model":"Tag","fields":{"id":2,"name":"x"}', "line 2 is no JSON", None),
     ("[]", "line 2 is no row", None),
+    ('{"model":"Tag","fields":{"id":2,"name":"x"},"more":{}}', "line 2 is no row", None),
     ('{"model":"Tga","fields":{}}', "line 2: no model is called 'Tga'.*did you mean 'Tag'", None),
     ('{"model":"Tag","fields":{"nam":"x"}}', "line 2: Tag.nam does not exist.*did you mean 'name'", "nam"),
     ('{"model":"Tag","fields":{"id":2}}', "line 2: Tag.name has no value", "name"),
