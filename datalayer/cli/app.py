@@ -18,7 +18,7 @@ import sys
 import threading
 import traceback as tracebacks
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 
@@ -132,6 +132,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else DONE
 
 
+class Terminated(KeyboardInterrupt):
+    """A request to end; of a plain KeyboardInterrupt Python itself may make an exit code of its own."""
+
+
 @contextlib.contextmanager
 def heard(asked: list[int]) -> Generator[None]:
     """Inside, a request to end is a Ctrl-C, so that what runs is stopped and undone; it is noted in `asked`."""
@@ -139,9 +143,11 @@ def heard(asked: list[int]) -> Generator[None]:
         yield
         return
 
-    def stop(number: int, frame: object) -> NoReturn:
+    def stop(number: int, frame: object) -> None:
         asked.append(number)
-        raise KeyboardInterrupt
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            raise Terminated
+        signal.raise_signal(signal.SIGINT)  # an event loop has its own way to stop
 
     before = signal.signal(signal.SIGTERM, stop)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import traceback
@@ -28,6 +29,9 @@ def enter_project() -> Settings:
 
     file = find_file(Path.cwd(), os.environ)
     root = str(file.path.parent if file else Path.cwd())
+    logger = logging.getLogger("datalayer")
+    if not logger.handlers:  # a command says itself what went wrong, and in one line
+        logger.addHandler(logging.NullHandler())
     if root not in sys.path:  # before the settings are read: their class may live in the project
         sys.path.insert(0, root)
     return Settings.current()
