@@ -6,7 +6,7 @@ cancellation or Ctrl-C ends the plan where it stands, and whoever lent the link 
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 from datalayer._plans.plan import Batch, Command, Plan, Reply
 
@@ -45,7 +45,8 @@ def run(plan: Plan[T], link: Executes, first: Command | Batch | None = None) -> 
             else:
                 command = plan.send(reply)
     except StopIteration as stop:
-        return cast("T", stop.value)
+        value: T = stop.value
+        return value
     finally:
         plan.close()
 
@@ -62,6 +63,7 @@ async def arun(plan: Plan[T], link: AsyncExecutes, first: Command | Batch | None
             else:
                 command = plan.send(reply)
     except StopIteration as stop:
-        return cast("T", stop.value)
+        value: T = stop.value
+        return value
     finally:
         plan.close()

@@ -102,7 +102,11 @@ class Database:
                 return cast("T", stop.value)
             if type(first) is Call:
                 return self._run_calling(plan, first)
-            return _run_inside(transaction, plan, first)
+            try:
+                return run(plan, _heard(transaction.link) if events.listeners else transaction.link, first)
+            except BaseException as error:
+                transaction.note(error)
+                raise
         pool = pools[self.alias]
         plan = operation(compiler_for(pool.backend), *args, **kwargs)
         try:
@@ -134,7 +138,11 @@ class Database:
                 return cast("T", stop.value)
             if type(first) is Call:
                 return await self._arun_calling(plan, first)
-            return await _arun_inside(transaction, plan, first)
+            try:
+                return await arun(plan, _aheard(transaction.link) if events.listeners else transaction.link, first)
+            except BaseException as error:
+                transaction.note(error)
+                raise
         pool = pools[self.alias]
         plan = operation(compiler_for(pool.backend), *args, **kwargs)
         try:
@@ -305,24 +313,6 @@ def _loaded(compiler: Compiler, command: Command, load: Callable[[list[Row]], Pl
 def _mode(first: Command | Batch, operation: Callable[..., Any]) -> Mode:
     """Whether an operation needs the writer; its first statement tells, unless it is known to write later."""
     return "write" if first.writes or is_writing(operation) else "read"
-
-
-def _run_inside(transaction: Transaction, plan: Plan[T], first: Command | Batch) -> T:
-    link = transaction.link
-    try:
-        return run(plan, Heard(link) if events.listeners else link, first)
-    except BaseException as error:
-        transaction.note(error)
-        raise
-
-
-async def _arun_inside(transaction: Transaction, plan: Plan[T], first: Command | Batch) -> T:
-    link = transaction.link
-    try:
-        return await arun(plan, AsyncHeard(link) if events.listeners else link, first)
-    except BaseException as error:
-        transaction.note(error)
-        raise
 
 
 class Databases:

@@ -133,10 +133,12 @@ class Expr(Generic[M, T]):
         return self._compared(lookup, value)
 
     def __eq__(self, other: T | Expr[M, T] | None) -> Condition[M]:  # type: ignore[override]
-        return cast("Condition[M]", self._at_once("exact", other))
+        found: Condition[M] = self._at_once("exact", other)
+        return found
 
     def __ne__(self, other: T | Expr[M, T] | None) -> Condition[M]:  # type: ignore[override]
-        return cast("Condition[M]", self._at_once("ne", other))
+        found: Condition[M] = self._at_once("ne", other)
+        return found
 
     @overload
     def __lt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...

@@ -25,7 +25,7 @@ from datalayer.errors import (
     nearest,
 )
 from datalayer.models import registry
-from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, own_fields
+from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, has_model_validators, own_fields
 from datalayer.models.annotation import Annotation
 from datalayer.models.building import Options, proxy_options, read_meta
 from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
@@ -227,6 +227,7 @@ class ModelMeta(PydanticMeta):
 
 def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     """Gives a new class what pydantic did not see."""
+    type.__setattr__(cls, "__datalayer_validated_whole__", has_model_validators(cls))
     shown = _shown_by_proxy(cls, parts)
     if shown is not None:
         _finish_proxy(cls, parts, shown)

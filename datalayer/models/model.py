@@ -16,7 +16,6 @@ from datalayer.models import deferring, linked_rows, loading, registry, related,
 from datalayer.models._pydantic import (
     LATE,
     filled,
-    has_model_validators,
     own_fields,
     refused,
     set_dict,
@@ -133,7 +132,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             stored = (
                 self.__dict__[name] if name in self.__dict__ and name not in self.__pydantic_fields_set__ else _MISSING
             )
-            if has_model_validators(cls):
+            if cls.__datalayer_validated_whole__:
                 # pydantic keeps the bad value when a validator of the whole model fails after the assignment.
                 before, changed = dict(self.__dict__), set(self.__pydantic_fields_set__)
                 try:

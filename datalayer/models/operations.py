@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Output
@@ -19,6 +19,11 @@ from datalayer.errors import QueryError, UndefinedColumn, choices_text
 from datalayer.models import hydrate, loading, related
 from datalayer.models.loading import Lookup
 from datalayer.models.state import cache_of, peek
+
+if TYPE_CHECKING:
+    from datalayer.models.rows import Rows
+
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -57,7 +62,7 @@ def _know_their_parent(found: list[Any], instance: Any, spec: RelationSpec) -> N
                 cache_of(row)[spec.reverse] = instance
 
 
-def get(compiler: Compiler, query: Query, asked: Any) -> Plan[Any]:
+def get(compiler: Compiler, query: Query, asked: Rows[Any, R]) -> Plan[R]:
     """The one row.
 
     Args:
@@ -69,14 +74,15 @@ def get(compiler: Compiler, query: Query, asked: Any) -> Plan[Any]:
         DoesNotExist: There is none.
         MultipleObjectsReturned: There are several.
     """
-    found: list[Any] = yield from read.one(compiler, query, asked._load)
+    asking: Any = asked  # of what is no part of its face
+    found: list[R] = yield from read.one(compiler, query, asking._load)
     if len(found) == 1:
-        if asked._prefetched:
-            yield from loading.prefetch(compiler, found, asked._prefetched, asked._alias)
-        if asked._parent is not None:
-            _know_their_parent(found, *asked._parent)
+        if asking._prefetched:
+            yield from loading.prefetch(compiler, found, asking._prefetched, asking._alias)
+        if asking._parent is not None:
+            _know_their_parent(found, *asking._parent)
         return found[0]
-    model = asked.model
+    model = asking.model
     if not found:
         raise model.DoesNotExist(f"no {model.__name__} matches the query")
     raise model.MultipleObjectsReturned(

@@ -83,11 +83,11 @@ class Rows(Question[M, R]):
             DoesNotExist: There is none.
             MultipleObjectsReturned: There are several.
         """
-        return cast("R", self._database.run(operations.get, self._narrowed(conditions, named), self))
+        return self._database.run(operations.get, self._narrowed(conditions, named), self)
 
     async def aget(self, *conditions: Condition[M] | Q | Deferred, **named: Any) -> R:
         """The awaiting twin of `get`."""
-        return cast("R", await self._database.arun(operations.get, self._narrowed(conditions, named), self))
+        return await self._database.arun(operations.get, self._narrowed(conditions, named), self)
 
     def first(self) -> R | None:
         """The first row, by primary key where there is no order; None when there is none."""
