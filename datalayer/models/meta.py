@@ -277,8 +277,9 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
 def _may_lack(cls: Any, relations: dict[str, Forward]) -> tuple[str, ...]:
     """The fields that validation may leave without a value: the database gives it, or an object that is not saved."""
     names = [key for relation in relations.values() for key in relation.key_fields]
+    anything: tuple[Any, ...] = (Any, object)
     for name, info in own_fields(cls).items():
-        if info.default_factory is unset or info.default is UNSET or info.annotation in (Any, object):
+        if info.default_factory is unset or info.default is UNSET or info.annotation in anything:
             names.append(name)
     return tuple(dict.fromkeys(names))
 

@@ -19,7 +19,17 @@ Not its frame: that would keep every variable in it alive for as long as the lea
 """
 
 _OURS = ("datalayer.", "contextlib", "threading", "asyncio.")
-_known_ours: set[str] = set()
+
+
+class _Ours(dict[str, bool]):
+    """Whether a module is no place of a caller, by its name; asked once for each."""
+
+    def __missing__(self, name: str) -> bool:
+        found = self[name] = name.startswith(_OURS)
+        return found
+
+
+_is_ours = _Ours()
 
 
 getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  # the one way to a frame that costs nothing
@@ -32,19 +42,12 @@ def call_site(depth: int = 2) -> Site | None:
         depth: How many frames are ours for certain, this one included.
     """
     frame = getframe(depth)
-    while (name := frame.f_globals["__name__"]) in _known_ours or _is_ours(name):
-        if frame.f_back is None:
+    while _is_ours[frame.f_globals["__name__"]]:
+        before = frame.f_back
+        if before is None:
             return None
-        frame = frame.f_back
+        frame = before
     return frame.f_code, frame.f_lasti
-
-
-def _is_ours(name: str) -> bool:
-    """Whether a module is no place of a caller; ours are remembered, and there are not many."""
-    if name.startswith(_OURS):
-        _known_ours.add(name)
-        return True
-    return False
 
 
 def site_text(site: Site | None) -> str:
