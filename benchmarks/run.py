@@ -46,7 +46,11 @@ OPERATIONS = {
     "I": ("change every field and save", 500),
     "J": ("change one field and save", 500),
     "K": ("delete one by one", 500),
+    "P": ("change one field of many at once", 500),
+    "Q": ("delete many at once", 500),
 }
+APART = frozenset("PQ")
+"""Those that are no part of the mean, which is of A to K."""
 WHOLE = {
     "L": ("a movie with people and reviews", 100),
     "M": ("a person with all movies", 400),
@@ -263,7 +267,8 @@ def about() -> str:
 
 def means(results: dict[str, Any]) -> dict[str, float]:
     """The geometric mean of each target that did all operations."""
-    every = [result["ratios"] for result in results.values()]
+    every = [result["ratios"] for operation, result in results.items() if operation not in APART]
+    every = every or [result["ratios"] for result in results.values()]
     names = [name for name in every[0] if all(name in ratios for ratios in every)]
     return {name: statistics.geometric_mean([ratios[name] for ratios in every]) for name in names}
 

@@ -117,18 +117,24 @@ class Worker:
                 made = data.rows(self.model, count, seed)
                 objects = self.wait(one.load(1, count))
                 seconds, _ = self.timed(lambda: one.change_all(objects, made))
-            case "J":
+            case "J" | "P":
                 levels = [row[1] for row in data.rows(1, count, seed)]
                 objects = self.wait(one.load(1, count))
-                seconds, _ = self.timed(lambda: one.change_one(objects, levels))
+                change = self.together("change_one", "change_together") if operation == "P" else one.change_one
+                seconds, _ = self.timed(lambda: change(objects, levels))
             case _:
                 self.wait(one.bulk(data.rows(self.model, count, seed)))
                 ((least,),) = self.besides(f"SELECT min(id) FROM journal WHERE id > {self.size}")
                 objects = self.wait(one.load(least, count))
-                seconds, _ = self.timed(lambda: one.delete_each(objects))
+                delete = self.together("delete_each", "delete_together") if operation == "Q" else one.delete_each
+                seconds, _ = self.timed(lambda: delete(objects))
                 ((number,),) = self.besides("SELECT count(*) FROM journal")
                 return seconds, str(number)
         return seconds, self.digest(self.wait(one.get(range(1, min(SEEN, count) + 1)))) if is_compared else ""
+
+    def together(self, each: str, many: str) -> Callable[..., Any]:
+        """How the target does it to many rows in one go; to each by itself where it has nothing else, or flushes."""
+        return getattr(self.target, many, None) or getattr(self.target, each)
 
     def digest_whole(self, found: Any) -> str:
         """The digest of movies, people or users with all that belongs to them."""

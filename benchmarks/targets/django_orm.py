@@ -136,6 +136,14 @@ class Target:
             for one in objects:
                 one.delete()
 
+    def change_together(self, objects: Sequence[Any], levels: Sequence[int]) -> None:
+        for one, level in zip(objects, levels, strict=True):
+            one.level = level
+        self.model.objects.bulk_update(objects, ["level"])
+
+    def delete_together(self, objects: Sequence[Any]) -> None:
+        self.model.objects.filter(pk__in=[one.pk for one in objects]).delete()
+
     def plain(self, found: Sequence[Any]) -> list[Row]:
         return [tuple([getattr(one, name) for name in ("id", *self.names)]) for one in found]
 

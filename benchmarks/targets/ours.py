@@ -75,6 +75,14 @@ class Target:
             for one in objects:
                 one.delete()
 
+    def change_together(self, objects: Sequence[Any], levels: Sequence[int]) -> None:
+        for one, level in zip(objects, levels, strict=True):
+            one.level = level
+        self.model.objects.bulk_update(objects)
+
+    def delete_together(self, objects: Sequence[Any]) -> None:
+        self.model.objects.bulk_delete(objects)
+
     def plain(self, found: Sequence[Any]) -> list[Row]:
         names = ("id", *self.names)
         return [tuple([getattr(one, name) for name in names]) for one in found]

@@ -81,6 +81,14 @@ class Target(ours.Target):
             for one in objects:
                 await one.adelete()
 
+    async def change_together(self, objects: Sequence[Any], levels: Sequence[int]) -> None:
+        for one, level in zip(objects, levels, strict=True):
+            one.level = level
+        await self.model.objects.abulk_update(objects)
+
+    async def delete_together(self, objects: Sequence[Any]) -> None:
+        await self.model.objects.abulk_delete(objects)
+
     async def close(self) -> None:
         await pools.aclose_all()
         super().close()

@@ -136,6 +136,15 @@ class Target:
             for one in objects:
                 one.delete_instance()
 
+    def change_together(self, objects: Sequence[Any], levels: Sequence[int]) -> None:
+        for one, level in zip(objects, levels, strict=True):
+            one.level = level
+        with self.database.atomic():
+            self.model.bulk_update(objects, fields=[self.model.level], batch_size=100)
+
+    def delete_together(self, objects: Sequence[Any]) -> None:
+        self.model.delete().where(self.model.id.in_([one.id for one in objects])).execute()
+
     def plain(self, found: Sequence[Any]) -> list[Row]:
         return [tuple([getattr(one, name) for name in ("id", *self.names)]) for one in found]
 

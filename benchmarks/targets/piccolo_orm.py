@@ -129,6 +129,9 @@ class Target:
             for one in objects:
                 await one.remove()
 
+    async def delete_together(self, objects: Sequence[Any]) -> None:
+        await self.model.delete().where(self.model.id.is_in([one.id for one in objects]))
+
     def plain(self, found: Sequence[Any]) -> list[Row]:
         rows: list[Row] = []
         for one in found:

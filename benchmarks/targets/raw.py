@@ -137,6 +137,15 @@ class SQLite:
             for one in objects:
                 self.execute("DELETE FROM journal WHERE id = ?", (one[0],))
 
+    def change_together(self, objects: Sequence[Any], levels: Sequence[int]) -> None:
+        with self.transaction():
+            pairs = [(level, one[0]) for one, level in zip(objects, levels, strict=True)]
+            self.connection.executemany("UPDATE journal SET level = ? WHERE id = ?", pairs)
+
+    def delete_together(self, objects: Sequence[Any]) -> None:
+        with self.transaction():
+            self.connection.executemany("DELETE FROM journal WHERE id = ?", [(one[0],) for one in objects])
+
     def plain(self, found: Sequence[Any]) -> list[Row]:
         result: list[Row] = []
         for row in found:
@@ -234,6 +243,16 @@ class PostgreSQL:
         with self.connection.transaction():
             for one in objects:
                 self.execute("DELETE FROM journal WHERE id = %s", (one[0],))
+
+    def change_together(self, objects: Sequence[Any], levels: Sequence[int]) -> None:
+        sql = (
+            "UPDATE journal SET level = new.level FROM unnest(%b::int[], %b::int[]) AS new (id, level)"
+            " WHERE journal.id = new.id"
+        )
+        self.execute(sql, ([one[0] for one in objects], list(levels)))
+
+    def delete_together(self, objects: Sequence[Any]) -> None:
+        self.execute("DELETE FROM journal WHERE id = ANY(%b::int[])", ([one[0] for one in objects],))
 
     def plain(self, found: Sequence[Any]) -> list[Row]:
         return list(found)

@@ -130,6 +130,14 @@ class Target:
             for one in objects:
                 await one.delete()
 
+    async def change_together(self, objects: Sequence[Any], levels: Sequence[int]) -> None:
+        for one, level in zip(objects, levels, strict=True):
+            one.level = level
+        await self.model.bulk_update(objects, fields=["level"])
+
+    async def delete_together(self, objects: Sequence[Any]) -> None:
+        await self.model.filter(id__in=[one.id for one in objects]).delete()
+
     def plain(self, found: Sequence[Any]) -> list[Row]:
         return [tuple([getattr(one, name) for name in ("id", *self.names)]) for one in found]
 
