@@ -1,8 +1,8 @@
 """PostgreSQL behind the protocol of `link.py`: psycopg connections in autocommit mode, blocking and awaiting.
 
 Whoever imports this module needs the `postgres` extra; nobody imports it before a PostgreSQL database is used.
-Rows come in the binary format, statements with values are prepared on the server, timestamps are aware and in UTC,
-and JSON comes as text: the converters of the compiler decide what it becomes.
+Rows come in the binary format, statements with values or of a table are prepared on the server, timestamps are aware
+and in UTC, and JSON comes as text: the converters of the compiler decide what it becomes.
 
 psycopg types its queries as literal SQL, as a guard against injection; ours comes from the compiler, where every value
 is bound, and so its type is ignored where it is run.
@@ -355,7 +355,7 @@ class PostgresLink:
         if isinstance(command, Batch):
             cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
             return Reply([], cursor.rowcount)
-        prepare = self._prepares and bool(command.params)
+        prepare = self._prepares and (bool(command.params) or command.table is not None)
         cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
         if prepare:
             statements.note(command, cursor)
@@ -492,7 +492,7 @@ class AsyncPostgresLink:
         if isinstance(command, Batch):
             await cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
             return Reply([], cursor.rowcount)
-        prepare = self._prepares and bool(command.params)
+        prepare = self._prepares and (bool(command.params) or command.table is not None)
         await cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
         if prepare:
             statements.note(command, cursor)

@@ -32,6 +32,10 @@ _TUPLES: Final = ExecStatus.TUPLES_OK
 _DONE: Final = ExecStatus.COMMAND_OK
 
 
+_PLAIN: Final = {sql: sql.encode() for sql in ("BEGIN", "COMMIT")}
+"""What is sent as it is: nothing to prepare, no value, no row, and nothing that psycopg's register must hear of."""
+
+
 class _Known:
     """A statement that a cursor has run.
 
@@ -81,7 +85,7 @@ class Statements:
         """Sends a statement that is prepared for values of these types; False when a cursor has to run it."""
         known = self._known.get(command.sql)
         if known is None:
-            return False
+            return command.sql in _PLAIN and self._send_plain(_PLAIN[command.sql])
         params = command.params
         pgconn = self._pgconn
         if len(params) != len(known.formats) or pgconn.pipeline_status != _NO_PIPELINE:
@@ -95,6 +99,12 @@ class Statements:
         names.move_to_end(key)  # the one not used for longest is evicted first
         self._name, self._loaders = name, known.loaders
         pgconn.send_query_prepared(name, values, dumper.formats, _BINARY)
+        return True
+
+    def _send_plain(self, query: bytes) -> bool:
+        if self._pgconn.pipeline_status != _NO_PIPELINE:
+            return False
+        self._pgconn.send_query(query)
         return True
 
     def reply(self, results: list[PGresult]) -> Reply:

@@ -64,6 +64,7 @@ class Moded:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._is_generic = isinstance(pool, Pool)  # which notes who called it; psycopg-pool's looks beyond this
         self.parts: Sequence[Part] = (pool,)
         self.open = pool.open
         self.close = pool.close
@@ -73,7 +74,8 @@ class Moded:
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
         """Lends a connection, whatever the mode."""
         lease: Lease[Link] = self._pool.acquire(timeout)
-        lease.note_place()
+        if self._is_generic:
+            lease.note_place()
         return lease
 
 
@@ -82,6 +84,7 @@ class AsyncModed:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._is_generic = isinstance(pool, AsyncPool)
         self.parts: Sequence[Part] = (pool,)
         self.open = pool.open
         self.close = pool.close
@@ -92,7 +95,8 @@ class AsyncModed:
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
         """The twin of `Moded.acquire`."""
         asking: Acquiring[AsyncLink] = self._pool.acquire(timeout)
-        asking.site = call_site()
+        if self._is_generic:
+            asking.site = call_site()
         return asking
 
 

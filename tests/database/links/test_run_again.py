@@ -11,6 +11,7 @@ import pytest
 from datalayer import errors
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql, connect_postgresql
 from datalayer._plans.plan import Command
+from tests.unit.compile.shop import AUTHOR
 
 
 @pytest.fixture
@@ -106,6 +107,21 @@ def test_a_notification_is_delivered_by_a_statement_that_runs_again(link: Any) -
     for _ in range(2):
         link.rows("SELECT pg_notify('news', ?)", "hello")
     assert heard == ["hello", "hello"]
+
+
+def test_a_statement_of_a_table_is_prepared_without_values_too(link: Any) -> None:
+    for _ in range(2):
+        assert link.do("execute", Command("SELECT 5 AS five", table=AUTHOR)).rows == [(5,)]
+    assert link.rows("SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT 5 AS five'") == [(1,)]
+
+
+def test_transactions_begin_and_end_in_the_middle_of_statements_that_run_again(link: Any) -> None:
+    for value in range(3):
+        link.execute("BEGIN")
+        assert link.link.in_transaction
+        assert link.rows("SELECT ?::int", value) == [(value,)]
+        link.execute("COMMIT")
+        assert not link.link.in_transaction
 
 
 # -- the socket and the event loop ---------------------------------------------------------------
