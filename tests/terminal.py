@@ -87,7 +87,9 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def running(words: Sequence[str], *, folder: Path, variables: Mapping[str, str], width: int = 80) -> Iterator[Terminal]:
+def running(
+    words: Sequence[str], *, folder: Path, variables: Mapping[str, str], width: int = 80, kind: str = "xterm-256color"
+) -> Iterator[Terminal]:
     """A command on a new terminal; it is ended with the block.
 
     Args:
@@ -95,6 +97,7 @@ def running(words: Sequence[str], *, folder: Path, variables: Mapping[str, str],
         folder: Where it runs.
         variables: Its environment.
         width: Columns of the terminal.
+        kind: What it can do, as TERM says it.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
@@ -103,7 +106,7 @@ def running(words: Sequence[str], *, folder: Path, variables: Mapping[str, str],
             [sys.executable, "-S", "-c", _TAKE, *words],
             start_new_session=True,
             cwd=folder,
-            env={**variables, "TERM": "xterm-256color"},
+            env={**variables, "TERM": kind},
             stdin=slave,
             stdout=slave,
             stderr=slave,

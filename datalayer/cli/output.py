@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FOLDED = 12
 """The least width of a column that is folded."""
 
+ROOM_FOR_A_BAR = 60
+"""The least width of a terminal that leaves room for a bar beside its numbers."""
+
 OnRows: TypeAlias = Callable[[str, int, int], None]
 """Told a name, how much of it is done, and how much there is."""
 
@@ -109,8 +112,8 @@ def changing_table(headings: Sequence[str]) -> Generator[Callable[[Iterable[Sequ
 
 @contextlib.contextmanager
 def progress() -> Generator[OnRows]:
-    """A bar on stderr for each name it is told of: drawn on a terminal, a line for each tenth elsewhere."""
-    if not sys.stderr.isatty():
+    """A bar on stderr for each name it is told of: drawn on a terminal that can, a line for each tenth elsewhere."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         told: dict[str, int] = {}
 
         def line(name: str, done: int, total: int) -> None:
@@ -124,18 +127,15 @@ def progress() -> Generator[OnRows]:
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
-    with Progress(
-        *Progress.get_default_columns()[:3],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bars:
+    console = Console(stderr=True)
+    name, bar, percentage = Progress.get_default_columns()[:3]
+    drawn = (name, bar, percentage) if console.width >= ROOM_FOR_A_BAR else (name, percentage)
+    with Progress(*drawn, MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def draw(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done, total=total)
+        def draw(of: str, done: int, total: int) -> None:
+            if of not in tasks:
+                tasks[of] = bars.add_task(of, total=total)
+            bars.update(tasks[of], completed=done, total=total)
 
         yield draw

@@ -15,6 +15,7 @@ import signal
 import sys
 import types
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
@@ -25,6 +26,8 @@ from datalayer.cli.options import DATABASE, DATABASE_URL
 from datalayer.errors import DatalayerError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from datalayer.conf.options import Settings
     from datalayer.conf.url import DatabaseUrl
 
@@ -82,14 +85,30 @@ def interact(names: dict[str, Any], banner: str) -> None:
         # It awaits by itself, and runs a line that does not await outside of its event loop.
         importlib.import_module("IPython").start_ipython(argv=["--no-banner"], user_ns=names)
         return
-    with contextlib.suppress(ImportError):  # a Python without readline has no completion either
+    with remembered(names), Lines(names) as lines:
+        lines.interact(banner, exitmsg="")
+
+
+@contextlib.contextmanager
+def remembered(names: dict[str, Any]) -> Generator[None]:
+    """Inside, names are completed, and the lines of the last shells are at hand; those of this one are added."""
+    try:
         import readline
         import rlcompleter
-
-        readline.set_completer(rlcompleter.Completer(names).complete)
-        readline.parse_and_bind("tab: complete")
-    with Lines(names) as lines:
-        lines.interact(banner, exitmsg="")
+    except ImportError:  # a Python without readline completes nothing and remembers nothing
+        yield
+        return
+    file = Path("~/.datalayer_history").expanduser()
+    readline.set_completer(rlcompleter.Completer(names).complete)
+    readline.parse_and_bind("tab: complete")
+    readline.set_history_length(1000)
+    with contextlib.suppress(OSError):
+        readline.read_history_file(file)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            readline.write_history_file(file)
 
 
 class Lines(code.InteractiveConsole):

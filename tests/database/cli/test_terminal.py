@@ -33,9 +33,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def datalayer(folder: Path, *words: str, width: int = 80) -> Iterator[terminal.Terminal]:
+def datalayer(folder: Path, *words: str, width: int = 80, kind: str = "xterm-256color") -> Iterator[terminal.Terminal]:
     with terminal.running(
-        [sys.executable, "-m", "datalayer", *words], folder=folder, variables=environment(), width=width
+        [sys.executable, "-m", "datalayer", *words],
+        folder=folder,
+        variables={**environment(), "HOME": str(folder)},
+        width=width,
+        kind=kind,
     ) as shown:
         yield shown
 
@@ -238,6 +242,36 @@ def test_the_prompt_awaits_and_blocks_and_ctrl_c_ends_the_line(folder: Path) -> 
         shown.read_until("'desk'\n>>> ")
         shown.type("exit()\n")
         assert shown.end() == 0
+
+
+def test_a_line_of_the_last_shell_is_at_hand(folder: Path) -> None:
+    for begin, typed in (("6 * 7", "6 * 7\n"), ("6 * 7", "\x10\n")):  # Ctrl-P brings back the line before
+        with datalayer(folder, "shell") as shown:
+            shown.read_until(">>> ")
+            shown.type(typed)
+            shown.read_until(begin)
+            shown.read_until("\n42\n>>> ")
+            shown.type(terminal.CTRL_D)
+            assert shown.end() == 0
+
+
+def test_a_terminal_that_cannot_draw_gets_lines_for_a_bar(folder: Path) -> None:
+    prepare(folder, "makemigrations", "migrate")
+    with datalayer(folder, "shell", "-c", "Lamp.objects.create(name='a')") as shown:
+        assert shown.end() == 0
+    with datalayer(folder, "dumpdata", kind="dumb") as shown:
+        assert shown.end() == 0
+    assert "\nLamp: 1 of 1 rows\n" in shown.shown
+    assert "\x1b" not in shown.shown
+
+
+def test_a_narrow_terminal_shows_numbers_whole_and_no_bar(folder: Path) -> None:
+    prepare(folder, "makemigrations", "migrate")
+    with datalayer(folder, "shell", "-c", "Lamp.objects.create(name='a')") as shown:
+        assert shown.end() == 0
+    shown_, code = run(folder, "dumpdata", width=40)
+    assert code == 0
+    assert "Lamp 100% 1/1 0:00:00" in plain(shown_)
 
 
 def test_the_help_fits_its_terminal(folder: Path) -> None:
