@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from random import Random
@@ -14,6 +13,7 @@ from typing import Any, Self, TypeVar
 from datalayer.errors import WrongEventLoop
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
 from datalayer.pooling.async_lease import Acquiring, AsyncLease, async_lease_of
+from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
 from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
@@ -61,7 +61,7 @@ class AsyncPool(Machine[C]):
         reset: Callable[[C], Awaitable[object]] | None = None,
         on_close: Callable[[C], Awaitable[object]] | None = None,
         listeners: Sequence[Listener] = (),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = STEADY,
         rng: Random | None = None,
         auto_open: bool = True,
     ) -> None:

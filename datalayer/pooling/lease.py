@@ -197,10 +197,8 @@ class Lease(BaseLease[C]):
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         if exc is not None:
             self.report(exc)
-        entry = self._entry
-        if entry is not None:  # not after a discard or detach in the block
-            self._entry = None
-            self.pool.release_entry(entry)
+        if self._entry is not None:  # not after a discard or detach in the block
+            self.release()
 
 
 def lease_of(pool: ReleasingPool[C], entry: Entry[C]) -> Lease[C]:

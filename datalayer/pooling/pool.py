@@ -1,10 +1,12 @@
 """The pool of the blocking world: threads wait, threads connect."""
 
+# A lease is filled in by its pool, and ends in it: what is private here is so to both together.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import logging
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from random import Random
@@ -13,6 +15,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
+from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
 from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
@@ -31,6 +34,52 @@ log = logging.getLogger("datalayer.pooling")
 
 C = TypeVar("C")
 T = TypeVar("T")
+
+
+class _Lease(Lease[C]):
+    """A lease that gives its connection back itself: the call of a method of the pool costs as much as any step."""
+
+    __slots__ = ()
+
+    pool: Pool[C]  # pyright: ignore[reportIncompatibleVariableOverride]  # set once
+
+    def release(self) -> None:
+        """Ends the lease: cleans the connection, and keeps or closes it."""
+        entry = self._entry
+        if entry is None:
+            entry = self.end("given back")  # which refuses
+        self._entry = None
+        pool = self.pool
+        conn, connector = entry.conn, pool._connector
+        drop: str | None = None
+        try:
+            if connector.is_broken(conn):
+                drop = "broken"
+            else:
+                connector.reset(conn)
+                if pool._reset is not None:
+                    pool._reset(conn)
+        except Exception as error:
+            drop = "reset_failed"
+            log.warning(
+                "connection %s of %s could not be reset and was thrown away: %s", entry.id, pool, error_text(error)
+            )
+        except BaseException:
+            pool.discard_entry(entry, "reset_failed")
+            raise
+        core, clock, mutex = pool._core, pool._clock, pool._mutex
+        try:
+            mutex.acquire()
+            if (entry.state == LENT and entry.home is core.home) or pool._owns(entry):
+                core.give_back(entry, clock(), drop)
+        except BaseException:
+            let_go(mutex)
+            if entry.home is core.home:  # interrupted in the middle: its place must not be lost
+                pool._orphans.append(entry)
+            raise
+        mutex.release()
+        if core.actions or pool._orphans:
+            pool._collect()
 
 
 class Pool(Machine[C]):
@@ -61,7 +110,7 @@ class Pool(Machine[C]):
         reset: Callable[[C], object] | None = None,
         on_close: Callable[[C], object] | None = None,
         listeners: Sequence[Listener] = (),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = STEADY,
         rng: Random | None = None,
         auto_open: bool = True,
     ) -> None:
@@ -170,9 +219,9 @@ class Pool(Machine[C]):
         caller = getframe(1)
         # Of `datalayer` itself only the registry and the SQLite pool ask: they say for whom.
         entry.site = caller.f_code, caller.f_lasti
-        lease: Lease[C] = Lease()
+        lease: _Lease[C] = _Lease()
         lease.pool = self
-        lease._entry = entry  # pyright: ignore[reportPrivateUsage]
+        lease._entry = entry
         return lease
 
     def _acquire(self, timeout: Timeout, now: float, owner: object) -> Entry[C]:
@@ -202,38 +251,10 @@ class Pool(Machine[C]):
             return None
 
     def release_entry(self, entry: Entry[C]) -> None:
-        """Ends a lease: cleans the connection, and keeps or closes it."""
-        conn = entry.conn
-        connector = self._connector
-        drop: str | None = None
-        try:
-            if connector.is_broken(conn):
-                drop = "broken"
-            else:
-                connector.reset(conn)
-                if self._reset is not None:
-                    self._reset(conn)
-        except Exception as error:
-            drop = "reset_failed"
-            log.warning(
-                "connection %s of %s could not be reset and was thrown away: %s", entry.id, self, error_text(error)
-            )
-        except BaseException:
-            self.discard_entry(entry, "reset_failed")
-            raise
-        core, clock, mutex = self._core, self._clock, self._mutex
-        try:
-            mutex.acquire()
-            if (entry.state == LENT and entry.home is core.home) or self._owns(entry):
-                core.give_back(entry, clock(), drop)
-        except BaseException:
-            let_go(mutex)
-            if entry.home is core.home:  # interrupted in the middle: its place must not be lost
-                self._orphans.append(entry)
-            raise
-        mutex.release()
-        if core.actions or self._orphans:
-            self._collect()
+        """Ends a lease of which only the entry is known."""
+        lease: _Lease[C] = _Lease()
+        lease.pool, lease._entry = self, entry
+        lease.release()
 
     def dedicated(self) -> C:
         """Opens a configured connection that is not the pool's: not counted, and yours to close."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import sys
-import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from random import Random
@@ -18,6 +17,7 @@ import psycopg
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql
 from datalayer.errors import PoolError, WrongEventLoop
 from datalayer.pooling.async_lease import Acquiring, AsyncLease, asking_of, async_lease_of
+from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
@@ -52,7 +52,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         reset: AsyncHook | None = None,
         on_close: AsyncHook | None = None,
         listeners: Sequence[Listener] = (),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = STEADY,
         rng: Random | None = None,
     ) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None

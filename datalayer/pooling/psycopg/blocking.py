@@ -7,7 +7,6 @@ import contextlib
 import logging
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from random import Random
@@ -18,6 +17,7 @@ import psycopg
 
 from datalayer._links.postgresql import PostgresLink, connect_postgresql
 from datalayer.errors import PoolError
+from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
@@ -69,7 +69,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         reset: Hook | None = None,
         on_close: Hook | None = None,
         listeners: Sequence[Listener] = (),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = STEADY,
         rng: Random | None = None,
     ) -> None:
         self._retiring: list[threading.Thread] = []

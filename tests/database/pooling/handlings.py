@@ -229,7 +229,7 @@ HANDLINGS = [
     ),
     Handling(
         "12", "an interrupted clean-up ends no lease",
-        'self.discard_entry(entry, "reset_failed")', "pass",
+        'discard_entry(entry, "reset_failed")', "config",
         ("test_interrupted_in_a_hook_throws_the_connection_away",), cases="reset", times=4,
     ),
     Handling(
@@ -337,9 +337,13 @@ HANDLINGS = [
     # -- 20 to 23: leases -----------------------------------------------------------------------
     Handling(
         "20", "a lease keeps its connection",
-        'self._entry = None\n        self.pool.release_entry(entry)',
-        "self.pool.release_entry(entry)",
-        ("test_second_release_is_refused_and_changes_nothing",), cases="blocking",
+        "self._entry = None\n        pool = self.pool", "pool = self.pool",
+        ("test_second_release_is_refused_and_changes_nothing",), cases="blocking and not psycopg",
+    ),
+    Handling(
+        "20", "a lease keeps its connection",
+        "self._entry = None\n        self.pool.release_entry(entry)", "self.pool.release_entry(entry)",
+        ("test_second_release_is_refused_and_changes_nothing",), cases="blocking and psycopg",
     ),
     Handling(
         "20", "a lease keeps its connection",
@@ -364,9 +368,13 @@ HANDLINGS = [
     ),
     Handling(
         "22", "a lease keeps its connection",
-        'self._entry = None\n        self.pool.release_entry(entry)',
-        "self.pool.release_entry(entry)",
-        ("test_lease_is_of_no_use_after_its_end",), cases="blocking",
+        "self._entry = None\n        pool = self.pool", "pool = self.pool",
+        ("test_lease_is_of_no_use_after_its_end",), cases="blocking and not psycopg",
+    ),
+    Handling(
+        "22", "a lease keeps its connection",
+        "self._entry = None\n        self.pool.release_entry(entry)", "self.pool.release_entry(entry)",
+        ("test_lease_is_of_no_use_after_its_end",), cases="blocking and psycopg",
     ),
     Handling(
         "22", "a lease keeps its connection",
@@ -513,8 +521,13 @@ HANDLINGS = [
     ),
     Handling(
         "29", "a pool looks at the clock on the wall",
-        "clock: Callable[[], float] = time.monotonic", "clock: Callable[[], float] = lambda: time.time()",
+        "clock: Callable[[], float] = STEADY", 'clock: Callable[[], float] = lambda: __import__("time").time()',
         ("test_wall_clock_may_jump",), times=4,
+    ),
+    Handling(
+        "29", "no connection grows older while the machine sleeps",
+        "return partial(time.clock_gettime, which)", "return time.monotonic",
+        ("test_connection_grows_older_while_the_machine_sleeps",),
     ),
     Handling(
         "29", "what was idle for long is lent without a ping",

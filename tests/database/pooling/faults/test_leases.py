@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -260,6 +261,55 @@ def test_machine_that_slept_finds_its_dead_connections_by_ping(make: Maker, worl
 
     play(world, script())
     assert pool.stats().acquires_failed == 0
+
+
+ASLEEP = """
+import asyncio, sys, time
+
+real = time.clock_gettime
+slept = {"hours": 0.0}
+# A machine that sleeps: this one clock goes on, and all others stand still.
+time.clock_gettime = lambda which: real(which) + (slept["hours"] * 3600 if which == time.CLOCK_BOOTTIME else 0.0)
+
+from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
+from datalayer.pooling import AsyncPool, Pool, PoolConfig
+from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
+from datalayer.pooling.psycopg import AsyncPsycopgPool, PsycopgPool
+
+kind, is_async, url = sys.argv[1], sys.argv[2] == "async", sys.argv[3]
+limits = PoolConfig(max_lifetime=1800.0, idle_timeout=None)
+if kind == "psycopg":
+    pool = (AsyncPsycopgPool if is_async else PsycopgPool)(url, limits)
+elif is_async:
+    pool = AsyncPool(AsyncLinkConnector(lambda: aconnect_sqlite(url, alias="shop")), limits)
+else:
+    pool = Pool(LinkConnector(lambda: connect_sqlite(url, alias="shop"), fast_open=True), limits)
+
+def blocking():
+    with pool:
+        for hours in (0, 0, 1):
+            slept["hours"] = hours
+            with pool.acquire():
+                print(pool.stats().connections_opened)
+
+async def awaiting():
+    async with pool:
+        for hours in (0, 0, 1):
+            slept["hours"] = hours
+            async with pool.acquire():
+                print(pool.stats().connections_opened)
+
+asyncio.run(awaiting()) if is_async else blocking()
+"""
+
+
+def test_connection_grows_older_while_the_machine_sleeps(make: Maker, world: World) -> None:
+    kind, async_word = "psycopg" if make.is_psycopg else "generic", "async" if world.is_async else "sync"
+    url = make.url if make.is_psycopg else ":memory:"
+    done = subprocess.run(
+        [sys.executable, "-c", ASLEEP, kind, async_word, url], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["1", "1", "2"], done.stderr
 
 
 # -- numbers -------------------------------------------------------------------------------------
