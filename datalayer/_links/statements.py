@@ -5,7 +5,8 @@ values anew whenever the statement is another one than before: half of what a ge
 chosen once for each statement. Nothing is prepared, evicted or forgotten here: a statement goes through a cursor first,
 and psycopg's own register says each time whether the server still has it.
 
-The register and the query of a cursor are private to psycopg, and named in this file only.
+The register and the query of a cursor are private to psycopg, and named in this file only; with a release of psycopg
+that calls them otherwise, every statement goes through a cursor.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from psycopg.pq import ExecStatus, Format, PipelineStatus
 from datalayer._plans.plan import Command, Reply, Row
 
 if TYPE_CHECKING:
+    from collections import OrderedDict
+
     from psycopg.abc import Transformer
     from psycopg.adapt import PyFormat
     from psycopg.pq.abc import PGresult
@@ -64,18 +67,19 @@ class Statements:
     def __init__(self, raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
         self._raw = raw
         self._pgconn = raw.pgconn
-        self._names = raw._prepared._names  # pyright: ignore[reportPrivateUsage]
+        self._names: OrderedDict[Any, bytes] | None = getattr(getattr(raw, "_prepared", None), "_names", None)
         self._known: dict[str, _Known] = {}
         self._name = b""  # of what was sent last
         self._loaders: dict[bytes, Transformer] = {}  # of what was sent last
 
     def note(self, command: Command, cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> None:
         """Remembers a statement that a cursor has prepared and run."""
-        if command.sql in self._known:
-            return  # other types of values, or the server has it under another name now
-        query = cursor._convert_query(command.sql, command.params)  # pyright: ignore
-        formats = query._want_formats  # pyright: ignore[reportPrivateUsage]
-        if formats is None:
+        if self._names is None or command.sql in self._known:
+            return  # there: other types of values, or the server has it under another name now
+        convert = getattr(cursor, "_convert_query", None)
+        query = None if convert is None else convert(command.sql, command.params)
+        formats: list[PyFormat] | None = getattr(query, "_want_formats", None)
+        if query is None or formats is None:
             return
         if len(self._known) >= _MOST:
             self._known.clear()
@@ -93,8 +97,8 @@ class Statements:
         dumper, names = known.dumper, self._names
         values = dumper.dump_sequence(params, known.formats)
         key = known.query, dumper.types or ()
-        name = names.get(key)
-        if name is None:
+        name = None if names is None else names.get(key)
+        if names is None or name is None:
             return False
         names.move_to_end(key)  # the one not used for longest is evicted first
         self._name, self._loaders = name, known.loaders

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
+from psycopg.generators import execute
 
 from datalayer import errors
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql, connect_postgresql
+from datalayer._links.statements import Statements
 from datalayer._plans.plan import Command
 from tests.unit.compile.shop import AUTHOR
 
@@ -254,3 +256,32 @@ def test_a_stream_and_statements_that_run_again_share_a_connection(database_url:
         await link.close()
 
     asyncio.run(main())
+
+
+class _Without:
+    """Something of psycopg in a release that calls one private part otherwise."""
+
+    def __init__(self, whole: object, part: str) -> None:
+        self._whole = whole
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._part:
+            raise AttributeError(name)
+        return getattr(self._whole, name)
+
+
+@pytest.mark.parametrize("part", ["_prepared", "_convert_query", ""])
+def test_a_psycopg_that_calls_a_private_part_otherwise_runs_everything_itself(database_url: str, part: str) -> None:
+    link = connect_postgresql(database_url)
+    try:
+        statements = Statements(cast("Any", _Without(link.raw, part)))
+        cursor = link.raw.cursor(binary=True)
+        cursor.execute("SELECT %s", (1,), prepare=True)
+        statements.note(ask(1), cast("Any", _Without(cursor, part)))
+        sent = statements.send(ask(2))
+        if sent:
+            assert statements.reply(link.raw.wait(execute(link.raw.pgconn))).rows == [(2,)]
+        assert sent == (not part)
+    finally:
+        link.close()
