@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import Grouping
 
+from datalayer._compile import filtered
+from datalayer._compile.filtered import ONCE
 from datalayer._compile.joins import Element, is_to_many
 from datalayer._compile.walk import Walk
 from datalayer._query.condition import Condition
@@ -35,15 +37,12 @@ _ADDED_UP: Final = {
 }
 """Aggregates that can be taken row by row: what the results of the rows are brought together with."""
 
-_ONCE: Final = frozenset({"min", "max", "any_value", "bool_and", "bool_or"})
-"""Aggregates that do not mind seeing a row several times."""
-
 
 def written(writer: Writer, node: Aggregate, at: int) -> Element:
     """An aggregate: over the rows of this SELECT, or in a subquery about each row."""
     if not writer.aggregates_here:
         return of_one_row(writer, node, at)
-    if not is_joined(writer, node):
+    if not is_joined(writer, node) and not (writer.is_apart and is_repeated(writer, node)):
         return _plain(writer, node, at)
     if node.name == "avg" and can_be_added_up(node):
         return _average(writer, node, at)
@@ -66,6 +65,12 @@ def is_joined(writer: Writer, node: Aggregate) -> bool:
     return any(not _is_here(writer, path) for path in writer.walk.paths_inside(node))
 
 
+def is_repeated(writer: Writer, node: Aggregate) -> bool:
+    """Whether an aggregate over our own columns counts a row as often as filters find it, with other related rows."""
+    is_own = not filtered.crossed_by(writer.walk, node)
+    return is_own and not node.distinct and node.name not in ONCE
+
+
 def _is_here(writer: Writer, path: tuple[str, ...]) -> bool:
     steps = [path[:length] for length in range(1, len(path) + 1)]
     return any(is_to_many(writer.scope.table, step) and writer.scope.has(step) for step in steps)
@@ -85,7 +90,7 @@ def join_together(writer: Writer, nodes: Iterable[Condition | Expression]) -> No
     for node in every:
         own = writer.walk.paths_inside(node)
         is_same = own == paths and len(_roots(writer.walk, paths)) == 1
-        if not (node.distinct or node.name in _ONCE or is_same):
+        if not (node.distinct or node.name in ONCE or is_same):
             raise QueryError(
                 f"{node.name} and {joined[0].name} over {'__'.join(sorted(paths)[0])} in one grouped query would count "
                 "rows several times; ask for them in two queries, or in a Subquery"
@@ -101,12 +106,14 @@ def _roots(walk: Walk, paths: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
 
 def of_one_row(writer: Writer, node: Aggregate, at: int) -> Element:
     """An aggregate over the rows related to one row of this SELECT."""
-    sub = writer.inside(is_anchored=True)
+    is_repeating = writer.is_apart and is_repeated(writer, node)
+    sub = writer.inside(is_anchored=not is_repeating)
     element = _plain(sub, node, at)
-    if not sub.scope.joins:  # only our own columns: look at our own row alone
+    if sub.scope.is_anchored and not sub.scope.joins:  # only our own columns: look at our own row alone
         sub = writer.inside(is_anchored=False)
         element = _plain(sub, node, at)
-    return sub.finished(sa.select(element), writer).scalar_subquery()
+    chosen = sub.joined_filters() if is_repeating else filtered.restriction(sub, node)
+    return sub.finished(sa.select(element), writer, chosen).scalar_subquery()
 
 
 def _average(writer: Writer, node: Aggregate, at: int) -> Element:
@@ -126,6 +133,9 @@ def _plain(writer: Writer, node: Aggregate, at: int, over: Over | None = None) -
 
 def _call(writer: Writer, node: Aggregate, at: int, over: Over | None) -> Element:
     arguments, order, condition = writer.aggregate_parts(node, at)
+    chosen = filtered.restriction(writer, node) if writer.is_apart else None
+    if chosen is not None:
+        condition = chosen if condition is None else sa.and_(condition, chosen)
     type = None if node.argument is None else node.argument.type
     found: Any
     if not arguments:

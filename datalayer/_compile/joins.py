@@ -1,7 +1,7 @@
 """Which tables a SELECT needs beside its own, how often, and whether a missing row may drop the result.
 
 A path of to-one relations is joined once for the whole query. A path over a to-many relation is joined once for each
-`filter()` call; columns and ORDER BY use the first such join there is. A join that may find nothing is a LEFT JOIN
+`filter()` call; columns and ORDER BY use the last such join there is. A join that may find nothing is a LEFT JOIN
 unless a condition that must hold needs it.
 """
 
@@ -211,7 +211,7 @@ class Scope:
         plain = self._key(path, filter)
         key = Key(plain.path, plain.filter, is_through=True)
         if filter is None:
-            key = next((k for k in self._joins if k.path == path and k.is_through), key)
+            key = self._latest(path, is_through=True) or key
         if key not in self._joins:
             start = self.source(path[:-1], filter)
             table = self.statement.alias(relation.through)
@@ -224,8 +224,15 @@ class Scope:
         key = self._key(path, filter)
         if key in self._joins:
             return key
-        if filter is None:  # columns and ORDER BY take any join there is
-            return next((k for k in self._joins if k.path == path and not k.is_through), None)
+        return self._latest(path, is_through=False) if filter is None else None
+
+    def _latest(self, path: Path, *, is_through: bool) -> Key | None:
+        """The join that columns and ORDER BY take: the last one, hanging on the last one of what it hangs on."""
+        for key in reversed(self._joins):
+            if key.path == path and key.is_through == is_through:
+                parent = self._joins[key].parent
+                if parent is None or parent == self._latest(parent.path, is_through=parent.is_through):
+                    return key
         return None
 
     def _key(self, path: Path, filter: int | None) -> Key:

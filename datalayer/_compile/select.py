@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, TypeAlias, cast
@@ -12,14 +12,15 @@ import sqlalchemy as sa
 
 from datalayer._compile import aggregates, sources, values
 from datalayer._compile.backends.base import Backend
+from datalayer._compile.filtered import conjuncts, must_be_apart
 from datalayer._compile.joins import Element, NamedJoin, Scope, Statement
 from datalayer._compile.locks import lock_text
 from datalayer._compile.outside import PART, Aggregating, Qualifying
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.walk import Walk
 from datalayer._compile.writer import Writer
-from datalayer._query.condition import Condition, Junction
-from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Ordering
+from datalayer._query.condition import Condition
+from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
 from datalayer._query.source import NO_DISTINCT_ON, Extra
 from datalayer._query.walk import is_fixed
@@ -152,6 +153,11 @@ class Selection:
             and any(self.writer.walk.has_aggregate(expression) for _, expression in query.annotations)
         )
         self.is_qualified = any(self.writer.walk.has_window(condition) for condition in query.where)
+        self.writer.filters = tuple(zip(query.where, self.places.where, strict=True))
+        if query.extra is not None:
+            self.writer.after = dict(query.extra.after)
+        if query.group_by is not None:
+            self.take_apart(self._aggregates())
 
     def _scope(self, parent: Writer | None) -> Scope:
         query, statement, backend = self.query, self.statement, self.backend
@@ -171,6 +177,23 @@ class Selection:
                 at += len(joined.values)
         return Scope(statement, query.table, root, named=named)
 
+    def _aggregates(self) -> Iterator[tuple[Aggregate, int]]:
+        """The aggregates over groups, each with the number of filters before it."""
+        walk, query = self.writer.walk, self.query
+        for name, expression in (*query.annotations, *(query.columns or ())):
+            if not isinstance(expression, AnnotationRef):
+                yield from ((node, self.writer.after.get(name, 0)) for node in walk.aggregates(expression))
+        for number, condition in enumerate(query.where):
+            yield from ((node, number) for node in Walk(query.table, {}).aggregates(condition))
+        for item in query.order:
+            yield from ((node, len(query.where)) for node in Walk(query.table, {}).aggregates(item.expression))
+
+    def take_apart(self, nodes: Iterable[tuple[Aggregate, int]]) -> None:
+        """Keeps filters over relations to many from joining them, where an aggregate would see rows several times."""
+        writer = self.writer
+        writer.is_apart = must_be_apart(writer.walk, writer.filters, nodes, self.query.group_by or ())
+        self._is_counted = self._is_counted or writer.is_apart
+
     # -- the parts --------------------------------------------------------------------------
 
     def conditions(self) -> Conditions:
@@ -179,8 +202,9 @@ class Selection:
         having: list[Element] = []
         windows: list[tuple[Condition, int]] = []
         for number, (condition, place) in enumerate(zip(self.query.where, self.places.where, strict=True)):
-            self.writer.filter = number
-            for part, _ in conjuncts(condition, place):
+            self.writer.filter = self.writer.reach = number
+            parts = conjuncts(condition, place)
+            for part, _ in parts:
                 for path in self.writer.walk.required(part):
                     if not (self._is_counted and self.writer.walk.is_to_many(part)):
                         self.writer.scope.require(path, number)
@@ -190,16 +214,19 @@ class Selection:
                 and not self.writer.walk.has_window(condition)
             ):
                 # Joined rows would repeat ours beside aggregates that have subqueries of their own.
-                where.append(self.writer.on_one_row(condition, place))
-                continue
-            for part, at in conjuncts(condition, place):
+                about = [item for item in parts if not (self.writer.is_apart and self._is_having(item[0]))]
+                where.append(self.writer.on_one_row(*about))
+                parts = [item for item in parts if item not in about]
+            for part, at in parts:
                 if self.is_qualified and self.writer.walk.has_window(part):
                     windows.append((part, at))
                     continue
-                is_grouped = self.writer.aggregates_here and self.writer.walk.has_aggregate(part)
-                (having if is_grouped else where).append(self.writer.condition(part, at))
-        self.writer.filter = None
+                (having if self._is_having(part) else where).append(self.writer.condition(part, at))
+        self.writer.filter, self.writer.reach = None, len(self.query.where)
         return where, having, windows
+
+    def _is_having(self, condition: Condition) -> bool:
+        return self.writer.aggregates_here and self.writer.walk.has_aggregate(condition)
 
     def columns(self) -> list[Element]:
         """The SELECT list; notes what comes back."""
@@ -238,7 +265,9 @@ class Selection:
                 self.outputs.append(Output(field.name, path, field, values.from_driver(field.type, self.backend.name)))
 
     def _computed(self, name: str, expression: Expression, place: int) -> Element:
+        kept, self.writer.reach = self.writer.reach, self.writer.after.get(name, 0)
         element = self.writer.expression(expression, place)
+        self.writer.reach = kept
         label = element.label(name)
         self.writer.labels[name] = label
         source = expression
@@ -430,17 +459,6 @@ def _first_orders(query: Query, extra: Extra) -> set[Any]:
     return {item.expression.shape for item in query.order[: len(extra.distinct_on)]}
 
 
-def conjuncts(condition: Condition, at: int) -> list[tuple[Condition, int]]:
-    """The parts that must all hold, each with the offset of its values."""
-    if not isinstance(condition, Junction) or condition.connector != "and" or not condition.children:
-        return [(condition, at)]
-    found: list[tuple[Condition, int]] = []
-    for child in condition.children:
-        found += conjuncts(child, at)
-        at += len(child.values)
-    return found
-
-
 def finished(
     backend: Backend,
     statement: Statement,
@@ -525,6 +543,9 @@ def aggregate(backend_name: str, query: Query, aggregates_: tuple[tuple[str, Exp
     is_cut = is_cut or _needs_rows(query, aggregates_)
     selection = Selection(backend, statement, query, own, is_aggregate=not is_cut)
     writer = Aggregating(selection.writer) if is_cut else selection.writer
+    if not is_cut:
+        every = [node for _, expression in aggregates_ for node in selection.writer.walk.aggregates(expression)]
+        selection.take_apart((node, len(query.where)) for node in every)
     where = [] if is_cut else selection.conditions()[0]
     shown: list[Element] = []
     outputs: list[Output] = []

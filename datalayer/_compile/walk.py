@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from datalayer._compile.joins import Path, is_to_many
-from datalayer._query.condition import Comparison, Condition, Junction, Truth
+from datalayer._query.condition import Comparison, Condition, Junction, Negation, Truth
 from datalayer._query.expression import (
     Aggregate,
     AnnotationRef,
@@ -91,6 +91,24 @@ class Walk:
         """Where the paths of nodes cross relations to many rows, each crossing as the path up to it."""
         steps = {path[:length] for node in nodes for path in self.paths(node) for length in range(1, len(path) + 1)}
         return frozenset(path for path in steps if _ends_at_many(self.table, path))
+
+    def end_of(self, path: Path) -> TableSpec:
+        """The table that a path leads to."""
+        table = self.table
+        for part in path:
+            table = table.relations[part].target
+        return table
+
+    def joined(self, *nodes: Condition | Expression) -> frozenset[Path]:
+        """The crossings whose rows a filter is about; `~` over many rows looks at them apart and is about none."""
+        return self.crossings(*[leaf for node in nodes for leaf in self._positive(node)])
+
+    def _positive(self, node: Condition | Expression) -> Iterator[Condition | Expression]:
+        if isinstance(node, FieldRef):
+            yield node
+        elif not isinstance(node, Aggregate) and not (isinstance(node, Negation) and self.is_to_many(node.child)):
+            for child in node.children:
+                yield from self._positive(child)
 
     def is_to_many(self, node: Condition | Expression) -> bool:
         """Whether a relation to many rows takes part, outside aggregates."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import Grouping, UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
-from datalayer._compile import aggregates, functions, spans, values
+from datalayer._compile import aggregates, filtered, functions, spans, values
 from datalayer._compile.backends.base import Backend, Ordered
 from datalayer._compile.joins import Element, Path, Scope, Statement
 from datalayer._compile.prepared import Convert
@@ -62,6 +62,10 @@ class Writer:
         filter: The number of the filter() call being written; None for columns and ORDER BY.
         one_row: Relations to many of which one row is looked at: what an aggregate, or a join by name, goes over.
         is_correlated: Whether something of a query further out was asked for.
+        filters: The filter() calls of the query, each with the offset of its values.
+        after: How many of them stood before each annotation and column that is an aggregate over many rows.
+        reach: How many of them stood before what is being written.
+        is_apart: The filters over relations to many join nothing, although aggregates go over groups here.
     """
 
     def __init__(
@@ -88,6 +92,10 @@ class Writer:
         self._home = home
         self._nested = nested
         self.is_correlated = False
+        self.filters: tuple[tuple[Condition, int], ...] = ()
+        self.after: Mapping[str, int] = {}
+        self.reach = 0
+        self.is_apart = False
         self.walk = Walk(scope.table, {name: expression for name, (expression, _) in self.annotations.items()})
 
     # -- expressions ------------------------------------------------------------------------
@@ -163,10 +171,11 @@ class Writer:
             return self._home._annotation(name)
         expression, at = self.annotations[name]
         kept, self.filter = self.filter, None
+        reach, self.reach = self.reach, self.after.get(name, 0)
         try:
             return self.expression(expression, at)
         finally:
-            self.filter = kept
+            self.filter, self.reach = kept, reach
 
     def _arithmetic(self, node: Arithmetic, at: int) -> Element:
         left = self.expression(node.left, at)
@@ -252,6 +261,7 @@ class Writer:
             nested=self._nested,
         )
         inner.filter = 0
+        inner.filters, inner.reach = self.filters, self.reach
         return inner
 
     def finished(self, select: sa.Select[Any], outer: Writer, condition: Element | None = None) -> sa.Select[Any]:
@@ -301,7 +311,7 @@ class Writer:
 
     def _negation(self, node: Negation, at: int) -> Element:
         if self.walk.is_to_many(node.child) and not self._is_of_one_row(node.child):
-            return sa.not_(self.on_one_row(node.child, at))
+            return sa.not_(self.on_one_row((node.child, at)))
         inner = self.condition(node.child, at)
         if self.walk.may_be_null(node.child):
             return _suffixed(inner, "IS NOT TRUE")
@@ -327,15 +337,46 @@ class Writer:
             )
         return False
 
-    def on_one_row(self, node: Condition, at: int) -> Element:
-        """EXISTS: whether related rows make the condition true for this row, without joining them to it."""
-        required = self.walk.required(node)
-        first = list(self.walk.paths(node))
+    def on_one_row(self, *parts: tuple[Condition, int]) -> Element:
+        """EXISTS: whether related rows make conditions true for this row, without joining them to it."""
+        required = {path for part, _ in parts for path in self.walk.required(part)}
+        first = [path for part, _ in parts for path in self.walk.paths(part)]
         is_anchored = bool(first) and first[0][:1] in required
-        inner = self.inside(is_anchored=is_anchored)
+        return self._exists(self.inside(is_anchored=is_anchored), parts, required)
+
+    def on_these_rows(self, parts: Sequence[tuple[Condition, int]], rows: Iterable[Path]) -> Element:
+        """EXISTS: whether conditions are true for this row, with related rows that are joined here among others."""
+        inner = self.inside(is_anchored=True)
+        ties: list[Element] = []
+        for path in sorted(rows, key=len):
+            inner.scope.source(path, 0)
+            inner.scope.require(path, 0)
+            ties += [
+                inner.scope.column(path, name, 0) == self.scope.column(path, name, self.filter)
+                for name in self.walk.end_of(path).primary_key
+            ]
+        required = {path for part, _ in parts for path in self.walk.required(part)}
+        return self._exists(inner, parts, required, ties)
+
+    def joined_filters(self) -> Element | None:
+        """The filters over relations to many, joined here: a row comes as often as they find it."""
+        found: list[Element] = []
+        for number, (condition, place) in enumerate(self.filters):
+            self.filter = number
+            if self.walk.joined(condition):
+                for part, at in filtered.conjuncts(condition, place):
+                    if not self.walk.has_aggregate(part):
+                        for path in self.walk.required(part):
+                            self.scope.require(path, number)
+                        found.append(self.condition(part, at))
+        return sa.and_(*found) if found else None
+
+    def _exists(
+        self, inner: Writer, parts: Sequence[tuple[Condition, int]], required: set[Path], ties: Sequence[Element] = ()
+    ) -> Element:
         for path in required:
             inner.scope.require(path, 0)
-        found = inner.condition(node, at)
+        found = sa.and_(*ties, *[inner.condition(part, at) for part, at in parts])
         return sa.exists(inner.finished(sa.select(sa.literal_column("1")), self, found))
 
     def on_own_row(self, node: Expression, at: int) -> Element:

@@ -113,6 +113,8 @@ class Extra:
         joins: Joins by name.
         distinct_on: DISTINCT ON.
         hidden: Annotations that are used but not asked for (`alias()`).
+        after: How many filters stood before each aggregate over many rows: it goes over what they left of those rows.
+            One that is not named goes over all of them.
         shape, values: As everywhere.
     """
 
@@ -121,6 +123,7 @@ class Extra:
     joins: tuple[Joined, ...] = ()
     distinct_on: tuple[Expression, ...] = ()
     hidden: frozenset[str] = frozenset()
+    after: tuple[tuple[str, int], ...] = ()
     shape: Hashable = field(init=False)
     values: tuple[object, ...] = field(init=False)
 
@@ -133,6 +136,7 @@ class Extra:
             tuple([join.shape for join in self.joins]),
             tuple([expression.shape for expression in self.distinct_on]),
             self.hidden,
+            self.after,
         )
         object.__setattr__(self, "shape", shape)
 

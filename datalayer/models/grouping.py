@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Window
 from datalayer._query.query import Query
+from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 
@@ -48,6 +49,17 @@ def _is_over_many(node: Condition | Expression, table: TableSpec, annotations: M
     if isinstance(node, AnnotationRef):
         return _is_over_many(annotations[node.name], table, annotations)
     return any(_is_over_many(child, table, annotations) for child in node.children)
+
+
+def filters_before(query: Query, node: Expression) -> int:
+    """How many filters choose among the rows that an aggregate in a node goes over; 0 where none has to do with them."""
+    if not query.where or not any(isinstance(part, Aggregate) for part in parts(node)):
+        return 0
+    annotations = dict(query.annotations)
+    if not _is_over_many(node, query.table, annotations):
+        return 0
+    is_about_many = any(_is_over_many(condition, query.table, annotations) for condition in query.where)
+    return len(query.where) if is_about_many else 0
 
 
 def _named(node: Aggregate) -> str:

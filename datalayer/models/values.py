@@ -12,9 +12,11 @@ from datalayer._plans.plan import Row
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Window
 from datalayer._query.query import Query
+from datalayer._query.source import NO_EXTRA
 from datalayer._query.walk import parts
 from datalayer.errors import QueryError
 from datalayer.models.expressions import expression_of, is_plain
+from datalayer.models.grouping import filters_before
 from datalayer.models.literals import literal
 from datalayer.models.question import M, R
 from datalayer.models.rows import Rows
@@ -31,6 +33,7 @@ def annotated(query: Query, named: dict[str, Any], verb: str) -> Query:
         QueryError: Something that is no value.
     """
     made = list(query.annotations)
+    before: dict[str, int] = {}
     known = {name: expression.type for name, expression in made}
     for name, item in named.items():
         if "__" in name:
@@ -41,7 +44,15 @@ def annotated(query: Query, named: dict[str, Any], verb: str) -> Query:
         _check_aggregates(node, dict(made), name)
         made = [(other, expression) for other, expression in made if other != name] + [(name, node)]
         known[name] = node.type
-    return query.replaced(annotations=tuple(made))
+        before[name] = filters_before(query, node)
+    return _reaching(query.replaced(annotations=tuple(made)), before)
+
+
+def _reaching(query: Query, before: dict[str, int]) -> Query:
+    """A query that knows how many filters stood before each of its aggregates."""
+    extra = query.extra or NO_EXTRA
+    after = (*[item for item in extra.after if item[0] not in before], *[item for item in before.items() if item[1]])
+    return query if after == extra.after else query.replaced(extra=extra.replaced(after=after))
 
 
 def _check_aggregates(node: Expression, annotations: dict[str, Expression], name: str) -> None:
@@ -105,7 +116,10 @@ def named_columns(query: Query, columns: tuple[Any, ...], named: dict[str, Any])
     if query.group_by is not None:
         for name, node in wanted:
             check_grouped(query, node, name)
-    return query.replaced(columns=tuple(wanted))
+    return _reaching(
+        query.replaced(columns=tuple(wanted)),
+        {name: filters_before(query, node) for name, node in wanted if not isinstance(node, AnnotationRef)},
+    )
 
 
 if TYPE_CHECKING:
