@@ -141,6 +141,30 @@ def times(row: Row, tree: Tree) -> int:
     return sum(truth(tree, row, places) is True for places in combinations(row, crossings(row.plan, tree)))
 
 
+def chosen(row: Row, filters: Iterable[Tree], path: Path) -> list[Row]:
+    """The rows at the end of a path that an aggregate after some filters goes over.
+
+    The last filter about the first relation to many on the path says which of its rows count: those that make it true,
+    with whatever other rows it is about.
+    """
+    crossed = list(many_steps(row.plan, path))
+    about = [(tree, crossings(row.plan, tree)) for tree in filters]
+    owner = next(((tree, paths) for tree, paths in reversed(about) if crossed[0] in paths), None)
+    found: list[Row] = []
+    for places in combinations(row, crossed):
+        last = end(row, path, places)
+        if last is None:
+            continue
+        if owner is not None:
+            tree, paths = owner
+            shared = paths.intersection(crossed)
+            others = [p for p in combinations(row, paths) if all(p[step] is places[step] for step in shared)]
+            if not any(truth(tree, row, other) is True for other in others):
+                continue
+        found.append(last)
+    return found
+
+
 def truth(tree: Tree, row: Row, places: Places) -> Truth:
     """Whether a row satisfies a condition; None where SQL does not know."""
     if isinstance(tree, Leaf):

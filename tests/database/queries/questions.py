@@ -363,31 +363,111 @@ def _known(rows: list[Row], name: str) -> list[Any]:
 
 
 def _over_many(
-    ask: Asker, plan: ModelPlan, aggregates: dict[str, Any], work: dict[str, Callable[[list[Row]], Any]]
+    ask: Asker, plan: ModelPlan, aggregates: dict[str, Any], work: dict[str, Callable[[list[Row]], Any]], *filters: Tree
 ) -> None:
     for name, link in sorted(plan.links.items()):
         if not link.is_many:
             continue
         aggregates[f"{name}_n"] = Count(name)
-        work[f"{name}_n"] = lambda rows, name=name: sum(len(row.at(name)) for row in rows)
+        work[f"{name}_n"] = lambda rows, name=name: sum(len(answers.chosen(row, filters, (name,))) for row in rows)
         for number in _numbers(link.target)[:1]:
             aggregates[f"{name}_total"] = Sum(f"{name}__{number}")
             work[f"{name}_total"] = lambda rows, name=name, number=number: _sum(
-                [other.values[number] for row in rows for other in row.at(name)]
+                [other.values[number] for row in rows for other in answers.chosen(row, filters, (name,))]
             )
+
+
+def _far_aggregates(ask: Asker, name: str, filters: list[Tree]) -> tuple[dict[str, Any], dict[str, Callable[..., Any]]]:
+    """Aggregates at the end of some paths to many, and what they are over rows, after some filters."""
+    asked: dict[str, Any] = {}
+    work: dict[str, Callable[..., Any]] = {}
+    for place in range(6):
+        path, last = answers.path_by_chance(ask.chance, ask.plan)
+        crossed = list(answers.many_steps(ask.plan, path))
+        if not crossed:
+            continue
+
+        def over(rows: list[Row], path: answers.Path = path) -> list[Row]:
+            return [other for row in rows for other in answers.chosen(row, filters, path)]
+
+        if crossed[-1] == path:
+            asked[f"{name}{place}_n"] = Count("__".join(path))
+            work[f"{name}{place}_n"] = lambda rows, over=over: len(over(rows))
+        for number in _numbers(last)[:1]:
+            whole = answers.named(path, number)
+            asked |= {f"{name}{place}_s": Sum(whole), f"{name}{place}_m": Max(whole)}
+            work[f"{name}{place}_s"] = lambda rows, over=over, number=number: _sum(_known(over(rows), number))
+            work[f"{name}{place}_m"] = lambda rows, over=over, number=number: max(
+                _known(over(rows), number), default=None
+            )
+    return asked, work
+
+
+def _several_filters(ask: Asker, query: Any) -> tuple[Any, list[Tree]]:
+    filters: list[Tree] = []
+    for _ in range(ask.chance.randint(0, 2)):
+        tree = ask.tree(depth=ask.chance.randint(0, 2))
+        is_out = ask.chance.random() < 0.2
+        query = query.exclude(condition(tree)) if is_out else query.filter(condition(tree))
+        filters.append(answers.Node("not", (tree,)) if is_out else tree)
+    return query, filters
+
+
+def aggregates_after_filters(ask: Asker) -> None:
+    """Filters, aggregates, filters, aggregates: each goes over what the filters before it chose."""
+    query, before = _several_filters(ask, ask.objects.all())
+    first, first_work = _far_aggregates(ask, "a", before)
+    query, between = _several_filters(ask, query.annotate(**first))
+    second, second_work = _far_aggregates(ask, "b", [*before, *between])
+    query = query.annotate(**second)
+    filters, work = [*before, *between], {**first_work, **second_work}
+    rows = [row for row in ask.rows if all(times(row, tree) for tree in filters)]
+    found = [(row.pk, {name: getattr(row, name) for name in work}) for row in ask.world.iterate(query)]
+    ask.check(dict(found), {row.pk: {name: work[name]([row]) for name in work} for row in rows}, query)
+    if work:
+        ask.check(len(found), len(rows), "once each", query)
+
+
+def groups_after_filters(ask: Asker) -> None:
+    """The same for groups, and for all rows; own columns count a row as often as the filters find it."""
+    query, filters = _several_filters(ask, ask.objects.all())
+    asked, work = _far_aggregates(ask, "a", filters)
+    own = {f"{name}_own": Sum(name) for name in _numbers(ask.plan)[:1]} | {"thestar": Count("*")}
+    made: dict[Any, list[Row]] = defaultdict(list)
+    repeated: dict[Any, list[Row]] = defaultdict(list)
+    key = ask.chance.choice(ask.plan.fields).name
+    for row in ask.rows:
+        for _ in range(_often([row], *filters)[row.pk]):
+            repeated[row.values[key]].append(row)
+        if all(times(row, tree) for tree in filters):
+            made[row.values[key]].append(row)
+
+    def wanted(rows: list[Row], again: list[Row]) -> dict[str, Any]:
+        return {
+            **{name: work[name](rows) for name in work},
+            **{f"{name}_own": _sum(_known(again, name)) for name in _numbers(ask.plan)[:1]},
+            "thestar": len(again),
+        }
+
+    grouped = query.values(key).annotate(**asked, **own)
+    found = {row[key]: {name: row[name] for name in (*asked, *own)} for row in ask.world.iterate(grouped)}
+    ask.check(found, {value: wanted(rows, repeated[value]) for value, rows in made.items()}, grouped)
+    every = [row for rows in made.values() for row in rows]
+    again = [row for rows in repeated.values() for row in rows]
+    ask.check(ask.world.call(query, "aggregate", **asked, **own), wanted(every, again), "all", query)
 
 
 def aggregates_beside_rows(ask: Asker) -> None:
     tree = ask.tree()
     aggregates: dict[str, Any] = {}
     work: dict[str, Callable[[list[Row]], Any]] = {}
-    _over_many(ask, ask.plan, aggregates, work)
+    _over_many(ask, ask.plan, aggregates, work, tree)
     for name, link in sorted(ask.plan.links.items()):
         if link.is_many:
             part = ask.one_tree(link.target)
             aggregates[f"{name}_some"] = Count(name, filter=_moved(part, name))
             work[f"{name}_some"] = lambda rows, name=name, part=part: sum(
-                bool(times(other, part)) for row in rows for other in row.at(name)
+                bool(times(other, part)) for row in rows for other in answers.chosen(row, [tree], (name,))
             )
     if not aggregates:
         return
@@ -675,6 +755,10 @@ KINDS: list[Callable[[Asker], None]] = [
     prefetched_parts,
     groups,
     aggregates_beside_rows,
+    aggregates_after_filters,
+    aggregates_after_filters,
+    groups_after_filters,
+    groups_after_filters,
     aggregates_over_all,
     windows,
     subqueries,
