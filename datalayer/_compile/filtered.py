@@ -1,8 +1,8 @@
 """Aggregates over relations to many rows that a filter has chosen among: they go over the rows that it chose.
 
-`filter(books__price__gt=5)` is about books; an aggregate over books that comes after it goes over those books alone, one
-that came before over all. Of several filters over one relation each is about rows of its own, and the last one counts.
-No aggregate sees a row more often for what other filters or aggregates join.
+`filter(books__price__gt=5)` is about books; an aggregate over books that comes after it goes over those books alone,
+one that came before over all. Of several filters over one relation each is about rows of its own, and the last one
+counts. No aggregate sees a row more often for what other filters or aggregates join.
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ def _choices(walk: Walk, filters: tuple[Part, ...], node: Aggregate) -> Iterator
     joined = [walk.joined(condition) for condition, _ in filters]
     owners = {root: max((i for i, paths in enumerate(joined) if root in paths), default=None) for root in roots}
     for number in sorted({owner for owner in owners.values() if owner is not None}):
-        rows = frozenset(
-            path for path in crossed if path in joined[number] and owners[_root_of(path, roots)] == number
-        )
+        rows = frozenset(path for path in crossed if path in joined[number] and owners[_root_of(path, roots)] == number)
         parts = _connected(walk, conjuncts(*filters[number]), _roots(rows))
         about = walk.joined(*[part for part, _ in parts])
         yield _Chosen(parts, rows, about <= rows)

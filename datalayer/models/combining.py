@@ -140,6 +140,8 @@ def merged(first: Any, other: Any, connector: str) -> Query:
         if query.limit is not None or query.offset is not None:
             raise QueryError("sliced querysets cannot be combined; use union()")
     is_alike = one.replaced(where=()).shape == two.replaced(where=(), order=one.order).shape
+    if any(query.extra is not None and query.extra.after for query in (one, two)):
+        raise QueryError("querysets with aggregates over filtered rows cannot be combined; annotate() what comes of it")
     if not is_alike or one.extra is not None or two.extra is not None:
         raise QueryError("querysets that differ in more than their conditions cannot be combined; use union()")
     if connector == "and":

@@ -52,7 +52,7 @@ def _is_over_many(node: Condition | Expression, table: TableSpec, annotations: M
 
 
 def filters_before(query: Query, node: Expression) -> int:
-    """How many filters choose among the rows that an aggregate in a node goes over; 0 where none has to do with them."""
+    """How many filters choose among the rows that an aggregate in a node goes over; 0 where none does."""
     if not query.where or not any(isinstance(part, Aggregate) for part in parts(node)):
         return 0
     annotations = dict(query.annotations)

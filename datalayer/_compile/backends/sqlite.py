@@ -161,6 +161,8 @@ class SQLite(Backend):
             return sqlite_functions.collected(name, arguments, type, distinct=distinct, order=order)
         name = _EXTREMES.get(name, name)
         (first,) = arguments
+        if name in {"min", "max"} and not isinstance(first, sa.ColumnClause):
+            first = self.collated(first, type, is_column=False)
         if distinct:
             first = sa.distinct(first)
         if name.startswith(("stddev", "var")):
