@@ -58,14 +58,14 @@ FAMILIES: dict[str, Choices] = {
     "numbers": [(ColumnType(Kind.ARRAY, list, item=BIG), [[], [1, -(2**63)]])],
     "small": [
         (ColumnType(Kind.SMALL_INTEGER, int), [-1]),
-        (ColumnType(Kind.INTEGER, int), [2**31 - 1]),
+        (ColumnType(Kind.INTEGER, int), [2**15 - 1]),
         (ColumnType(Kind.ENUM, int, choices=(1, 2)), [1]),
         (ColumnType(Kind.ENUM, int, choices=(1, 2, 70)), [70]),
     ],
     "hour": [(ColumnType(Kind.TIME, time), [time(23, 59, 59, 999_999)])],
     "lasting": [(ColumnType(Kind.DURATION, timedelta), [timedelta(days=-1, microseconds=1)])],
     "local": [(ColumnType(Kind.NAIVE_DATETIME, datetime), [datetime(1, 1, 1, 0, 0, 1)])],
-    "address": [(ColumnType(Kind.INET), [IPv4Interface("10.0.0.0/8"), IPv6Interface("::1/128")])],
+    "address": [(ColumnType(Kind.INET), [IPv4Interface("10.0.0.0/8"), IPv6Interface("::1/64")])],
     "span": [
         (ColumnType(Kind.RANGE, Range, item=ColumnType(Kind.DATE, date)), [Range(date(2020, 1, 1), None)]),
     ],
@@ -92,7 +92,7 @@ VALUES: dict[str, list[object]] = {
     "hour": [time(0), time(12, 30, 0, 1)],
     "lasting": [timedelta(0), timedelta(days=400, seconds=3, microseconds=7)],
     "local": [datetime(1999, 12, 31, 23, 59, 59, 999_999)],
-    "address": [IPv4Interface("192.168.1.7/32"), IPv6Interface("fe80::/10")],
+    "address": [IPv4Interface("192.168.1.7/24"), IPv6Interface("fe80::/10")],
     "span": [Range(date(2000, 2, 29), date(2000, 3, 1)), Range(bounds="empty")],
 }
 NAMES = list(FAMILIES)
