@@ -29,6 +29,7 @@ def makemigrations(
     empty: bool = typer.Option(False, "--empty", help="Write a migration without operations."),
     sql: bool = typer.Option(False, "--sql", help="Write an empty pair of plain SQL files; models are not needed."),
     no_down: bool = typer.Option(False, "--no-down", help="With --sql: there is no way back."),
+    number: str | None = typer.Option(None, "--number", help="With --sql: its number, such as 0042 or a date."),
     default: list[str] = typer.Option([], metavar="TABLE.COLUMN=VALUE", help="A value for the rows that exist."),
     rename: list[str] = typer.Option([], metavar="OLD:NEW", help="A table, column or enum value that was renamed."),
     adopt: str | None = typer.Option(
@@ -68,13 +69,15 @@ def makemigrations(
     refuse_together(("NAME", name), ("--update", update))
     if no_down and not sql:
         raise typer.BadParameter("--no-down goes with --sql")
+    if number is not None and not sql:
+        raise typer.BadParameter("--number goes with --sql; Python files are numbered by themselves")
     if sql and name is None:
         raise typer.BadParameter("--sql needs a name: datalayer makemigrations --sql NAME")
     enter(database_url, migrations)
     from datalayer.migrations import commands
 
     if sql and name is not None:
-        return _made(commands.makesql(name, has_down=not no_down), scriptable)
+        return _made(commands.makesql(name, has_down=not no_down, number=number), scriptable)
     made = commands.makemigrations(
         name,
         check=check,

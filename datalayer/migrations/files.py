@@ -76,14 +76,16 @@ def squash_text(name: str, up: Changes, down: Changes, replaced: Sequence[str], 
     return file_text(name, None, up, down).replace("down_revision = None\n", f"down_revision = None\n{head}", 1)
 
 
-def sql_paths(history: History, name: str, now: datetime.datetime) -> tuple[str, Path, Path]:
+def sql_paths(history: History, name: str, now: datetime.datetime, number: str | None = None) -> tuple[str, Path, Path]:
     """What a new plain SQL migration is called, and its two files: like those that are there already.
 
     Raises:
-        MigrationError: The name holds no letter or digit.
+        MigrationError: The name holds no letter or digit, or another migration has the number.
     """
     made = next_name(history, Changes(), name)
     known = [one for one in history.order if one.is_sql]
+    if number is not None:
+        return _pair(history, _numbered(history, name, number))
     newest = max((one.version for one in known), default="")
     dated = f"{now:%Y-%m-%d-%H%M%S}_{slug(name)}"
     # Versions are compared as texts: a number must not sort before what is there, and dates are gone on with.
@@ -94,6 +96,24 @@ def sql_paths(history: History, name: str, now: datetime.datetime) -> tuple[str,
             f"no number sorts after {newest!r}, the newest version in {history.folder.name!r}: versions are compared "
             "as texts; give the files numbers of one length"
         )
+    return _pair(history, made)
+
+
+def _numbered(history: History, name: str, number: str) -> str:
+    """A name with a number that was given; numbers are compared as texts without dashes."""
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z-]*", number):
+        raise MigrationError(f"{number!r} is no number of a migration; use digits, letters and -")
+    version = number.replace("-", "")
+    other = next((one.name for one in history.order if one.version == version), None)
+    if other is not None:
+        newest = max(one.version for one in history.order)
+        raise MigrationError(f"{other!r} has the number {number!r} already; the newest there is {newest!r}")
+    return f"{number}_{slug(name)}"
+
+
+def _pair(history: History, made: str) -> tuple[str, Path, Path]:
+    """The two files of a migration: in a folder of its own where the newest are."""
+    known = [one for one in history.order if one.is_sql]
     if known and known[-1].path.is_dir():
         return made, history.folder / made / UP, history.folder / made / DOWN
     return made, history.folder / f"{made}.{UP}", history.folder / f"{made}.{DOWN}"

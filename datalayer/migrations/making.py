@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,19 +215,20 @@ def _linted(history: History, name: str, text: str, before: State) -> list[Findi
     return [finding for backend in config.backends() for finding in lint(migration, before, backend)]
 
 
-def makesql(name: str, *, has_down: bool = True) -> MadeMigration:
+def makesql(name: str, *, has_down: bool = True, number: str | None = None) -> MadeMigration:
     """Writes an empty plain SQL migration, to be filled in by hand; models are not needed.
 
     Args:
         name: What it is called.
         has_down: Whether there is a file for the way back.
+        number: What its name begins with, such as `0042` or a date; the next one when left out.
 
     Raises:
-        MigrationError: The history cannot be read, or the name holds no letter or digit.
+        MigrationError: The history cannot be read, the name holds no letter or digit, or the number is taken.
     """
     history = config.history()
-    made, up, down = files.sql_paths(history, name, datetime.datetime.now(datetime.UTC))
-    words = re.sub(r"^[\d-]+_", "", made).replace("_", " ")
+    made, up, down = files.sql_paths(history, name, datetime.datetime.now(datetime.UTC), number)
+    words = made.partition("_")[2].replace("_", " ")
     text = f"-- {words}: write the statements here; they run in one transaction\n"
     files.write(up, text)
     if has_down:

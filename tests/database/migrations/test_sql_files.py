@@ -349,3 +349,19 @@ def test_versions_that_no_number_sorts_after_are_told(migrations: Path) -> None:
     pair(migrations, "9_thing", "SELECT 1")
     with pytest.raises(MigrationError, match="no number sorts after '9'"):
         commands.makesql("more")
+
+
+def test_a_number_may_be_given(migrations: Path) -> None:
+    pair(migrations, "0001_books", "CREATE TABLE book (id INTEGER);")
+    assert commands.makesql("more", number="0007").paths == [
+        migrations / "0007_more.up.sql",
+        migrations / "0007_more.down.sql",
+    ]
+
+
+@pytest.mark.parametrize(("number", "said"), [("0001", "'0001_books' has the number"), ("../7", "is no number")])
+def test_a_number_that_is_taken_or_none_is_refused(migrations: Path, number: str, said: str) -> None:
+    pair(migrations, "0001_books", "CREATE TABLE book (id INTEGER);")
+    with pytest.raises(MigrationError, match=said):
+        commands.makesql("more", number=number)
+    assert len(list(migrations.iterdir())) == 1
