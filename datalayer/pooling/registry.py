@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from datalayer.conf import DatabaseSettings, DatabaseUrl, current, settings
@@ -18,9 +18,14 @@ from datalayer.pooling.stats import PoolStats
 
 
 class PoolRegistry:
-    """The pools of this process by alias: `pools["default"]`."""
+    """The pools of this process by alias: `pools["default"]`.
+
+    Attributes:
+        guard: Asked before a pool of the settings is made, with its alias; what it raises keeps it from being made.
+    """
 
     def __init__(self) -> None:
+        self.guard: Callable[[str], None] | None = None
         self._lock = threading.Lock()
         self._pools: dict[str, DatabasePool] = {}
         self._others: list[DatabasePool] = []  # of settings that were in force before, or are elsewhere
@@ -135,6 +140,8 @@ class PoolRegistry:
             if before is not None and before.settings == chosen:
                 before.settings = chosen
                 return before
+            if same is None and self.guard is not None:
+                self.guard(alias)
             if before is not None:
                 self._others.append(before)
             if same is not None:

@@ -1,11 +1,13 @@
 """The pytest plugin: `db` and `transactional_db`, a migrated test database that each test finds unchanged.
 
 It is loaded in every pytest run where datalayer is installed, so everything else is imported when a fixture is used.
+A test that asks for neither is kept from the databases of the settings: they are somebody's own.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,42 @@ import pytest
 if TYPE_CHECKING:
     from datalayer.conf import DatabaseUrl
     from datalayer.databases.database import Database
+
+
+REAL = "datalayer_real_databases"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one setting of the plugin."""
+    parser.addini(REAL, "Tests may use the databases of the settings themselves.", type="bool", default=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Puts the guard before the databases of the settings, once there is anything that could reach them."""
+    registry = sys.modules.get("datalayer.pooling.registry")
+    if registry is not None and not item.config.getini(REAL):
+        registry.pools.guard = refuse
+
+
+def refuse(alias: str) -> None:
+    """Refuses a database that the files or the environment name; one that the tests configure is theirs.
+
+    Raises:
+        ConfigurationError: It is no test database.
+    """
+    from datalayer.conf import settings  # noqa: PLC0415
+    from datalayer.errors import ConfigurationError  # noqa: PLC0415
+
+    key = f"databases.{alias}.url"
+    origin = settings.origin(key)
+    if origin not in ("configure()", "override()", "code"):
+        raise ConfigurationError(
+            f"a test would use the database {alias!r} of {origin}, which is no test database; give it the fixture 'db' "
+            f"or 'transactional_db', or say {REAL} = true in pytest's settings",
+            key=key,
+            origin=origin,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -117,3 +117,41 @@ def test_a_project_is_tested(database_url: str, has_migrations: bool, tmp_path: 
         command(folder, "datalayer", "makemigrations")
     output = command(folder, "pytest", "-q", "-p", "datalayer.testing.plugin", "-W", "error", "test_shop.py")
     assert "9 passed" in output
+
+
+FORGOT = """
+import pytest
+from datalayer.conf import override
+from datalayer.errors import ConfigurationError
+from datalayer.testing import create_tables
+from shop.models import Author
+
+
+def test_it_is_kept_from_the_real_one():
+    with pytest.raises(ConfigurationError, match="'default' of datalayer.toml:3, .* give it the fixture 'db'"):
+        Author.objects.count()
+
+
+def test_one_of_its_own_is_its_own():
+    with override(databases={"default": "sqlite:///:memory:"}):
+        create_tables()
+        assert Author.objects.count() == 0
+"""
+REAL = "import shop.models, pytest\n\ndef test_real():\n    assert shop.models.Author.objects.count() == 0\n"
+
+
+def test_a_test_that_forgot_the_fixture_is_kept_from_the_database_of_the_settings(
+    database_url: str, tmp_path: Path
+) -> None:
+    project(tmp_path, database_url)
+    (tmp_path / "test_shop.py").write_text(FORGOT)
+    assert "2 passed" in command(tmp_path, "pytest", "-q", "-p", "datalayer.testing.plugin")
+
+
+def test_a_run_may_say_that_it_wants_the_database_of_the_settings(database_url: str, tmp_path: Path) -> None:
+    project(tmp_path, database_url)
+    command(tmp_path, "datalayer", "makemigrations")
+    command(tmp_path, "datalayer", "migrate")
+    (tmp_path / "test_shop.py").write_text(REAL)
+    setting = ("-o", "datalayer_real_databases=true")
+    assert "1 passed" in command(tmp_path, "pytest", "-q", "-p", "datalayer.testing.plugin", *setting)
