@@ -59,17 +59,21 @@ class AsyncLinkPool(Protocol):
     def abandon(self) -> None: ...  # noqa: D102
 
 
-class Moded:
+class _Whole:
     """A pool without readers of its own: every mode gets the same kind of connection."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
-        self._is_generic = isinstance(pool, Pool)  # which notes who called it; psycopg-pool's looks beyond this
+        self._is_generic = isinstance(pool, Pool | AsyncPool)  # psycopg-pool's looks beyond this
         self.parts: Sequence[Part] = (pool,)
         self.open = pool.open
         self.close = pool.close
         self.stats = pool.stats
         self.leases = pool.leases
+
+
+class Moded(_Whole):
+    """Such a pool of the blocking world."""
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
         """Lends a connection, whatever the mode."""
@@ -79,17 +83,11 @@ class Moded:
         return lease
 
 
-class AsyncModed:
+class AsyncModed(_Whole):
     """The twin of `Moded`."""
 
     def __init__(self, pool: Any) -> None:
-        self._pool = pool
-        self._is_generic = isinstance(pool, AsyncPool)
-        self.parts: Sequence[Part] = (pool,)
-        self.open = pool.open
-        self.close = pool.close
-        self.stats = pool.stats
-        self.leases = pool.leases
+        super().__init__(pool)
         self.abandon = pool.abandon
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
