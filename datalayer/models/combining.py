@@ -155,15 +155,33 @@ def merged(first: Any, other: Any, connector: str) -> Query:
 # -- CTEs ------------------------------------------------------------------------------------------
 
 
-def with_cte(name: str, start: Any, recursive: Callable[[Any], Any] | None, is_distinct: bool) -> Query:
+def _check_start(of: Query, start: Query) -> None:
+    model, other = of.table.model, start.table.model
+    if of.columns is None and start.columns is not None:
+        raise QueryError(
+            f"with_cte() of values, on whole rows of {model}; begin with values: "
+            f"{model}.objects.values({', '.join(repr(column) for column, _ in start.columns)}).with_cte(...)"
+        )
+    if of.columns is not None and start.columns is None:
+        raise QueryError(f"with_cte() of whole rows of {other}, on values; call {other}.objects.with_cte(...)")
+    if of.columns is None and of.table.origin is not start.table.origin:
+        raise QueryError(
+            f"with_cte() of rows of {other}, on {model}, whose columns they do not have; call "
+            f"{other}.objects.with_cte(...), or join() them to {model}"
+        )
+
+
+def with_cte(of: Query, name: str, start: Any, recursive: Callable[[Any], Any] | None, is_distinct: bool) -> Query:
     """The query over the rows of a CTE.
 
     Raises:
-        QueryError: The recursive part has other columns than the start.
+        QueryError: The rows are of another model than those of the query it begins, or values where it has whole rows;
+            the recursive part has other columns than the start.
     """
     if not name.isidentifier():
         raise QueryError(f"{name!r} is no name of a CTE; use letters, digits and underscores")
     query = as_source(start, "with_cte")
+    _check_start(of, query)
     view = rows_table(query)
     more: Query | None = None
     if recursive is not None:

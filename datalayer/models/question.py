@@ -253,11 +253,11 @@ class Question(Generic[M, R]):
             distinct: Whether equal rows come once, which ends circles.
 
         Raises:
-            QueryError: The two have other columns.
+            QueryError: The two have other columns, or `start` has rows of another model or form.
         """
         if self.query.where or self.query.order or self.query.extra is not None:
             raise QueryError("with_cte() begins a query: call it on the manager, and filter what it gives")
-        return self._with(with_cte(name, start, recursive, distinct))
+        return self._with(with_cte(self.query, name, start, recursive, distinct))
 
     def join(self, **joins: Join) -> Self:
         """More rows beside each row, by a condition; their columns are reached by the name of the join.

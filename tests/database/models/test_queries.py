@@ -36,6 +36,7 @@ from datalayer.errors import (
     UniqueViolation,
 )
 from datalayer.models import registry
+from datalayer.testing import assert_num_queries
 from datalayer.testing.tables import acreate_tables, create_tables
 from tests.worlds import World
 
@@ -203,6 +204,20 @@ def test_other_forms(world: World) -> None:
     streamed = world.run(lambda: list(Book.objects.iterator(2)), lambda: collect(Book.objects.aiterator(2)))
     assert sorted(b.title for b in streamed) == ["One", "Three", "Two"]
     assert "queries_book" in world.call(Book.objects.filter(title="x"), "explain")
+
+
+@pytest.mark.usefixtures("tables")
+def test_rows_of_sql_by_hand_are_indexed_and_counted_without_asking_again(world: World) -> None:
+    make(world)
+    raw = Book.objects.raw("select * from queries_book order by title")
+    with assert_num_queries(1):
+        titles = [book.title for book in world.iterate(raw)]
+        assert titles == ["One", "Three", "Two"]
+        assert (len(raw), bool(raw), raw[0].title, raw[-1].title) == (3, True, "One", "Two")
+        assert [book.title for book in raw[1:]] == titles[1:]
+        assert [book.title for book in world.iterate(raw)] == titles
+        with pytest.raises(IndexError):
+            raw[3]
 
 
 async def collect(items: Any) -> list[Any]:

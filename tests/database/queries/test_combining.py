@@ -240,6 +240,9 @@ def test_the_first_row_of_each_value(world: World, books: Shelf, database_url: s
         (lambda: Book.objects.annotate(x=FilteredRelation("author__books", Q(id=1))), "takes one step"),
         (lambda: fives().with_cte("x", fives()), "begins a query"),
         (lambda: Book.objects.with_cte("a b", fives()), "no name of a CTE"),
+        (lambda: Author.objects.with_cte("x", fives()), "of rows of Book, on Author.*call Book.objects.with_cte"),
+        (lambda: Book.objects.with_cte("x", fives().values("id")), "begin with values: Book.objects.values..id"),
+        (lambda: Book.objects.values("id").with_cte("x", fives()), "of whole rows of Book, on values"),
         (
             lambda: Book.objects.with_cte("x", fives(), recursive=lambda x: Author.objects.all()),
             "of Book and Author; take the columns",
