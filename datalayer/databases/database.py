@@ -291,7 +291,9 @@ class Database:
                     yield each
 
 
-def _check_chunk(size: int) -> None:
+def _check_chunk(size: object) -> None:
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise QueryError(f"chunk_size is {size!r}; it is a number of rows: chunk_size=500")
     if size < 1:
         raise QueryError(f"chunk_size is {size}; a stream fetches at least one row at a time")
 

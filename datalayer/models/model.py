@@ -22,6 +22,7 @@ from datalayer.models._pydantic import (
     set_fields_set,
     with_choices,
 )
+from datalayer.models.assigning import assign_expression, is_expression
 from datalayer.models.column import Several
 from datalayer.models.display import display_method
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
@@ -129,6 +130,9 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 return
             if name not in cls.__pydantic_fields__ and name in cls.table.relations:
                 raise not_assignable(cls.__name__, name)
+            if value.__class__ not in UNCHANGEABLE and is_expression(value) and name in cls.__pydantic_fields__:
+                assign_expression(self, name, value)
+                return
             stored = (
                 self.__dict__[name] if name in self.__dict__ and name not in self.__pydantic_fields_set__ else _MISSING
             )

@@ -14,7 +14,7 @@ from datalayer._query.change import Insert
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
-from datalayer.models import deleting, protecting, related, undone
+from datalayer.models import assigning, deleting, protecting, related, undone
 from datalayer.models._pydantic import set_dict, set_fields_set
 from datalayer.models.forms import Form, by_key, form_of, written_by_database
 from datalayer.models.hooks import Change, hooks_of
@@ -252,6 +252,7 @@ def _copied(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[t
 
 
 def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
+    assigning.refuse_expressions((instance,), "save")
     for name in form.computed:
         if name not in instance.__pydantic_fields_set__:
             instance.__dict__.pop(name, None)
@@ -299,8 +300,11 @@ def _update(
             values[name] = function()
         change = form.update(tuple(dict.fromkeys([*changed, *[name for name, _ in form.on_update]])))
     written = change.written
+    given: list[object] = [values[name] for name in written]
+    if assigning.Used.is_true:
+        change, given = assigning.with_expressions(change, instance.__class__, given)
     prepared = compiler.update(change)
-    reply = yield from write.updated(compiler, change, prepared, [*[values[name] for name in written], *key])
+    reply = yield from write.updated(compiler, change, prepared, [*given, *key])
     if not (reply.rows if change.returning else reply.count):
         raise instance.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
     undone.note_change(alias, instance, written, is_tracked=bool(form.tracked))

@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -461,6 +461,8 @@ def test_a_stream_holds_a_chunk_and_not_the_whole(world: World, shelves: str) ->
 
 
 def test_a_stream_refuses_a_size_below_one(world: World, books: Shelf) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match="chunk_size is 'many'; it is a number of rows"):
+        stream(world, Book.objects.all(), cast("Any", "many"))
     with pytest.raises(QueryError, match="chunk_size"):
         stream(world, Book.objects.all(), 0)
 

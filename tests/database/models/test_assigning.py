@@ -1,0 +1,140 @@
+"""Expressions assigned to an instance: the database works them out when it is saved."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from datalayer import Excluded, F, Field, ForeignKey, Mapped, Model, Reverse
+from datalayer.errors import FieldError, InvalidValue, QueryError
+from datalayer.models import registry
+from datalayer.testing import capture_queries, create_tables
+from datalayer.testing.tables import acreate_tables
+from tests.worlds import World
+
+with registry.isolated():
+
+    class Bin(Model):
+        size: Mapped[int] = Field(default=5)
+        parts: ClassVar[Reverse[Part]]
+
+        class Meta:
+            table = "assigning_bin"
+
+    class Part(Model):
+        name: Mapped[str] = Field(default="nut", max_length=20)
+        stock: Mapped[int] = Field(default=10)
+        bin: ForeignKey[Bin | None] = ForeignKey(default=None, related_name="parts")
+        spare: ForeignKey[Bin | None] = ForeignKey(default=None, related_name="spares")
+
+        class Meta:
+            table = "assigning_part"
+
+    registry.tables()
+
+
+@pytest.fixture
+def part(configured: str, world: World) -> Part:
+    world.run(lambda: create_tables(Bin, Part), lambda: acreate_tables(Bin, Part))
+    place = world.call(Bin.objects, "create")
+    found: Part = world.call(Part.objects, "create", bin=place)
+    return found
+
+
+def assign(part: Part, name: str, value: object) -> None:
+    """Assigns what a type checker would refuse."""
+    setattr(part, name, value)
+
+
+def test_the_database_works_out_an_expression_when_the_instance_is_saved(part: Part, world: World) -> None:
+    world.call(Part.objects.all(), "update", stock=70)
+    assign(part, "stock", F("stock") - 1)
+    world.call(part, "save")
+    assert part.stock == 69
+
+
+def test_an_expression_is_written_with_plain_values_in_one_statement(part: Part, world: World) -> None:
+    assign(part, "stock", F("stock") + 2)
+    part.name = "bolt"
+    with capture_queries() as queries:
+        world.call(part, "save")
+    assert len(queries) == 1
+    assert (part.name, part.stock) == ("bolt", 12)
+
+
+def test_an_expression_is_worked_out_once(part: Part, world: World) -> None:
+    assign(part, "stock", F("stock") + 2)
+    world.call(part, "save")
+    with capture_queries() as queries:
+        world.call(part, "save")
+    assert len(queries) == 0
+
+
+def test_an_expression_may_be_a_typed_column(part: Part, world: World) -> None:
+    assign(part, "stock", Part.stock * 3)
+    world.call(part, "save")
+    assert part.stock == 30
+
+
+def test_an_expression_may_go_over_a_relation(part: Part, world: World) -> None:
+    assign(part, "stock", F("bin__size"))
+    world.call(part, "save")
+    assert part.stock == 5
+
+
+def test_a_key_may_be_an_expression(part: Part, world: World) -> None:
+    assign(part, "spare_id", F("bin_id"))
+    world.call(part, "save")
+    world.call(part, "load", "spare", "bin")
+    assert part.spare == part.bin
+
+
+def test_fields_that_are_not_asked_for_keep_their_expression(part: Part, world: World) -> None:
+    assign(part, "stock", F("stock") + 1)
+    world.call(part, "save", update_fields=["name"])
+    world.call(part, "save")
+    assert part.stock == 11
+
+
+def test_refresh_drops_an_expression(part: Part, world: World) -> None:
+    assign(part, "stock", F("stock") + 1)
+    world.call(part, "refresh")
+    assert part.stock == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("stock", F("stok"), FieldError, "did you mean 'stock'"),
+        ("stock", F("name"), InvalidValue, "Part.stock is integer, not string"),
+        ("stock", Excluded("stock"), QueryError, "only an upsert and bulk_update have"),
+        ("id", F("stock"), QueryError, "the primary key says which row is meant"),
+    ],
+)
+def test_a_wrong_expression_is_refused_when_it_is_assigned(
+    part: Part, name: str, value: object, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        assign(part, name, value)
+    assert part.stock == 10
+
+
+def test_a_new_instance_takes_no_expression() -> None:
+    with pytest.raises(InvalidValue, match="has none yet; give it a value, or save it first"):
+        assign(Part(), "stock", F("stock") + 1)
+
+
+@pytest.mark.parametrize("verb", ["bulk_update", "bulk_create"])
+def test_bulk_writes_refuse_expressions_of_instances(part: Part, world: World, verb: str) -> None:
+    assign(part, "stock", F("stock") + 1)
+    arguments = [[part], ["stock"]] if verb == "bulk_update" else [[part]]
+    with capture_queries() as queries, pytest.raises(InvalidValue, match=rf"{verb}\(\) needs values, and Part.stock"):
+        world.call(Part.objects, verb, *arguments)
+    assert len(queries) == 0
+
+
+def test_a_copy_as_a_new_row_refuses_expressions(part: Part, world: World) -> None:
+    assign(part, "stock", F("stock") + 1)
+    with pytest.raises(InvalidValue, match="only save\\(\\) of a row that is there"):
+        world.call(part, "save", force_insert=True)
