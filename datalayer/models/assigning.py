@@ -38,7 +38,7 @@ def assign_expression(instance: Any, name: str, value: object) -> None:
         FieldError: It names what the model does not have.
         QueryError: The field cannot be written, or the expression has no place in an UPDATE.
     """
-    model: Any = type(instance)
+    model: Any = instance.__class__
     if origin_of(instance) is None:
         raise InvalidValue(
             f"{model.__name__}.{name} = {value!r}: an expression is worked out from the row, and this {model.__name__} "
