@@ -88,8 +88,6 @@ def refuse_expressions(instances: Iterable[Any], verb: str) -> None:
     Raises:
         InvalidValue: One has an expression.
     """
-    if not Used.is_true:
-        return
     for instance in instances:
         for name, value in instance.__dict__.items():
             if is_expression(value):

@@ -130,7 +130,8 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
 
 def _grouped(bulk: Bulk, form: Form) -> dict[tuple[str, ...], _Group]:
     """The instances by the fields that they set."""
-    assigning.refuse_expressions(bulk.objects, "bulk_create")
+    if assigning.Used.is_true:
+        assigning.refuse_expressions(bulk.objects, "bulk_create")
     groups: dict[tuple[str, ...], _Group] = {}
     by_names: dict[tuple[str, ...], _Group] = {}  # whatever else is among the names, and in whatever order
     is_prepared = not (bulk.model.__datalayer_relations__ or form.on_create or form.on_update or form.computed)
@@ -237,7 +238,8 @@ def _saved(
 def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     """Writes some fields of many instances, or of each what differs from its row."""
     bulk.check("bulk_update")
-    assigning.refuse_expressions(bulk.objects, "bulk_update")
+    if assigning.Used.is_true:
+        assigning.refuse_expressions(bulk.objects, "bulk_update")
     if bulk.assignments is not None:
         return (yield from _update(compiler, bulk, bulk.objects, bulk.assignments, depth))
     table: TableSpec = bulk.model.table

@@ -252,7 +252,8 @@ def _copied(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[t
 
 
 def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
-    assigning.refuse_expressions((instance,), "save")
+    if assigning.Used.is_true:
+        assigning.refuse_expressions((instance,), "save")
     for name in form.computed:
         if name not in instance.__pydantic_fields_set__:
             instance.__dict__.pop(name, None)
