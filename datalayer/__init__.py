@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datalayer import errors
+    from datalayer._schema.field import UNSET
     from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
     from datalayer.databases.atomic import atomic, on_commit
     from datalayer.databases.events import Listener, Statement, listen
@@ -105,6 +106,7 @@ _HOMES = {
     "Subquery": "models.subqueries",
     "Sum": "models.aggregates",
     "Transform": "models.adding",
+    "UNSET": "_schema.field",
     "UUIDModel": "models.model",
     "UniqueConstraint": "models.constraints",
     "Value": "models.conditional",
@@ -184,6 +186,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Subquery",
     "Sum",
     "Transform",
+    "UNSET",
     "UUIDModel",
     "UniqueConstraint",
     "Value",

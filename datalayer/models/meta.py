@@ -115,7 +115,7 @@ class _Parts:
         self.relations: dict[str, Forward] = {}
         self.many: dict[str, Many] = {}
         self.reverses: list[str] = []
-        self.computed: list[str] = []
+        self.computed: dict[str, Any] = {}
         for key in self.managers:
             del namespace[key]
         taken = taken_names(bases)
@@ -139,7 +139,7 @@ class _Parts:
                     continue
                 if found.word == "Annotation":
                     check_name(name, key, taken)
-                    self.computed.append(key)
+                    self.computed[key] = found.argument
                     continue
                 raise ModelError(
                     f"{name}.{key} has the annotation {found.word}[...] but no value; add = {found.word}(...)"
@@ -236,8 +236,8 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     many = _inherited(cls, "__datalayer_many__") | parts.many
     for key, relation in (relations | many).items():
         type.__setattr__(cls, key, relation)
-    for key in parts.computed:
-        type.__setattr__(cls, key, Annotation(key))
+    for key, argument in parts.computed.items():
+        type.__setattr__(cls, key, Annotation(key, argument))
     for relation in relations.values():
         if not relation.options["fields"]:
             _type_key(cls, relation, parts.box)
@@ -342,8 +342,8 @@ def _finish_proxy(cls: Any, parts: _Parts, shown: Any) -> None:
     for place in ("relations", "many", "reverses", "scope", "abstract"):
         type.__setattr__(cls, f"__datalayer_{place}__", getattr(shown, f"__datalayer_{place}__"))
     type.__setattr__(cls, PARENT_NAMESPACE, getattr(shown, PARENT_NAMESPACE))
-    for key in parts.computed:
-        type.__setattr__(cls, key, Annotation(key))
+    for key, argument in parts.computed.items():
+        type.__setattr__(cls, key, Annotation(key, argument))
     _finish_errors(cls)
     _finish_managers(cls, parts, options)
 

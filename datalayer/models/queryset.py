@@ -7,36 +7,27 @@ here is what instances have beyond that: what comes along with them, and the oth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, cast, overload
 
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA
 from datalayer.errors import QueryError, choices_text, nearest
 from datalayer.models import deferring, operations
-from datalayer.models.annotation import Annotated
-from datalayer.models.column import Deferred, Expr, Several
+from datalayer.models.annotation import Annotated, check_declared
+from datalayer.models.column import Expr, Several
 from datalayer.models.combining import FilteredRelation, filtered_relation
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
 from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
-from datalayer.models.values import NamedRow, ValueForm, Values, annotated, form_of, formed, named_columns
+from datalayer.models.shaped import ValueForm
+from datalayer.models.values import Values, annotated, formed, named_columns
 from datalayer.models.walk import Related
 from datalayer.models.writes import WritableRows
 
 K = TypeVar("K")
-T1 = TypeVar("T1")
-T2 = TypeVar("T2")
-T3 = TypeVar("T3")
-T4 = TypeVar("T4")
-T5 = TypeVar("T5")
-
-Named: TypeAlias = str | Deferred
-"""A column whose type only the database knows: named by text, or computed of what is."""
-Item: TypeAlias = str | Deferred | Expr[M, Any]
-"""Anything that can be a column of `values_list`."""
 
 
 class QuerySet(WritableRows[M]):
@@ -71,7 +62,12 @@ class QuerySet(WritableRows[M]):
         relations = {name: item for name, item in named.items() if isinstance(item, FilteredRelation)}
         for name, item in relations.items():
             query = filtered_relation(query, name, item)
-        return annotated(query, {name: item for name, item in named.items() if name not in relations}, verb)
+        query = annotated(query, {name: item for name, item in named.items() if name not in relations}, verb)
+        made = dict(query.annotations)
+        for name in named:
+            if name in made:
+                check_declared(self.model, name, made[name], made, verb)
+        return query
 
     def _has(self, name: str) -> bool:
         found = getattr(self.model, name, None)
@@ -143,64 +139,6 @@ class QuerySet(WritableRows[M]):
         new._is_unordered = self._is_unordered
         new.query = named_columns(self.query.replaced(joined=()), columns, named)
         return formed(new, form)
-
-    def values(self, *columns: str | Expr[M, Any] | Related[M, Any], **named: Any) -> Values[M, dict[str, Any]]:
-        """The rows as dictionaries."""
-        return self._values("dict", columns, named)
-
-    @overload
-    def values_list(self, a: Expr[M, T1], /) -> Values[M, tuple[T1]]: ...
-    @overload
-    def values_list(self, a: Expr[M, T1], b: Expr[M, T2], /) -> Values[M, tuple[T1, T2]]: ...
-    @overload
-    def values_list(self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], /) -> Values[M, tuple[T1, T2, T3]]: ...
-    @overload
-    def values_list(
-        self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], d: Expr[M, T4], /
-    ) -> Values[M, tuple[T1, T2, T3, T4]]: ...
-    @overload
-    def values_list(
-        self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], d: Expr[M, T4], e: Expr[M, T5], /
-    ) -> Values[M, tuple[T1, T2, T3, T4, T5]]: ...
-    @overload
-    def values_list(self, column: Expr[M, T1], /, *, flat: Literal[True]) -> Values[M, T1]: ...
-    @overload
-    def values_list(self, column: str, /, *, flat: Literal[True]) -> Values[M, Any]: ...
-    @overload
-    def values_list(self, *columns: Item[M], named: Literal[True]) -> Values[M, NamedRow]: ...
-    # From the first column on that is named by text, the types are unknown; one overload for anything would let mypy
-    # take it wherever a typed one does not give what is expected.
-    @overload
-    def values_list(self) -> Values[M, tuple[Any, ...]]: ...
-    @overload
-    def values_list(self, a: Named, /, *more: Item[M]) -> Values[M, tuple[Any, ...]]: ...
-    @overload
-    def values_list(self, a: Expr[M, T1], b: Named, /, *more: Item[M]) -> Values[M, tuple[T1, *tuple[Any, ...]]]: ...
-    @overload
-    def values_list(
-        self, a: Expr[M, T1], b: Expr[M, T2], c: Named, /, *more: Item[M]
-    ) -> Values[M, tuple[T1, T2, *tuple[Any, ...]]]: ...
-    @overload
-    def values_list(
-        self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], d: Named, /, *more: Item[M]
-    ) -> Values[M, tuple[T1, T2, T3, *tuple[Any, ...]]]: ...
-    @overload
-    def values_list(
-        self, a: Expr[M, T1], b: Expr[M, T2], c: Expr[M, T3], d: Expr[M, T4], e: Item[M], /, *more: Item[M]
-    ) -> Values[M, tuple[T1, T2, T3, T4, *tuple[Any, ...]]]: ...
-    def values_list(self, *columns: Any, flat: bool = False, named: bool = False) -> Values[M, Any]:
-        """The rows as tuples; typed columns give typed tuples.
-
-        Args:
-            columns: Columns, names or expressions; every field when none is named.
-            flat: One column, as plain values instead of tuples of one.
-            named: As named tuples, whose attributes have the names of the columns.
-
-        Raises:
-            FieldError: An unknown name.
-            QueryError: Several columns that shall be flat; a name that no attribute can have.
-        """
-        return self._values(form_of(columns, flat, named), columns, {})
 
     # -- by key ----------------------------------------------------------------------------------
 

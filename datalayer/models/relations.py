@@ -33,6 +33,8 @@ from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models.constraints import Deferrable, initially
 
 if TYPE_CHECKING:
+    import typing_extensions
+
     from datalayer.models.manager import Manager
     from datalayer.models.walk import Related
 
@@ -43,6 +45,11 @@ if TYPE_CHECKING:
     R_co = TypeVar("R_co", covariant=True)
     G_co = TypeVar("G_co", covariant=True)
     G = TypeVar("G")
+    B = TypeVar("B", bound="Manager[Any]")
+    B_co = typing_extensions.TypeVar("B_co", covariant=True, default="_NotSaid")
+
+    class _NotSaid:
+        """Stands where no manager is said."""
 
     class _Declares(Protocol[G]):
         """A model that declares a manager, as pyright sees it."""
@@ -55,8 +62,11 @@ if TYPE_CHECKING:
         @property
         def objects(self) -> G_co: ...
 
-    class _Leads(Generic[R_co]):
-        """Where a relation leads; mypy leaves out overloads for a `self` of the very class that has them."""
+    class _Leads(Generic[R_co, B_co]):
+        """Where a relation leads, and the manager its rows come with where that is said.
+
+        Apart from the relations: mypy leaves out overloads for a `self` of the very class that has them.
+        """
 
 
 class Access:
@@ -134,10 +144,18 @@ def relation_annotation(annotation: Any) -> RelationAnnotation | None:
         annotation = annotation.__forward_arg__
     if isinstance(annotation, str):
         match = _TEXT.match(annotation.strip().strip("'\""))
-        return RelationAnnotation(match[1], match[2]) if match else None
+        if match is None:
+            return None
+        has_manager = match[1] in ("Reverse", "ManyToMany")
+        return RelationAnnotation(match[1], match[2].partition(",")[0] if has_manager else match[2])
     if get_origin(annotation) is typing.ClassVar:
         annotation = get_args(annotation)[0]
     return annotation if isinstance(annotation, RelationAnnotation) else None
+
+
+def _target(given: Any) -> Any:
+    """The target of `Reverse[Book, Books]`; what manager its rows come with is for type checkers."""
+    return given[0] if given.__class__ is tuple else given
 
 
 def target_and_null(argument: Any) -> tuple[Any, bool]:
@@ -362,21 +380,30 @@ if TYPE_CHECKING:
     class OneToOne(ForeignKey[R]):
         """A foreign key that no two rows share; the way back is one object instead of many."""
 
-    class Reverse(_Leads[R_co]):
-        """The way back of a foreign key, as an annotation: `books: ClassVar[Reverse["Book"]]`."""
+    class Reverse(_Leads[R_co, B_co]):
+        """The way back of a foreign key, as an annotation: `books: ClassVar[Reverse["Book"]]`.
+
+        Its rows come with the methods of the target's `objects`; a target whose first manager has another name says so
+        as well: `books: ClassVar[Reverse["Book", "PublishedBooks"]]`.
+        """
 
         @overload
-        def __get__(self, instance: None, owner: type[M]) -> Related[M, R_co]: ...
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R_co | None]: ...
         @overload
-        def __get__(self: _Leads[_Declares[G]], instance: object, owner: Any) -> G: ...
+        def __get__(self: _Leads[_Declares[G], _NotSaid], instance: object, owner: Any) -> G: ...
         @overload
-        def __get__(self: _Leads[_Has[G]], instance: object, owner: Any) -> G: ...
+        def __get__(self: _Leads[_Has[G], _NotSaid], instance: object, owner: Any) -> G: ...
         @overload
-        def __get__(self, instance: object, owner: Any) -> Manager[R_co]: ...  # type: ignore[type-var]
+        def __get__(self: _Leads[R, _NotSaid], instance: object, owner: Any) -> Manager[R]: ...  # type: ignore[type-var]
+        @overload
+        def __get__(self: _Leads[Any, B], instance: object, owner: Any) -> B: ...
         def __get__(self, instance: object, owner: Any) -> Any: ...
 
-    class ManyToMany(Many, _Leads[R_co]):
+    class ManyToMany(Many, _Leads[R_co, B_co]):
         """Many rows refer to many, through a table in between: annotation and declaration at once.
+
+        Its rows come with the methods of the target's `objects`; a target whose first manager has another name says so
+        as well: `ManyToMany[Tag, UsedTags]`.
 
         Args:
             related_name: The name of the way back, on the target; `<model>_set` when not given, `+` for none.
@@ -387,13 +414,15 @@ if TYPE_CHECKING:
         """
 
         @overload
-        def __get__(self, instance: None, owner: type[M]) -> Related[M, R_co]: ...
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R_co | None]: ...
         @overload
-        def __get__(self: _Leads[_Declares[G]], instance: object, owner: Any) -> G: ...
+        def __get__(self: _Leads[_Declares[G], _NotSaid], instance: object, owner: Any) -> G: ...
         @overload
-        def __get__(self: _Leads[_Has[G]], instance: object, owner: Any) -> G: ...
+        def __get__(self: _Leads[_Has[G], _NotSaid], instance: object, owner: Any) -> G: ...
         @overload
-        def __get__(self, instance: object, owner: Any) -> Manager[R_co]: ...  # type: ignore[type-var]
+        def __get__(self: _Leads[R, _NotSaid], instance: object, owner: Any) -> Manager[R]: ...  # type: ignore[type-var]
+        @overload
+        def __get__(self: _Leads[Any, B], instance: object, owner: Any) -> B: ...
         def __get__(self, instance: object, owner: Any) -> Any: ...
         def __set__(self, instance: object, value: Never) -> None: ...
 
@@ -401,7 +430,7 @@ if TYPE_CHECKING:
         """The way back of a one to one, as an annotation: `profile: ClassVar[ReverseOne["Profile"]]`."""
 
         @overload
-        def __get__(self, instance: None, owner: type[M]) -> Related[M, R]: ...
+        def __get__(self, instance: None, owner: type[M]) -> Related[M, R | None]: ...
         @overload
         def __get__(self, instance: object, owner: Any) -> R: ...
         def __get__(self, instance: object, owner: Any) -> Any: ...
@@ -428,7 +457,7 @@ else:
         """Many rows refer to many, through a table in between: annotation and declaration at once."""
 
         def __class_getitem__(cls, item):
-            return RelationAnnotation("ManyToMany", item)
+            return RelationAnnotation("ManyToMany", _target(item))
 
         def __get__(self, instance, owner):
             return Access.read(self, instance, owner)
@@ -444,7 +473,7 @@ else:
             self.spec = spec
 
         def __class_getitem__(cls, item):
-            return RelationAnnotation("Reverse", item)
+            return RelationAnnotation("Reverse", _target(item))
 
         def __get__(self, instance, owner):
             return Access.read(self, instance, owner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from collections import namedtuple
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 from datalayer._compile.prepared import Prepared
 from datalayer._plans.plan import Row
@@ -19,10 +19,7 @@ from datalayer.models.expressions import expression_of, is_plain
 from datalayer.models.grouping import filters_before
 from datalayer.models.literals import literal
 from datalayer.models.question import M, R
-from datalayer.models.rows import Rows
-
-ValueForm: TypeAlias = Literal["tuple", "dict", "flat", "named"]
-"""What a row can be, besides an instance."""
+from datalayer.models.shaped import Shaped, ValueForm
 
 
 def annotated(query: Query, named: dict[str, Any], verb: str) -> Query:
@@ -122,21 +119,6 @@ def named_columns(query: Query, columns: tuple[Any, ...], named: dict[str, Any])
     )
 
 
-if TYPE_CHECKING:
-
-    class NamedRow(tuple[Any, ...]):
-        """A row of `values_list(named=True)`: a named tuple of the columns' names."""
-
-        __slots__ = ()
-
-        _fields: tuple[str, ...]
-
-        def _asdict(self) -> dict[str, Any]: ...
-        def __getattr__(self, name: str) -> Any: ...
-else:
-    NamedRow = tuple
-
-
 @lru_cache(maxsize=256)
 def row_type(names: tuple[str, ...]) -> Any:
     """The named tuple for rows of some columns.
@@ -152,19 +134,6 @@ def row_type(names: tuple[str, ...]) -> Any:
             )
     make: Any = namedtuple  # no checker can know names of run time
     return make("Row", names)
-
-
-def form_of(columns: tuple[Any, ...], flat: bool, named: bool) -> ValueForm:
-    """The form of the rows of `values_list`.
-
-    Raises:
-        QueryError: Flat rows of several columns, or with names.
-    """
-    if flat and named:
-        raise QueryError("values_list(flat=True) gives bare values, which have no names; leave flat or named away")
-    if flat and len(columns) != 1:
-        raise QueryError(f"values_list(flat=True) gives the values of one column, not of {len(columns)}")
-    return "flat" if flat else "named" if named else "tuple"
 
 
 def _is_number(value: object) -> bool:
@@ -200,7 +169,7 @@ _OF_ROWS = frozenset({"update", "delete", "create", "bulk_create", "bulk_update"
 """What a queryset of instances can do, and one of values cannot."""
 
 
-class Values(Rows[M, R]):
+class Values(Shaped[M, R]):
     """Rows as tuples, dictionaries or single values instead of instances.
 
     `values("author").annotate(total=Sum("price"))` has a row for each author: the columns named before the first
@@ -283,14 +252,8 @@ class Values(Rows[M, R]):
                 raise QueryError(f"{name!r} is an aggregate or a window, and groups are made of plain values")
         return tuple([node for _, node in columns])
 
-    def values(self, *columns: Any, **named: Any) -> Values[M, dict[str, Any]]:
-        """The same rows, with other columns, as dictionaries."""
-        return formed(self._with(named_columns(self.query, columns, named)), "dict")
-
-    def values_list(self, *columns: Any, flat: bool = False, named: bool = False) -> Values[M, Any]:
-        """The same rows, with other columns, as tuples, named tuples (`named`) or (`flat`) the values of one."""
-        form = form_of(columns, flat, named)
-        return formed(self._with(named_columns(self.query, columns, {})), form)
+    def _values(self, form: ValueForm, columns: tuple[Any, ...], named: dict[str, Any]) -> Values[M, Any]:
+        return formed(self._with(named_columns(self.query, columns, named)), form)
 
     def _condition(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> Condition | None:
         found = super()._condition(conditions, named)

@@ -14,6 +14,7 @@ from datalayer.models.expressions import Q
 from datalayer.models.locking import lock_of
 from datalayer.models.question import M
 from datalayer.models.rows import Rows
+from datalayer.models.shaped import Shaped
 from datalayer.models.walk import Related
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Columns: TypeAlias = Several[str | Expr[M, Any] | Related[M, Any]]
 """Fields and relations, by name or as columns of the model."""
 
 
-class WritableRows(Rows[M, M]):
+class WritableRows(Shaped[M, M]):
     """Rows of a table that can be written."""
 
     __slots__ = ()

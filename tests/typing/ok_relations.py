@@ -13,7 +13,7 @@ ann = Author(name="Ann")
 tag = Tag(label="sf")
 book = Book(title="One", author=ann)
 
-assert_type(Book.tags, Related[Book, Tag])
+assert_type(Book.tags, Related[Book, Tag | None])
 assert_type(book.tags, Manager[Tag])
 assert_type(tag.books, BookManager)
 assert_type(ann.books, BookManager)
@@ -51,7 +51,7 @@ Author.objects.prefetch_related(Prefetch(Author.books, Book.objects.long()), Aut
 Book.objects.only(Book.title, Book.author).defer("pages")
 prefetch_related_objects([book], Book.tags, "author")
 assert_type(Book.objects.long().get(), Book)
-assert_type(list(Book.objects.values_list(Book.title, Book.tags[Tag.label])), list[tuple[str, str]])
+assert_type(list(Book.objects.values_list(Book.title, Book.tags[Tag.label])), list[tuple[str, str | None]])
 
 
 async def awaited() -> None:

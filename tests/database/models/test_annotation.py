@@ -8,8 +8,24 @@ from typing import Any, ClassVar
 
 import pytest
 
-from datalayer import Annotation, Count, Field, ForeignKey, Manager, Mapped, Max, Model, Q
+from datalayer import (
+    Annotation,
+    Case,
+    Count,
+    F,
+    Field,
+    ForeignKey,
+    Manager,
+    Mapped,
+    Max,
+    Model,
+    Q,
+    Subquery,
+    Value,
+    When,
+)
 from datalayer.errors import ModelError, QueryError
+from datalayer.functions import Coalesce, Length
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, create_tables
 from tests.worlds import World
@@ -103,3 +119,27 @@ def test_a_name_that_hides_the_model_is_refused() -> None:
 
         class Bad(Model):
             save: ClassVar[Annotation[int]]  # type: ignore[assignment]  # that is the mistake
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Max("all_works__title"), r"annotate\(works=\.\.\.\) is text|is string"),
+        (Max("all_works__id"), r"may be None, and Writer\.works is declared Annotation\[int\]; declare .*int \| None"),
+        (F("all_works__id"), r"may be None"),
+        (Subquery(Work.objects.values("id")[:1]), r"may be None"),
+        (Case(When(name="x", then=Value(1))), r"may be None"),
+    ],
+)
+def test_a_value_of_another_type_than_declared_is_refused(value: Any, message: str) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match=message):
+        Writer.objects.annotate(works=value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Max("all_works__id", default=0), Coalesce(Max("all_works__id"), 0), Length("name"), F("id"), Count("*")],
+)
+def test_a_value_of_the_declared_type_passes(value: Any) -> None:
+    assert "works" in dict(Writer.objects.annotate(works=value).query.annotations)
+    assert "last" in dict(Writer.objects.annotate(last=F("all_works__title")).query.annotations)

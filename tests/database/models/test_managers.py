@@ -20,7 +20,7 @@ with registry.isolated():
 
     class Blog(Model):
         name: Mapped[str] = Field(max_length=20)
-        posts: ClassVar[Reverse[Post]]
+        posts: ClassVar[Reverse[Post, PostManager]]
 
         class Meta:
             table = "man_blog"
@@ -36,7 +36,7 @@ with registry.isolated():
         title: Mapped[str] = Field(max_length=20)
         is_deleted: Mapped[bool] = Field(default=False)
         blog: ForeignKey[Blog] = ForeignKey(related_name="posts")
-        links: ManyToMany[Post] = ManyToMany()
+        links: ManyToMany[Post, PostManager] = ManyToMany()
 
         live: ClassVar[PostManager] = PostManager()
         everything: ClassVar[Manager[Post]] = Manager()
