@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationKind, RelationSpec
-from datalayer._schema.table import ForeignKeySpec, TableSpec
+from datalayer._schema.table import ForeignKeySpec, SqlText, TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models import building, many
 from datalayer.models._pydantic import is_complete, own_fields
@@ -300,20 +301,23 @@ def _try_pending() -> None:
 
 def _finish(model: Any) -> None:
     """Marks a model as linked, and writes the conditions of its constraints, which are about columns of it."""
-    from datalayer.models.rules import written  # noqa: PLC0415 - conditions need columns, and these models resolved
-
     type.__setattr__(model, "__datalayer_linked__", True)
     try:
         table: TableSpec = model.__dict__["__datalayer_table__"]
-        building.written_conditions(
-            table, model.__datalayer_options__, lambda given, where: written(given, table, where)
-        )
+        building.written_conditions(table, model.__datalayer_options__, partial(_written, table))
     except ModelError as error:
         type.__delattr__(model, "__datalayer_linked__")
         _failed[model] = error
     else:
         _pending.remove(model)
         _failed.pop(model, None)
+
+
+def _written(table: TableSpec, given: Any, where: str) -> tuple[SqlText, tuple[str, ...]]:
+    # Conditions need columns, and these models resolved; and models without any do not pay for the compiler.
+    from datalayer.models.rules import written  # noqa: PLC0415 - for both reasons
+
+    return written(given, table, where)
 
 
 def _join(model: Any) -> None:
