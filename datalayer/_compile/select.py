@@ -150,7 +150,7 @@ class Selection:
         self._is_counted = (
             query.group_by is None
             and not is_aggregate
-            and any(self.writer.walk.has_aggregate(expression) for _, expression in query.annotations)
+            and any(self.writer.walk.has_aggregate(e) for _, e in (*query.annotations, *(query.columns or ())))
         )
         self.is_qualified = any(self.writer.walk.has_window(condition) for condition in query.where)
         self.writer.filters = tuple(zip(query.where, self.places.where, strict=True))

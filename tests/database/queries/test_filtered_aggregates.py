@@ -110,6 +110,12 @@ def test_groups_and_whole_queries_go_over_the_rows_of_the_filter(world: World, b
         assert row["edits"] == sum(len(edited(books, author)) for author in same)
 
 
+def test_an_aggregate_as_a_column_leaves_each_row_once(world: World, books: Shelf) -> None:
+    found = world.iterate(Author.objects.filter(books__price__gt=5).order_by("id").values_list("id", Count("books")))
+    counts = {author.id: sum(b.price > 5 for b in written(books, author)) for author in {b.author for b in books}}
+    assert found == sorted((key, n) for key, n in counts.items() if n)
+
+
 def test_the_filter_is_seen_in_values_and_orders(world: World, books: Shelf) -> None:
     query = Author.objects.filter(books__price__gt=5).annotate(n=Count("books")).order_by(F("n").desc(), "id")
     found = world.iterate(query.values_list("id", "n"))
