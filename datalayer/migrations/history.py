@@ -67,7 +67,7 @@ class History:
         self.is_expanded = expands
         if folder.exists() and not folder.is_dir():
             raise MigrationError(f"{folder.name!r}, where the migrations should be, is a file and no folder")
-        found = scripts.read(folder) if folder.is_dir() else []
+        found = _without_replaced(scripts.read(folder)) if folder.is_dir() else []
         if expands:
             found = _expanded(folder, found)
         self._refuse_doubles(found)
@@ -288,6 +288,12 @@ def in_words(name: str, what: str, where: str = "", after: str = "") -> Generato
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise MigrationError(f"migration {name!r} cannot be {what}{where}: {reason}{after}") from error
+
+
+def _without_replaced(found: list[Migration]) -> list[Migration]:
+    """The migrations without those that a squash stands for, which are there still when it was stopped at its end."""
+    replaced = {name for one in found for name in one.replaces}
+    return [one for one in found if one.name not in replaced]
 
 
 def _expanded(folder: Path, found: list[Migration]) -> list[Migration]:

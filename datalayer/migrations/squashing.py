@@ -7,6 +7,7 @@ all is where it was. The old files move to `squashed/`, for databases that are s
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -149,16 +150,21 @@ def _exchange(folder: Path, chosen: Sequence[Migration], name: str, texts: dict[
         for waiting in ready.values():
             waiting.unlink()
         raise MigrationError(f"cannot make the folder {old.name!r}: {error.strerror}") from error
+    # Whenever this is stopped, the folder is the old history or the new one: what is replaced is kept first, and what
+    # is still there of it when the new file has its place counts no more.
     for one in chosen:
         if one.replaces and all((old / f"{each}.py").exists() or _sql_exists(old, each) for each in one.replaces):
-            for path in _paths(one):  # what it stands for is kept already
-                path.unlink()
-            if one.path.is_dir():
-                one.path.rmdir()
-            continue
-        for path in [one.path] if one.path.is_dir() else _paths(one):
-            path.rename(old / path.name)
+            continue  # what it stands for is kept already
+        if one.path.is_dir():
+            shutil.copytree(one.path, old / one.path.name, dirs_exist_ok=True)
+        for path in [] if one.path.is_dir() else _paths(one):
+            shutil.copy2(path, old / path.name)
     placed = [files.place(waiting, path) for path, waiting in ready.items()]
+    for one in chosen:
+        for path in [path for path in _paths(one) if path not in ready]:
+            path.unlink()
+        if one.path.is_dir() and not any(path.parent == one.path for path in ready):
+            one.path.rmdir()
     summaries = (f"stands for {len(chosen)} migrations, which are in {folder.name}/{scripts.SQUASHED} now",)
     return MadeMigration(name, placed[0], next(iter(texts.values())), summaries, has_changes=True)
 

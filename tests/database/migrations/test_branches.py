@@ -103,6 +103,26 @@ def test_a_database_at_any_point_is_brought_past_a_squash(long: Path, at: str) -
     assert tables() == []
 
 
+def test_a_squash_that_was_stopped_before_its_end_counts(long: Path) -> None:
+    commands.migrate("0002")
+    before = {path.name: path.read_bytes() for path in long.glob("000[12]_*")}
+    commands.squashmigrations("0003")
+    for name, text in before.items():  # as it is before they are deleted
+        (long / name).write_bytes(text)
+    assert commands.migrate().applied[-1] == commands.showmigrations()[-1].name
+    assert all(one.is_applied for one in commands.showmigrations())
+
+
+def test_a_squash_that_was_stopped_at_its_beginning_can_be_made_again(long: Path) -> None:
+    commands.migrate("0002")
+    (long / "squashed").mkdir()
+    for path in long.glob("000[12]_*"):
+        (long / "squashed" / path.name).write_bytes(path.read_bytes())
+    commands.squashmigrations("0003")
+    commands.migrate()
+    assert all(one.is_applied for one in commands.showmigrations())
+
+
 def test_a_squash_of_a_squash_works_too(long: Path) -> None:
     commands.migrate("0002")
     commands.squashmigrations("0003")
