@@ -73,21 +73,8 @@ from datalayer.functions.text import (
     Trim,
     Upper,
 )
-from datalayer.models.aggregates import (
-    AnyValue,
-    ArrayAgg,
-    Avg,
-    BoolAnd,
-    BoolOr,
-    Count,
-    JSONBAgg,
-    Max,
-    Min,
-    StdDev,
-    StringAgg,
-    Sum,
-    Variance,
-)
+from datalayer.models.aggregates import AnyValue, Avg, BoolAnd, BoolOr, Count, Max, Min, StdDev, Sum, Variance
+from datalayer.models.collecting import ArrayAgg, JSONBAgg, StringAgg
 from datalayer.models.conditional import Case, Cast, Coalesce, Greatest, Least, NullIf, Value, When
 from datalayer.models.windows import (
     CumeDist,
