@@ -62,11 +62,13 @@ def _listed(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_opclasses(fields: Sequence[object], opclasses: Sequence[str], place: str) -> None:
-    """Refuses operator classes that cannot be told which field they are of.
+    """Refuses a constraint or an index of nothing, and operator classes that cannot be told which field they are of.
 
     Raises:
-        ModelError: Their number is not that of the fields.
+        ModelError: There are no fields, or the number of operator classes is not theirs.
     """
+    if not fields:
+        raise ModelError(f'{place} needs the fields it is about: {place}("title", "author")')
     if opclasses and len(opclasses) != len(fields):
         raise ModelError(
             f"{place} has {len(opclasses)} opclasses for {len(fields)} fields; give one for each, and an empty text "

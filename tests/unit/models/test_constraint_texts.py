@@ -183,3 +183,9 @@ def test_sql_for_an_unknown_backend_is_refused_with_the_nearest() -> None:
 def test_words_for_a_violation_are_text() -> None:
     with pytest.raises(ModelError, match=r"violation_error_message=3; give a text"):
         CheckConstraint("1", name="x", violation_error_message=WRONG)
+
+
+@pytest.mark.parametrize("make", [UniqueConstraint, Index])
+def test_a_constraint_or_index_of_nothing_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ModelError, match=r"needs the fields it is about: \w+\(\"title\", \"author\"\)"):
+        make()
