@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from datalayer._query.change import Given, Update
 from datalayer._query.expression import Expression
 from datalayer._query.walk import parts
 from datalayer.errors import InvalidValue, QueryError
+from datalayer.models._pydantic import set_dict, set_fields_set
 from datalayer.models.changes import assignments_of
 from datalayer.models.column import Deferred, Expr
 from datalayer.models.state import cache_of, origin_of
@@ -23,6 +24,27 @@ class Used:
 def is_expression(value: object) -> bool:
     """Whether a value is one that only the database can tell."""
     return isinstance(value, Deferred | Expr | Expression)
+
+
+def assign_key(instance: Any, key: object) -> None:
+    """Sets the fields of a composite primary key, all or none.
+
+    Raises:
+        InvalidValue: It is no tuple of as many values.
+        ValidationError: A value that its field does not take.
+    """
+    model: Any = instance.__class__
+    names: tuple[str, ...] = model.table.primary_key
+    if not isinstance(key, tuple | list) or len(found := tuple(cast("list[object]", key))) != len(names):
+        raise InvalidValue(f"{model.__name__}.pk = {key!r}: the primary key is a tuple ({', '.join(names)})")
+    before, changed = dict(instance.__dict__), set(instance.__pydantic_fields_set__)
+    try:
+        for name, value in zip(names, found, strict=True):
+            setattr(instance, name, value)
+    except BaseException:
+        set_dict(instance, before)
+        set_fields_set(instance, changed)
+        raise
 
 
 def assign_expression(instance: Any, name: str, value: object) -> None:

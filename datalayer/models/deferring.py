@@ -158,3 +158,8 @@ def load_field(compiler: Compiler, instances: Sequence[Any], name: str, alias: s
             fresh = [item for item in content_of(row) or () if item[0] == name]
             if fresh:
                 set_content(each, (*[item for item in content_of(each) or () if item[0] != name], *fresh))
+
+
+def absent(instance: Any) -> set[str]:
+    """The fields of a row that have not come with it; none of an instance that has no row."""
+    return set() if origin_of(instance) is None else set(type(instance).table.fields).difference(instance.__dict__)

@@ -22,7 +22,7 @@ from datalayer.models._pydantic import (
     set_fields_set,
     with_choices,
 )
-from datalayer.models.assigning import assign_expression, is_expression
+from datalayer.models.assigning import assign_expression, assign_key, is_expression
 from datalayer.models.column import Several
 from datalayer.models.display import display_method
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
@@ -45,6 +45,11 @@ from datalayer.models.state import (
 )
 
 _MISSING: Any = object()
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from datalayer.models.question import Question
 
 if not TYPE_CHECKING:  # it would have to know itself first
     _every = Manager()
@@ -124,6 +129,9 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 related.assign(self, name, value, self.__pydantic_fields_set__)
                 return
             if name == "pk":
+                if len(cls.table.primary_key) > 1:
+                    assign_key(self, value)
+                    return
                 (name,) = cls.table.primary_key
             if name.startswith("__datalayer_"):
                 object.__setattr__(self, name, value)
@@ -212,6 +220,9 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         def pk(self) -> Any:
             """The primary key, whatever it is called; a tuple where it has several fields."""
 
+        @pk.setter
+        def pk(self, key: Any) -> None: ...
+
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
@@ -282,21 +293,42 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         """The awaiting twin of `delete`."""
         return await databases[alias := using or related.alias_of(self)].arun(saving.delete, self, alias)
 
-    def refresh(self, *, fields: Several[str] | None = None, using: str | None = None) -> None:
+    def refresh(
+        self,
+        *,
+        fields: Several[str] | None = None,
+        using: str | None = None,
+        from_queryset: Question[Self, Any] | None = None,
+    ) -> None:
         """Reads the row again, whole or some fields of it, and drops loaded relations.
 
         Args:
             fields: Fields or relations: only these are read again and dropped, and relations to many just dropped.
             using: The alias of the database; the one it came from when not given.
+            from_queryset: Among which rows it is looked for, and how: `Book.objects.select_for_update()` locks it.
 
         Raises:
-            DoesNotExist: The row is gone.
+            DoesNotExist: The row is gone, or not among those of `from_queryset`.
         """
-        return databases[alias := using or related.alias_of(self)].run(saving.refresh, self, alias, fields)
+        return databases[alias := using or related.alias_of(self)].run(
+            saving.refresh, self, alias, fields, from_queryset
+        )
 
-    async def arefresh(self, *, fields: Several[str] | None = None, using: str | None = None) -> None:
+    async def arefresh(
+        self,
+        *,
+        fields: Several[str] | None = None,
+        using: str | None = None,
+        from_queryset: Question[Self, Any] | None = None,
+    ) -> None:
         """The awaiting twin of `refresh`."""
-        return await databases[alias := using or related.alias_of(self)].arun(saving.refresh, self, alias, fields)
+        return await databases[alias := using or related.alias_of(self)].arun(
+            saving.refresh, self, alias, fields, from_queryset
+        )
+
+    def get_deferred_fields(self) -> set[str]:
+        """The fields that have not come with the row, because of `only()` or `defer()`; asking for one loads it."""
+        return deferring.absent(self)
 
     def validate_constraints(self, *, using: str | None = None) -> None:
         """Asks in one statement whether the database would refuse the row: for messages beside the fields of a form.

@@ -11,6 +11,7 @@ from datalayer._plans import read, transaction, write
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.change import Insert
+from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
@@ -367,12 +368,14 @@ def gone(instance: Any, alias: str, form: Form) -> None:
     set_fields_set(instance, set(form.writable).intersection(instance.__dict__))
 
 
-def refresh(compiler: Compiler, instance: Any, alias: str, fields: Collection[str] | None) -> Plan[None]:
+def refresh(
+    compiler: Compiler, instance: Any, alias: str, fields: Collection[str] | None, rows: Any = None
+) -> Plan[None]:
     """Reads the row again; what was loaded of relations is dropped, of the named ones where names are given."""
     model: Any = instance.__class__
     table: TableSpec = model.table
     key = existing_key(instance, "refresh")
-    query = by_key(table, key, model.__datalayer_base__().query)
+    query = by_key(table, key, model.__datalayer_base__().query if rows is None else _refreshing(rows, table, alias))
     if fields is not None:
         if isinstance(fields, str):
             raise QueryError(f"refresh(fields) is {fields!r}, which is text; give names in a list: [{fields!r}]")
@@ -396,3 +399,19 @@ def refresh(compiler: Compiler, instance: Any, alias: str, fields: Collection[st
         set_fields_set(instance, set(instance.__pydantic_fields_set__) - set(fields))
         content = tuple({item[0]: item for item in (*(content_of(instance) or ()), *content)}.values())
     set_content(instance, content)
+
+
+def _refreshing(rows: Any, table: TableSpec, alias: str) -> Query:
+    """The query of `refresh(from_queryset=)`.
+
+    Raises:
+        QueryError: It does not give the rows of the table as they are in this database.
+    """
+    query: Query | None = getattr(rows, "query", None)
+    if query is None or query.table is not table or query.columns is not None:
+        raise QueryError(f"refresh(from_queryset={rows!r}) is no query for rows of {table.model}")
+    if query.limit is not None or query.offset is not None:
+        raise QueryError("refresh(from_queryset=) of a sliced query; the row is found by its key, without a slice")
+    if rows._alias not in ("default", alias):
+        raise QueryError(f"refresh(from_queryset=) asks the database {rows._alias!r}, and the row is of {alias!r}")
+    return query

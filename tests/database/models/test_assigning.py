@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 
-from datalayer import Excluded, F, Field, ForeignKey, Mapped, Model, Reverse
+from datalayer import Excluded, F, Field, ForeignKey, Mapped, Model, ModelBase, Reverse
 from datalayer.errors import FieldError, InvalidValue, QueryError
 from datalayer.models import registry
 from datalayer.testing import capture_queries, create_tables
@@ -30,6 +31,14 @@ with registry.isolated():
 
         class Meta:
             table = "assigning_part"
+
+    class Shelf(ModelBase):
+        region: Mapped[str] = Field(max_length=5)
+        number: Mapped[int]
+
+        class Meta:
+            table = "assigning_shelf"
+            primary_key = ("region", "number")
 
     registry.tables()
 
@@ -138,3 +147,45 @@ def test_a_copy_as_a_new_row_refuses_expressions(part: Part, world: World) -> No
     assign(part, "stock", F("stock") + 1)
     with pytest.raises(InvalidValue, match="only save\\(\\) of a row that is there"):
         world.call(part, "save", force_insert=True)
+
+
+def test_the_parts_of_a_composite_key_are_set_together() -> None:
+    shelf = Shelf(region="north", number=1)
+    shelf.pk = ("south", 2)
+    assert (shelf.region, shelf.number) == ("south", 2)
+
+
+@pytest.mark.parametrize("key", [5, ("south",), ("south", 2, 3), None])
+def test_a_key_of_other_length_is_refused_with_its_parts(key: object) -> None:
+    shelf = Shelf(region="north", number=1)
+    with pytest.raises(InvalidValue, match=r"the primary key is a tuple \(region, number\)"):
+        shelf.pk = key
+
+
+def test_a_key_with_a_wrong_part_changes_nothing() -> None:
+    shelf = Shelf(region="north", number=1)
+    with pytest.raises(ValidationError, match="number"):
+        shelf.pk = ("south", "two")
+    assert shelf.pk == ("north", 1)
+
+
+def test_a_row_is_read_again_among_those_of_a_query(part: Part, world: World) -> None:
+    world.call(Part.objects.filter(id=part.id), "update", stock=3)
+    world.call(part, "refresh", from_queryset=Part.objects.filter(stock=3))
+    assert part.stock == 3
+    with pytest.raises(Part.DoesNotExist):
+        world.call(part, "refresh", from_queryset=Part.objects.filter(stock=4))
+
+
+def test_only_a_query_for_whole_rows_of_the_model_reads_one_again(part: Part, world: World) -> None:
+    for wrong in (Bin.objects.all(), Part.objects.values("name"), Part.objects.all()[:1], "Part"):
+        with capture_queries() as queries, pytest.raises(QueryError, match="from_queryset"):
+            world.call(part, "refresh", from_queryset=wrong)
+        assert len(queries) == 0
+
+
+def test_fields_that_did_not_come_with_the_row_are_told(part: Part, world: World) -> None:
+    assert part.get_deferred_fields() == set()
+    found = world.call(Part.objects.only("name"), "get", id=part.id)
+    assert found.get_deferred_fields() == {"stock", "bin_id", "spare_id"}
+    assert Part().get_deferred_fields() == set()
