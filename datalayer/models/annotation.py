@@ -112,7 +112,8 @@ def check_declared(model: Any, name: str, node: Expression, annotations: Mapping
     Raises:
         QueryError: It is declared, and of another type, or may be None where the model says it is not.
     """
-    declared = next((vars(cls)[name] for cls in model.__mro__ if name in vars(cls)), None)
+    bases: tuple[type, ...] = model.__mro__
+    declared: object = next((vars(cls)[name] for cls in bases if name in vars(cls)), None)
     said = _said(model, declared) if isinstance(declared, Annotation) else None
     if said is None or node.type is None:
         return

@@ -162,4 +162,5 @@ def load_field(compiler: Compiler, instances: Sequence[Any], name: str, alias: s
 
 def absent(instance: Any) -> set[str]:
     """The fields of a row that have not come with it; none of an instance that has no row."""
-    return set() if origin_of(instance) is None else set(type(instance).table.fields).difference(instance.__dict__)
+    table: TableSpec = instance.__class__.table
+    return set() if origin_of(instance) is None else {name for name in table.fields if name not in instance.__dict__}
