@@ -101,12 +101,13 @@ def running(
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
+    of_ours = {"TERM", "COLUMNS", "LINES"}  # a terminal says its size itself, and pytest's workers set another
     try:
         process = subprocess.Popen(
             [sys.executable, "-S", "-c", _TAKE, *words],
             start_new_session=True,
             cwd=folder,
-            env={**variables, "TERM": kind},
+            env={**{name: value for name, value in variables.items() if name not in of_ours}, "TERM": kind},
             stdin=slave,
             stdout=slave,
             stderr=slave,
