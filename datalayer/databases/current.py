@@ -10,14 +10,16 @@ import asyncio
 import inspect
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer.conf.current import settings
 from datalayer.errors import DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
+from datalayer.pooling import holding
 
 if TYPE_CHECKING:
     from datalayer._compile.compiler import Compiler
@@ -194,6 +196,27 @@ class Transaction:
         if isinstance(error, DatabaseError) and error.sqlstate == _IN_FAILED_TRANSACTION:
             raise self.broken() from error
 
+    @contextmanager
+    def lent(self, *, is_async: bool) -> Generator[Any, None, None]:
+        """Lends the driver's own connection for SQL by hand, which is part of the transaction then.
+
+        Raises:
+            TransactionError: It is another task's or broken, or the SQL has ended it.
+        """
+        self.check(is_async=is_async)
+        try:
+            yield self.link.raw
+        except BaseException as error:
+            self.note(error)
+            raise
+        self.look()
+        if not self.link.in_transaction:
+            self.failure = TransactionError(
+                f"SQL by hand has ended the transaction on {self.alias!r}, which only its atomic() may commit or roll "
+                "back; take out the COMMIT or ROLLBACK, or run it outside of the block"
+            )
+            raise self.failure
+
     def look(self) -> None:
         """Finds out, before an end, whether a statement has failed behind our back.
 
@@ -210,23 +233,14 @@ def current_owner() -> Owner:
     return threading.get_ident()
 
 
-_variables: dict[str, ContextVar[Transaction | None]] = {}
-_variables_lock = threading.Lock()
-
-
-def variable(alias: str) -> ContextVar[Transaction | None]:
-    """The context variable of a database's transaction; never forgotten, since a ContextVar lives for ever."""
-    found = _variables.get(alias)
-    if found is None:
-        with _variables_lock:
-            found = _variables.setdefault(alias, ContextVar(f"datalayer_transaction_{alias}", default=None))
-    return found
+variable = cast("Callable[[str], ContextVar[Transaction | None]]", holding.variable)
+"""The context variable of a database's transaction."""
 
 
 def transaction(alias: str = "default") -> Transaction | None:
     """The open transaction of this task or thread, or None."""
-    known = _variables.get(alias)
-    found = None if known is None else known.get()
+    known = holding.variables.get(alias)
+    found: Transaction | None = None if known is None else known.get()
     return found if found is not None and found.is_open else None
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer.conf import DatabaseSettings, settings
+from datalayer.pooling import holding
 from datalayer.pooling.async_lease import AsyncLease
 from datalayer.pooling.events import Event
 from datalayer.pooling.lease import Lease
@@ -111,15 +112,27 @@ class DatabasePool:
     def connection(self, mode: Mode = "write") -> Generator[Any, None, None]:
         """Lends the driver's own connection (sqlite3, psycopg) for the block; given back clean or thrown away.
 
+        Inside `atomic()` it is the connection of the transaction, and what is done with it belongs to that.
+
         Args:
             mode: `read` lends a connection that refuses to write, where the database has such ones.
         """
+        holder = holding.holder(self.alias)
+        if holder is not None:
+            with holder.lent(is_async=False) as raw:
+                yield raw
+            return
         with self.borrow(mode) as link:
             yield link.raw
 
     @asynccontextmanager
     async def aconnection(self, mode: Mode = "write") -> AsyncGenerator[Any, None]:
         """The awaiting twin of `connection`."""
+        holder = holding.holder(self.alias)
+        if holder is not None:
+            with holder.lent(is_async=True) as raw:
+                yield raw
+            return
         async with await self.aborrow(mode) as link:
             yield link.raw
 
