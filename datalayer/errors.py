@@ -32,6 +32,7 @@
     │   └── OperationalError            the database cannot do it now
     │       ├── ConnectionFailed        no connection could be made
     │       ├── ConnectionLost          an established connection broke
+    │       │   └── TransactionResolutionUnknown   it broke while COMMIT was under way
     │       ├── SerializationFailure
     │       ├── DeadlockDetected
     │       ├── LockTimeout
@@ -283,7 +284,18 @@ class ConnectionFailed(OperationalError):
 
 
 class ConnectionLost(OperationalError):
-    """An established connection broke while it was used."""
+    """An established connection broke while it was used.
+
+    A transaction it was in is rolled back by the database. A statement outside of one may have been done or not.
+    """
+
+
+class TransactionResolutionUnknown(ConnectionLost):
+    """The connection broke while COMMIT was under way: the database may have committed, or rolled back.
+
+    Nobody on this side can tell; look whether the rows are there before the work is done again. The name is that of
+    SQLSTATE 08007 (PostgreSQL's manual, appendix A).
+    """
 
 
 class SerializationFailure(OperationalError):

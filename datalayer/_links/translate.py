@@ -143,6 +143,7 @@ _BY_SQLSTATE: dict[str, type[errors.DatabaseError]] = {
     "25006": errors.ReadOnlyTransaction,
     "53100": errors.DiskFull,
     # The server ends the connection with each of these.
+    "08007": errors.TransactionResolutionUnknown,
     "57P01": errors.ConnectionLost,
     "57P02": errors.ConnectionLost,
     "57P03": errors.ConnectionLost,

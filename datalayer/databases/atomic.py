@@ -26,11 +26,13 @@ from datalayer.databases import current, events, router
 from datalayer.databases.current import Callback, Frame, Transaction
 from datalayer.databases.events import AsyncHeard, Heard
 from datalayer.errors import (
+    ConnectionLost,
     DatabaseError,
     DeadlockDetected,
     LockTimeout,
     SerializationFailure,
     TransactionError,
+    TransactionResolutionUnknown,
     choices_text,
     nearest,
 )
@@ -70,7 +72,7 @@ def _end(transaction: Transaction, error: BaseException | None) -> Plan[None]:
     transaction.look()
     try:
         if error is None and transaction.failure is None:
-            yield from texts.commit()
+            yield from _commit(transaction)
             transaction.is_committed = True
         elif transaction.link.in_transaction:
             yield from texts.rollback()
@@ -83,6 +85,19 @@ def _end(transaction: Transaction, error: BaseException | None) -> Plan[None]:
     yield from _writing_again(transaction)
     if error is None and transaction.failure is not None:
         raise transaction.broken() from transaction.failure
+
+
+def _commit(transaction: Transaction) -> Plan[None]:
+    try:
+        yield from texts.commit()
+    except ConnectionLost as lost:
+        # The server goes on without its client: what it was told to commit may be there.
+        raise TransactionResolutionUnknown(
+            f"database {transaction.alias!r}: the connection was lost during COMMIT, so the transaction may have been "
+            "committed or rolled back; look whether its rows are there before you run it again",
+            alias=transaction.alias,
+            sqlstate=lost.sqlstate,
+        ) from lost
 
 
 def _writing_again(transaction: Transaction) -> Plan[None]:

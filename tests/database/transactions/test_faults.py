@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from datalayer.databases import atomic
-from datalayer.errors import ConnectionLost, DiskFull, LockTimeout, ReadOnlyTransaction, TransactionError
+from datalayer.errors import (
+    ConnectionLost,
+    DiskFull,
+    LockTimeout,
+    ReadOnlyTransaction,
+    TransactionError,
+    TransactionResolutionUnknown,
+)
 from datalayer.pooling.registry import pools
 from tests.worlds import World
 
@@ -45,7 +52,7 @@ def test_a_connection_lost_inside(table: Table, world: World, database_url: str)
 
 @POSTGRESQL
 def test_a_connection_lost_before_the_commit(table: Table, world: World, database_url: str) -> None:
-    with pytest.raises(ConnectionLost), world.enter(atomic()):
+    with pytest.raises(TransactionResolutionUnknown), world.enter(atomic()):
         table.add(1)
         end_session(database_url, table.send("select pg_backend_pid()")[0][0])
     assert in_use() == 0

@@ -18,7 +18,7 @@ import pytest
 
 import datalayer
 from datalayer.conf import reset
-from datalayer.databases import atomic
+from datalayer.databases import atomic, on_commit
 from datalayer.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -27,6 +27,7 @@ from datalayer.errors import (
     DiskFull,
     LockTimeout,
     PoolTimeout,
+    TransactionResolutionUnknown,
     UndefinedColumn,
     UndefinedTable,
 )
@@ -420,3 +421,61 @@ def test_a_missing_column_asks_for_migrate(accounts: Accounts, world: World) -> 
         accounts.add("Ada")
     assert caught.value.columns == ("notes",)
     assert caught.value.model == "Account"
+
+
+def drop_when_committing(proxy: Proxy, url: str) -> threading.Thread:
+    """A thread that holds up a commit, drops the connection it was asked for on, and lets the server go on."""
+    import psycopg
+
+    waiting = (
+        "select pid from pg_stat_activity"
+        " where query = 'COMMIT' and wait_event = 'advisory' and datname = current_database()"
+    )
+    held = threading.Event()
+
+    def work() -> None:
+        with psycopg.connect(url, autocommit=True) as holder:
+            holder.execute(
+                "create function pause() returns trigger language plpgsql as"
+                " 'begin perform pg_advisory_xact_lock(1); return null; end'"
+            )
+            holder.execute(
+                "create constraint trigger pause after insert on transactions_account"
+                " deferrable initially deferred for each row execute function pause()"
+            )
+            holder.execute("select pg_advisory_lock(1)")
+            held.set()
+            while (found := holder.execute(waiting).fetchone()) is None:
+                pass
+            proxy.drop()
+            holder.execute("select pg_advisory_unlock(1)")
+            while holder.execute("select 1 from pg_stat_activity where pid = %s", found).fetchone() is not None:
+                pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    held.wait()
+    return thread
+
+
+@POSTGRESQL
+def test_a_connection_lost_during_the_commit_leaves_its_outcome_unknown(
+    behind: Accounts, proxy: Proxy, database_url: str, world: World
+) -> None:
+    called: list[str] = []
+
+    async def awaiting() -> None:
+        on_commit(lambda: called.append("Ada"))
+
+    dropping = drop_when_committing(proxy, database_url)
+    with (
+        pytest.raises(TransactionResolutionUnknown, match="may have been committed or rolled back") as caught,
+        world.enter(atomic()),
+    ):
+        behind.add("Ada")
+        world.run(lambda: on_commit(lambda: called.append("Ada")), awaiting)
+    dropping.join()
+    assert isinstance(caught.value.__cause__, ConnectionLost)
+    assert (caught.value.alias, called) == ("default", [])
+    assert set(behind.all()) == {"Ada"}
+    assert pools["default"].stats().in_use == 0
