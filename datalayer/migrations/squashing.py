@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ def squashmigrations(target: str | None = None) -> MadeMigration:
     Raises:
         MigrationError: There are fewer than two, or one does what cannot be folded; then nothing is changed.
     """
+    history = config.history()
+    if (made := _finish(history.folder)) is not None:
+        return made
     history = config.history()
     name = history.find(target)
     if name is None:
@@ -139,44 +142,88 @@ def _piece(name: str, text: str) -> str:
 
 
 def _exchange(folder: Path, chosen: Sequence[Migration], name: str, texts: dict[str, str]) -> MadeMigration:
-    old = folder / scripts.SQUASHED
     ready: dict[Path, Path] = {}
     for relative, text in texts.items():  # before anything moves
         waiting = folder / f".{relative.replace('/', '.')}.new"
         ready[folder / relative] = files.prepare(waiting, folder / relative, text)
     try:
-        old.mkdir(exist_ok=True)
+        (folder / scripts.SQUASHED).mkdir(exist_ok=True)
     except OSError as error:
         for waiting in ready.values():
             waiting.unlink()
-        raise MigrationError(f"cannot make the folder {old.name!r}: {error.strerror}") from error
+        raise MigrationError(f"cannot make the folder {scripts.SQUASHED!r}: {error.strerror}") from error
     # Whenever this is stopped, the folder is the old history or the new one: what is replaced is kept first, and what
-    # is still there of it when the new file has its place counts no more.
-    for one in chosen:
+    # is still there of it when the new file has its place counts no more. A way back never stands beside a way there
+    # that is not its own: for a moment there is none.
+    _keep(folder, chosen)
+    old_down = _down(chosen[-1])
+    if old_down is not None:
+        old_down.unlink(missing_ok=True)
+    placed = [files.place(waiting, path) for path, waiting in ready.items()]
+    _remove(chosen, placed)
+    return _made(folder, name, placed[0], next(iter(texts.values())), len(chosen))
+
+
+def _made(folder: Path, name: str, path: Path, text: str, count: int) -> MadeMigration:
+    summaries = (f"stands for {count} migrations, which are in {folder.name}/{scripts.SQUASHED} now",)
+    return MadeMigration(name, path, text, summaries, has_changes=True)
+
+
+def _finish(folder: Path) -> MadeMigration | None:
+    """Goes on with a squash that was stopped; None where that left the old history, to be folded again."""
+    made = None
+    for one in scripts.read(folder) if folder.is_dir() else ():
+        down, waiting = _down(one), folder / f".{one.name}.{scripts.DOWN}.new"
+        if down is not None and not down.exists() and waiting.exists():
+            if one.replaces:
+                files.place(waiting, down)
+                made = _made(folder, one.name, one.path, one.source, len(one.replaces) + 1)
+            elif (kept := folder / scripts.SQUASHED / down.relative_to(folder)).exists():
+                shutil.copy2(kept, down)
+        left = [other for other in scripts.read(folder) if other.name in one.replaces]
+        if left:
+            _keep(folder, left)
+            _remove(left, ())
+            made = _made(folder, one.name, one.path, one.source, len(one.replaces) + 1)
+    return made
+
+
+def _keep(folder: Path, replaced: Sequence[Migration]) -> None:
+    """Copies what is replaced for databases that are in the middle of it."""
+    old = folder / scripts.SQUASHED
+    for one in replaced:
         if one.replaces and all((old / f"{each}.py").exists() or _sql_exists(old, each) for each in one.replaces):
             continue  # what it stands for is kept already
         if one.path.is_dir():
             shutil.copytree(one.path, old / one.path.name, dirs_exist_ok=True)
         for path in [] if one.path.is_dir() else _paths(one):
             shutil.copy2(path, old / path.name)
-    placed = [files.place(waiting, path) for path, waiting in ready.items()]
-    for one in chosen:
-        for path in [path for path in _paths(one) if path not in ready]:
+
+
+def _remove(replaced: Sequence[Migration], but: Collection[Path]) -> None:
+    for one in replaced:
+        for path in [path for path in _paths(one) if path not in but]:
             path.unlink()
-        if one.path.is_dir() and not any(path.parent == one.path for path in ready):
+        if one.path.is_dir() and not any(path.parent == one.path for path in but):
             one.path.rmdir()
-    summaries = (f"stands for {len(chosen)} migrations, which are in {folder.name}/{scripts.SQUASHED} now",)
-    return MadeMigration(name, placed[0], next(iter(texts.values())), summaries, has_changes=True)
 
 
 def _sql_exists(old: Path, name: str) -> bool:
     return (old / name).is_dir() or (old / f"{name}.{scripts.UP}").exists()
 
 
+def _down(one: Migration) -> Path | None:
+    """Where the way back of plain SQL is, or would be."""
+    if not one.is_sql:
+        return None
+    return one.path / scripts.DOWN if one.path.is_dir() else one.path.with_name(f"{one.name}.{scripts.DOWN}")
+
+
 def _paths(one: Migration) -> list[Path]:
+    """Its files; the way there comes last, without which the others are refused."""
     if one.path.is_dir():
-        return [path for path in one.path.iterdir() if path.is_file()]
+        return sorted((path for path in one.path.iterdir() if path.is_file()), key=lambda path: path.name == scripts.UP)
     if one.is_sql:
-        pair = [one.path.with_name(f"{one.name}.{end}") for end in (scripts.UP, scripts.DOWN)]
+        pair = [one.path.with_name(f"{one.name}.{end}") for end in (scripts.DOWN, scripts.UP)]
         return [path for path in pair if path.exists()]
     return [one.path]

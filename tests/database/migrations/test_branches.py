@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from datalayer import conf
 from datalayer.errors import MigrationError
 from datalayer.migrations import commands
+from tests import forks
 from tests.database.migrations.files import diesel, pair, python, rows, run, table, tables
 
 
@@ -121,6 +128,59 @@ def test_a_squash_that_was_stopped_at_its_beginning_can_be_made_again(long: Path
     commands.squashmigrations("0003")
     commands.migrate()
     assert all(one.is_applied for one in commands.showmigrations())
+
+
+# Kills itself when it is about to change the disk for the Nth time, from 0 on.
+KILLED = """
+import itertools, os, signal, sys
+import datalayer
+from datalayer.migrations import commands
+datalayer.configure(databases={"default": "sqlite:///none.db"}, migrations=sys.argv[1])
+moments = itertools.count()
+def die(event, given):
+    changes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir") or (event == "open" and given[2] & os.O_CREAT)
+    if changes and sys.argv[1] in str(given[0]) and next(moments) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(die)
+commands.squashmigrations()
+"""
+
+
+@pytest.mark.parametrize("make", [pair, diesel])
+def test_a_squash_of_plain_sql_that_is_killed_at_any_moment_takes_back_what_is_there(
+    sqlite_url: str, tmp_path: Path, make: Callable[..., None]
+) -> None:
+    migrations = tmp_path / "migrations"
+    migrations.mkdir()
+    with conf.override(databases={"default": {"url": sqlite_url}}, migrations=str(migrations)):
+        for moment in itertools.count():
+            if not killed(migrations, make, moment):
+                break
+    assert moment > 5
+
+
+def killed(migrations: Path, make: Callable[..., None], moment: int) -> bool:
+    """Whether a squash was killed at a moment; the database agrees with its record before and after the next one."""
+    for number in (1, 2, 3):
+        make(migrations, f"000{number}_t{number}", f"CREATE TABLE t{number} (id INTEGER)", f"DROP TABLE t{number}")
+    commands.migrate()
+    done = forks.run(["-c", KILLED, str(migrations), str(moment)], folder=migrations)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    try:
+        commands.revert(None)
+    except MigrationError as error:
+        assert "has no way back, so nothing was taken back" in str(error)  # noqa: PT017 - both are fine
+        assert tables() == ["t1", "t2", "t3"]
+    else:
+        assert tables() == [], moment
+    with contextlib.suppress(MigrationError):  # it was whole
+        commands.squashmigrations()
+    commands.migrate()
+    assert commands.revert(None).reverted[0] == "0003_t3"
+    assert tables() == [], moment
+    for path in migrations.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return bool(done.returncode)
 
 
 def test_a_squash_of_a_squash_works_too(long: Path) -> None:
