@@ -31,6 +31,7 @@ from datalayer.models.constraints import (
 )
 from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
 from datalayer.models.hooks import note_delete
+from datalayer.models.limits import check_limits
 from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
@@ -296,6 +297,7 @@ def _plain_field(model: Any, name: str, info: FieldInfo, relation: Forward | Non
     where = f"{model.__name__}.{name}"
     options = options_of(info)
     kind, nullable = plain_type(info, where)
+    check_limits(where, kind, limits((*unwrapped(info.annotation)[2], *info.metadata)))
     _check_default(model, name, info, options, kind, nullable)
     filler: Callable[[], object] | None = None
     if options.auto_now or options.auto_now_add:

@@ -19,6 +19,7 @@ from datalayer._schema.table import ForeignKeySpec, SqlText, TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models import building, many
 from datalayer.models._pydantic import is_complete, own_fields
+from datalayer.models.declarations import check_together, check_way_back
 from datalayer.models.relations import Declared, Forward, Many, Reverse
 from datalayer.models.unwrap import unwrapped
 
@@ -64,6 +65,7 @@ def tables() -> list[TableSpec]:
                 f"{first.__module__}.{first.__qualname__} and {second.__module__}.{second.__qualname__} both have the "
                 f"table {table.name!r}; give one another Meta.table"
             )
+    check_together(found.values())
     return list(found.values())
 
 
@@ -466,6 +468,7 @@ def _add_reverse(model: Any, relation: Declared, target: Any, spec: RelationSpec
     other, name = spec.source, spec.name
     known = other.relations.get(name)
     where = f"{model.__name__}.{relation.name}"
+    check_way_back(where, name)
     if known is not None:
         mine = known.target is model.__dict__["__datalayer_table__"] and known.reverse == relation.name
         again = (known.target.model, known.reverse) == (model.__name__, relation.name)  # the class was made again
