@@ -31,5 +31,19 @@ def test_declaring_models_loads_no_compiler_and_no_driver() -> None:
     assert loaded_after(code) == {"pydantic"}  # SQLAlchemy comes with the first statement that is compiled
 
 
+def test_pools_bring_no_checks_and_checks_no_pytest() -> None:
+    assert "conformance" not in modules_after("import datalayer.pooling")
+    found = modules_after("import datalayer.pooling.testing.conformance")
+    assert "conformance" in found
+    assert "pytest" not in found
+
+
+def modules_after(code: str) -> set[str]:
+    """The last names of all modules that a fresh interpreter has loaded after `code`."""
+    script = f"import sys\n{code}\nprint(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {name.rpartition(".")[2] for name in done.stdout.split()}
+
+
 def test_the_guard_sees_them() -> None:
     assert loaded_after("import alembic") >= {"alembic", "sqlalchemy"}

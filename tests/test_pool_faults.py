@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from datalayer.pooling.testing.conformance.checks import OF_POOLS
 from tests.database.pooling import mutations
 from tests.database.pooling.handlings import HANDLINGS, Handling
 
@@ -33,7 +34,8 @@ def rows() -> list[list[str]]:
 @cache
 def functions_in(path: str) -> set[str]:
     tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
-    return {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    found = {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return found | ({f"test_{one.__name__}" for one in OF_POOLS} if path.endswith("/test_conformance.py") else set())
 
 
 def test_every_fault_has_its_row() -> None:

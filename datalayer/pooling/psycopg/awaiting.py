@@ -226,6 +226,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
     def orphan_entry(self, entry: Entry[AsyncPostgresLink]) -> None:
         """Ends a lease that was garbage collected, perhaps while this thread holds a lock: the loop does it later."""
         warn_of_orphan(entry)
+        entry.owner = None  # whoever held it: to wait for what is about to be buried is no deadlock
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._bury, entry)
 

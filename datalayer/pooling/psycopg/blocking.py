@@ -230,6 +230,7 @@ class PsycopgPool(Adapter[PostgresLink]):
     def orphan_entry(self, entry: Entry[PostgresLink]) -> None:
         """Ends a lease that was garbage collected, perhaps while this thread holds a lock: another thread does it."""
         warn_of_orphan(entry)
+        entry.owner = None  # whoever held it: to wait for what is about to be buried is no deadlock
         if sys.is_finalizing():  # no thread starts any more, and waiting for one would never end
             return
         threading.Thread(target=self._bury, args=(entry,), name=f"datalayer-pool-{self.name}-leak", daemon=True).start()

@@ -16,6 +16,8 @@ from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.psycopg import AsyncPsycopgPool, PsycopgPool
 from tests.worlds import World
 
+pytest.register_assert_rewrite("datalayer.pooling.testing.conformance")
+
 KINDS = ("sqlite", "postgresql-generic", "postgresql-psycopg")
 
 
@@ -56,12 +58,17 @@ class Maker:
         return hook
 
     def __call__(self, url: str | None = None, *, hooks: Any = None, listeners: Any = (), **config: Any) -> Any:
-        target = url or self.url
         options: dict[str, Any] = {name: self.hook(one) for name, one in (hooks or {}).items()}
         options |= {"listeners": listeners, "name": "shop"}
         if not self.keeps_clocks:
             options["clock"] = self.clock
-        limits = PoolConfig(**config)
+        pool = self.bare(PoolConfig(**config), url=url, **options)
+        self.pools.append(pool)
+        return pool
+
+    def bare(self, limits: PoolConfig, /, *, url: str | None = None, **options: Any) -> Any:
+        """A pool with these very options, which its maker does not close."""
+        target = url or self.url
         pool: Any
         if self.is_psycopg:
             kind: Any = AsyncPsycopgPool if self.world.is_async else PsycopgPool
@@ -75,7 +82,6 @@ class Maker:
                 ping_timeout=limits.validation_timeout,
             )
             pool = Pool(connector, limits, **options)
-        self.pools.append(pool)
         return pool
 
     def connect(self, url: str, limits: PoolConfig) -> Any:

@@ -297,12 +297,12 @@ HANDLINGS = [
     Handling(
         "16", "a transaction stays open",
         "if needs_rollback:", "if False:",
-        ("test_open_transaction_is_rolled_back_at_return",), cases="postgresql", times=2,
+        ("test_what_a_borrower_left_is_gone_at_return",), cases="postgresql", times=2,
     ),
     Handling(
         "16", "a transaction stays open",
         'if raw.in_transaction:\n        raw.execute("ROLLBACK")', "pass",
-        ("test_open_transaction_is_rolled_back_at_return",), cases="sqlite",
+        ("test_what_a_borrower_left_is_gone_at_return",), cases="sqlite",
     ),
     Handling(
         "17", "nobody looks whether a statement still runs",
