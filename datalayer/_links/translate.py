@@ -192,6 +192,7 @@ _FATAL_AT_CONNECT = re.compile(
     r"|(?:database|role) \".*\" does not exist|does not support SSL|permission denied for database"
     r"|unsupported startup parameter"
 )
+_NO_DATABASE = re.compile(r'database "(?!postgres").*" does not exist')  # `postgres` is what `database` connects to
 
 
 class Diagnostic(Protocol):
@@ -279,9 +280,14 @@ def connection_failed(alias: str, target: str, reason: str, *, fatal: bool | Non
         reason: Why, in the words of the driver, free of secrets.
         fatal: Whether trying again cannot help; None reads it from the reason.
     """
-    error = errors.ConnectionFailed(f"cannot connect {alias!r} to {target}: {reason}", alias=alias)
+    error = errors.ConnectionFailed(f"cannot connect {alias!r} to {target}: {with_cure(reason)}", alias=alias)
     error.is_fatal = _FATAL_AT_CONNECT.search(reason) is not None if fatal is None else fatal
     return error
+
+
+def with_cure(reason: str) -> str:
+    """Why PostgreSQL could not be connected to, and what helps where it is a database that is not there yet."""
+    return f"{reason}; `datalayer database create` makes it" if _NO_DATABASE.search(reason) else reason
 
 
 # -- both ----------------------------------------------------------------------------------------

@@ -83,7 +83,8 @@ def root(
     """Show the version, or the help when nothing was asked."""
     if version:
         output.say(f"datalayer {installed_version()}")
-    elif context.invoked_subcommand is None:
+        raise typer.Exit  # a command behind it was not meant to run
+    if context.invoked_subcommand is None:
         output.say(context.get_help())
 
 

@@ -25,6 +25,13 @@ def enter_project() -> Settings:
         ConfigurationError: There is no project here, or its settings are wrong.
     """
     from datalayer.conf import Settings
+
+    _make_importable()
+    return Settings.current()
+
+
+def _make_importable() -> None:
+    """Put the project's folder on the import path, before the settings are read: their class may live in it."""
     from datalayer.conf.sources import find_file
 
     file = find_file(Path.cwd(), os.environ)
@@ -32,9 +39,8 @@ def enter_project() -> Settings:
     logger = logging.getLogger("datalayer")
     if not logger.handlers:  # a command says itself what went wrong, and in one line
         logger.addHandler(logging.NullHandler())
-    if root not in sys.path:  # before the settings are read: their class may live in the project
+    if root not in sys.path:
         sys.path.insert(0, root)
-    return Settings.current()
 
 
 def enter(database_url: str | None = None, migrations: Path | None = None, alias: str = "default") -> Settings:
@@ -63,6 +69,7 @@ def enter(database_url: str | None = None, migrations: Path | None = None, alias
             raise ConfigurationError(f"--database-url: {error}") from None
         said["databases"] = {alias: {"url": url}}
     if said:
+        _make_importable()
         conf.configure(**said)
     return enter_project()
 

@@ -13,8 +13,9 @@ from contextvars import ContextVar
 from typing import Any, NoReturn, cast
 
 from datalayer.conf import loader, options, show
-from datalayer.conf.loader import Entries, Entry, Source
+from datalayer.conf.loader import Source
 from datalayer.conf.options import Settings
+from datalayer.conf.problems import Entries, Entry
 from datalayer.errors import ConfigurationError, SettingsNotConfigured
 
 

@@ -19,42 +19,17 @@ from pydantic import BaseModel, ValidationError
 
 from datalayer.conf import schema, sources
 from datalayer.conf.options import Settings
-from datalayer.conf.show import hidden_in, leaves
+from datalayer.conf.problems import Entries, Entry, Problem, error_of, origin_of, problem_of
+from datalayer.conf.show import leaves
 from datalayer.conf.sources import Key, Variable
 from datalayer.conf.url import DatabaseUrl
-from datalayer.errors import ConfigurationError, SettingsNotConfigured, choices_text, nearest
+from datalayer.errors import SettingsNotConfigured, choices_text, nearest
 
 PREFIX = "DATALAYER_"
 URL_VARIABLE = "DATABASE_URL"
 URL_KEY: Key = ("databases", "default", "url")
 NOT_SETTINGS = (sources.CONFIG_VARIABLE, "DATALAYER_TEST_")
 """Variables with our prefix that are no settings: the name of the file, and what our own tests are told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One value: where it came from, and whether it is text that still has to be read as its type."""
-
-    value: Any
-    origin: str
-    is_text: bool = False
-    is_file: bool = False
-
-
-Entries = dict[Key, Entry]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong: the dotted key, the place and the reason."""
-
-    key: str
-    origin: str | None
-    reason: str
-
-    def __str__(self) -> str:
-        place = f"{self.key} ({self.origin})" if self.key and self.origin else self.key or self.origin
-        return f"{place}: {self.reason}" if place else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +82,7 @@ def build(source: Source, code: Entries | None = None) -> Settings:
     if source.file is None and not problems and not code and not any(layers):
         raise SettingsNotConfigured(
             f"there are no settings: no {sources.FILE} and no [tool.datalayer] in {sources.PYPROJECT} "
-            f"in {source.root} or above it; run 'datalayer startproject', write a {sources.FILE} "
+            f"in {source.root} or above it; run 'datalayer startproject', write a {sources.FILE}, set {URL_VARIABLE} "
             "or call datalayer.configure(...)"
         )
     for layer in layers:
@@ -235,7 +210,7 @@ def _settings_class(source: Source, file: Entries, code: Entries) -> type[Settin
         return Settings
     module_name, _, class_name = str(entry.value).partition(":")
     if not isinstance(entry.value, str) or not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", entry.value):
-        raise _error([Problem("settings", entry.origin, 'must be "package.module:Class"')])
+        raise error_of([Problem("settings", entry.origin, 'must be "package.module:Class"')])
     return _import_class(module_name, class_name, entry)
 
 
@@ -247,15 +222,15 @@ def _import_class(module_name: str, class_name: str, entry: Entry) -> type[Setti
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there and misses something itself
         reason = f"there is no module {error.name!r} here; run from the project folder or install the project"
-        raise _error([Problem("settings", entry.origin, reason)]) from None
+        raise error_of([Problem("settings", entry.origin, reason)]) from None
     for name in class_name.split("."):
         choices = [str(other) for other in dir(found) if not other.startswith("_")]
         found = getattr(found, name, None)
         if found is None:
             reason = f"the module {module_name!r} has no class {class_name!r}{nearest(name, choices)}"
-            raise _error([Problem("settings", entry.origin, reason)])
+            raise error_of([Problem("settings", entry.origin, reason)])
     if not (isinstance(found, type) and issubclass(found, Settings)):
-        raise _error([Problem("settings", entry.origin, f"{class_name} is no subclass of datalayer.Settings")])
+        raise error_of([Problem("settings", entry.origin, f"{class_name} is no subclass of datalayer.Settings")])
     return found
 
 
@@ -335,62 +310,10 @@ def _validated(cls: type[Settings], entries: Entries, problems: list[Problem]) -
         found = cls.model_validate(tree, context={"root": root, "origins": origins})
     except ValidationError as error:
         reported = {problem.key for problem in problems}
-        more = [_problem(detail, entries) for detail in error.errors(include_url=False, include_input=False)]
+        more = [problem_of(detail, entries) for detail in error.errors(include_url=False, include_input=False)]
         problems = [*problems, *(problem for problem in more if problem.key not in reported)]
     else:
         if not problems:
-            origins.update({".".join(key): _origin(key, entries) for key, _ in leaves(found)})
+            origins.update({".".join(key): origin_of(key, entries) for key, _ in leaves(found)})
             return found
-    raise _error(problems)
-
-
-_REASONS = {
-    "missing": "must be set",
-    "model_type": "must be a table",
-    "dict_type": "must be a table",
-    "tuple_type": "must be a list",
-    "list_type": "must be a list",
-    "string_type": "must be text, in quotes",
-    "path_type": "must be a path, in quotes",
-}
-"""What pydantic says, in the words of a settings file."""
-
-
-def _problem(detail: Mapping[str, Any], entries: Entries) -> Problem:
-    location = tuple(str(part) for part in detail["loc"] if part != "[key]")
-    key: Key = location
-    while key and key not in entries and not any(other[: len(key)] == key for other in entries):
-        key = key[:-1]
-    origin = _origin(key, entries) if key else "default"
-    reason = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
-    reason = reason.replace("Input should be", "must be")
-    reason = _REASONS.get(detail["type"], reason)
-    if detail["type"] == "missing":
-        if key[:1] == ("databases",):
-            others = {other[1] for other in entries if other[0] == "databases" and (*other[:2], "url") in entries}
-            reason += nearest(key[1], others - {key[1]}) if len(key) > 1 else ""
-    elif detail["type"] == "string_pattern_mismatch":
-        reason = (
-            "must be a database alias: letters, digits, _ and -"
-            if key[:1] == ("databases",)
-            else ("must be a dotted module name, such as shop.models" if key == ("models",) else reason)
-        )
-    if key in entries:
-        reason = hidden_in(reason, key, entries[key].value)
-    return Problem(".".join(location), None if origin == "default" else origin, reason[:1].lower() + reason[1:])
-
-
-def _error(problems: list[Problem]) -> ConfigurationError:
-    first = problems[0]
-    text = str(first)
-    if len(problems) > 1:
-        text = "\n".join([f"{len(problems)} problems in the settings", *(f"  {problem}" for problem in problems)])
-    return ConfigurationError(text, key=first.key or None, origin=first.origin)
-
-
-def _origin(key: Key, entries: Entries) -> str:
-    for length in range(len(key), 0, -1):
-        if key[:length] in entries:
-            return entries[key[:length]].origin
-    below = [entry.origin for other, entry in entries.items() if other[: len(key)] == key]
-    return ", ".join(dict.fromkeys(below)) or "default"
+    raise error_of(problems)

@@ -29,7 +29,19 @@ _BACKENDS: dict[str, Backend] = {
     "postgres": "postgresql",
     "postgresql+psycopg": "postgresql",
 }
-_SECRET_OPTIONS = frozenset({"password", "sslpassword", "oauth_client_secret", "passfile"})
+_SECRET_OPTIONS = frozenset(
+    {"password", "sslpassword", "oauth_client_secret", "passfile", "scram_client_key", "scram_server_key"}
+)
+_LIBPQ_OPTIONS = frozenset(
+    "application_name channel_binding client_encoding connect_timeout dbname "  # noqa: SIM905 - fifty lines as a list
+    "fallback_application_name gssdelegation gssencmode gsslib host hostaddr keepalives keepalives_count "
+    "keepalives_idle keepalives_interval krbsrvname load_balance_hosts max_protocol_version min_protocol_version "
+    "oauth_client_id oauth_client_secret oauth_issuer oauth_scope options passfile password port replication "
+    "require_auth requirepeer scram_client_key scram_server_key service ssl_max_protocol_version "
+    "ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode "
+    "sslnegotiation sslpassword sslrootcert sslsni target_session_attrs tcp_user_timeout user".split()
+)
+"""What libpq 18 reads; a test compares it with the libpq that psycopg brings."""
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NO_FILE = "a sqlite URL names a file: sqlite:///db.sqlite3 (relative), sqlite:////srv/db.sqlite3 or sqlite:///:memory:"
 
@@ -84,8 +96,12 @@ class DatabaseUrl:
             raise ConfigurationError("a '#' in a database URL is written %23")
         options = _options(query)
         if backend == "sqlite":
-            return cls(backend, _sqlite_file(place, root), options=options)
-        return _postgresql(place, options)
+            if options:
+                raise ConfigurationError(
+                    "a sqlite URL has no options after the '?'; a '?' in the file name is written %3F"
+                )
+            return cls(backend, _sqlite_file(place, root))
+        return _postgresql(place, _known(options))
 
     @property
     def scheme(self) -> str:
@@ -243,6 +259,20 @@ def _options(query: str) -> dict[str, str]:
         if name in options:
             raise ConfigurationError(f"option {name!r} is given twice")
         options[name] = _unquote(value, f"option {name!r}")
+    return options
+
+
+def _known(options: dict[str, str]) -> dict[str, str]:
+    """The options, none of which libpq would refuse when the first connection is made."""
+    if options.get("ssl") == "true":  # libpq takes it for what Java means by it
+        options = {"sslmode": "require", **{name: value for name, value in options.items() if name != "ssl"}}
+    for name in options:
+        if name not in _LIBPQ_OPTIONS:
+            hint = nearest(name, _LIBPQ_OPTIONS)
+            raise ConfigurationError(
+                f"a postgresql URL has no option {name!r}"
+                + (hint or "; libpq's options stand there, and those of the pool in the settings")
+            )
     return options
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from datalayer._links.functions import register
 from datalayer._links.sqlite import why_not_open
+from datalayer._links.translate import with_cure
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConnectionFailed, MigrationError, MissingExtra
 
@@ -72,7 +73,7 @@ def connect(url: DatabaseUrl, alias: str, lock_timeout: float | None) -> Generat
     try:
         connection = engine.connect()
     except DBAPIError as error:
-        why = "; ".join(line.strip() for line in str(error.orig).splitlines() if line.strip())
+        why = with_cure("; ".join(line.strip() for line in str(error.orig).splitlines() if line.strip()))
         if url.backend == "sqlite" and error.orig is not None:
             why = why_not_open(url.database, error.orig)
         raise ConnectionFailed(f"cannot connect to database {alias!r} at {url}: {why}", alias=alias) from error

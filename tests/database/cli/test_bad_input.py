@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from datalayer.conf import DatabaseUrl
 from tests import forks, postgres_server
 from tests.processes import environment
 
@@ -150,6 +152,15 @@ def test_a_server_that_is_down_is_named_with_its_alias(folder: Path, words: tupl
     assert "'default'" in line
     assert "127.0.0.1" in line
     assert "Connection refused; Is the server running" in line
+
+
+@pytest.mark.parametrize("words", [("migrate",), QUERY], ids=lambda words: words[0])
+def test_a_database_that_is_not_made_yet_is_told_with_its_command(
+    folder: Path, postgresql_url: str, words: tuple[str, ...]
+) -> None:
+    elsewhere = dataclasses.replace(DatabaseUrl.parse(postgresql_url), database="not_made").render()
+    line = refused(folder, *words, DATABASE_URL=elsewhere)
+    assert line.endswith('database "not_made" does not exist; `datalayer database create` makes it\n')
 
 
 @pytest.fixture(scope="module")

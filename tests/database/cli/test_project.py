@@ -32,6 +32,11 @@ def test_project_is_green_with_zero_edits(folder: Path, database_url: str) -> No
         assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
 
 
+def test_a_database_of_the_command_line_needs_no_installed_project(folder: Path, database_url: str) -> None:
+    done = forks.run(["-m", "datalayer", "showmigrations", "--database-url", database_url], folder=folder / "tests")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[ ] 0001_initial\n", "")
+
+
 def test_its_own_tests_are_green_and_warn_of_nothing(folder: Path, database_url: str) -> None:
     words = ["-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "datalayer.testing.plugin"]
     done = subprocess.run(

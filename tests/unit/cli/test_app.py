@@ -38,6 +38,12 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.startswith("datalayer ")
 
 
+def test_a_command_behind_version_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert app.main(["--version", "startproject", "shop"]) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["makemigration"]) == 2
     line = capsys.readouterr().err

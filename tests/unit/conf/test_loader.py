@@ -439,3 +439,16 @@ def test_settings_allow_a_pool_for_which_nobody_waits_as_pools_do(write: Write) 
     write('databases.a = {url = "sqlite:///a", pool.connection_timeout = 0}')
     assert load(environ={}).databases["a"].pool.connection_timeout == 0
     assert PoolConfig(connection_timeout=0).connection_timeout == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("DATABASES__DEFAULT__POOL__MAX_SIZE", "must be a whole number"),
+        ("DATABASES__DEFAULT__POOL__CONNECT_TIMEOUT", "must be a number"),
+        ("ALLOW_SYNC_IN_ASYNC", "must be true or false"),
+    ],
+)
+def test_a_variable_of_another_type_is_told_in_the_words_of_settings(write: Write, name: str, reason: str) -> None:
+    write(TOUR)
+    assert str(problem({f"DATALAYER_{name}": "few"})).endswith(f": {reason}")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import pq
 from pydantic import BaseModel, SecretStr
 
 from datalayer.conf import DatabaseUrl
@@ -116,7 +117,7 @@ def test_options_cannot_be_changed() -> None:
         DatabaseUrl.parse(FULL).options["sslmode"] = "disable"  # type: ignore[index]
 
 
-@pytest.mark.parametrize("text", [FULL, "sqlite:////srv/a b?c=d", "sqlite:///:memory:"])
+@pytest.mark.parametrize("text", [FULL, "sqlite:////srv/a b", "sqlite:///:memory:"])
 def test_pickle_and_copy_keep_the_url(text: str) -> None:
     url = DatabaseUrl.parse(text)
     assert pickle.loads(pickle.dumps(url)) == copy.deepcopy(url) == url
@@ -143,7 +144,10 @@ def test_an_unknown_scheme_names_the_choices_and_the_nearest() -> None:
         ("postgresql://u:s3cret@h:port/db", "host:port"),
         ("postgresql://u:s3cret@h:70000/db", "65535"),
         ("postgresql://u:s3cret@h/db?sslmode", "name=value"),
-        ("postgresql://u:s3cret@h/db?a=1&a=s3cret", "'a' is given twice"),
+        ("postgresql://u:s3cret@h/db?sslmode=a&sslmode=s3cret", "'sslmode' is given twice"),
+        ("postgresql://u:s3cret@h/db?sslmod=require", "no option 'sslmod'; did you mean 'sslmode'"),
+        ("postgresql://u:s3cret@h/db?pool_size=s3cret", "no option 'pool_size'; libpq's options .* settings"),
+        ("sqlite:///db.sqlite3?mode=ro", "no options after the '\\?'"),
         ("sqlite://db.sqlite3", "names a file"),
         ("sqlite:///", "names a file"),
         ("sqlite://", "names a file"),
@@ -170,3 +174,14 @@ def test_any_login_survives_rendering_and_parsing(user: str, password: str, name
 def test_any_file_name_survives_rendering_and_parsing(name: str) -> None:
     url = DatabaseUrl.parse(f"sqlite:////srv/x{quote(name, safe='')}")
     assert DatabaseUrl.parse(url.render()) == url
+
+
+def test_every_option_of_libpq_may_stand_in_a_url() -> None:
+    names = [option.keyword.decode() for option in pq.Conninfo.get_defaults()]
+    parts = {"user", "password", "host", "dbname"}
+    for name in set(names) - parts:
+        assert name in DatabaseUrl.parse(f"postgresql://h/db?{name}=1").options
+
+
+def test_ssl_true_of_java_stays_possible() -> None:
+    assert DatabaseUrl.parse("postgresql://h/db?ssl=true").options == {"sslmode": "require"}
