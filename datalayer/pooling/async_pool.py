@@ -428,7 +428,8 @@ class AsyncPool(Machine[C]):
     async def _shut(self, conn: C) -> None:
         try:
             if self._on_close is not None:
-                await self._on_close(conn)
+                async with asyncio.timeout(self.config.close_timeout):
+                    await self._on_close(conn)
         except Exception:
             log.exception("the on_close hook of %s failed", self)
         try:

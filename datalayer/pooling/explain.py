@@ -19,13 +19,14 @@ Not its frame: that would keep every variable in it alive for as long as the lea
 """
 
 _OURS = ("datalayer.", "contextlib", "threading", "asyncio.")
+_NOT_OURS = "datalayer.pooling.testing."  # what is played there borrows as any caller does
 
 
 class _Ours(dict[str, bool]):
     """Whether a module is no place of a caller, by its name; asked once for each."""
 
     def __missing__(self, name: str) -> bool:
-        found = self[name] = name.startswith(_OURS)
+        found = self[name] = name.startswith(_OURS) and not name.startswith(_NOT_OURS)
         return found
 
 
@@ -69,7 +70,7 @@ def describe_thread(owner: object) -> tuple[str, str]:
     for thread in threading.enumerate():
         if thread.ident == owner:
             frame = sys._current_frames().get(thread.ident or 0)  # pyright: ignore[reportPrivateUsage]  # debugging aid
-            while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
+            while frame is not None and _is_ours[frame.f_globals.get("__name__", "")]:
                 frame = frame.f_back
             where = f", now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
             return f"thread {thread.name!r}", where

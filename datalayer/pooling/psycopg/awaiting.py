@@ -358,6 +358,9 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
         """Awaits something that must not stop half-way: a connection half given back would be lost to the pool."""
+        if self._on_close is not None:  # it may wait with a time limit, which cancels the task that began to wait
+            await asyncio.shield(self._spawn(work))
+            return
         try:
             step = work.send(None)
         except StopIteration:

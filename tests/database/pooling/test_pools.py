@@ -296,3 +296,83 @@ def test_writers_of_sqlite_take_turns(sqlite_url: str) -> None:
         with pool.acquire("read") as link:
             assert link.execute(Command("select count(*) from t")).rows == [(120,)]
         adds_up(pool.stats())
+
+
+# -- the place of a lease ------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "postgresql-generic", "postgresql-psycopg"])
+def lender(request: pytest.FixtureRequest, settings: Any, world: Any) -> Iterator[Any]:
+    """The pool `default` on each backend and implementation."""
+    backend, _, implementation = request.param.partition("-")
+    url = request.getfixturevalue(f"{backend}_url")
+    yield settings(url, implementation=implementation) if implementation else settings(url)
+    world.run(lambda: None, pools.aclose_all)
+    pools.close_all()
+
+
+def with_lease(pool: Any) -> str:
+    lease = pool.borrow()
+    site = pool.leases()[0].site
+    lease.release()
+    return str(site)
+
+
+async def awith_lease(pool: Any) -> str:
+    lease = await pool.aborrow()
+    site = pool.leases()[0].site
+    await lease.release()
+    return str(site)
+
+
+def with_link(pool: Any) -> str:
+    with pool.link():
+        return str(pool.leases()[0].site)
+
+
+async def awith_link(pool: Any) -> str:
+    async with pool.alink():
+        return str(pool.leases()[0].site)
+
+
+def with_connection(pool: Any) -> str:
+    with pool.connection():
+        return str(pool.leases()[0].site)
+
+
+async def awith_connection(pool: Any) -> str:
+    async with pool.aconnection():
+        return str(pool.leases()[0].site)
+
+
+@pytest.mark.parametrize(
+    ("blocking", "awaiting"),
+    [(with_lease, awith_lease), (with_link, awith_link), (with_connection, awith_connection)],
+    ids=["lease", "link", "connection"],
+)
+def test_lease_names_the_line_of_its_borrower(lender: Any, world: Any, blocking: Any, awaiting: Any) -> None:
+    site = world.run(lambda: blocking(lender), lambda: awaiting(lender))
+    function = awaiting if world.is_async else blocking
+    assert site == f"{__file__}:{function.__code__.co_firstlineno + 1}"
+    assert world.run(lambda: blocking(lender), lambda: awaiting(lender)) == site  # an idle one as well as a new one
+
+
+def test_timeout_through_the_registry_names_the_line_of_the_holder(
+    postgresql_url: str, settings: Any, world: Any
+) -> None:
+    pool = settings(postgresql_url, max_size=1, on_deadlock="ignore")
+
+    def blocking() -> Any:
+        with pool.connection(), pytest.raises(PoolTimeout) as caught:
+            pool.borrow(timeout=0.01)
+        return caught.value
+
+    async def awaiting() -> Any:
+        async with pool.aconnection():
+            with pytest.raises(PoolTimeout) as caught:
+                await pool.aborrow(timeout=0.01)
+        return caught.value
+
+    error = world.run(blocking, awaiting)
+    function = awaiting if world.is_async else blocking
+    assert f"borrowed at {__file__}:{function.__code__.co_firstlineno + 1}" in error.holders[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -310,6 +311,34 @@ def test_connection_grows_older_while_the_machine_sleeps(make: Maker, world: Wor
         [sys.executable, "-c", ASLEEP, kind, async_word, url], capture_output=True, text=True, check=False
     )
     assert done.stdout.split() == ["1", "1", "2"], done.stderr
+
+
+@pytest.mark.parametrize("world", ["awaiting"], indirect=True)  # a thread cannot be ended by anybody
+def test_on_close_that_hangs_ends_with_its_time_and_cancels_nobody(make: Maker, world: World) -> None:
+    ended: list[str] = []
+
+    async def hang(link: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("hook")
+            raise
+
+    def dirty(link: Any) -> None:
+        raise ValueError("dirty")
+
+    pool = make(max_size=1, close_timeout=0.05, hooks={"on_close": hang, "reset": dirty})
+
+    def script() -> Script:
+        lease = yield pool.acquire
+        yield lease.release
+        yield Until(lambda: ended)
+        lease = yield pool.acquire
+        lease.discard()
+        yield Until(lambda: pool.stats().size == 0)
+
+    play(world, script())
+    assert (pool.stats().closed_reset_failed, pool.stats().closed_discarded) == (1, 1)
 
 
 # -- numbers -------------------------------------------------------------------------------------
