@@ -13,6 +13,7 @@ so that `datalayer --help` stays fast.
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import sys
 import threading
@@ -22,7 +23,7 @@ from typing import Any
 
 import typer
 
-from datalayer.cli import data, database, diagram, here, inspect, output, pools, project, shell, whole
+from datalayer.cli import data, database, diagram, here, inspect, making, output, pools, project, shell, whole
 from datalayer.errors import DatalayerError, UnansweredQuestion, choices_text, nearest
 
 DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
@@ -64,7 +65,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: rich alone would cost half the time of `--help`
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-MODULES = (project, database, inspect, pools, data, diagram, shell, whole)
+MODULES = (project, making, database, inspect, pools, data, diagram, shell, whole)
 GROUPS = {**database.GROUPS, **whole.GROUPS}
 for module in MODULES:
     for command in module.COMMANDS:
@@ -86,6 +87,30 @@ def root(
         raise typer.Exit  # a command behind it was not meant to run
     if context.invoked_subcommand is None:
         output.say(context.get_help())
+
+
+def command_line() -> Any:
+    """All commands, as typer makes them; help says the name of an argument, and not the type it has in Python."""
+    made: Any = typer.main.get_command(app)
+    for command in every(made):
+        for argument in (item for item in command.params if item.param_type_name == "argument"):
+            argument.display_type_rich = functools.partial(constantly, None)
+            if argument.required:
+                argument.get_usage_pieces = functools.partial(constantly, [argument.metavar])
+    return made
+
+
+def constantly(value: object, *_: object, **__: object) -> object:
+    """What a question of typer is answered with, whatever it asks about."""
+    return value
+
+
+def every(group: Any) -> list[Any]:
+    """The commands of the whole command line, those of its groups too."""
+    found: list[Any] = []
+    for command in group.commands.values():
+        found += getattr(command, "commands", {"": command}).values()
+    return found
 
 
 def installed_version() -> str:
@@ -114,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked: list[int] = []
     try:
         with heard(asked):
-            result = typer.main.get_command(app).main(arguments, prog_name="datalayer", standalone_mode=False)
+            result = command_line().main(arguments, prog_name="datalayer", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
     except BrokenPipeError:  # `datalayer ... | head` went away: there is nobody left to tell
@@ -212,9 +237,7 @@ def unknown_command(asked: str | None, path: Sequence[str], names: Iterable[str]
 
 def options_of_commands() -> set[str]:
     """Every option that a command has."""
-    root: Any = typer.main.get_command(app)
-    below = [each for command in root.commands.values() for each in getattr(command, "commands", {}).values()]
-    return {option for command in (*root.commands.values(), *below) for item in command.params for option in item.opts}
+    return {option for command in every(command_line()) for item in command.params for option in item.opts}
 
 
 def lowered(text: str) -> str:

@@ -12,14 +12,14 @@ import typer
 
 from datalayer.cli import output, questions
 from datalayer.cli.here import enter_rows, impatient
-from datalayer.cli.options import DATABASE, DATABASE_URL, MODELS, YES
+from datalayer.cli.options import DATABASE, MODELS, MODELS_URL, YES
 from datalayer.errors import UnansweredQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-def dumpdata(models: list[str] = MODELS, database: str = DATABASE, database_url: str | None = DATABASE_URL) -> int:
+def dumpdata(models: list[str] = MODELS, database: str = DATABASE, database_url: str | None = MODELS_URL) -> int:
     """Write the rows of models to stdout as lines of JSON.
 
     Each model comes after those it refers to, and all rows are of one moment.
@@ -41,7 +41,7 @@ def dumpdata(models: list[str] = MODELS, database: str = DATABASE, database_url:
 def loaddata(
     file: str = typer.Argument(metavar="FILE", help="What dumpdata has written; - for stdin."),
     database: str = DATABASE,
-    database_url: str | None = DATABASE_URL,
+    database_url: str | None = MODELS_URL,
 ) -> int:
     """Load the rows of a file that dumpdata has written.
 
@@ -61,7 +61,7 @@ def loaddata(
     return 0
 
 
-def flush(database: str = DATABASE, database_url: str | None = DATABASE_URL, yes: bool = YES) -> int:
+def flush(database: str = DATABASE, database_url: str | None = MODELS_URL, yes: bool = YES) -> int:
     """Delete every row of the models' tables.
 
     Their keys begin with 1 again; the tables and the record of the migrations stay. It asks first.

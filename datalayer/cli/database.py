@@ -1,4 +1,4 @@
-"""The commands about migrations; the work is done by `datalayer.migrations.commands`."""
+"""The commands about migrations that are there; the work is done by `datalayer.migrations.commands`."""
 
 from __future__ import annotations
 
@@ -9,97 +9,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from datalayer.cli import completion, output, questions
+from datalayer.cli import completion, output
 from datalayer.cli.here import enter, enter_project
 from datalayer.cli.options import DATABASE, DATABASE_URL, MIGRATION, MIGRATIONS, refuse_together
 
 if TYPE_CHECKING:
     from datalayer.migrations.environment import Hooks
     from datalayer.migrations.history import Step
-    from datalayer.migrations.making import MadeMigration
 
-NUMBER = typer.Option(None, "--number", "-n", min=0, help="How many, the newest first; 1 by default.")
+NUMBER = typer.Option(None, "--number", "-n", min=0, metavar="N", help="How many, the newest first; 1 by default.")
 ALL = typer.Option(False, "--all", "-a", help="All of them.")
-
-
-def makemigrations(
-    name: str | None = typer.Argument(None, help="What the migration is called; taken from the changes by default."),
-    check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 when the models have changed."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show what would be written."),
-    empty: bool = typer.Option(False, "--empty", help="Write a migration without operations."),
-    sql: bool = typer.Option(False, "--sql", help="Write an empty pair of plain SQL files; models are not needed."),
-    no_down: bool = typer.Option(False, "--no-down", help="With --sql: there is no way back."),
-    number: str | None = typer.Option(None, "--number", help="With --sql: its number, such as 0042 or a date."),
-    default: list[str] = typer.Option([], metavar="TABLE.COLUMN=VALUE", help="A value for the rows that exist."),
-    rename: list[str] = typer.Option([], metavar="OLD:NEW", help="A table, column or enum value that was renamed."),
-    adopt: str | None = typer.Option(
-        None,
-        "--adopt",
-        metavar="ALIAS",
-        help="Take what plain SQL has made in this database as known.",
-        autocompletion=completion.databases,
-    ),
-    no_input: bool = typer.Option(False, "--no-input", help="Ask nothing; an open question is exit code 3."),
-    update: bool = typer.Option(False, "--update", help="Write the newest migration anew, with the changes since."),
-    scriptable: bool = typer.Option(
-        False, "--scriptable", help="Print paths of new files alone; the rest goes to stderr."
-    ),
-    database_url: str | None = DATABASE_URL,
-    migrations: Path | None = MIGRATIONS,
-) -> int:
-    """Write what changed in the models as a new migration.
-
-    Compares the models with the migrations in the folder; no database is needed. On a terminal it asks what only a
-    person can know; without one, --default and --rename answer, and an open question is exit code 3.
-
-    \b
-    Examples:
-      datalayer makemigrations
-      datalayer makemigrations --dry-run
-      datalayer makemigrations --rename book.price:cost
-      datalayer makemigrations --default book.pages=0
-      datalayer makemigrations fill_slugs --empty
-      datalayer makemigrations add_search --sql
-    """
-    work = (("--check", check), ("--dry-run", dry_run), ("--adopt", adopt))
-    for answers in (("--default", default), ("--rename", rename), *work, ("--update", update)):
-        refuse_together(("--empty", empty), answers)
-        refuse_together(("--sql", sql), answers)
-    refuse_together(("--empty", empty), ("--sql", sql))
-    refuse_together(("NAME", name), ("--update", update))
-    if no_down and not sql:
-        raise typer.BadParameter("--no-down goes with --sql")
-    if number is not None and not sql:
-        raise typer.BadParameter("--number goes with --sql; Python files are numbered by themselves")
-    if sql and name is None:
-        raise typer.BadParameter("--sql needs a name: datalayer makemigrations --sql NAME")
-    enter(database_url, migrations)
-    from datalayer.migrations import commands
-
-    if sql and name is not None:
-        return _made(commands.makesql(name, has_down=not no_down, number=number), scriptable)
-    made = commands.makemigrations(
-        name,
-        check=check,
-        dry_run=dry_run,
-        empty=empty,
-        update=update,
-        default=default,
-        rename=rename,
-        adopt=adopt,
-        questions=None if no_input else questions.somebody(),
-    )
-    for finding in made.findings:
-        output.note(str(finding))
-    return _made(made, scriptable)
-
-
-def _made(made: MadeMigration, scriptable: bool) -> int:
-    if not scriptable:
-        return show(made.lines, made.exit_code)
-    for line in made.lines:
-        output.note(line)
-    return show(made.paths, made.exit_code)
 
 
 def migrate(
@@ -197,6 +116,11 @@ def redo(
     """Take back the newest migrations and apply them again.
 
     Both ways are one transaction.
+
+    \b
+    Examples:
+      datalayer redo
+      datalayer redo -n 2
     """
     count = how_many(number, every=every)
     enter(database_url, migrations, database)
@@ -211,7 +135,14 @@ def redo(
 def showmigrations(
     database: str = DATABASE, database_url: str | None = DATABASE_URL, migrations: Path | None = MIGRATIONS
 ) -> int:
-    """List the migrations, and which of them are applied."""
+    """List the migrations, and which of them are applied.
+
+    \b
+    Examples:
+      datalayer showmigrations
+      datalayer showmigrations --database reports
+      datalayer showmigrations --database-url sqlite:///db.sqlite3 --migrations sql
+    """
     enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
@@ -239,10 +170,19 @@ def sqlmigrate(
 
 
 def mergemigrations(
-    name: str | None = typer.Argument(None, help="What the merge is called; taken from the branches by default."),
+    name: str | None = typer.Argument(
+        None, metavar="NAME", help="What the merge is called; taken from the branches by default."
+    ),
     migrations: Path | None = MIGRATIONS,
 ) -> int:
-    """Join what two branches added to the migrations."""
+    """Join what two branches added to the migrations.
+
+    Python files get one that follows both; a plain SQL file whose number is taken gets the next.
+
+    \b
+    Example:
+      datalayer mergemigrations
+    """
     enter(None, migrations)
     from datalayer.migrations import commands
 
@@ -297,6 +237,10 @@ def eject() -> int:
     """Write alembic.ini and env.py for plain alembic.
 
     It then works on the same migrations.
+
+    \b
+    Example:
+      datalayer migrations eject && alembic upgrade head
     """
     root = enter_project().root
     from datalayer.migrations import ejected
@@ -389,7 +333,6 @@ def show(lines: Iterable[object], exit_code: int = 0) -> int:
 
 GROUPS = {"migrations": (eject,)}
 COMMANDS = (
-    makemigrations,
     migrate,
     revert,
     redo,

@@ -10,6 +10,11 @@ def settings() -> None:
     """Show every setting in force and where it came from.
 
     Passwords and secrets are shown as stars. In a pipe the columns are separated by tabs.
+
+    \b
+    Examples:
+      datalayer settings
+      datalayer settings | grep url
     """
     enter_project()
     from datalayer.conf import effective

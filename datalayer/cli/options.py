@@ -14,13 +14,16 @@ DATABASE = typer.Option(
     autocompletion=completion.databases,
 )
 DATABASE_URL = typer.Option(None, "--database-url", metavar="URL", help="Where that database is; needs no project.")
+MODELS_URL = typer.Option(
+    None, "--database-url", metavar="URL", help="Where that database is, whatever the settings say."
+)
 MIGRATIONS = typer.Option(None, "--migrations", metavar="FOLDER", help="The folder of the migrations.")
 MIGRATION = typer.Argument(
     metavar="TARGET", help="The number or name of a migration.", autocompletion=completion.migrations
 )
 MODELS = typer.Argument(
     None,
-    metavar="[MODEL]...",
+    metavar="MODEL",
     help="The names of models; all when left out.",
     show_default=False,
     autocompletion=completion.models,

@@ -24,14 +24,14 @@ HEADINGS = ("database", "url", "state", "connect", "ping", "pool", "sessions")
 def pools(
     aliases: list[str] = typer.Argument(
         None,
-        metavar="[ALIAS]...",
+        metavar="ALIAS",
         help="Which databases; all of them when left out.",
         autocompletion=completion.databases,
     ),
     database_url: str | None = DATABASE_URL,
     watch: bool = typer.Option(False, "--watch", "-w", help="Look again and again, until Ctrl-C."),
-    interval: float = typer.Option(2.0, "--interval", min=0.1, help="Seconds between two looks."),
-    timeout: float = typer.Option(5.0, "--timeout", min=0.1, help="Seconds to wait for each database."),
+    interval: float = typer.Option(2.0, "--interval", min=0.1, metavar="SECONDS", help="Between two looks."),
+    timeout: float = typer.Option(5.0, "--timeout", min=0.1, metavar="SECONDS", help="To wait for each database."),
 ) -> int:
     """Connect to every database and show how it is.
 
@@ -41,7 +41,7 @@ def pools(
     The pools of a running program are inside it and cannot be seen from here; it shows them by `pools.stats()`, or by
     OpenTelemetry. Exit code 1 when a database did not answer.
 
-    \\b
+    \b
     Examples:
       datalayer pools
       datalayer pools default reports --timeout 1

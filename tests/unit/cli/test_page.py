@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from datalayer.cli import app
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "commands.md").read_text("utf-8")
 SECTIONS = {match[1]: match[2] for match in re.finditer(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)}
 OTHERS = {"Rows from Python", "Options of several commands", "Completion"}
-GROUP: Any = typer.main.get_command(app.app)
+GROUP: Any = app.command_line()
 
 
 @pytest.mark.parametrize("name", app.command_names())
@@ -36,3 +35,15 @@ def test_the_help_begins_with_a_line_that_fits_the_list_on_eighty_columns(name: 
     command = GROUP.commands[name]
     for each in (command, *getattr(command, "commands", {}).values()):
         assert not each.get_short_help_str(55).endswith("...")
+
+
+@pytest.mark.parametrize("name", app.command_names())
+def test_the_help_shows_examples_line_by_line_and_no_type_of_python(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for below in getattr(GROUP.commands[name], "commands", {"": None}):
+        words = [name, below] if below else [name]
+        assert app.main([*words, "--help"]) == 0
+        help_text = capsys.readouterr().out
+        assert re.search(rf"^  Examples?:\n    .*datalayer {' '.join(words)}", help_text, re.MULTILINE)
+        assert re.findall(r"\\b|<\w+|\[\[|\{|^Usage:.*[a-z]\]", help_text, re.MULTILINE) == []
