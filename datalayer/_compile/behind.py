@@ -22,6 +22,12 @@ from datalayer._schema.table import TableSpec
 _PLACE = "place_of_each"
 
 
+def _is_unique(table: TableSpec, names: tuple[str, ...]) -> bool:
+    """Whether no two rows have the same values of some fields."""
+    keys = [table.primary_key, *[unique.fields for unique in table.unique if unique.is_whole]]
+    return any(set(names).issuperset(key) for key in keys)
+
+
 class _Behind(Selection):
     """A SELECT whose rows must belong to one of the keys."""
 
@@ -32,7 +38,10 @@ class _Behind(Selection):
         self.names, table = relation.remote, relation.target
         if relation.through is not None:
             self.names, table = relation.through_local, relation.through
-            source = self.writer.scope.hang(table, zip(relation.remote, relation.through_remote, strict=True))
+            # A model in between of the user's may link the same two rows twice; each is behind the other once.
+            ends = (*relation.through_local, *relation.through_remote)
+            once = () if table.is_automatic or _is_unique(table, ends) else ends
+            source = self.writer.scope.hang(table, zip(relation.remote, relation.through_remote, strict=True), once)
         else:
             source = self.writer.scope.root
         self.table: TableSpec = table

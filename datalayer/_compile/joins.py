@@ -41,9 +41,12 @@ class Statement:
         self.binds[name] = (offset, convert)
         return sa.bindparam(name)
 
-    def alias(self, table: TableSpec) -> FromClause:
-        """The table under a name of its own."""
-        return light(table).alias(self.name())
+    def alias(self, table: TableSpec, once: Iterable[str] = ()) -> FromClause:
+        """The table under a name of its own; with names of fields, each of their values once, and only these."""
+        if not once:
+            return light(table).alias(self.name())
+        source = light(table)
+        return sa.select(*[_column(source, table, name) for name in once]).distinct().subquery(self.name())
 
     def name(self) -> str:
         """A name for one more source of rows."""
@@ -153,9 +156,15 @@ class Scope:
         self._joins[key] = Join(target, on, parent, may_miss)
         return target
 
-    def hang(self, table: TableSpec, pairs: Iterable[tuple[str, str]]) -> FromClause:
-        """Joins a table that no relation of the root leads to; each pair is a field of the root and its equal there."""
-        joined = self.statement.alias(table)
+    def hang(self, table: TableSpec, pairs: Iterable[tuple[str, str]], once: Iterable[str] = ()) -> FromClause:
+        """Joins a table that no relation of the root leads to.
+
+        Args:
+            table: The one that is joined.
+            pairs: Each a field of the root and its equal there.
+            once: The fields of it that are wanted once each, where several rows may have the same.
+        """
+        joined = self.statement.alias(table, once)
         on = sa.and_(*[_column(self.root, self.table, a) == _column(joined, table, b) for a, b in pairs])
         self._joins[Key(("+",), None)] = Join(joined, on, None, may_miss=False)
         return joined

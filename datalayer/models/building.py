@@ -29,6 +29,7 @@ from datalayer.models.constraints import (
     initially,
     is_node,
 )
+from datalayer.models.django_words import META, hint
 from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
 from datalayer.models.hooks import note_delete
 from datalayer.models.limits import check_limits
@@ -47,7 +48,7 @@ class Options:
     abstract: bool = False
     proxy: bool = False
     managed: bool = True
-    ordering: tuple[str, ...] = ()
+    ordering: tuple[Any, ...] = ()
     constraints: tuple[object, ...] = ()
     indexes: tuple[object, ...] = ()
     primary_key: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class Options:
     default_related_name: str | None = None
     default_manager_name: str | None = None
     base_manager_name: str | None = None
+    get_latest_by: tuple[Any, ...] = ()
     view: str | None = None
     inherited: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -72,6 +74,7 @@ META_NAMES = (
     "default_related_name",
     "default_manager_name",
     "base_manager_name",
+    "get_latest_by",
     "view",
 )
 VIEWS = ("plain", "materialized")
@@ -83,6 +86,7 @@ _INHERITED = (
     "primary_key",
     "managed",
     "default_related_name",
+    "get_latest_by",
     *_MANAGERS,
 )
 
@@ -106,11 +110,11 @@ def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Op
         del own["abstract"]
     for name, value in own.items():
         if name not in META_NAMES:
-            raise ModelError(
-                f"{model}.Meta has the unknown option {name!r}; the options are {choices_text(META_NAMES)}"
-                f"{nearest(name, META_NAMES)}"
-            )
-        if name in ("ordering", "constraints", "indexes", "primary_key"):
+            choices = f"; the options are {choices_text(META_NAMES)}{nearest(name, META_NAMES)}"
+            raise ModelError(f"{model}.Meta has the unknown option {name!r}{hint(META, name, model) or choices}")
+        if name == "get_latest_by" and isinstance(value, str):
+            value = (value,)
+        if name in ("ordering", "constraints", "indexes", "primary_key", "get_latest_by"):
             if isinstance(value, str) or not isinstance(value, list | tuple):
                 raise ModelError(f"{model}.Meta.{name} is {value!r}; it must be a tuple, such as ({value!r},)")
             value = tuple(cast("Iterable[object]", value))
@@ -122,7 +126,7 @@ def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Op
     return options
 
 
-PROXY_NAMES = ("proxy", "ordering", *_MANAGERS)
+PROXY_NAMES = ("proxy", "ordering", "get_latest_by", *_MANAGERS)
 
 
 def proxy_options(base: Options, meta: type, model: str) -> Options:
@@ -193,7 +197,7 @@ def build_table(
         elif isinstance(constraint, CheckConstraint):
             sql = _sql(constraint.condition)
             assert sql is not None
-            checks.append(CheckSpec(constraint.name, sql, violation=constraint.violation))
+            checks.append(CheckSpec(resolve.named(constraint, ""), sql, violation=constraint.violation))
         elif isinstance(constraint, ExclusionConstraint):
             exclusions.append(_exclusion(name, constraint, resolve, by_name))
         else:
@@ -228,6 +232,23 @@ def build_table(
     )
 
 
+def placed(name: str, model: str, where: str) -> str:
+    """A name that an abstract parent gives, in which `%(class)s` stands for each subclass.
+
+    Args:
+        name: As it is written.
+        model: The name of the subclass.
+        where: What is called so, for the message.
+
+    Raises:
+        ModelError: Something else is to be filled in.
+    """
+    found = name.replace("%(class)s", model.lower())
+    if "%(" in found:
+        raise ModelError(f"{where} is {name!r}; there are no apps here, and only %(class)s is filled in")
+    return found
+
+
 def foreign_key(
     table: TableSpec, relation: Forward, target: TableSpec, target_fields: tuple[str, ...]
 ) -> ForeignKeySpec:
@@ -252,7 +273,9 @@ def foreign_key(
     if relation.refill is not None:
         note_delete(table.model)
     columns = tuple(table.fields[name].column for name in relation.key_fields)
-    name = relation.options["name"] or constraint_name("fk", table.name, columns)
+    given: str | None = relation.options["name"]
+    where = f"the name of {table.model}.{relation.name}"
+    name = placed(given, table.model, where) if given else constraint_name("fk", table.name, columns)
     check_identifiers(table.model, table.name, (), [name])
     return ForeignKeySpec(
         name,
@@ -404,6 +427,13 @@ class _Resolver:
         self.model = model
         self.known = {name: (name,) for name in fields} | {name: r.key_fields for name, r in relations.items()}
 
+    def named(self, made_of: Any, otherwise: str) -> str:
+        """The name of a constraint or an index, or the one that is made for it where it has none."""
+        given: str | None = made_of.name
+        if given is None:
+            return otherwise
+        return placed(given, self.model, f"the name of {type(made_of).__name__} in {self.model}.Meta")
+
     def fields(self, name: str, option: str) -> tuple[str, ...]:
         """The fields behind a name: one, or those of a relation's key."""
         bare = name.removeprefix("-")
@@ -422,7 +452,7 @@ def _exclusion(
     pairs = tuple([(f, sign) for item, sign in constraint.pairs for f in resolve.fields(item, "constraints")])
     made = constraint_name("ex", table, tuple([fields[name].column for name, _ in pairs]))
     return ExclusionSpec(
-        constraint.name or made, pairs, constraint.method, _sql(constraint.condition), constraint.violation
+        resolve.named(constraint, made), pairs, constraint.method, _sql(constraint.condition), constraint.violation
     )
 
 
@@ -433,7 +463,7 @@ def _unique(
     columns = tuple("" if item.startswith("(") else fields[item].column for item in names)
     made = constraint_name("uq", table, columns, "where" if constraint.condition is not None else "")
     return UniqueSpec(
-        constraint.name or made,
+        resolve.named(constraint, made),
         names,
         _sql(constraint.condition),
         constraint.nulls_distinct,
@@ -525,7 +555,13 @@ def _index(table: str, index: Index, resolve: _Resolver, fields: Mapping[str, Fi
     made = constraint_name("ix", table, columns, "where" if index.condition is not None else "")
     include = tuple(f for item in index.include for f in resolve.fields(item, "indexes"))
     return IndexSpec(
-        index.name or made, names, _sql(index.condition), index.method, include, index.unique, opclasses=opclasses
+        resolve.named(index, made),
+        names,
+        _sql(index.condition),
+        index.method,
+        include,
+        index.unique,
+        opclasses=opclasses,
     )
 
 

@@ -12,6 +12,7 @@ from datalayer._query import condition as nodes
 from datalayer._schema.field import DatabaseDefault
 from datalayer._schema.table import NO_WORDS, Initially, Violation
 from datalayer.errors import ModelError, choices_text, nearest
+from datalayer.models.django_words import CHECK, EXCLUSION, INDEX, UNIQUE, taught
 
 if TYPE_CHECKING:
     from datalayer.models.column import Condition
@@ -69,6 +70,15 @@ def _check_opclasses(fields: Sequence[object], opclasses: Sequence[str], place: 
     """
     if not fields:
         raise ModelError(f'{place} needs the fields it is about: {place}("title", "author")')
+    wrong: Any = next((field for field in fields if not isinstance(field, str | DatabaseDefault)), None)
+    if isinstance(wrong, list | tuple):
+        given = ", ".join([repr(name) for name in cast("list[object]", wrong)])
+        raise ModelError(f"{place} was given {wrong!r}; name its fields one by one: {place}({given})")
+    if wrong is not None:
+        raise ModelError(
+            f"{place} was given {wrong!r}; it takes names of fields, and expressions as SQL with a name: "
+            f"{place}(Sql('lower(\"title\")'), name=...)"
+        )
     if opclasses and len(opclasses) != len(fields):
         raise ModelError(
             f"{place} has {len(opclasses)} opclasses for {len(fields)} fields; give one for each, and an empty text "
@@ -132,6 +142,7 @@ class UniqueConstraint:
     opclasses: tuple[str, ...]
     violation: Violation
 
+    @taught("UniqueConstraint", UNIQUE)
     def __init__(
         self,
         *fields: str | DatabaseDefault,
@@ -185,6 +196,7 @@ class CheckConstraint:
     name: str
     violation: Violation
 
+    @taught("CheckConstraint", CHECK)
     def __init__(
         self,
         condition: Given,
@@ -221,6 +233,7 @@ class ExclusionConstraint:
     method: str
     violation: Violation
 
+    @taught("ExclusionConstraint", EXCLUSION)
     def __init__(
         self,
         *pairs: tuple[str, str],
@@ -279,6 +292,7 @@ class Index:
     unique: bool
     opclasses: tuple[str, ...]
 
+    @taught("Index", INDEX)
     def __init__(
         self,
         *fields: str | DatabaseDefault,

@@ -22,6 +22,7 @@ from datalayer._schema.field import UNSET, DatabaseDefault, Kind, Unset
 from datalayer.errors import ModelError
 from datalayer.models._pydantic import IntegerSize
 from datalayer.models.adapters import AdaptedSchema, adapter_of
+from datalayer.models.django_words import FIELD, taught
 from datalayer.models.ranges import Range
 from datalayer.models.unwrap import unwrapped
 
@@ -420,3 +421,8 @@ def with_options(field: Any, options: ColumnOptions) -> Any:
     """A pydantic field that carries our options: metadata survives pydantic's merging, attributes do not."""
     field.metadata.append(options)
     return field
+
+
+if not TYPE_CHECKING:  # a type checker looks for `init` and `default` in the functions themselves
+    Field = taught("Field()", FIELD)(Field)
+    PrimaryKey = taught("PrimaryKey()", FIELD)(PrimaryKey)

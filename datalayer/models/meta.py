@@ -120,7 +120,8 @@ class _Parts:
             del namespace[key]
         taken = taken_names(bases)
         annotations: dict[str, Any] = {}
-        for key, annotation in own_annotations(namespace).items():
+        declared = own_annotations(namespace)
+        for key, annotation in declared.items():
             value = namespace.get(key)
             if isinstance(value, Many):
                 check_name(name, key, taken)
@@ -152,6 +153,13 @@ class _Parts:
         for key, value in namespace.items():
             if isinstance(value, Declared):
                 value.declared(key, None, f"{name}.{key}")
+        for key, relation in self.relations.items():
+            if not relation.options["fields"] and relation.key_fields[0] in declared:
+                field = relation.key_fields[0]
+                raise ModelError(
+                    f"{name}.{field} is the key of {name}.{key}, which makes it; take its declaration away, or "
+                    f"say that the relation uses it: fields=({field!r},)"
+                )
         for relation in self.relations.values():
             for key in relation.options["fields"]:
                 if key not in annotations and not any(key in getattr(b, "__pydantic_fields__", {}) for b in bases):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
 from pydantic import ConfigDict, ValidationError
@@ -79,6 +79,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         def __init__(self, /, **data):
             cls = type(self)
             linked = None
+            if "pk" in data:
+                _spell_key(cls, data)
             for name in cls.__datalayer_relations__:
                 if name in data:
                     linked = linked or {}
@@ -389,6 +391,24 @@ def _drop_unset(instance: Any, names: Iterable[str]) -> None:
         if values.get(name) is UNSET:
             del values[name]
             instance.__pydantic_fields_set__.discard(name)
+
+
+def _spell_key(cls: Any, data: dict[str, Any]) -> None:
+    """Turns `pk=` into the fields of the key.
+
+    Raises:
+        ValidationError: They were given as well, or it has not as many parts.
+    """
+    if cls.__datalayer_abstract__:
+        return
+    names, key = cls.table.primary_key, data.pop("pk")
+    parts: Any = (key,) if len(names) == 1 else key
+    if not isinstance(parts, tuple | list) or len(cast("list[object]", parts)) != len(names):
+        raise refused(cls.__name__, "pk", f"is a tuple ({', '.join(names)})", key)
+    for name, part in zip(names, cast("list[object]", parts), strict=True):
+        if name in data:
+            raise refused(cls.__name__, "pk", f"was given together with {name}={data[name]!r}; keep one", key)
+        data[name] = part
 
 
 def _give_keys(cls: Any, linked: dict[str, Any], data: dict[str, Any]) -> None:

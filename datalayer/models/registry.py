@@ -8,6 +8,7 @@ loaded, so relations may refer to models that come later, by name. The registry 
 from __future__ import annotations
 
 import contextlib
+import keyword
 import threading
 from collections.abc import Generator
 from functools import partial
@@ -399,8 +400,9 @@ def _link(model: Any) -> None:
     table.foreign_keys = tuple(keys)
     for between in model.__datalayer_many__.values():
         _link_many(model, between, table)
-    for name in table.ordering:
-        _check_ordering(table, name)
+    for option in ("ordering", "get_latest_by"):
+        for item in getattr(model.__datalayer_options__, option):
+            _check_ordering(table, item, option)
 
 
 def _link_many(model: Any, relation: Many, table: TableSpec) -> None:
@@ -438,12 +440,24 @@ def _is_unique(table: TableSpec, fields: tuple[str, ...]) -> bool:
     )
 
 
-def _check_ordering(table: TableSpec, path: str) -> None:
+def _check_ordering(table: TableSpec, path: object, option: str) -> None:
+    """Refuses an item of `Meta.ordering` that names nothing; one that is no text is looked at when it is first used.
+
+    Raises:
+        ModelError: An unknown name, or what is no order at all.
+    """
+    if not isinstance(path, str):
+        if hasattr(path, "resolved"):
+            return
+        raise ModelError(
+            f"{table.model}.Meta.{option} holds {path!r}; it takes names of fields, as 'name' or '-name', and "
+            "expressions, as F('name').desc(nulls='last')"
+        )
     first = path.removeprefix("-").split("__")[0]
     known = {*table.fields, *table.relations, "pk"}
     if first not in known and first != "?":
         raise ModelError(
-            f"{table.model}.Meta.ordering names {first!r}; the choices are {choices_text(known)}{nearest(first, known)}"
+            f"{table.model}.Meta.{option} names {first!r}; the choices are {choices_text(known)}{nearest(first, known)}"
         )
 
 
@@ -456,7 +470,20 @@ def _reverse_name(model: Any, relation: Declared) -> str | None:
         return str(model.__name__.lower()) + tail
     if given.endswith("+"):
         return None
-    return given.replace("%(class)s", model.__name__.lower())
+    name = building.placed(given, model.__name__, f"the related_name of {model.__name__}.{relation.name}")
+    reason = None
+    if not name.isidentifier() or keyword.iskeyword(name):
+        reason = "is no name that an attribute can have"
+    elif "__" in name or name.endswith("_"):
+        reason = "cannot be told from a path like author__name"
+    elif name == "pk":
+        reason = "is the alias of the primary key"
+    if reason is not None:
+        raise ModelError(
+            f"{model.__name__}.{relation.name} has related_name={name!r}, which {reason}; "
+            'choose another, or "+" for none'
+        )
+    return name
 
 
 def _add_reverse(model: Any, relation: Declared, target: Any, spec: RelationSpec) -> None:

@@ -31,6 +31,7 @@ from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import OnDelete
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models.constraints import Deferrable, initially
+from datalayer.models.django_words import RELATION, taught
 
 if TYPE_CHECKING:
     import typing_extensions
@@ -229,6 +230,7 @@ class Declared:
 class Forward(Declared):
     """What ForeignKey and OneToOne have in common."""
 
+    @taught("", RELATION)
     def __init__(
         self,
         *,
@@ -310,6 +312,7 @@ class Many(Declared):
 
     kind = RelationKind.MANY_TO_MANY
 
+    @taught("", RELATION)
     def __init__(
         self,
         *,

@@ -134,8 +134,13 @@ class Rows(Question[M, R]):
     def _extreme(self, items: tuple[Any, ...], *, is_latest: bool = False) -> operations.Fetched:
         verb = "latest" if is_latest else "earliest"
         self._unsliced(verb)
+        model: Any = self.model
+        items = items or model.__datalayer_options__.get_latest_by
         if not items:
-            raise QueryError(f"{verb}() needs to know by what: {verb}('published_on')")
+            raise QueryError(
+                f"{verb}() needs to know by what: {verb}('published_on'), or get_latest_by = 'published_on' in "
+                f"{model.__name__}.Meta"
+            )
         known = self._annotations
         order = [order_item(self.query.table, item, known) for item in items]
         if is_latest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -160,6 +160,14 @@ def test_a_key_of_other_length_is_refused_with_its_parts(key: object) -> None:
     shelf = Shelf(region="north", number=1)
     with pytest.raises(InvalidValue, match=r"the primary key is a tuple \(region, number\)"):
         shelf.pk = key
+
+
+def test_the_parts_of_a_composite_key_are_given_together() -> None:
+    values: dict[str, Any] = {"pk": ("south", 2)}
+    assert Shelf(**values).pk == ("south", 2)
+    values["pk"] = 3
+    with pytest.raises(ValidationError, match=r"is a tuple \(region, number\)"):
+        Shelf(**values)
 
 
 def test_a_key_with_a_wrong_part_changes_nothing() -> None:

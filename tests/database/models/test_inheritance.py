@@ -9,7 +9,19 @@ from typing import Any, ClassVar, Generic, TypeVar
 import pytest
 from pydantic import BaseModel, PrivateAttr, ValidationError, computed_field, create_model, field_validator
 
-from datalayer import Field, ForeignKey, Index, Manager, Mapped, Model, Reverse, UniqueConstraint
+from datalayer import (
+    CheckConstraint,
+    ExclusionConstraint,
+    Field,
+    ForeignKey,
+    Index,
+    Manager,
+    Mapped,
+    Model,
+    Q,
+    Reverse,
+    UniqueConstraint,
+)
 from datalayer.errors import ModelError, QueryError, UniqueViolation
 from datalayer.models import registry
 from datalayer.testing import create_tables
@@ -233,3 +245,54 @@ def test_a_child_of_a_model_with_rows_is_refused() -> None:
 
         class Child(Parent):
             pass
+
+
+def test_names_of_constraints_and_indexes_say_the_class(isolated: None) -> None:
+    class Base(Model):
+        number: Mapped[int] = Field(default=0)
+        up: ForeignKey[Owner | None] = ForeignKey(default=None, related_name="+", name="%(class)s_up")
+
+        class Meta:
+            abstract = True
+            constraints = (
+                CheckConstraint(Q(number__gte=0), name="%(class)s_positive"),
+                UniqueConstraint("number", name="%(class)s_number"),
+                ExclusionConstraint(("number", "="), name="%(class)s_alone"),
+            )
+            indexes = (Index("number", name="%(class)s_index"),)
+
+    class First(Base):
+        pass
+
+    class Second(Base):
+        pass
+
+    registry.register(Owner)
+    for model, name in ((First, "first"), (Second, "second")):
+        table = model.table
+        assert [rule.name for rule in (*table.checks, *table.unique, *table.exclusions)] == [
+            f"{name}_positive",
+            f"{name}_number",
+            f"{name}_alone",
+        ]
+        assert table.indexes[-1].name == f"{name}_index"
+        assert table.foreign_keys[0].name == f"{name}_up"
+
+
+@pytest.mark.parametrize("place", ["related_name", "index"])
+def test_the_name_of_an_app_is_told_to_be_none(isolated: None, place: str) -> None:
+    name = "%(app_label)s_%(class)s"
+
+    class Base(Model):
+        up: ForeignKey[Kid | None] = ForeignKey(default=None, related_name=name if place == "related_name" else "+")
+
+        class Meta:
+            abstract = True
+            indexes = (Index("up", name=name),) if place == "index" else ()
+
+    class Kid(Base):
+        pass
+
+    with pytest.raises(ModelError, match=r"is '%\(app_label\)s_%\(class\)s'; there are no apps here, and only"):
+        registry.tables()
+    assert Kid.__name__ == "Kid"

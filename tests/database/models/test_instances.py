@@ -145,6 +145,19 @@ def test_pk_is_the_key_whatever_it_is_called(world: World) -> None:
         _ = Thing(name="a").pk
 
 
+@pytest.mark.usefixtures("tables")
+def test_pk_is_the_key_in_a_constructor_too(world: World) -> None:
+    assert Code(pk="x").code == "x"
+    assert Thing(pk=7, name="a").id == 7
+    code, is_new = world.call(Code.objects, "get_or_create", pk="y", defaults={"note": "n"})
+    assert (is_new, code.code, code.note) == (True, "y", "n")
+    assert world.call(Code.objects, "create", pk="z") == world.call(Code.objects, "get", pk="z")
+    with pytest.raises(ValidationError, match="was given together with code='x'; keep one"):
+        Code(pk="y", code="x")
+    with pytest.raises(ValidationError, match="Input should be a valid integer"):
+        Thing(pk="seven", name="a")
+
+
 def test_a_uuid_key_is_there_at_once_and_grows() -> None:
     keys = [Ticket(seat="1").id for _ in range(50)]
     assert keys == sorted(keys)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from datalayer import Count, Field, ForeignKey, ManyToMany, Mapped, Model, ModelBase, Reverse, atomic
+from datalayer import Count, Field, ForeignKey, ManyToMany, Mapped, Model, ModelBase, Prefetch, Reverse, atomic
 from datalayer.errors import FieldError, InvalidValue, QueryError
 from datalayer.models import registry
 from datalayer.models.state import Origin, set_origin
@@ -229,6 +229,20 @@ def test_rows_in_between_of_a_model_get_its_defaults(world: World) -> None:
     assert world.call(band.members, "count") == 4
     world.call(band.members, "remove", ann, bob)
     assert world.call(Membership.objects, "count") == 2
+
+
+def test_a_row_that_is_linked_twice_is_there_once(world: World) -> None:
+    trio, duo = make(world, Band, ["Trio", "Duo"])
+    ann, bob = make(world, Author, ["Ann", "Bob"])
+    for band, person in ((trio, ann), (trio, ann), (duo, ann), (trio, bob)):
+        world.call(Membership.objects, "create", band=band, person=person)
+    assert world.iterate(trio.members.order_by("id")) == [ann, bob]
+    assert sorted(row.name for row in world.iterate(trio.members)) == ["Ann", "Bob"]
+    first = Prefetch("members", Author.objects.order_by("id")[:2], to_attr="first")
+    found = world.iterate(Band.objects.prefetch_related(first).order_by("id"))
+    assert [each.first for each in found] == [[ann, bob], [ann]]
+    (back, _) = world.iterate(Author.objects.prefetch_related("bands").order_by("id"))
+    assert world.iterate(back.bands) == [trio, duo]
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,18 @@ from datalayer import (
     SET_DEFAULT,
     SET_NULL,
     CheckConstraint,
+    ExclusionConstraint,
+    F,
     Field,
     ForeignKey,
     Index,
+    ManyToMany,
     Mapped,
     Model,
     ModelBase,
     OneToOne,
     PrimaryKey,
+    Q,
     Reverse,
     UniqueConstraint,
 )
@@ -448,3 +452,80 @@ def test_one_broken_model_leaves_the_others_alone() -> None:
     with pytest.raises(ModelError):
         _ = Broken.table
     assert Whole.table.name == "whole"
+
+
+# -- words of Django -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: UniqueConstraint(fields=["a", "b"], name="x"), r"has no option \'fields\'; name them one by one"),
+        (lambda: UniqueConstraint(["a", "b"]), r"was given .*; name its fields one by one: .*\('a', 'b'\)"),
+        (lambda: UniqueConstraint(F("a"), name="x"), r"takes names of fields, and expressions as SQL with a name"),
+        (lambda: Index(F("a").desc(), name="x"), r"takes names of fields, and expressions as SQL with a name"),
+        (lambda: Index(fields=["a"]), "Index has no option 'fields'; name them one by one"),
+        (lambda: CheckConstraint(check=Q(a=1), name="x"), "CheckConstraint has no option 'check'; call it condition="),
+        (lambda: ExclusionConstraint(expressions=[("a", "=")]), "give fields with their operators one by one"),
+        (lambda: Field(null=True), r"Field\(\) has no option 'null'; annotate it Mapped\[... \| None\]"),
+        (lambda: Field(db_column="x"), "call it column="),
+        (lambda: Field(5), r"Field\(\) takes keywords only, such as default="),
+        (lambda: Field(max_lenght=5), "the choices are .*did you mean 'max_length'"),
+        (lambda: PrimaryKey(max_lenght=5), "did you mean 'max_length'"),
+        (lambda: ForeignKey("Author", CASCADE), r"the target stands in the annotation: author: ForeignKey\[Author\]"),
+        (lambda: OneToOne(to="Author"), r"the target stands in the annotation: author: OneToOne\[Author\]"),
+        (lambda: ForeignKey(null=True), r"annotate it ForeignKey\[... \| None\]"),
+        (lambda: ManyToMany(blank=True), "nothing here makes forms, so leave it away"),
+    ],
+)
+def test_a_word_of_django_is_told_with_what_says_it_here(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("db_table", "has the unknown option 'db_table'; call it table"),
+        ("db_table_comment", "call it comment"),
+        ("app_label", "there are no apps"),
+        ("unique_together", r"use constraints = \(UniqueConstraint"),
+        ("verbose_name", "nothing here makes forms"),
+    ],
+)
+def test_a_meta_option_of_django_is_told_with_what_says_it_here(option: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        declare("a", int, Meta=type("Meta", (), {option: "x"}))
+
+
+@pytest.mark.parametrize("option", ["ordering", "get_latest_by"])
+def test_an_order_of_meta_that_is_none_is_told(option: str) -> None:
+    declare("a", int, Meta=type("Meta", (), {option: (3,)}))
+    with pytest.raises(ModelError, match=rf"Thing.Meta.{option} holds 3; it takes names of fields"):
+        registry.tables()
+
+
+def test_the_field_of_get_latest_by_must_exist() -> None:
+    declare("name", str, Meta=type("Meta", (), {"get_latest_by": "nam"}))
+    with pytest.raises(ModelError, match=r"Thing.Meta.get_latest_by names 'nam'.*did you mean 'name'"):
+        registry.tables()
+
+
+@pytest.mark.parametrize("name", ["a__b", "end_", "not a name", "pk", "class"])
+def test_a_way_back_that_no_query_could_name_is_refused(name: str) -> None:
+    class Author(Model):
+        pass
+
+    class Book(Model):
+        author: ForeignKey[Author] = ForeignKey(related_name=name)
+
+    with pytest.raises(ModelError, match=rf"Book.author has related_name='{name}', which .*; choose another"):
+        registry.tables()
+
+
+def test_a_field_that_a_relation_makes_is_not_declared_again() -> None:
+    with pytest.raises(ModelError, match=r"Book.author_id is the key of Book.author, which makes it; .*fields="):
+
+        class Book(Model):
+            author_id: Mapped[int] = Field(default=3)
+            author: ForeignKey[Book] = ForeignKey()
