@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterable
+from typing import Any
 
 from datalayer._query.path import reference
 from datalayer._schema.table import TableSpec
@@ -20,6 +21,8 @@ def check_way_back(where: str, name: str) -> None:
         reason = "which is no name of an attribute"
     elif "__" in name or name.endswith("_") or name.startswith("_"):
         reason = "which cannot be told from a path like author__name"
+    elif name == "pk":
+        reason = "which is the alias of the primary key"
     else:
         return
     raise ModelError(f'{where} would be called {name!r} on the other side, {reason}; give it related_name="..."')
@@ -36,8 +39,9 @@ def check_together(tables: Iterable[TableSpec]) -> None:
     for table in every:
         known.setdefault(table.name, (table.model, "table"))
     for table in every:
-        for path in table.ordering:
-            _check_order(table, path.removeprefix("-"))
+        for option, items in (("ordering", table.ordering), ("get_latest_by", _latest_by(table))):
+            for item in items:
+                _check_order(table, option, item)
         if not table.is_managed:
             continue
         # PostgreSQL keeps tables and indexes in one set of names, and a unique constraint is an index there.
@@ -54,9 +58,17 @@ def check_together(tables: Iterable[TableSpec]) -> None:
                 )
 
 
-def _check_order(table: TableSpec, path: str) -> None:
+def _latest_by(table: TableSpec) -> tuple[Any, ...]:
+    model: Any = table.python_model
+    found: tuple[Any, ...] = model.__datalayer_options__.get_latest_by
+    return found
+
+
+def _check_order(table: TableSpec, option: str, item: Any) -> None:
     try:
-        if path != "?":
-            reference(table, path, annotations={})
+        if not isinstance(item, str):
+            item.resolved(table, {})
+        elif item != "?":
+            reference(table, item.removeprefix("-"), annotations={})
     except FieldError as error:
-        raise ModelError(f"{table.model}.Meta.ordering: {error}") from None
+        raise ModelError(f"{table.model}.Meta.{option}: {error}") from None

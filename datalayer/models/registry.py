@@ -8,7 +8,6 @@ loaded, so relations may refer to models that come later, by name. The registry 
 from __future__ import annotations
 
 import contextlib
-import keyword
 import threading
 from collections.abc import Generator
 from functools import partial
@@ -470,20 +469,7 @@ def _reverse_name(model: Any, relation: Declared) -> str | None:
         return str(model.__name__.lower()) + tail
     if given.endswith("+"):
         return None
-    name = building.placed(given, model.__name__, f"the related_name of {model.__name__}.{relation.name}")
-    reason = None
-    if not name.isidentifier() or keyword.iskeyword(name):
-        reason = "is no name that an attribute can have"
-    elif "__" in name or name.endswith("_"):
-        reason = "cannot be told from a path like author__name"
-    elif name == "pk":
-        reason = "is the alias of the primary key"
-    if reason is not None:
-        raise ModelError(
-            f"{model.__name__}.{relation.name} has related_name={name!r}, which {reason}; "
-            'choose another, or "+" for none'
-        )
-    return name
+    return building.placed(given, model.__name__, f"the related_name of {model.__name__}.{relation.name}")
 
 
 def _add_reverse(model: Any, relation: Declared, target: Any, spec: RelationSpec) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from datalayer import F, Field, ForeignKey, Manager, Mapped, Model
-from datalayer.errors import QueryError
+from datalayer.errors import ModelError, QueryError
 from datalayer.models import registry
 from datalayer.testing import create_tables
 from datalayer.testing.tables import acreate_tables
@@ -70,3 +70,12 @@ def test_latest_of_a_model_that_does_not_say_is_refused(world: World) -> None:
 
         with pytest.raises(QueryError, match=r"latest\(\) needs to know by what: .* or get_latest_by = "):
             world.call(Plain.objects, "latest")
+
+
+@pytest.mark.parametrize("option", ["ordering", "get_latest_by"])
+def test_an_expression_of_meta_over_what_is_not_there_is_refused(option: str) -> None:
+    with registry.isolated():
+        meta = type("Meta", (), {option: (F("heigt").desc(),)})
+        type(Model)("Plain", (Model,), {"__module__": __name__, "__annotations__": {"height": int}, "Meta": meta})
+        with pytest.raises(ModelError, match=rf"Plain.Meta.{option}: .*'heigt'.*did you mean 'height'"):
+            registry.tables()

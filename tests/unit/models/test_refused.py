@@ -511,18 +511,6 @@ def test_the_field_of_get_latest_by_must_exist() -> None:
         registry.tables()
 
 
-@pytest.mark.parametrize("name", ["a__b", "end_", "not a name", "pk", "class"])
-def test_a_way_back_that_no_query_could_name_is_refused(name: str) -> None:
-    class Author(Model):
-        pass
-
-    class Book(Model):
-        author: ForeignKey[Author] = ForeignKey(related_name=name)
-
-    with pytest.raises(ModelError, match=rf"Book.author has related_name='{name}', which .*; choose another"):
-        registry.tables()
-
-
 def test_a_field_that_a_relation_makes_is_not_declared_again() -> None:
     with pytest.raises(ModelError, match=r"Book.author_id is the key of Book.author, which makes it; .*fields="):
 

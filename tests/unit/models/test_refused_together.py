@@ -85,7 +85,7 @@ def test_limits_that_values_fit_are_taken(annotation: Any, options: dict[str, An
 # -- ways back -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["a b", "class", "2nd", "a__b", "books_", "_books"])
+@pytest.mark.parametrize("name", ["a b", "class", "2nd", "a__b", "books_", "_books", "pk"])
 def test_a_way_back_that_no_query_could_walk_is_refused(name: str) -> None:
     class Author(Model):
         pass
