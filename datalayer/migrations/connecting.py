@@ -28,6 +28,8 @@ _CURES = {
     "cannot VACUUM from within a transaction": "; let this migration run without one: atomic = False in a Python "
     "file, -- datalayer: atomic = false in an SQL file, run_in_transaction = false in metadata.toml",
     "lock timeout": "; somebody else uses the table: try again, or raise databases.<alias>.migrate.lock_timeout",
+    'no default operator class for access method "gist"': "; an = on a plain value needs the extension btree_gist: "
+    'online.create_extension("btree_gist") before it',
     "statement timeout": "; it took longer than databases.<alias>.migrate.statement_timeout allows",
 }
 _FOR_EVER = 1_000_000.0  # seconds: some days, which SQLite can still count in milliseconds

@@ -11,10 +11,12 @@ import contextlib
 import io
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
+from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import BatchOperations, Operations, ops
 from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
@@ -27,7 +29,7 @@ from datalayer.migrations import rebuild
 from datalayer.migrations._alembic import outside
 from datalayer.migrations.casts import Cast, postgresql_cast
 from datalayer.migrations.connecting import in_transaction
-from datalayer.migrations.describing import sql_text
+from datalayer.migrations.describing import sql_text, to_metadata
 from datalayer.migrations.replaying import changed_by
 from datalayer.migrations.state import POSTGRESQL, SQLITE, Column, State, Table
 from datalayer.migrations.statements import Statement, statements
@@ -275,7 +277,16 @@ class Live(Recording):
         after = changed_by(self.state, operation, self.migration_context)
         if isinstance(operation, ops.AlterColumnOp) and operation.modify_type is not None:
             return self._change_type(operation, after)
+        if isinstance(operation, CreateExcludeConstraintOp):
+            return self._exclude(operation, after)
         return self.natively(operation, after)
+
+    def _exclude(self, operation: CreateExcludeConstraintOp, after: State) -> None:
+        """Alembic would make a column for each operator, and a column may have two of them."""
+        table = replace(after[operation.table_name], foreign_keys={})
+        made = to_metadata({table.name: table}).tables[table.name].constraints
+        self.impl.add_constraint(next(one for one in made if one.name == operation.constraint_name))
+        self.state = after
 
     def _change_type(self, operation: ops.AlterColumnOp, after: State) -> None:
         table, name = operation.table_name, operation.column_name

@@ -19,6 +19,8 @@ from tests.database.migrations.test_drift import found
 from tests.worlds import World
 
 BOTH = ExclusionConstraint(("rooms", "&&"), ("nights", "&&"))
+TWICE = ExclusionConstraint(("nights", "&&"), ("nights", "="), name="alike")
+FLOOR = ExclusionConstraint(("floor", "="), ("nights", "&&"))
 SOME = ExclusionConstraint(("nights", "&&"), name="no_double", condition='"floor" > 3')
 
 
@@ -66,7 +68,7 @@ def test_rows_that_meet_are_refused_in_our_class(postgresql_url: str, world: Wor
 
 def test_migrations_make_change_and_drop_them(postgresql_url: str, tmp_path: Path) -> None:
     with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
-        for constraints in ((BOTH,), (BOTH, SOME), (SOME,), ()):
+        for constraints in ((BOTH,), (BOTH, SOME), (SOME,), (SOME, TWICE), (TWICE,), ()):
             made = stay(*constraints)
             commands.makemigrations(tables=[made.table])
             commands.migrate()
@@ -75,8 +77,21 @@ def test_migrations_make_change_and_drop_them(postgresql_url: str, tmp_path: Pat
             text = inspectdb()
             assert all(word in text for one in constraints for word in shown(one)), text
             registry.clear()
-        for _ in range(3):
+        for _ in range(5):
             commands.revert()
+        pools.close_all()
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["made with its table", "added to it"])
+def test_an_equal_sign_on_a_plain_value_names_the_extension_it_needs(
+    postgresql_url: str, tmp_path: Path, *, is_new: bool
+) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        for constraints in ((FLOOR,),) if is_new else ((), (FLOOR,)):
+            registry.clear()
+            commands.makemigrations(tables=[stay(*constraints).table])
+        with pytest.raises(MigrationError, match=r"online.create_extension..btree_gist.. before it; nothing of it"):
+            commands.migrate()
         pools.close_all()
 
 
