@@ -146,7 +146,7 @@ def showmigrations(
     enter(database_url, migrations, database)
     from datalayer.migrations import commands
 
-    return show(commands.showmigrations(database) or ["no migrations"])
+    return show(commands.showmigrations(database) or [commands.none()])
 
 
 def sqlmigrate(

@@ -13,7 +13,7 @@ from datalayer.migrations.describing import describe
 from datalayer.migrations.drift import drift
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.findings import Checked, Finding
-from datalayer.migrations.history import History
+from datalayer.migrations.history import History, newest_of
 from datalayer.migrations.lint import lint
 from datalayer.migrations.making import makemigrations
 from datalayer.migrations.state import State
@@ -69,7 +69,7 @@ def _database(alias: str, models: State | None, schema: bool) -> list[Finding]:
         return [Finding("database", str(error))]
     found: list[Finding] = []
     if left:
-        names = ", ".join(step.name for step in left)
+        names = newest_of([step.name for step in left])
         found.append(Finding("pending", f"database {alias!r} lacks {names}; run datalayer migrate", is_error=False))
     if schema and environment.url.has_no_file:
         found.append(Finding("database", environment.url.without_file(alias)))

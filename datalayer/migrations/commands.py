@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from datalayer.errors import MigrationError, choices_text
+from datalayer.errors import MigrationError
 from datalayer.migrations import config, running
 from datalayer.migrations.checking import check
 from datalayer.migrations.environment import Environment, Hooks
 from datalayer.migrations.findings import Checked, Finding
-from datalayer.migrations.history import ZERO, Step
+from datalayer.migrations.history import ZERO, Step, newest_of
 from datalayer.migrations.making import MadeMigration, makemigrations, makesql
 from datalayer.migrations.merging import mergemigrations
 from datalayer.migrations.offline import offline_sql
 from datalayer.migrations.records import Applied
+from datalayer.migrations.scripts import SqlMigration
 from datalayer.migrations.squashing import squashmigrations
 
 
@@ -71,7 +72,7 @@ class ShownMigration:
 
 
 def readable(alias: str = "default") -> None:
-    """Reads the migrations and nothing else.
+    """Reads the migrations as they are read before they run, and nothing else.
 
     Args:
         alias: The database they are for.
@@ -80,8 +81,11 @@ def readable(alias: str = "default") -> None:
         MigrationError: There are none, or they are no history.
     """
     environment = config.environment(alias, Hooks())
-    environment.history.find(None)
     _refuse_no_folder(environment)
+    environment.history.states()
+    for one in environment.history.order:
+        if isinstance(one, SqlMigration):
+            one.statements(True, environment.url.backend)
 
 
 def migrate(
@@ -119,6 +123,8 @@ def migrate(
     _refuse_no_folder(environment)
     wanted = environment.history.find(target)
     if plan or check or sql:
+        if plan:
+            environment.history.states()  # what cannot be read would not run
         applied = environment.known(environment.applied())
         current = environment.newest(applied.names)
         steps = environment.steps_to(wanted, applied, out_of_order=out_of_order or check)
@@ -267,6 +273,13 @@ def showmigrations(alias: str = "default") -> list[ShownMigration]:
     return shown + [ShownMigration(name, "", True, "its file is gone") for name in applied.unknown(history)]
 
 
+def none() -> str:
+    """What there is to say where there are no migrations."""
+    folder = config.folder()
+    why = "is empty" if folder.is_dir() else "is not there; makemigrations makes it"
+    return f"no migrations: the folder {folder.name!r} {why}"
+
+
 def sqlmigrate(target: str, backwards: bool = False, alias: str = "default") -> str:
     """The SQL of one migration, for the database's backend; it is not connected to.
 
@@ -281,7 +294,7 @@ def sqlmigrate(target: str, backwards: bool = False, alias: str = "default") -> 
     history = config.history()
     name = history.find(target)
     if name is None:
-        raise MigrationError(f"{target!r} is no migration; there are: {choices_text(history.names)}")
+        raise MigrationError(f"{target!r} is no migration; there are: {newest_of(history.names)}")
     before = history.closure(name) - {name}
     step = Step(name, not backwards, history.by_name[name].is_reversible)
     return offline_sql(history, config.url(alias).backend, before | {name} if backwards else before, [step])

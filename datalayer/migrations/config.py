@@ -73,8 +73,10 @@ def history() -> History:
     return History(folder())
 
 
-def environment(alias: str, hooks: Hooks | None = None) -> Environment:
-    """The migrations and one database."""
+def environment(alias: str, hooks: Hooks | None = None, *, known: History | None = None) -> Environment:
+    """The migrations, or those that are given, and one database."""
     database = settings.databases[alias]
     timeouts = {"lock_timeout": database.migrate.lock_timeout, "statement_timeout": database.migrate.statement_timeout}
-    return Environment(history(), url(alias), alias, database.pool.connection_timeout, timeouts, hooks or Hooks())
+    return Environment(
+        known or history(), url(alias), alias, database.pool.connection_timeout, timeouts, hooks or Hooks()
+    )

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from datalayer.conf.url import DatabaseUrl
-from datalayer.errors import ConnectionFailed, MigrationError, choices_text, nearest
+from datalayer.errors import ConnectionFailed, MigrationError, nearest
 from datalayer.migrations import connecting, deploy_lock, records
-from datalayer.migrations.history import History, Step
+from datalayer.migrations.history import History, Step, newest_of
 from datalayer.migrations.operations import OnRows
 from datalayer.migrations.records import Applied
 
@@ -127,8 +127,8 @@ class Environment:
             names = self.history.names
             hint = nearest(unknown[0], [name for name in names if name not in applied.records])
             raise MigrationError(
-                f"database {self.alias!r} is at migration {choices_text(unknown)!r}, which is not in "
-                f"{self.history.folder.name!r}; there are: {choices_text(names[-6:])}{hint or ';'} the database is "
+                f"database {self.alias!r} is at migration {newest_of(unknown)!r}, which is not in "
+                f"{self.history.folder.name!r}; there are: {newest_of(names)}{hint or ';'} the database is "
                 "newer than these files: deploy the version that has them, or take them back with it first"
             )
         return applied
@@ -148,7 +148,7 @@ class Environment:
         if late and not out_of_order:
             newest = self.newest(applied.names)
             raise MigrationError(
-                f"{choices_text(late)} came in before {newest}, which database {self.alias!r} has already; look "
+                f"{newest_of(late)} came in before {newest}, which database {self.alias!r} has already; look "
                 "whether the order matters and give --out-of-order, or give the file a newer number"
             )
         self.refuse_turning_back(applied, steps)

@@ -1,7 +1,6 @@
 """The migrations of a folder in order, what follows what, and what the tables look like after each.
 
-Python files say what they follow. Plain SQL does not: it takes its place by its version, and follows everything
-before it. Names are compared as texts, so numbers and dates sort together.
+Names are compared as texts, so numbers and dates sort together.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import traceback
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from datalayer.errors import MigrationError, choices_text, nearest
 from datalayer.migrations import scripts
 from datalayer.migrations._alembic import as_op
 from datalayer.migrations.operations import Recording, recording_context
+from datalayer.migrations.ordering import in_order
 from datalayer.migrations.scripts import Migration, PythonMigration, SqlMigration
 from datalayer.migrations.state import State
 
 ZERO = "zero"
-_NUMBERED = re.compile(r"\d[\d-]*_")
 _SHOWN = 6
 
 
@@ -33,7 +32,7 @@ class Step:
         name: The migration.
         is_upgrade: Forwards, or back.
         is_reversible: Whether it can be taken back.
-        is_faked: Whether it is only recorded, because what it makes is there.
+        is_faked: Whether it is only recorded.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Step:
     def done(self) -> str:
         """The same, once it has run."""
         if self.is_faked:
-            return f"recorded {self.name}, whose tables are there"
+            return f"recorded {self.name} as {'applied' if self.is_upgrade else 'taken back'}, without running it"
         return f"{'applied' if self.is_upgrade else 'reverted'} {self.name}"
 
 
@@ -57,21 +56,25 @@ class History:
     """The migrations of a folder, in order, and what the tables look like after each.
 
     Args:
-        folder: Where they are; a folder that does not exist is an empty history.
+        folder: Where they are; a folder that does not exist is an empty history, and so is None.
         allows_heads: Whether several heads are taken as they are; for the command that merges them.
         expands: Whether the migrations that a squash replaced stand in for it.
     """
 
-    def __init__(self, folder: Path, *, allows_heads: bool = False, expands: bool = False) -> None:
+    def __init__(self, folder: Path | None, *, allows_heads: bool = False, expands: bool = False) -> None:
+        found: list[Migration] = []
+        if folder is None:
+            folder = Path()
+        elif folder.is_dir():
+            found = _without_replaced(scripts.read(folder))
+        elif folder.exists() and not folder.is_dir():
+            raise MigrationError(f"{folder.name!r}, where the migrations should be, is a file and no folder")
         self.folder = folder
         self.is_expanded = expands
-        if folder.exists() and not folder.is_dir():
-            raise MigrationError(f"{folder.name!r}, where the migrations should be, is a file and no folder")
-        found = _without_replaced(scripts.read(folder)) if folder.is_dir() else []
         if expands:
             found = _expanded(folder, found)
         self._refuse_doubles(found)
-        self.order = _ordered(found, folder)
+        self.order = in_order(found, folder)
         self.names = [one.name for one in self.order]
         self.by_name = {one.name: one for one in self.order}
         self._places = {name: place for place, name in enumerate(self.names)}
@@ -153,12 +156,10 @@ class History:
         if len(found) == 1:
             return found[0]
         if found:
-            raise MigrationError(f"{target!r} means several migrations: {choices_text(found)}")
+            raise MigrationError(f"{target!r} means several migrations: {newest_of(found)}")
         tails = {name.partition("_")[2]: name for name in self.names}
         hint = nearest(target, self.names) or nearest(target, tails)
-        last = self.names[-_SHOWN:]
-        more = f", and {len(self.names) - len(last)} older ones" if len(self.names) > len(last) else ""
-        raise MigrationError(f"no migration {target!r}; there are: {choices_text([*last, ZERO])}{more}{hint}")
+        raise MigrationError(f"no migration {target!r}; there are: {newest_of(self.names, ZERO)}{hint}")
 
     def place(self, name: str) -> int:
         """Where a migration stands in the order."""
@@ -245,6 +246,12 @@ class History:
         return state
 
 
+def newest_of(names: Sequence[str], *besides: str) -> str:
+    """Migrations in a message: the last ones, and how many more there are."""
+    older = len(names) - _SHOWN
+    return choices_text([*names[-_SHOWN:], *besides]) + (f", and {older} older ones" if older > 0 else "")
+
+
 def _after(migration: Migration, state: State) -> State:
     """Replays one migration; plain SQL leaves what is known of the tables as it is."""
     if not isinstance(migration, PythonMigration):
@@ -308,71 +315,6 @@ def _expanded(folder: Path, found: list[Migration]) -> list[Migration]:
             f"not in {folder.name}/{scripts.SQUASHED} any more; migrate it with an older checkout first"
         )
     return sorted([*kept, *(one for one in old if one.name in gone)], key=lambda one: one.name)
-
-
-def _ordered(found: list[Migration], folder: Path) -> list[Migration]:
-    """The migrations in an order where each comes after what it follows; fills in `parents`."""
-    by_name = {one.name: one for one in found}
-    sql = sorted((one for one in found if one.is_sql), key=lambda one: (one.version, one.name))
-    waiting = sorted((one for one in found if not one.is_sql), key=lambda one: (one.version, one.name))
-    order: list[Migration] = []
-    placed: set[str] = set()
-    tips: set[str] = set()  # what nothing placed follows yet: all that SQL has to follow
-    last_sql: str | None = None
-    for one in waiting:
-        for parent in one.declared or ():
-            if parent not in by_name:
-                raise MigrationError(
-                    f"the history in {folder.name!r} cannot be read: {one.path.name!r} follows {parent!r}, which is "
-                    f"not there{nearest(parent, by_name)}"
-                )
-
-    def put(one: Migration, parents: tuple[str, ...]) -> None:
-        one.parents = parents
-        order.append(one)
-        placed.add(one.name)
-        tips.difference_update(parents)
-        tips.add(one.name)
-
-    def put_sql(until: int) -> None:
-        nonlocal last_sql
-        for one in sql[:until]:
-            put(one, tuple(sorted(tips)))
-            last_sql = one.name
-        del sql[:until]
-
-    while waiting:
-        ready = next((one for one in waiting if _is_ready(one, placed, by_name)), None)
-        if ready is None:
-            raise MigrationError(
-                f"the history in {folder.name!r} goes in a circle: {choices_text(one.name for one in waiting)}"
-            )
-        named = [place + 1 for place, one in enumerate(sql) if one.name in (ready.declared or ())]
-        is_numbered = bool(_NUMBERED.match(ready.name))
-        before = [place + 1 for place, one in enumerate(sql) if is_numbered and one.version < ready.version]
-        put_sql(max([*named, *before, 0]))
-        parents = set(ready.declared or ())
-        if last_sql is not None and last_sql not in _all_above(parents, by_name):
-            parents.add(last_sql)
-        put(ready, tuple(sorted(parents)))
-        waiting.remove(ready)
-    put_sql(len(sql))
-    return order
-
-
-def _is_ready(one: Migration, placed: set[str], by_name: dict[str, Migration]) -> bool:
-    return all(parent in placed or by_name[parent].is_sql for parent in one.declared or ())
-
-
-def _all_above(names: set[str], by_name: dict[str, Migration]) -> set[str]:
-    found: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += by_name[name].parents
-    return found
 
 
 __all__ = ["ZERO", "History", "Migration", "SqlMigration", "Step"]

@@ -15,6 +15,7 @@ from datalayer.migrations.annotations import default, quoted
 from datalayer.migrations.drafted_meta import Meta
 from datalayer.migrations.drafts import Draft, choose_key, kind_of, name_fields, why_not
 from datalayer.migrations.environment import Environment
+from datalayer.migrations.history import History
 from datalayer.migrations.identifiers import class_names
 from datalayer.migrations.live import LiveColumn, LiveKey, LiveTable, live_tables
 
@@ -39,7 +40,7 @@ def inspectdb(tables: Collection[str] = (), *, include_views: bool = False, alia
         MigrationError: A table does not exist.
         ConnectionFailed: The database cannot be reached.
     """
-    return inspected(config.environment(alias), tables, include_views=include_views)
+    return inspected(config.environment(alias, known=History(None)), tables, include_views=include_views)
 
 
 def inspected(environment: Environment, tables: Collection[str] = (), *, include_views: bool = False) -> str:

@@ -15,15 +15,14 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from datalayer.errors import MigrationError, choices_text, nearest
+from datalayer.errors import MigrationError, nearest
 from datalayer.migrations._alembic import LONGEST_NAME
-from datalayer.migrations.history import History, Migration
+from datalayer.migrations.history import History, Migration, newest_of
 
 TABLE = "datalayer_migrations"
 ALEMBIC = "alembic_version"
 DIESEL = "__diesel_schema_migrations"
 OWN_TABLES = frozenset({TABLE, ALEMBIC, DIESEL})
-_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _before(heads: Iterable[str], history: History) -> dict[str, Record]:
         if head not in history.by_name:
             raise MigrationError(
                 f"the database is at migration {head!r}, which is not in {history.folder.name!r}; there are: "
-                f"{choices_text(history.names[-_SHOWN:])}{nearest(head, history.names)}; if it belongs to another "
+                f"{newest_of(history.names)}{nearest(head, history.names)}; if it belongs to another "
                 f"project, give this one a database of its own; if it is of no use any more, drop the table {ALEMBIC}"
             )
         found |= history.closure(head)

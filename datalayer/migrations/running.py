@@ -134,9 +134,9 @@ class _Run:
             step = self._next()
             if step is None:
                 return False
-            if self.fake_initial and self._is_there(step):
+            if self.fake or (self.fake_initial and self._is_there(step)):
                 step = replace(step, is_faked=True)
-            if self.fake or step.is_faked or self.environment.history.by_name[step.name].is_atomic:
+            if step.is_faked or self.environment.history.by_name[step.name].is_atomic:
                 self._atomic(context, step)
                 return True
         self._unguarded(step)
@@ -186,7 +186,7 @@ class _Run:
 
     def _atomic(self, context: MigrationContext, step: Step) -> None:
         migration = self._told(step)
-        if not self.fake and not step.is_faked:
+        if not step.is_faked:
             state = self.environment.history.state_after(self.names)
             live = Live(context, state, on_rows=self.hooks.on_rows)
             with self._errors(step, live):

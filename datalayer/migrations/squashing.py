@@ -43,6 +43,7 @@ def squashmigrations(target: str | None = None) -> MadeMigration:
     if (made := _finish(history.folder)) is not None:
         return made
     history = config.history()
+    history.states()
     name = history.find(target)
     if name is None:
         why = "zero is no migration to fold up to" if history.names else f"{history.folder.name!r} holds none"

@@ -77,12 +77,24 @@ def test_a_reset_database_is_empty_and_migrated(folder: Path, url: str) -> None:
     connection.close()
 
 
-def test_nothing_is_dropped_before_the_migrations_are_read(folder: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("0001_lamp/up.sql", "-- nothing", "0001_lamp/up.sql holds no statement"),
+        ("0002_gone.py", 'import gone\n\nrevision = "0002_gone"\ndown_revision = None\n', "No module named 'gone'"),
+        ("0002/down.sql", "", "holds no up.sql"),
+    ],
+)
+def test_nothing_is_dropped_before_the_migrations_are_read(
+    folder: Path, url: str, file: str, text: str, said: str
+) -> None:
     run(folder, "create", url=url)
-    (folder / "migrations" / "0001_lamp" / "up.sql").unlink()
+    path = folder / "migrations" / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
     code, shown, told = run(folder, "reset", "--yes", "--migrations", "migrations", url=url)
     assert (code, shown) == (1, "")
-    assert "up.sql" in told
+    assert said in told
     assert run(folder, "create", url=url)[1].endswith("is there already\n")
 
 

@@ -142,7 +142,7 @@ def test_a_first_migration_is_only_recorded_where_its_tables_are_there(migration
     told: list[str] = []
     done = commands.migrate(fake_initial=True, on_progress=lambda step: told.append(step.done))
     assert done.applied == ("0001_thing", "0002_more")
-    assert told == ["recorded 0001_thing, whose tables are there", "applied 0002_more"]
+    assert told == ["recorded 0001_thing as applied, without running it", "applied 0002_more"]
     assert rows("SELECT id, name FROM thing") == [(7, None)]
 
 

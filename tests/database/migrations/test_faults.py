@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 from datalayer import conf
 from datalayer.errors import ConnectionFailed, MigrationError
 from datalayer.migrations import commands, config, running
+from datalayer.migrations.inspecting import inspectdb
 from tests import forks, processes
 
 FILE = '''"""{name}."""
@@ -367,8 +369,31 @@ def test_a_file_that_imports_what_is_gone_is_named_with_its_line(folder: Path) -
     write(folder, "0001_thing", None, CREATE)
     gone = (folder / "0001_thing.py").read_text().replace("0001_thing", "0002_gone").replace("None", '"0001_thing"')
     (folder / "0002_gone.py").write_text(gone.replace("import sqlalchemy", "import nowhere\nimport sqlalchemy"))
-    with pytest.raises(MigrationError, match=r"file '0002_gone\.py', line 3 .*: No module named 'nowhere'"):
-        commands.migrate()
+    plan = functools.partial(commands.migrate, plan=True)
+    for command in (commands.migrate, plan, commands.squashmigrations, commands.makemigrations, commands.readable):
+        with pytest.raises(
+            MigrationError, match=r"file '0002_gone\.py', line 3 .*: No module named 'nowhere'; a migrat"
+        ):
+            command()
+
+
+def test_a_database_is_looked_at_whatever_is_wrong_with_the_migrations(folder: Path) -> None:
+    write(folder, "0001_thing", None, CREATE)
+    commands.migrate()
+    (folder / "0002_bad.py").write_text("no Python at all")
+    assert "class Thing" in inspectdb()
+
+
+def test_a_message_names_the_last_of_many_migrations(folder: Path) -> None:
+    for number in range(1, 30):
+        write(folder, f"{number:04d}_thing", None if number == 1 else f"{number - 1:04d}_thing", "    pass")
+    many = r"0024_thing, 0025_thing, 0026_thing, 0027_thing, 0028_thing, 0029_thing.*, and 23 older ones"
+    for command in (commands.sqlmigrate, commands.migrate):
+        with pytest.raises(MigrationError, match=many):
+            command("zero" if command is commands.sqlmigrate else "0099")
+    with pytest.raises(MigrationError, match=f"'00' means several migrations: {many}"):
+        commands.migrate("00")
+    assert any(re.search(f"lacks {many}", line) for line in commands.check().lines)
 
 
 @pytest.mark.parametrize(
