@@ -45,6 +45,17 @@ def drop(name: str, *, force: bool) -> Command:
     return Command(f"DROP DATABASE IF EXISTS {quoted(name)}{words}", returns_rows=False, writes=True)
 
 
+def describe(name: str, text: str) -> Command:
+    """Notes something about a database, for people and for ourselves."""
+    literal = "'" + text.replace("'", "''").replace("%", "%%") + "'"
+    return Command(f"COMMENT ON DATABASE {quoted(name)} IS {literal}", returns_rows=False, writes=True)
+
+
+def description(name: str) -> Command:
+    """One row with what was noted about a database, if there is one."""
+    return Command("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", (name,))
+
+
 def quoted(name: str) -> str:
     """A name as an identifier; its percent signs are no placeholders."""
     return '"' + name.replace('"', '""').replace("%", "%%") + '"'

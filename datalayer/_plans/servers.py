@@ -24,3 +24,14 @@ def create(name: str, template: str | None = None) -> Plan[None]:
 def drop(name: str, *, force: bool) -> Plan[None]:
     """Drops a database if it is there, with `force` whoever is connected to it."""
     yield servers.drop(name, force=force)
+
+
+def describe(name: str, text: str) -> Plan[None]:
+    """Notes something about a database."""
+    yield servers.describe(name, text)
+
+
+def description(name: str) -> Plan[str | None]:
+    """What was noted about a database; None where nothing was, or there is none."""
+    rows = (yield servers.description(name)).rows
+    return None if not rows or rows[0][0] is None else str(rows[0][0])

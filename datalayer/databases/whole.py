@@ -96,6 +96,26 @@ def drop(url: DatabaseUrl, *, force: bool = False) -> None:
             run(servers.drop(url.database, force=force), link)
 
 
+def describe(url: DatabaseUrl, text: str) -> None:
+    """Notes something about a database of a server: its comment.
+
+    Raises:
+        ConnectionFailed: The server cannot be reached.
+    """
+    with _server(url) as link:
+        run(servers.describe(url.database, text), link)
+
+
+def description(url: DatabaseUrl) -> str | None:
+    """What was noted about a database of a server; None where nothing was, or there is none.
+
+    Raises:
+        ConnectionFailed: The server cannot be reached.
+    """
+    with _server(url) as link:
+        return run(servers.description(url.database), link)
+
+
 def refuse_the_servers_own(url: DatabaseUrl) -> None:
     """Refuses to make or drop what belongs to the server itself, or has no name.
 

@@ -1,4 +1,7 @@
-"""Test databases: migrated once, then copied; a file on SQLite, `CREATE DATABASE ... TEMPLATE` on PostgreSQL."""
+"""Test databases: migrated once, then copied; a file on SQLite, `CREATE DATABASE ... TEMPLATE` on PostgreSQL.
+
+A replica of the settings is no database of its own here: its alias leads to the test database of its primary.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datalayer.conf import DatabaseUrl, override, settings
-from datalayer.databases import whole
+from datalayer.databases import current, whole
 from datalayer.databases.atomic import Atomic
 from datalayer.pooling.registry import pools
+from datalayer.testing import keeping
 
 if TYPE_CHECKING:
     import pytest
@@ -29,21 +33,34 @@ def suffix(config: pytest.Config) -> str:
 
 
 @contextmanager
-def templates(folder: Path, suffix: str) -> Generator[dict[str, DatabaseUrl], None, None]:
+def templates(folder: Path, suffix: str, *, keeps: bool = False) -> Generator[dict[str, DatabaseUrl], None, None]:
     """Makes and migrates a database for each alias; nobody is connected to it afterwards.
 
     Args:
         folder: Where the files of SQLite go.
         suffix: Part of the names of PostgreSQL databases.
+        keeps: Leaves them there for the next run, and takes those that a run before has left, where nothing that
+            they are made of has changed since.
     """
     with ExitStack() as stack:
-        urls = {}
+        urls: dict[str, DatabaseUrl] = {}
         for alias, database in settings.databases.items():
+            if database.replica_of is not None:
+                continue
             url = urls[alias] = _named(database.url, folder, alias, suffix)
+            made_of = keeping.made_of(url.backend) if keeps else None
+            if made_of is not None and keeping.kept(url) == made_of:
+                continue
             if url.backend == "postgresql":
                 _recreate(database.url, url.database)
-                stack.callback(_drop, database.url, url.database)
+                if not keeps:
+                    stack.callback(_drop, database.url, url.database)
+            else:
+                whole.drop(url, force=True)
+            keeping.forget(url)
             _migrate(alias, url)
+            if made_of is not None:
+                keeping.note(url, made_of)
         yield urls
 
 
@@ -69,19 +86,36 @@ def copied(templates: Mapping[str, DatabaseUrl], folder: Path) -> Generator[dict
 
 @contextmanager
 def in_use(urls: Mapping[str, DatabaseUrl]) -> Generator[None, None, None]:
-    """The pools of each alias lead to these databases."""
+    """The pools of each alias lead to these databases, those of replicas to their primary's."""
     with ExitStack() as stack:
-        for alias, url in urls.items():
-            stack.enter_context(pools.override(alias, url=url))
+        for alias, database in settings.databases.items():
+            url = urls.get(database.replica_of or alias)
+            if url is not None:
+                stack.enter_context(pools.override(alias, url=url))
         yield
 
 
 @contextmanager
-def undone(aliases: Mapping[str, object]) -> Generator[None, None, None]:
-    """Runs the block in a transaction of each database and undoes all of them."""
+def filling(urls: Mapping[str, DatabaseUrl]) -> Generator[None, None, None]:
+    """As `in_use`; what is written in the block is in the files afterwards, and nobody is connected any more."""
+    with in_use(urls):
+        yield
+    for alias, url in urls.items():
+        if url.backend == "sqlite":
+            _leave_write_ahead_log(alias, url)
+
+
+@contextmanager
+def undone(urls: Mapping[str, DatabaseUrl]) -> Generator[None, None, None]:
+    """Runs the block in a transaction of each database and undoes them all; replicas take part in their primary's."""
     with ExitStack() as stack:
-        for alias in aliases:
+        for alias in urls:
             stack.enter_context(_rolled_back(alias))
+        for alias, database in settings.databases.items():
+            if database.replica_of is not None:
+                variable = current.variable(alias)
+                variable.set(current.transaction(database.replica_of))
+                stack.callback(variable.set, None)
         yield
 
 
@@ -104,9 +138,10 @@ class _Undo(Exception):
 
 
 def _named(url: DatabaseUrl, folder: Path, alias: str, suffix: str) -> DatabaseUrl:
+    end = f"_{suffix}" if suffix else ""
     if url.backend == "sqlite":
-        return replace(url, database=str(folder / f"{alias}.sqlite3"))
-    return replace(url, database=_shortened(f"test_{url.database}", f"_{suffix}" if suffix else ""))
+        return replace(url, database=str(folder / f"{alias}{end}.sqlite3"))
+    return replace(url, database=_shortened(f"test_{url.database}", end))
 
 
 def _shortened(name: str, end: str) -> str:
@@ -114,12 +149,13 @@ def _shortened(name: str, end: str) -> str:
 
 
 def _migrate(alias: str, url: DatabaseUrl) -> None:
-    # Imported here: both import SQLAlchemy, and models may import whatever the project does.
+    # Imported here: they import SQLAlchemy, and models may import whatever the project does.
     from datalayer.migrations import commands  # noqa: PLC0415
-    from datalayer.models import registry  # noqa: PLC0415
+    from datalayer.models import modules, registry  # noqa: PLC0415
     from datalayer.testing.tables import create_tables  # noqa: PLC0415
 
-    if any(Path(settings.migrations).glob("[0-9]*")):
+    modules.imported(settings.models)
+    if keeping.migration_files():
         with override(databases={alias: url.render()}):
             commands.migrate(alias=alias)
     elif registry.tables():

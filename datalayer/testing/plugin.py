@@ -1,15 +1,19 @@
 """The pytest plugin: `db` and `transactional_db`, a migrated test database that each test finds unchanged.
 
-It is loaded in every pytest run where datalayer is installed, so everything else is imported when a fixture is used.
-A test that asks for neither is kept from the databases of the settings: they are somebody's own.
+`module_db` and `class_db` fill one for the tests of a module or class. The plugin is loaded in every pytest run where
+datalayer is installed, so everything else is imported when a fixture is used. A test that asks for no fixture is kept
+from the databases of the settings: they are somebody's own.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -18,12 +22,25 @@ if TYPE_CHECKING:
     from datalayer.databases.database import Database
 
 
+Urls: TypeAlias = "Mapping[str, DatabaseUrl]"
+"""The databases by alias."""
+
+Filling: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""What `module_db` and `class_db` are."""
+
 REAL = "datalayer_real_databases"
+_SHARED = {"class_db": "datalayer_class_copies", "module_db": "datalayer_module_copies"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The one setting of the plugin."""
+    """The settings of the plugin."""
     parser.addini(REAL, "Tests may use the databases of the settings themselves.", type="bool", default=False)
+    # Django's word for it, and not pytest-django's: two plugins with one option stop every run.
+    parser.getgroup("datalayer").addoption(
+        "--keepdb",
+        action="store_true",
+        help="Leave the migrated test databases for the next run, which makes anew only what has changed.",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -55,25 +72,81 @@ def refuse(alias: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def datalayer_templates(request: pytest.FixtureRequest) -> Iterator[dict[str, DatabaseUrl]]:
+def datalayer_templates(request: pytest.FixtureRequest) -> Iterator[Urls]:
     """A migrated database for each alias of the settings, made once for the run; tests work on copies of it."""
     from datalayer.testing import copies  # noqa: PLC0415
 
-    folder = request.getfixturevalue("tmp_path_factory").mktemp("datalayer")
-    with copies.templates(folder, copies.suffix(request.config)) as templates:
+    keeps = bool(request.config.getoption("--keepdb"))
+    folder = _kept_folder(request.config) if keeps else _folder(request)
+    with copies.templates(folder, copies.suffix(request.config), keeps=keeps) as templates:
         yield templates
 
 
+def _folder(request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("datalayer")
+    return folder
+
+
+def _kept_folder(config: pytest.Config) -> Path:
+    cache = getattr(config, "cache", None)
+    if cache is None:
+        raise pytest.UsageError("--keepdb keeps databases in pytest's cache, which -p no:cacheprovider turns off")
+    folder: Path = cache.mkdir("datalayer")
+    return folder
+
+
 @pytest.fixture(scope="session")
-def datalayer_working_copies(
-    request: pytest.FixtureRequest, datalayer_templates: dict[str, DatabaseUrl]
-) -> Iterator[dict[str, DatabaseUrl]]:
+def datalayer_working_copies(request: pytest.FixtureRequest, datalayer_templates: Urls) -> Iterator[Urls]:
     """The copies that every test with `db` works on; each undoes what it did."""
+    yield from _copies(request, datalayer_templates)
+
+
+@pytest.fixture(scope="module")
+def datalayer_module_copies(request: pytest.FixtureRequest, datalayer_templates: Urls) -> Iterator[Urls]:
+    """The copies that a module has filled."""
+    yield from _copies(request, datalayer_templates)
+
+
+@pytest.fixture(scope="class")
+def datalayer_class_copies(request: pytest.FixtureRequest, datalayer_templates: Urls) -> Iterator[Urls]:
+    """The copies that a class has filled."""
+    yield from _copies(request, datalayer_templates)
+
+
+def _copies(request: pytest.FixtureRequest, templates: Urls) -> Iterator[Urls]:
     from datalayer.testing import copies  # noqa: PLC0415
 
-    folder = request.getfixturevalue("tmp_path_factory").mktemp("datalayer")
-    with copies.copied(datalayer_templates, folder) as urls:
+    with copies.copied(templates, _folder(request)) as urls:
         yield urls
+
+
+@pytest.fixture(scope="module")
+def module_db(datalayer_module_copies: Urls) -> Filling:
+    """Fills the databases for the tests of a module, in a fixture of scope `module`: `with module_db(): ...`.
+
+    What is written in the block is there for each test with `db` or `transactional_db` that takes this fixture, and
+    each finds it unchanged. Outside of the block and those tests it is out of reach.
+    """
+    from datalayer.testing import copies  # noqa: PLC0415
+
+    return partial(copies.filling, datalayer_module_copies)
+
+
+@pytest.fixture(scope="class")
+def class_db(datalayer_class_copies: Urls) -> Filling:
+    """The same for the tests of a class, in a fixture of scope `class`."""
+    from datalayer.testing import copies  # noqa: PLC0415
+
+    return partial(copies.filling, datalayer_class_copies)
+
+
+def _filled(request: pytest.FixtureRequest) -> Urls | None:
+    """What the fixtures of a test have filled."""
+    names = [name for name in _SHARED if name in request.fixturenames]
+    if len(names) > 1:
+        raise pytest.UsageError(f"{request.node.name} takes {' and '.join(names)}; a test has one filled database")
+    found: Urls | None = request.getfixturevalue(_SHARED[names[0]]) if names else None
+    return found
 
 
 @pytest.fixture
@@ -89,16 +162,17 @@ def db(request: pytest.FixtureRequest) -> Iterator[Database]:
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         yield request.getfixturevalue("transactional_db")
         return
-    urls = request.getfixturevalue("datalayer_working_copies")
+    urls = _filled(request) or request.getfixturevalue("datalayer_working_copies")
     with copies.in_use(urls), copies.undone(urls):
         yield databases["default"]
 
 
 @pytest.fixture
-def transactional_db(request: pytest.FixtureRequest, datalayer_templates: dict[str, DatabaseUrl]) -> Iterator[Database]:
+def transactional_db(request: pytest.FixtureRequest, datalayer_templates: Urls) -> Iterator[Database]:
     """The `default` database in a fresh copy: for tests that commit, or that use several threads, tasks or a server."""
     from datalayer.databases.database import databases  # noqa: PLC0415
     from datalayer.testing import copies  # noqa: PLC0415
 
-    with copies.copied(datalayer_templates, request.getfixturevalue("tmp_path")) as urls, copies.in_use(urls):
+    templates = _filled(request) or datalayer_templates
+    with copies.copied(templates, request.getfixturevalue("tmp_path")) as urls, copies.in_use(urls):
         yield databases["default"]

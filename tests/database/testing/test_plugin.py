@@ -155,3 +155,115 @@ def test_a_run_may_say_that_it_wants_the_database_of_the_settings(database_url: 
     (tmp_path / "test_shop.py").write_text(REAL)
     setting = ("-o", "datalayer_real_databases=true")
     assert "1 passed" in command(tmp_path, "pytest", "-q", "-p", "datalayer.testing.plugin", *setting)
+
+
+FILLED = """
+import pytest
+
+from datalayer import pools
+from datalayer.errors import ConfigurationError
+from shop.models import Author
+
+
+@pytest.fixture(scope="module")
+def ada(module_db):
+    with module_db():
+        return Author.objects.create(name="Ada")
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_finds_what_the_module_has_written(ada, db, turn):
+    assert Author.objects.get() == ada
+    Author.objects.create(name="Grace")
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_test_that_commits_finds_it_too(ada, transactional_db, turn):
+    assert Author.objects.get() == ada
+    Author.objects.all().delete()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_an_awaiting_test_finds_it_too(ada, db, turn):
+    assert await Author.objects.aget() == ada
+    await Author.objects.all().adelete()
+    await pools.aclose_all()
+
+
+def test_a_test_without_db_is_refused_as_ever(ada):
+    with pytest.raises(ConfigurationError, match="give it the fixture 'db'"):
+        Author.objects.count()
+
+
+def test_another_test_knows_nothing_of_it(db):
+    assert Author.objects.count() == 0
+
+
+@pytest.fixture(scope="class")
+def charles(class_db):
+    with class_db():
+        return Author.objects.create(name="Charles")
+
+
+class TestBabbage:
+    @pytest.mark.parametrize("turn", [1, 2])
+    def test_each_test_finds_what_the_class_has_written(self, charles, db, turn):
+        assert Author.objects.get() == charles
+        Author.objects.all().delete()
+"""
+
+
+def test_what_a_module_has_written_is_there_for_each_of_its_tests(database_url: str, tmp_path: Path) -> None:
+    project(tmp_path, database_url)
+    (tmp_path / "test_shop.py").write_text(FILLED)
+    assert "10 passed" in command(tmp_path, "pytest", "-q", "-p", "datalayer.testing.plugin", "-W", "error")
+
+
+REPLICA = """
+import pytest
+
+from datalayer import atomic
+from shop.models import Author
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+@pytest.mark.parametrize("fixture", ["db", "transactional_db"])
+def test_a_replica_has_what_its_primary_has(request, fixture, turn):
+    request.getfixturevalue(fixture)
+    Author.objects.create(name="Ada")
+    assert Author.objects.using("replica").count() == 1
+    with atomic("replica", read_only=True):
+        assert Author.objects.using("replica").get().name == "Ada"
+    assert Author.objects.get().name == "Ada"
+"""
+
+
+def test_a_replica_of_the_settings_is_its_primary_in_tests(database_url: str, tmp_path: Path) -> None:
+    project(tmp_path, database_url)
+    with (tmp_path / "datalayer.toml").open("a") as settings:
+        settings.write(f'[databases.replica]\nurl = "{database_url}"\nreplica_of = "default"\n')
+    (tmp_path / "test_shop.py").write_text(REPLICA)
+    assert "4 passed" in command(tmp_path, "pytest", "-q", "-p", "datalayer.testing.plugin", "-W", "error")
+
+
+KEPT = """
+from shop.models import Author
+
+
+def test_nothing_is_left_of_other_tests(db):
+    assert Author.objects.count() == 0
+    Author.objects.create(name="Ada")
+
+
+def test_nor_of_those_that_commit(transactional_db):
+    assert Author.objects.count() == 0
+    Author.objects.create(name="Ada")
+"""
+
+
+def test_databases_that_stay_for_the_next_run_are_as_empty_there(database_url: str, tmp_path: Path) -> None:
+    project(tmp_path, database_url)
+    (tmp_path / "test_shop.py").write_text(KEPT)
+    plugins = ("-p", "datalayer.testing.plugin", "-W", "error")
+    for keeps in (True, True, False):
+        assert "2 passed" in command(tmp_path, "pytest", "-q", *plugins, *(["--keepdb"] if keeps else []))
