@@ -24,7 +24,7 @@ from datalayer.errors import InvalidValue, QueryError
 from datalayer.models import assigning, deleting, protecting, related, saving, undone
 from datalayer.models.conflicts import twins
 from datalayer.models.forms import Form, form_of
-from datalayer.models.state import Origin, content_of, key_values, set_content
+from datalayer.models.state import Origin, content_of, key_values, origin_of, set_content
 from datalayer.models.views import refuse_view
 
 if TYPE_CHECKING:
@@ -75,6 +75,20 @@ class Bulk:
         wrong = next((each for each in self.objects if type(each) is not self.model), None)
         if wrong is not None:
             raise QueryError(f"{verb}() of {self.model.__name__} was given {wrong!r}")
+
+    def check_database(self, verb: str) -> None:
+        """Makes sure that the rows to be changed are those that the objects came from.
+
+        Raises:
+            QueryError: One is a row of another database: here its key may be that of another row.
+        """
+        for each in self.objects:
+            origin = origin_of(each)
+            if origin is not None and origin.alias != self.alias:
+                raise QueryError(
+                    f"{verb}() on {self.alias!r} was given {each!r}, a row of the database {origin.alias!r}; call it "
+                    f"there: {self.model.__name__}.objects.using({origin.alias!r}).{verb}(...)"
+                )
 
 
 @dataclass(slots=True)
@@ -238,6 +252,7 @@ def _saved(
 def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     """Writes some fields of many instances, or of each what differs from its row."""
     bulk.check("bulk_update")
+    bulk.check_database("bulk_update")
     if assigning.Used.is_true:
         assigning.refuse_expressions(bulk.objects, "bulk_update")
     if bulk.assignments is not None:
@@ -325,6 +340,7 @@ def bulk_delete(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     bulk.check("bulk_delete")
     objects = bulk.objects
     keys = [saving.existing_key(each, "delete") for each in objects]
+    bulk.check_database("bulk_delete")
     if not objects:
         return 0
     columns = tuple([FieldRef((), name, table.fields[name].type) for name in table.primary_key])

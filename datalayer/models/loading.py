@@ -13,6 +13,7 @@ from datalayer._plans.plan import Plan, Row
 from datalayer._query.expression import FieldRef
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationKind, RelationSpec
+from datalayer.errors import QueryError
 from datalayer.models.hydrate import loader
 from datalayer.models.state import Origin, cache_of, key_values, origin_of, peek
 
@@ -58,6 +59,11 @@ def load(
         source = spec.target.python_model
         assert source is not None
         source = source.__datalayer_default__() if spec.kind.is_to_many else source.__datalayer_base__()
+    elif source._alias not in ("default", alias):
+        raise QueryError(
+            f"{spec.source.model}.{spec.name} is loaded from {alias!r}, where its instances are, and the queryset of "
+            f"its Prefetch asks {source._alias!r}; leave out its using()"
+        )
     rows = source._rows
     query: Query = rows.query
     make = loader(source.model, alias)

@@ -12,6 +12,7 @@ from datalayer.databases import databases
 from datalayer.errors import QueryError
 from datalayer.models import loading
 from datalayer.models.loading import Lookup
+from datalayer.models.related import alias_of
 from datalayer.models.state import origin_of
 from datalayer.models.walk import Related
 
@@ -171,6 +172,13 @@ def _lookups(instances: Sequence[Any], paths: Iterable[object]) -> tuple[Lookup,
     if other is not None:
         raise QueryError(
             f"prefetch_related_objects() was given a {model.__name__} and a {type(other).__name__}; call it for each"
+        )
+    alias = alias_of(instances[0])
+    there = next((alias_of(each) for each in instances if alias_of(each) != alias), None)
+    if there is not None:
+        raise QueryError(
+            f"prefetch_related_objects() was given {model.__name__} rows of the databases {alias!r} and {there!r}; "
+            "call it for each"
         )
     unsaved = next((each for each in instances if origin_of(each) is None), None)
     if unsaved is not None:

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 import datalayer
-from datalayer import CASCADE, Field, ForeignKey, Mapped, Model, atomic
+from datalayer import (
+    CASCADE,
+    Field,
+    ForeignKey,
+    Mapped,
+    Model,
+    Prefetch,
+    aprefetch_related_objects,
+    atomic,
+    prefetch_related_objects,
+)
 from datalayer.conf import reset
 from datalayer.databases import databases
 from datalayer.errors import ConfigurationError, InvalidValue, QueryError, TransactionError
@@ -129,6 +139,43 @@ def test_transactions_are_of_one_database(world: World, two: None) -> None:
     with pytest.raises(ZeroDivisionError):
         undone()
     assert (count(world, "default"), count(world, "other")) == (1, 0)
+
+
+@pytest.mark.parametrize("verb", ["bulk_update", "bulk_delete"])
+def test_rows_are_changed_in_bulk_only_where_they_are(world: World, two: None, verb: str) -> None:
+    for alias in ("default", "other"):
+        world.call(Author.objects.using(alias), "create", name=alias)
+    there = world.call(Author.objects.using("other"), "get")
+    there.name = "wrong"
+    fields = (["name"],) if verb == "bulk_update" else ()
+    told = rf"{verb}\(\) on 'default' was given .*, a row of the database 'other'; call it there"
+    with pytest.raises(QueryError, match=told):
+        world.call(Author.objects, verb, [there], *fields)
+    assert world.call(Author.objects, "get").name == "default"
+    assert world.call(Author.objects.using("other"), verb, [there], *fields) == 1
+
+
+def test_relations_are_prefetched_where_their_instances_are(world: World, two: None) -> None:
+    here = world.call(Author.objects, "create", name="here")
+    there = world.call(Author.objects.using("other"), "create", name="there")
+    book = world.call(there.books, "create", title="b")
+
+    def load(*given: Author) -> None:
+        world.run(lambda: prefetch_related_objects(given, "books"), lambda: aprefetch_related_objects(given, "books"))
+
+    with pytest.raises(QueryError, match="Author rows of the databases 'default' and 'other'; call it for each"):
+        load(here, there)
+    load(there)
+    assert world.iterate(there.books.all()) == [book]
+
+
+def test_a_prefetch_that_asks_another_database_is_refused(world: World, two: None) -> None:
+    world.call(Author.objects, "create", name="here")
+    rows = Prefetch("books", Book.objects.using("other"))
+    with pytest.raises(
+        QueryError, match=r"Author.books is loaded from 'default', .* asks 'other'; leave out its using"
+    ):
+        world.iterate(Author.objects.prefetch_related(rows))
 
 
 def test_relations_do_not_cross_databases(world: World, two: None) -> None:
