@@ -105,6 +105,14 @@ def _field(table: TableSpec, name: str) -> FieldRef:
     return FieldRef((), name, table.fields[name].type, nullable=table.fields[name].nullable)
 
 
+def _beside_rows(query: Query) -> Iterator[Expression]:
+    """What is computed for each row: its annotations and columns, and what it is put in order by."""
+    for _, expression in (*query.annotations, *(query.columns or ())):
+        yield expression
+    for item in query.order:
+        yield item.expression
+
+
 class Selection:
     """One SELECT in the making.
 
@@ -150,7 +158,7 @@ class Selection:
         self._is_counted = (
             query.group_by is None
             and not is_aggregate
-            and any(self.writer.walk.has_aggregate(e) for _, e in (*query.annotations, *(query.columns or ())))
+            and any(self.writer.walk.has_aggregate(node) for node in _beside_rows(query))
         )
         self.is_qualified = any(self.writer.walk.has_window(condition) for condition in query.where)
         self.writer.filters = tuple(zip(query.where, self.places.where, strict=True))

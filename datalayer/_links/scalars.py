@@ -279,6 +279,11 @@ def between(later: object, earlier: object) -> int:
     return (_read(later) - _read(earlier)) // timedelta(microseconds=1)
 
 
+def bits_of_one(left: int, right: int) -> int:
+    """The bits that only one of two whole numbers has."""
+    return left ^ right
+
+
 SCALARS: list[tuple[str, int, Callable[..., object]]] = [
     ("lpad", 2, _null_safe(lpad)),
     ("lpad", 3, _null_safe(lpad)),
@@ -286,7 +291,7 @@ SCALARS: list[tuple[str, int, Callable[..., object]]] = [
     ("rpad", 3, _null_safe(rpad)),
     ("repeat", 2, _null_safe(repeat)),
     ("reverse", 1, _null_safe(reverse)),
-    *[(name, 1, _null_safe(_digest(name))) for name in ("md5", "sha224", "sha256", "sha384", "sha512")],
+    *[(name, 1, _null_safe(_digest(name))) for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")],
     ("float_text", 1, _null_safe(float_text)),
     ("decimal_text", 2, decimal_text),
     ("round", 1, _null_safe(round_)),
@@ -295,6 +300,7 @@ SCALARS: list[tuple[str, int, Callable[..., object]]] = [
     ("floor", 1, _null_safe(floor)),
     ("sign", 1, _null_safe(sign)),
     ("mod", 2, _null_safe(mod)),
+    ("bits_of_one", 2, _null_safe(bits_of_one)),
     ("power", 2, _of_floats(_power)),
     ("log", 2, _of_floats(_log)),
     ("atan2", 2, _of_floats(math.atan2)),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Prepared
@@ -12,7 +13,7 @@ from datalayer._plans.plan import Command, Plan, Row
 from datalayer._query.condition import Comparison, Condition, Junction, Nothing
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
-from datalayer.errors import NotSupported
+from datalayer.errors import NotSupported, QueryError, choices_text, nearest
 
 T = TypeVar("T")
 
@@ -130,17 +131,48 @@ def aggregate(
     return dict(zip([name for name, _ in aggregates], row, strict=True))
 
 
-def explain(compiler: Compiler, query: Query, analyze: bool = False) -> Plan[str]:
-    """How the database would find the rows, in its own words."""
+EXPLAINED: Final = ("verbose", "costs", "settings", "buffers", "wal", "timing", "summary", "memory")
+"""What PostgreSQL can be told about its answer, beside `analyze` and `format`."""
+FORMATS: Final = ("text", "json", "yaml", "xml")
+
+
+def explain(compiler: Compiler, query: Query, format: str, analyze: bool, options: dict[str, bool]) -> Plan[str]:
+    """How the database would find the rows, in its own words.
+
+    Raises:
+        QueryError: A form or an option that there is not.
+        NotSupported: More than the bare plan of SQLite.
+    """
+    if format not in FORMATS:
+        raise QueryError(
+            f"explain(format={format!r}): the choices are {choices_text(FORMATS)}{nearest(format, FORMATS)}"
+        )
+    for name, value in options.items():
+        if name not in EXPLAINED:
+            known = ("analyze", "format", *EXPLAINED)
+            raise QueryError(f"explain({name}=...): the choices are {choices_text(known)}{nearest(name, known)}")
+        if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - who does not check types
+            raise QueryError(f"explain({name}={value!r}): it is True or False")
     prepared = compiler.select(query)
     if compiler.backend == "sqlite":
         if analyze:
             raise NotSupported("SQLite cannot measure a query: explain() without analyze shows its plan")
+        if options or format != "text":
+            raise NotSupported("SQLite shows its plan in one form: explain() without format and options")
         reply = yield Command("EXPLAIN QUERY PLAN " + prepared.sql, prepared.params(query.values), table=query.table)
         return _tree(reply.rows)
-    words = "EXPLAIN (ANALYZE) " if analyze else "EXPLAIN "
-    reply = yield Command(words + prepared.sql, prepared.params(query.values), table=query.table)
-    return "\n".join(str(row[0]) for row in reply.rows)
+    words = [f"FORMAT {format.upper()}"] if format != "text" else []
+    words += [f"{name.upper()} {'ON' if value else 'OFF'}" for name, value in (("analyze", analyze), *options.items())]
+    head = f"EXPLAIN ({', '.join(words)}) "
+    reply = yield Command(head + prepared.sql, prepared.params(query.values), table=query.table)
+    return "\n".join(_shown(row[0]) for row in reply.rows)
+
+
+def _shown(part: object) -> str:
+    """A part of a plan as text: drivers read JSON, and leave XML as bytes."""
+    if isinstance(part, bytes):
+        return part.decode()
+    return part if isinstance(part, str) else json.dumps(part, indent=2)
 
 
 def _tree(rows: Sequence[Row]) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from datalayer._query.expression import Arithmetic, Expression
+from datalayer._query.expression import Arithmetic, Expression, Function
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import QueryError
 
@@ -25,12 +25,17 @@ DECIMAL: Final = ColumnType(Kind.DECIMAL, Decimal, precision=15)
 WIDE_DECIMAL: Final = ColumnType(Kind.DECIMAL, Decimal)
 
 
-def arithmetic(operator: str, left: Expression, right: Expression) -> Arithmetic:
-    """`left operator right`.
+def arithmetic(operator: str, left: Expression, right: Expression) -> Expression:
+    """`left operator right`; `**` is the function `power`.
 
     Raises:
         QueryError: The operation has no meaning for values of these types.
     """
+    if operator == "**":
+        for side in (left, right):
+            if side.type is not None and side.type.kind not in NUMBERS:
+                raise QueryError(f"{side.type.kind.value} has no powers; Cast() it to a number")
+        return Function("power", (left, right), FLOAT)
     if left.type is None or right.type is None:
         known = left.type or right.type
         is_text = operator == "+" and known is not None and known.kind in TEXTS
@@ -47,7 +52,7 @@ def arithmetic(operator: str, left: Expression, right: Expression) -> Arithmetic
 
 def _result(operator: str, left: ColumnType, right: ColumnType) -> ColumnType | None:
     kinds = {left.kind, right.kind}
-    if operator in {"&", "|", "<<", ">>"}:
+    if operator in {"&", "|", "^", "<<", ">>"}:
         return WHOLE if kinds <= INTEGERS else None
     if kinds <= NUMBERS:
         if Kind.FLOAT in kinds:

@@ -322,7 +322,10 @@ def _in(
         raise InvalidValue(f"{name}: in needs a list, tuple, set or query, not {value!r}")
     items = list(cast("Iterable[object]", value))
     if any(isinstance(item, Expression) for item in items):
-        return _any([compare(left, "exact", item, transform=transform, name=name) for item in items])
+        nodes = [item for item in items if isinstance(item, Expression)]
+        plain = [item for item in items if not isinstance(item, Expression)]
+        found = [compare(left, "exact", node, transform=transform, name=name) for node in nodes]
+        return _any([*found, *([_in(left, plain, type, name, transform, checked)] if plain else [])])
     # SQL never finds NULL by IN; leaving it out keeps `NOT IN` from finding nothing at all.
     checked_ones = [checked(item) for item in items if item is not None]
     bound = tuple([item for item in checked_ones if not is_beyond(item, type)])

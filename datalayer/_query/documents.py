@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 from datalayer._query.arithmetic import DECIMAL, NUMBERS, TEXT, TEXTS, WHOLE
 from datalayer._query.condition import Comparison, Condition, Junction, Truth
 from datalayer._query.expression import BOOLEAN, Expression, Function, Key, Subquery, Value
-from datalayer._query.lookup import ORDER_LOOKUPS, TEXT_LOOKUPS
+from datalayer._query.lookup import ORDER_LOOKUPS, PATTERN_LOOKUPS, TEXT_LOOKUPS
+from datalayer._query.patterns import check_pattern
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import InvalidValue, QueryError
@@ -85,6 +86,8 @@ def compared(
     if lookup in TEXT_LOOKUPS:
         if not isinstance(value, str):
             raise InvalidValue(f"{name}: {lookup} needs text, not {value!r}")
+        if lookup in PATTERN_LOOKUPS:
+            check_pattern(value, name)
         return Comparison(_string(left), lookup, Value(_text(value, name), TEXT))
     if lookup == "range":
         return _range(left, value, name)

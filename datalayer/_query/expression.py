@@ -119,7 +119,7 @@ class Key(Value):
 
 
 class Arithmetic(Expression):
-    """`left operator right` with `+ - * / % || & |`. Order of values: left, right."""
+    """`left operator right` with `+ - * / % || & | ^ << >>`. Order of values: left, right."""
 
     __slots__ = ("children", "left", "operator", "right")
 

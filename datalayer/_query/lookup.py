@@ -22,6 +22,9 @@ TEXT_LOOKUPS: Final = frozenset(
 )
 """Lookups on text only."""
 
+PATTERN_LOOKUPS: Final = frozenset({"regex", "iregex"})
+"""Lookups by a regular expression."""
+
 PART_LOOKUPS: Final = frozenset({"contains", "contained_by", "overlap"})
 """Lookups on values that have parts."""
 

@@ -146,6 +146,9 @@ class Query:
 
     __slots__ = ("_shape", "limit", "offset", "outline", "where")
 
+    def __repr__(self) -> str:
+        return f"<Query of {self.table.model}; sql() of the queryset gives its SQL and values>"
+
     def __init__(self, table: TableSpec) -> None:
         self.outline = Outline(table)
         self.where: tuple[Condition, ...] = ()

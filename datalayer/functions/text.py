@@ -134,6 +134,20 @@ def MD5(source: Any, /) -> Any:
 
 
 @overload
+def SHA1(source: Expr[M, str], /) -> Expr[M, str]: ...
+@overload
+def SHA1(source: Expr[M, str | None], /) -> Expr[M, str | None]: ...
+@overload
+def SHA1(source: str | Deferred, /) -> Computable: ...
+def SHA1(source: Any, /) -> Any:
+    """The SHA-1 digest as hexadecimal text.
+
+    On PostgreSQL it is of the extension `pgcrypto`: `online.create_extension("pgcrypto")` in a migration.
+    """
+    return _of_text("SHA1", "sha1", source)
+
+
+@overload
 def SHA224(source: Expr[M, str], /) -> Expr[M, str]: ...
 @overload
 def SHA224(source: Expr[M, str | None], /) -> Expr[M, str | None]: ...

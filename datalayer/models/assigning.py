@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from datalayer._query.change import Given, Update
+from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
 from datalayer._query.walk import parts
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.models._pydantic import set_dict, set_fields_set
 from datalayer.models.changes import assignments_of
 from datalayer.models.column import Deferred, Expr
+from datalayer.models.expressions import Q
 from datalayer.models.state import cache_of, origin_of
 
 
@@ -23,7 +25,7 @@ class Used:
 
 def is_expression(value: object) -> bool:
     """Whether a value is one that only the database can tell."""
-    return isinstance(value, Deferred | Expr | Expression)
+    return isinstance(value, Deferred | Expr | Expression | Q | Condition)
 
 
 def assign_key(instance: Any, key: object) -> None:

@@ -13,6 +13,7 @@ from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.change import Delete, Given, InsertFrom, OnConflict, Update
 from datalayer._query.comparing import key_of
+from datalayer._query.condition import Condition
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Value, Window
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
@@ -24,7 +25,7 @@ from datalayer.models import deleting, protecting, related
 from datalayer.models._pydantic import own_fields
 from datalayer.models.checks import assigned
 from datalayer.models.column import Deferred, Expr
-from datalayer.models.expressions import Annotations, expression_of
+from datalayer.models.expressions import Annotations, Q, expression_of
 from datalayer.models.fields import unset
 from datalayer.models.hydrate import loader
 from datalayer.models.state import origin_of
@@ -119,7 +120,7 @@ def assignments_of(
     table: TableSpec = model.table
     found: list[tuple[str, Expression]] = []
     for name, value in values.items():
-        is_expression = isinstance(value, Deferred | Expr | Expression)
+        is_expression = isinstance(value, Deferred | Expr | Expression | Q | Condition)
         relation = table.relations.get(name)
         if relation is not None and relation.kind.is_forward and not is_expression:
             found.extend(_assigned_key(model, relation, key_of(relation, value, name), name))

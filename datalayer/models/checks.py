@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, cast
 import pydantic
 from pydantic import TypeAdapter, ValidationError
 
-from datalayer._query.lookup import TEXT_LOOKUPS
+from datalayer._query.lookup import PATTERN_LOOKUPS, TEXT_LOOKUPS
+from datalayer._query.patterns import check_pattern
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.ranges import Interval
 from datalayer.errors import InvalidValue
@@ -42,6 +43,8 @@ def checked(type_: ColumnType | None, lookup: str, name: str, value: object) -> 
     elif lookup in TEXT_LOOKUPS and not (type_ is not None and type_.kind is Kind.ARRAY):
         if not isinstance(value, str):
             raise InvalidValue(f"{name}: {lookup} needs text, not {value!r}")
+        if lookup in PATTERN_LOOKUPS:
+            check_pattern(value, name)
         return _without_zero(value, name)
     if type_ is None or type(value) is type_.exact:
         return _without_zero(value, name) if type(value) is str else value

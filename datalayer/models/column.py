@@ -473,6 +473,12 @@ class Expr(Generic[M, T]):
     def __rmod__(self, other: float | Decimal | Deferred) -> Expr[M, T]:
         return self._computed("%", other, swapped=True)
 
+    def __pow__(self: Numbers[M], other: float | Decimal | Numbers[M] | Deferred) -> Expr[M, float]:
+        return cast("Expr[M, float]", self._computed("**", other))
+
+    def __rpow__(self, other: float | Decimal | Deferred) -> Expr[M, float]:
+        return cast("Expr[M, float]", self._computed("**", other, swapped=True))
+
     def __neg__(self) -> Expr[M, T]:
         return self._computed("*", -1)
 
@@ -483,6 +489,18 @@ class Expr(Generic[M, T]):
     def bitor(self: Expr[M, int], other: int | Expr[M, int]) -> Expr[M, int]:
         """The bits that one of two whole numbers has."""
         return self._computed("|", other)
+
+    def bitxor(self: Expr[M, int], other: int | Expr[M, int]) -> Expr[M, int]:
+        """The bits that only one of two whole numbers has."""
+        return self._computed("^", other)
+
+    def bitleftshift(self: Expr[M, int], other: int | Expr[M, int]) -> Expr[M, int]:
+        """A whole number with its bits moved up."""
+        return self._computed("<<", other)
+
+    def bitrightshift(self: Expr[M, int], other: int | Expr[M, int]) -> Expr[M, int]:
+        """A whole number with its bits moved down."""
+        return self._computed(">>", other)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -139,7 +139,8 @@ def merged(first: Any, other: Any, connector: str) -> Query:
     for query in (one, two):
         if query.limit is not None or query.offset is not None:
             raise QueryError("sliced querysets cannot be combined; use union()")
-    is_alike = one.replaced(where=()).shape == two.replaced(where=(), order=one.order).shape
+    bare, other_bare = one.replaced(where=()), two.replaced(where=(), order=one.order)
+    is_alike = bare.shape == other_bare.shape and bare.values == other_bare.values
     if any(query.extra is not None and query.extra.after for query in (one, two)):
         raise QueryError("querysets with aggregates over filtered rows cannot be combined; annotate() what comes of it")
     if not is_alike or one.extra is not None or two.extra is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from datalayer._query import items
+from datalayer._query.added import lookups_for
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare, comparison
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Truth
@@ -18,12 +19,13 @@ from datalayer._query.expression import (
     Subquery,
     Value,
 )
+from datalayer._query.lookup import lookups_of
 from datalayer._query.path import reference
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError
+from datalayer.errors import FieldError, QueryError, choices_text, nearest
 from datalayer.models.checks import checked
 from datalayer.models.column import Deferred, Expr, nulls_of, operand
 from datalayer.models.literals import operand_value
@@ -78,6 +80,14 @@ class Q:
     def __bool__(self) -> bool:
         raise TypeError("a Q has no truth value of its own; combine conditions with & | ~, not and, or, not")
 
+    def asc(self, *, nulls: str | None = None) -> DeferredOrder:
+        """Rows for which it does not hold first; `nulls` is `first` or `last`."""
+        return DeferredOrder(self, False, nulls_of(nulls))
+
+    def desc(self, *, nulls: str | None = None) -> DeferredOrder:
+        """Rows for which it holds first; `nulls` is `first` or `last`."""
+        return DeferredOrder(self, True, nulls_of(nulls))
+
     def resolved(self, table: TableSpec, annotations: Annotations | None = None) -> Condition | None:
         """The condition it means in a query over that table; None for an empty one."""
         found = [condition_of(child, table, annotations) for child in self.children]
@@ -106,9 +116,11 @@ def condition_of(item: Any, table: TableSpec, annotations: Annotations | None = 
     pair = cast("tuple[object, ...]", item) if isinstance(item, tuple) else ()
     name, value = pair if len(pair) == 2 else (None, None)
     if isinstance(name, str):
-        if isinstance(value, Deferred):
-            value = value.resolved(table, dict(annotations or {}))
-        value = operand(value)
+        value = (
+            _right(value, table, dict(annotations or {}))
+            if isinstance(value, Deferred | Q | list | tuple)
+            else operand(value)
+        )
         if isinstance(value, Query):
             check_inside(value, table, annotations)
         return comparison(table, name, value, check=checked, annotations=annotations)
@@ -116,6 +128,21 @@ def condition_of(item: Any, table: TableSpec, annotations: Annotations | None = 
         f"filter() takes conditions such as {table.model}.name == 'x', Q objects and lookups by name, not {item!r}; "
         "a comparison with a value of another type gives a plain bool"
     )
+
+
+_FROM_A_TABLE: Final = (Deferred, Q)
+
+
+def _right(value: Any, table: TableSpec, annotations: dict[str, ColumnType | None]) -> object:
+    """What something is compared with: a node, a query, a plain value, or a list of those."""
+    if isinstance(value, _FROM_A_TABLE):
+        return expression_of(value, table, annotations)
+    items = cast("list[object]", value) if isinstance(value, list | tuple) else []
+    if any(isinstance(item, (*_FROM_A_TABLE, Expr)) for item in items):
+        return [
+            _right(item, table, annotations) if isinstance(item, (*_FROM_A_TABLE, Expr)) else item for item in items
+        ]
+    return operand(value)
 
 
 def _truth(item: Any, table: TableSpec, annotations: Annotations | None) -> Condition:
@@ -190,6 +217,12 @@ class Computable(Deferred):
     def __rmod__(self, other: Any) -> Combined:
         return Combined("%", other, self)
 
+    def __pow__(self, other: Any) -> Combined:
+        return Combined("**", self, other)
+
+    def __rpow__(self, other: Any) -> Combined:
+        return Combined("**", other, self)
+
     def __neg__(self) -> Combined:
         return Combined("*", self, -1)
 
@@ -200,6 +233,18 @@ class Computable(Deferred):
     def bitor(self, other: Any) -> Combined:
         """The bits that one of two whole numbers has."""
         return Combined("|", self, other)
+
+    def bitxor(self, other: Any) -> Combined:
+        """The bits that only one of two whole numbers has."""
+        return Combined("^", self, other)
+
+    def bitleftshift(self, other: Any) -> Combined:
+        """A whole number with its bits moved up."""
+        return Combined("<<", self, other)
+
+    def bitrightshift(self, other: Any) -> Combined:
+        """A whole number with its bits moved down."""
+        return Combined(">>", self, other)
 
     def __eq__(self, other: object) -> Compared:  # type: ignore[override]
         return Compared(self, "exact", other)
@@ -363,8 +408,16 @@ class Compared(Q):
         """The condition it means in a query over that table."""
         known = dict(annotations or {})
         left = expression_of(self.left, table, known)
-        right = self.right
-        right = right.resolved(table, known) if isinstance(right, Deferred) else operand(right)
+        choices = lookups_of(left.type) | lookups_for(left.type)
+        if self.lookup not in choices:
+            kind = "" if left.type is None else left.type.kind.value
+            raise FieldError(
+                f"{self.left!r} is {kind} and has no lookup {self.lookup!r}; the choices are: {choices_text(choices)}"
+                f"{nearest(self.lookup, choices)}",
+                name=self.lookup,
+                choices=choices,
+            )
+        right = _right(self.right, table, known)
         if isinstance(right, Query):
             check_inside(right, table, known)
         return compare(left, self.lookup, right, name=repr(self.left), check=checked)
@@ -378,14 +431,15 @@ class DeferredOrder:
 
     __slots__ = ("is_descending", "nulls", "source")
 
-    def __init__(self, source: Deferred, is_descending: bool, nulls: str | None) -> None:
+    def __init__(self, source: Deferred | Q, is_descending: bool, nulls: str | None) -> None:
         self.source = source
         self.is_descending = is_descending
         self.nulls = nulls
 
     def resolved(self, table: TableSpec, annotations: dict[str, ColumnType | None] | None = None) -> Ordering:
         """The item of ORDER BY in a query over that table."""
-        return Ordering(self.source.resolved(table, annotations), descending=self.is_descending, nulls=self.nulls)
+        node = expression_of(self.source, table, annotations)
+        return Ordering(node, descending=self.is_descending, nulls=self.nulls)
 
 
 def is_plain(side: object) -> bool:

@@ -162,7 +162,7 @@ class Question(Generic[M, R]):
         """No row at all, without asking the database."""
         return self._with(self.query.filtered(Nothing()))
 
-    def order_by(self, *items: OrderBy[M] | Expr[M, Any] | DeferredOrder | Deferred | str) -> Self:
+    def order_by(self, *items: OrderBy[M] | Expr[M, Any] | DeferredOrder | Deferred | Q | str) -> Self:
         """The rows in an order: columns, `Book.price.desc()`, names, `-name`; without any, in no order.
 
         Raises:

@@ -6,7 +6,7 @@ Every operation is written once, as a plan; a method and its twin with an `a` in
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 from datalayer._plans import read as read_plans
 from datalayer._query.comparing import comparison
@@ -34,6 +34,9 @@ T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
+
+ExplainFormat: TypeAlias = Literal["text", "json", "yaml", "xml"]
+"""The forms of a plan; SQLite has the first."""
 
 
 class Rows(Question[M, R]):
@@ -267,20 +270,24 @@ class Rows(Question[M, R]):
         """The awaiting twin of `iterator`."""
         return cast("AsyncIterator[R]", self._database.astream(chunk_size, operations.streamed, self._rows))
 
-    def explain(self, *, analyze: bool = False) -> str:
+    def explain(self, *, format: ExplainFormat = "text", analyze: bool = False, **options: bool) -> str:
         """How the database would find the rows, in its own words.
 
         Args:
+            format: `text`, `json`, `yaml` or `xml`; all but `text` on PostgreSQL only.
             analyze: Runs the query and says what it took; PostgreSQL only.
+            options: What else PostgreSQL knows: `verbose`, `costs`, `settings`, `buffers`, `wal`, `timing`, `summary`,
+                `memory`.
 
         Raises:
-            NotSupported: `analyze` on SQLite.
+            QueryError: A form or an option that there is not.
+            NotSupported: More than the bare plan on SQLite.
         """
-        return self._database.run(read_plans.explain, self._ordered(self.query), analyze)
+        return self._database.run(read_plans.explain, self._ordered(self.query), format, analyze, options)
 
-    async def aexplain(self, *, analyze: bool = False) -> str:
+    async def aexplain(self, *, format: ExplainFormat = "text", analyze: bool = False, **options: bool) -> str:
         """The awaiting twin of `explain`."""
-        return await self._database.arun(read_plans.explain, self._ordered(self.query), analyze)
+        return await self._database.arun(read_plans.explain, self._ordered(self.query), format, analyze, options)
 
     def sql(self) -> tuple[str, tuple[object, ...]]:
         """The SQL and its values; sends nothing."""

@@ -100,6 +100,10 @@ class PostgreSQL(Backend):
     def arithmetic(
         self, operator: str, left: Element, right: Element, types: Types, type: ColumnType | None
     ) -> Element | None:
+        if operator == "^":  # which is the power there
+            return Grouping(cast_to(left, "bigint").op("#")(cast_to(right, "bigint")))
+        if operator in {"<<", ">>"}:
+            return Grouping(cast_to(left, "bigint").op(operator)(cast_to(right, "integer")))
         kinds = tuple([None if item is None else item.kind for item in types])
         if operator == "%" and Kind.FLOAT in kinds:
             return cast_to(sa.func.mod(cast_to(left, "numeric"), cast_to(right, "numeric")), "double precision")

@@ -133,6 +133,15 @@ def _hashed(name: str) -> Write:
     return write
 
 
+def _sha1(arguments: list[Element], types: list[ColumnType | None]) -> Element:
+    """Of the extension pgcrypto: PostgreSQL itself has none."""
+    octets = sa.func.convert_to(arguments[0], sa.literal_column("'UTF8'"))
+    return cast(
+        "Element",
+        sa.func.encode(sa.func.digest(octets, sa.literal_column("'sha1'")), sa.literal_column("'hex'")),
+    )
+
+
 # The milliseconds take the place of the first six bytes, and two more bits make a version 7 of the version 4: servers
 # have a uuidv7() from 18 on only.
 _UUID7: Final = (
@@ -266,6 +275,7 @@ _FUNCTIONS: Final[dict[str, Write]] = {
     "chr": lambda a, t: sa.func.chr(_integer(a[0])),
     "ord": lambda a, t: sa.func.nullif(sa.func.ascii(a[0]), sa.literal_column("0")),
     "md5": lambda a, t: sa.func.md5(a[0]),
+    "sha1": _sha1,
     "sha224": _hashed("sha224"),
     "sha256": _hashed("sha256"),
     "sha384": _hashed("sha384"),

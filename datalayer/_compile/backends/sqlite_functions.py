@@ -21,9 +21,9 @@ _INTEGERS: Final = frozenset({Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER
 _DATED: Final = frozenset({Kind.DATE, Kind.DATETIME, Kind.NAIVE_DATETIME})
 _OURS: Final = frozenset(
     {
-        "lower", "upper", "reverse", "md5", "sha224", "sha256", "sha384", "sha512", "lpad", "rpad", "repeat", "round",
-        "ceil", "floor", "sign", "mod", "power", "sqrt", "exp", "ln", "log", "sin", "cos", "tan", "asin", "acos",
-        "atan", "atan2", "cot", "degrees", "radians", "in_zone", "from_zone",
+        "lower", "upper", "reverse", "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "lpad", "rpad", "repeat",
+        "round", "ceil", "floor", "sign", "mod", "power", "sqrt", "exp", "ln", "log", "sin", "cos", "tan", "asin",
+        "acos", "atan", "atan2", "cot", "degrees", "radians", "in_zone", "from_zone",
     }
 )  # fmt: skip
 """Functions of `_links/functions.py`, there with `datalayer_` in front."""
@@ -172,6 +172,8 @@ def arithmetic(operator: str, left: Element, right: Element, types: Types, type:
         return cast("Element", sa.func.datalayer_shift(moment, by if operator == "+" else -by))
     if operator == "-" and set(kinds) <= _DATED and type is not None and type.kind is Kind.DURATION:
         return cast("Element", sa.func.datalayer_between(left, right))
+    if operator == "^":  # bound once each: a | b has all bits of both, and a & b those that both have
+        return cast("Element", sa.func.datalayer_bits_of_one(left, right))
     if operator == "||":
         return Grouping(_text(left, types[0]).op("||")(_text(right, types[1])))
     return None

@@ -89,6 +89,8 @@ def test_conditions_of_querysets_are_combined(world: World, books: Shelf) -> Non
     assert keys(world, dear | printed) == wanted(books, lambda book: book.price > 5 or book.in_print)
     assert keys(world, dear ^ printed) == wanted(books, lambda book: (book.price > 5) != (book.in_print is True))
     assert keys(world, Book.objects.all() | dear) == sorted(book.id for book in books)
+    one, other = dear.annotate(n=Value(1)), printed.annotate(n=Value(1))
+    assert keys(world, one ^ other) == keys(world, dear ^ printed)
 
 
 def test_contains_asks_for_one_row(world: World, books: Shelf) -> None:
@@ -230,6 +232,14 @@ def test_the_first_row_of_each_value(world: World, books: Shelf, database_url: s
         ),
         (lambda: fives() | Book.objects.order_by("id")[:3], "sliced querysets cannot be combined"),
         (lambda: fives() | Book.objects.annotate(n=Count("*")), "differ in more than their conditions"),
+        (
+            lambda: Book.objects.annotate(n=Value(1)) | Book.objects.annotate(n=Value(2)),
+            "differ in more than their conditions",
+        ),
+        (
+            lambda: Book.objects.annotate(n=F("pages") + 1) & Book.objects.annotate(n=F("pages") + 2),
+            "differ in more than their conditions",
+        ),
         (lambda: fives() | Author.objects.all(), "of Book and Author cannot be combined"),
         (lambda: fives().union(tens()).update(price=1), "the rows of another query"),
         (lambda: fives().union(tens()).delete(), "the rows of another query"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import tracemalloc
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -517,6 +518,45 @@ def test_a_plan_is_explained(world: World, books: Shelf, backend: str) -> None:
             world.call(Book.objects, "explain", analyze=True)
     else:
         assert "actual time" in world.call(Book.objects, "explain", analyze=True)
+
+
+def test_a_plan_comes_in_the_forms_of_postgresql(world: World, books: Shelf, backend: str) -> None:
+    query = Book.objects.filter(id=1)
+    if backend == "sqlite":
+        for options in ({"format": "json"}, {"buffers": True}):
+            with assert_num_queries(0), pytest.raises(NotSupported, match="one form"):
+                world.call(query, "explain", **options)
+        return
+    (plan,) = json.loads(world.call(query, "explain", format="json"))
+    assert plan["Plan"]["Relation Name"] == "library_book"
+    assert "<Relation-Name>library_book</Relation-Name>" in world.call(query, "explain", format="xml")
+    assert 'Relation Name: "library_book"' in world.call(query, "explain", format="yaml")
+    told = world.call(query, "explain", analyze=True, timing=False, costs=False, summary=False)
+    assert "actual rows=1" in told
+    assert "cost=" not in told
+    assert "Execution Time" not in told
+    assert "Output:" in world.call(query, "explain", verbose=True, buffers=False, settings=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "jsn"}, "did you mean 'json'"),
+        ({"format": "text) SELECT 1; --"}, "the choices are"),
+        ({"analyse": True}, "did you mean 'analyze'"),
+        ({"analyze, buffers) DELETE FROM library_book; --": True}, "the choices are"),
+        ({"buffers": "ON); DROP TABLE library_book; --"}, "it is True or False"),
+    ],
+)
+def test_what_a_plan_cannot_be_told_is_refused(
+    world: World, books: Shelf, options: dict[str, Any], message: str
+) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match=message):
+        world.call(Book.objects.all(), "explain", **options)
+
+
+def test_the_query_inside_says_where_its_sql_is(configured: str) -> None:
+    assert "sql()" in str(Book.objects.filter(id=1).query)
 
 
 def test_rows_of_sql_by_hand(world: World, books: Shelf) -> None:
