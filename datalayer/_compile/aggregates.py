@@ -7,6 +7,7 @@ taken row by row and then added up. So two of them never multiply each other: th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from datalayer._compile.filtered import ONCE
 from datalayer._compile.joins import Element, is_to_many
 from datalayer._compile.walk import Walk
 from datalayer._query.condition import Condition
-from datalayer._query.expression import Aggregate, Expression, Function, Window
+from datalayer._query.expression import Aggregate, Expression, Frame, Function, Window
 from datalayer.errors import QueryError
 
 if TYPE_CHECKING:
@@ -186,15 +187,35 @@ def window(writer: Writer, node: Window, at: int) -> Element:
         partition.append(writer.expression(item, place))
         place += len(item.values)
     order: list[Element] = []
+    frame, unit = node.frame, 1
     for ordering in node.order:
-        order.append(writer.ordered(ordering, writer.expression(ordering.expression, place)))
+        element = writer.expression(ordering.expression, place)
+        if frame is not None and frame.is_by_value:
+            element, unit = writer.backend.distant(element, ordering.expression.type)
+        order.append(writer.ordered(ordering, element))
         place += len(ordering.values)
+    text = None if frame is None else _frame_text(frame, unit)
 
     def over(found: Element) -> Element:
-        return _Over(found, partition, order, node.frame)
+        return _Over(found, partition, order, text)
 
     if isinstance(node.function, Aggregate):
         return Grouping(_plain(writer, node.function, at, over))
     if not isinstance(node.function, Function):
         raise QueryError("a window is over a function or an aggregate")  # pragma: no cover
     return Grouping(over(writer.expression(node.function, at)))
+
+
+def _frame_text(frame: Frame, unit: int) -> str:
+    """A frame in SQL, made of known words and numbers only; numbers are counted in parts of one."""
+    tail = "" if frame.exclude is None else f" EXCLUDE {frame.exclude}"
+    start, end = (None if bound is None else bound * unit for bound in (frame.start, frame.end))
+    return f"{frame.unit} BETWEEN {_bound(start, 'PRECEDING')} AND {_bound(end, 'FOLLOWING')}{tail}"
+
+
+def _bound(number: int | Decimal | None, open_end: str) -> str:
+    if number is None:
+        return f"UNBOUNDED {open_end}"
+    if number == 0:
+        return "CURRENT ROW"
+    return f"{format(Decimal(abs(number)), 'f')} {'PRECEDING' if number < 0 else 'FOLLOWING'}"

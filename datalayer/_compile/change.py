@@ -191,4 +191,5 @@ def _compiled(
         writes=True,
         is_whole=len(binds) == given,
         written=tuple(written),
+        twins=statement.twins,
     )

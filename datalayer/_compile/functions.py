@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Element
+from datalayer._compile.pieces import Pieces
 from datalayer._compile.spliced import spliced
 from datalayer._query import added
 from datalayer._query.expression import Function
@@ -31,6 +32,9 @@ def written(backend: Backend, node: Function, arguments: list[Element]) -> Eleme
     """
     if node.name.startswith("added:"):
         return spliced(backend, added.functions[node.name.removeprefix("added:")], arguments)
+    if node.name.startswith("collate:"):
+        name = backend.collation(node.name.removeprefix("collate:")).replace('"', '""')
+        return Pieces([arguments[0], f' COLLATE "{name}"'])
     if node.name in TRANSFORMS:
         return backend.part(node.name, arguments[0], node.arguments[0].type)
     if node.name == "null":

@@ -94,7 +94,9 @@ def insert_from(backend_name: str, change: InsertFrom) -> Prepared:
     if change.returning:
         text += f" RETURNING {columns(backend, table, change.returning)}"
     text, binds = with_ctes(statement, text, binds + more)
-    return Prepared(text, binds, columns=outputs(backend, table, change.returning), table=table, writes=True)
+    return Prepared(
+        text, binds, columns=outputs(backend, table, change.returning), table=table, writes=True, twins=statement.twins
+    )
 
 
 def numbering(backend_name: str, table: TableSpec, name: str) -> Prepared:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.sql.selectable import FromClause
 
-from datalayer._compile.prepared import Convert
+from datalayer._compile.prepared import Convert, Twin
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 
@@ -24,12 +24,21 @@ Path: TypeAlias = tuple[str, ...]
 
 @dataclass
 class Statement:
-    """What is shared by all parts of one statement: bound values and names of aliases."""
+    """What is shared by all parts of one statement: bound values, names of aliases, CTEs.
+
+    Attributes:
+        binds: What is bound, by the name of its placeholder.
+        ctes: The CTEs by name, each with its text and what is bound in it.
+        cte_places: Where the values of each begin.
+        twins: CTEs that are there a second time, and must have the same values.
+    """
 
     binds: dict[str, tuple[int, Convert | None]] = field(default_factory=dict[str, tuple[int, Convert | None]])
     ctes: dict[str, tuple[object, str, list[tuple[int, Convert | None]]]] = field(
         default_factory=dict[str, tuple[object, str, list[tuple[int, "Convert | None"]]]]
     )
+    cte_places: dict[str, int] = field(default_factory=dict[str, int])
+    twins: list[Twin] = field(default_factory=list["Twin"])
     _aliases: int = 0
 
     def bind(self, offset: int, convert: Convert | None = None) -> Element:

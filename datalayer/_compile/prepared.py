@@ -9,6 +9,7 @@ from datalayer._compile.reading import Form, Read, reader
 from datalayer._query.command import Batch, Command
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.table import TableSpec
+from datalayer.errors import QueryError
 
 Convert: TypeAlias = Callable[[object], object]
 """A value in, a value out. Never called with None: NULL stays NULL on every way."""
@@ -33,6 +34,26 @@ class Output(NamedTuple):
     convert: Convert | None
 
 
+class Twin(NamedTuple):
+    """A CTE that a statement has a second time: written once, it is right where both have the same values.
+
+    Attributes:
+        name: Its name.
+        first, second: Where the values of each begin.
+        length: How many there are.
+    """
+
+    name: str
+    first: int
+    second: int
+    length: int
+
+
+def two_ctes(name: str) -> str:
+    """The message about two CTEs of one name."""
+    return f"one statement has two CTEs of the name {name!r}; give one of them another name"
+
+
 class Prepared:
     """Compiled once for a shape, used for all values of that shape.
 
@@ -53,6 +74,7 @@ class Prepared:
         "_is_plain",
         "_places",
         "_readers",
+        "_twins",
         "columns",
         "is_one_row",
         "memo",
@@ -75,10 +97,12 @@ class Prepared:
         is_one_row: bool = False,
         written: tuple[tuple[str, int], ...] = (),
         width: int = 0,
+        twins: Sequence[Twin] = (),
     ) -> None:
         """Binds are `(offset in values, converter)` in the order of the placeholders.
 
-        With `is_whole` their offsets cover all values, with `width` they are those of rows of so many columns.
+        With `is_whole` their offsets cover all values, with `width` they are those of rows of so many columns. Twins
+        are parts of the values that must be equal.
         """
         self.sql = sql
         self.columns = columns
@@ -90,6 +114,7 @@ class Prepared:
         self.returns_rows = bool(columns) or not writes
         self._readers: dict[Form, Read] = {}
         self._binds = tuple(binds)
+        self._twins = tuple(twins)
         is_in_order = is_whole and all(offset == place for place, (offset, _) in enumerate(self._binds))
         is_rows = is_in_order and 0 < width < len(self._binds)
         work = [(place, bind[1]) for place, bind in enumerate(self._binds[: width if is_rows else None]) if bind[1]]
@@ -98,7 +123,11 @@ class Prepared:
         self._columns = [(slice(place, None, width), convert) for place, convert in work] if is_rows else None
 
     def params(self, values: Sequence[object]) -> Sequence[object]:
-        """Driver-ready values, in the order of the placeholders."""
+        """Driver-ready values, in the order of the placeholders.
+
+        Raises:
+            QueryError: Two CTEs of one name have other values.
+        """
         if self._is_plain:
             return values
         found: list[object] = []
@@ -114,6 +143,10 @@ class Prepared:
             for column, change in self._columns:
                 found[column] = [None if value is None else change(value) for value in found[column]]
             return found
+        for twin in self._twins:
+            first, second = [values[place : place + twin.length] for place in (twin.first, twin.second)]
+            if first != second:
+                raise QueryError(two_ctes(twin.name))
         for offset, bound in self._binds:
             value = values[offset]
             found.append(value if bound is None or value is None else bound(value))

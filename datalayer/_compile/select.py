@@ -481,9 +481,8 @@ def finished(
     compiled = element.compile(dialect=backend.dialect)
     binds = [statement.binds[name] for name in compiled.positiontup or ()]
     text, binds = sources.with_ctes(statement, one_line(str(compiled)) + tail, binds)
-    return Prepared(
-        text, binds, columns=outputs, table=query.table, is_whole=is_whole and len(binds) == len(query.values)
-    )
+    is_whole = is_whole and len(binds) == len(query.values)
+    return Prepared(text, binds, columns=outputs, table=query.table, is_whole=is_whole, twins=statement.twins)
 
 
 _BREAK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\s*\n\s*""")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.sql.selectable import FromClause
 
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Element, NamedJoin, Path, Scope, Statement
+from datalayer._compile.prepared import Twin, two_ctes
 from datalayer._compile.writer import Writer
 from datalayer._query.query import Query
 from datalayer._query.source import Compound, Cte, Joined, Named, Source
@@ -55,16 +56,18 @@ def rows_of(
 
 
 def note_cte(backend: Backend, statement: Statement, cte: Cte, at: int, whole: Whole) -> None:
-    """Writes a CTE once for the whole statement, in front of it.
+    """Writes a CTE once for the whole statement, in front of it; that a second one has its values is asked each time.
 
     Raises:
         QueryError: Two of one name.
     """
     known = statement.ctes.get(cte.name)
     if known is not None:
-        if known[0] is not cte:
-            raise QueryError(f"one statement has two CTEs of the name {cte.name!r}; give one of them another name")
+        if cast("Cte", known[0]).shape != cte.shape:
+            raise QueryError(two_ctes(cte.name))
+        statement.twins.append(Twin(cte.name, statement.cte_places[cte.name], at, len(cte.values)))
         return
+    statement.cte_places[cte.name] = at
     statement.ctes[cte.name] = (cte, "", [])
     texts: list[str] = []
     binds: list[tuple[int, Convert | None]] = []

@@ -40,7 +40,22 @@ def text(document: str | None) -> str | None:
     if document is None:
         return None
     found = _parsed(document)
-    return found if found is None or isinstance(found, str) else _text(found)
+    if found is None or isinstance(found, str):
+        return found
+    return json.dumps(_in_order(found), ensure_ascii=False)  # with the spaces that PostgreSQL writes
+
+
+def _in_order(value: object) -> object:
+    """A document with its keys in the order of PostgreSQL: short ones first, then by their bytes."""
+    if isinstance(value, dict):
+        pairs = cast("dict[str, object]", value)
+        return {name: _in_order(pairs[name]) for name in sorted(pairs, key=_key_order)}
+    return [_in_order(item) for item in cast("list[object]", value)] if isinstance(value, list) else value
+
+
+def _key_order(name: str) -> tuple[int, bytes]:
+    written = name.encode()
+    return len(written), written
 
 
 def number(document: str | None) -> float | int | None:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from datalayer._query.lookup import LOOKUPS, TRANSFORMS
 from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError, choices_text
 
 BACKENDS: Final = ("sqlite", "postgresql")
@@ -46,6 +47,20 @@ functions: dict[str, Template] = {}
 lookups: dict[str, Template] = {}
 transforms: dict[str, tuple[frozenset[Kind], ColumnType]] = {}
 """Functions that are words of names too: for which kinds of column, and the type of what they give."""
+owners: dict[str, tuple[int, str]] = {}
+"""Lookups and words that one field alone has: the key of its table and its name."""
+
+
+def is_of(name: str, table: TableSpec, field: str) -> bool:
+    """Whether a field may have a lookup or word, as far as it is one of a single field."""
+    return name not in owners or owners[name] == (table.origin.key, field)
+
+
+def own(name: str, owner: tuple[TableSpec, str] | None) -> None:
+    """Says that one field alone has a lookup or word; with None, that all of its kind have it."""
+    owners.pop(name, None)
+    if owner is not None:
+        owners[name] = owner[0].origin.key, owner[1]
 
 
 def template(name: str, sql: str | None, sqlite: str | None, postgresql: str | None, arguments: int | None) -> Template:
@@ -99,7 +114,7 @@ def lookups_for(type: ColumnType | None) -> frozenset[str]:
 @contextmanager
 def isolated() -> Generator[None]:
     """Forgets at the end what is added inside; for tests."""
-    registries: list[dict[str, Any]] = [functions, lookups, transforms]
+    registries: list[dict[str, Any]] = [functions, lookups, transforms, owners]
     kept = [dict(registry) for registry in registries]
     try:
         yield

@@ -11,7 +11,8 @@ The law: `values` is exactly the concatenation of the children's values in the o
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Final
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from datalayer._schema.field import ColumnType, Kind
 
@@ -233,6 +234,27 @@ class Aggregate(Expression):
         self.values = values_of(self.children)
 
 
+class Frame(NamedTuple):
+    """Which rows around the current one a window looks at.
+
+    Attributes:
+        unit: `ROWS`, `GROUPS` or `RANGE`.
+        start, end: How far from the current row, negative before it; None without end. Numbers of a `RANGE` are
+            distances of values.
+        exclude: What is left out, in SQL's words; else None.
+    """
+
+    unit: str
+    start: int | Decimal | None
+    end: int | Decimal | None
+    exclude: str | None
+
+    @property
+    def is_by_value(self) -> bool:
+        """Whether the distance of values decides."""
+        return self.unit == "RANGE" and bool(self.start or self.end)
+
+
 class Window(Expression):
     """A function or an aggregate over the rows around each row. Order of values: function, partition, order.
 
@@ -240,7 +262,7 @@ class Window(Expression):
         function: What is computed.
         partition: Rows that agree in these are looked at together.
         order: The order inside a part.
-        frame: `ROWS BETWEEN ...`, made of known words and whole numbers only; None for the usual one.
+        frame: Which rows of the part count; None for the usual ones.
     """
 
     __slots__ = ("children", "frame", "function", "order", "partition")
@@ -250,7 +272,7 @@ class Window(Expression):
         function: Expression,
         partition: tuple[Expression, ...],
         order: tuple[Ordering, ...],
-        frame: str | None,
+        frame: Frame | None,
     ) -> None:
         self.function = function
         self.partition = partition

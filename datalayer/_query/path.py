@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from datalayer._query.added import lookups_for, transforms
+from datalayer._query.added import is_of, lookups_for, transforms
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, Function, Together
 from datalayer._query.lookup import TRANSFORMS, lookups_of, transformed, transforms_of
 from datalayer._query.steps import may_step, step_type, taken
@@ -135,6 +135,10 @@ def _suffix(
         return _NO_SUFFIX
     transform = None
     words = list(rest)
+    strange = {word for word in words if not is_of(word, table, part)}
+    if strange:
+        known = lookups_of(type) | transforms_of(type) | (lookups_for(type) - strange)
+        raise _unknown_lookup(table, name, part, type, min(strange, key=words.index), known)
     steps: list[str] = []
     while allow_lookup and words and type is not None and may_step(type, words[0]):
         inside = step_type(type, words[0])
@@ -155,10 +159,16 @@ def _suffix(
     if type is not None and choices:
         choices |= {word for word, (kinds, _) in transforms.items() if type.kind in kinds}
     wrong = words[0] if words[0] not in choices or len(words) == 1 else words[1]
-    what = f"{type.kind.value} fields" if type is not None else "it"
     if not allow_lookup:
         raise FieldError(f"{name!r}: {part!r} of {table.model} is a field and nothing may follow it", name=wrong)
-    raise FieldError(
+    raise _unknown_lookup(table, name, part, type, wrong, choices)
+
+
+def _unknown_lookup(
+    table: TableSpec, name: str, part: str, type: ColumnType | None, wrong: str, choices: frozenset[str]
+) -> FieldError:
+    what = f"{type.kind.value} fields" if type is not None else "it"
+    return FieldError(
         f"{name!r}: unknown lookup {wrong!r} on {part!r} of {table.model}; "
         f"the choices for {what} are: {choices_text(choices)}{nearest(wrong, choices)}",
         name=wrong,

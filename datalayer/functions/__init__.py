@@ -45,7 +45,7 @@ from datalayer.functions.dates import (
     TruncWeek,
     TruncYear,
 )
-from datalayer.functions.documents import JSONArray, JSONObject
+from datalayer.functions.documents import KT, JSONArray, JSONObject
 from datalayer.functions.identifiers import UUID4, UUID7
 from datalayer.functions.numbers import (
     Abs,
@@ -80,6 +80,7 @@ from datalayer.functions.text import (
     SHA384,
     SHA512,
     Chr,
+    Collate,
     Concat,
     Left,
     Length,
@@ -134,6 +135,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "Ceil",
     "Chr",
     "Coalesce",
+    "Collate",
     "Concat",
     "ContainedBy",
     "Contains",
@@ -166,6 +168,7 @@ __all__ = [  # noqa: RUF022 - plain order, so that a person finds a name
     "JSONArray",
     "JSONBAgg",
     "JSONObject",
+    "KT",
     "LPad",
     "LTrim",
     "Lag",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar, overload
 
+from datalayer._query import documents
 from datalayer._query.expression import Expression
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import QueryError
-from datalayer.models.computed import function
+from datalayer.models.column import Deferred, Expr
+from datalayer.models.computed import computed, function
 from datalayer.models.conditional import Value
 from datalayer.models.expressions import Computable
+
+M = TypeVar("M")
 
 _WITHOUT: Final = frozenset({Kind.BYTES, Kind.DURATION, Kind.INET})
 
@@ -18,6 +22,22 @@ def _check(nodes: list[Expression]) -> None:
     for node in nodes:
         if node.type is not None and node.type.kind in _WITHOUT:
             raise QueryError(f"JSON has no form for {node.type.kind.value}; Cast() it to str")
+
+
+@overload
+def KT(source: Expr[M, Any], /) -> Expr[M, str | None]: ...
+@overload
+def KT(source: str | Deferred, /) -> Computable: ...
+def KT(source: Any, /) -> Any:
+    """What is at the end of a path into JSON, as text: `KT("data__size__pages")`; a string without its quotes.
+
+    NULL where there is nothing, and for JSON's null.
+    """
+
+    def build(nodes: list[Expression]) -> Expression:
+        return documents.as_text(nodes[0], repr(source))
+
+    return computed("KT", (source,), build)
 
 
 def JSONObject(**items: Any) -> Computable:

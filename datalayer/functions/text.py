@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, overload
+import re
+from typing import Any, Final, TypeVar, overload
 
 from datalayer._query.arithmetic import TEXT, TEXTS, WHOLE
 from datalayer._query.expression import Expression
@@ -14,6 +15,8 @@ from datalayer.models.conditional import Value
 from datalayer.models.expressions import Computable
 
 M = TypeVar("M")
+
+_COLLATION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]*")
 
 
 def _of_text(word: str, name: str, *arguments: Any, result: ColumnType = TEXT) -> Any:
@@ -189,6 +192,27 @@ def SHA512(source: str | Deferred, /) -> Computable: ...
 def SHA512(source: Any, /) -> Any:
     """The SHA-512 digest as hexadecimal text."""
     return _of_text("SHA512", "sha512", source)
+
+
+@overload
+def Collate(source: Expr[M, str], name: str, /) -> Expr[M, str]: ...
+@overload
+def Collate(source: Expr[M, str | None], name: str, /) -> Expr[M, str | None]: ...
+@overload
+def Collate(source: str | Deferred, name: str, /) -> Computable: ...
+def Collate(source: Any, name: str, /) -> Any:
+    """A text that is compared and ordered by a collation: `order_by(Collate("name", "de-x-icu"))`.
+
+    Args:
+        source: The text.
+        name: What the database calls the collation; SQLite has `BINARY`, `NOCASE` and `RTRIM`.
+
+    Raises:
+        QueryError: A name that no collation has.
+    """
+    if not isinstance(name, str) or not _COLLATION.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance] - who does not check types
+        raise QueryError(f"Collate(..., {name!r}): no collation is called so; names are such as 'de-x-icu' and 'C'")
+    return _of_text("Collate", f"collate:{name}", source)
 
 
 @overload

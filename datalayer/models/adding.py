@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar, cast, overload
 
 from datalayer._query import added
-from datalayer._query.expression import Expression, Function
+from datalayer._query.expression import Expression, FieldRef, Function
 from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 from datalayer.models.column import Condition, Expr
 from datalayer.models.computed import computed
+from datalayer.models.expressions import check_owned
 from datalayer.models.types import column_type
 
 M = TypeVar("M")
@@ -21,6 +23,21 @@ _FAMILIES = (
     frozenset({Kind.DATETIME, Kind.NAIVE_DATETIME}),
 )
 """Kinds that one Python type may be kept as."""
+
+
+def _kinds_of(of: Any, place: str) -> tuple[frozenset[Kind], tuple[TableSpec, str] | None]:
+    """The kinds of column that a type means; of a column its own kind, and which field it is.
+
+    Raises:
+        QueryError: Something computed, which is no field.
+    """
+    if not isinstance(of, Expr):
+        kind = column_type(of, (), place)[0].kind
+        return next((kinds for kinds in _FAMILIES if kind in kinds), frozenset({kind})), None
+    node = cast("Expr[Any, Any]", of).node
+    if not isinstance(node, FieldRef) or node.path or node.type is None or of.table is None:
+        raise QueryError(f"{place} is {of!r}, which is no field; give a type, or a column such as Author.name")
+    return frozenset({node.type.kind}), (of.table, node.field)
 
 
 class SqlFunction(Generic[T]):
@@ -76,7 +93,7 @@ class Transform(SqlFunction[T]):
 
     Args:
         name: What stands behind the two underscores.
-        of: The type of the columns it is for, an annotation as of a field.
+        of: The type of the columns it is for, an annotation as of a field; or the one column that has it.
         result: The type of its value, likewise.
         sql: The SQL, the same everywhere, with the column where `{0}` stands.
         sqlite: The SQL of SQLite, where it differs or exists there only.
@@ -98,11 +115,11 @@ class Transform(SqlFunction[T]):
         sqlite: str | None = None,
         postgresql: str | None = None,
     ) -> None:
-        kind = column_type(of, (), f"the column of {name}")[0].kind
-        family = next((kinds for kinds in _FAMILIES if kind in kinds), frozenset({kind}))
+        kinds, owner = _kinds_of(of, f"the column of {name}")
         added.template(name, sql, sqlite, postgresql, 1)
         super().__init__(name, result, sql, sqlite=sqlite, postgresql=postgresql)
-        added.add_transform(name, family, self._type)
+        added.add_transform(name, kinds, self._type)
+        added.own(name, owner)
 
 
 class Lookup(Generic[T]):
@@ -113,7 +130,7 @@ class Lookup(Generic[T]):
 
     Args:
         name: What stands behind the two underscores.
-        value: The type of the columns and values it compares, an annotation as of a field.
+        value: The type of the columns and values it compares, as of a field; or the one column that has it.
         sql: The SQL, the same everywhere: the column where `{0}` stands and the value where `{1}` does.
         sqlite: The SQL of SQLite, where it differs or exists there only.
         postgresql: The SQL of PostgreSQL, likewise.
@@ -127,15 +144,15 @@ class Lookup(Generic[T]):
     def __init__(
         self,
         name: str,
-        value: type[T],
+        value: type[T] | Expr[Any, T],
         sql: str | None = None,
         *,
         sqlite: str | None = None,
         postgresql: str | None = None,
     ) -> None:
-        kind = column_type(value, (), f"the value of {name}")[0].kind
-        family = next((kinds for kinds in _FAMILIES if kind in kinds), frozenset({kind}))
-        added.add_lookup(added.template(name, sql, sqlite, postgresql, 2)._replace(kinds=family))
+        kinds, owner = _kinds_of(value, f"the value of {name}")
+        added.add_lookup(added.template(name, sql, sqlite, postgresql, 2)._replace(kinds=kinds))
+        added.own(name, owner)
         self.name = name
 
     @overload
@@ -146,6 +163,7 @@ class Lookup(Generic[T]):
         """The condition on a column."""
         if column.node.type is not None and self.name not in added.lookups_for(column.node.type):
             raise QueryError(f"{self.name} does not compare {column.node.type.kind.value} values, as {column!r} is")
+        check_owned(self.name, column.node, column.table, repr(column))
         return cast("Condition[M]", column._compared(self.name, value))  # pyright: ignore[reportPrivateUsage]
 
     def __repr__(self) -> str:

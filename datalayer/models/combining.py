@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from datalayer._compile.prepared import two_ctes
 from datalayer._query.comparing import comparable
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef
@@ -177,10 +178,21 @@ def with_cte(of: Query, name: str, start: Any, recursive: Callable[[Any], Any] |
 
     Raises:
         QueryError: The rows are of another model than those of the query it begins, or values where it has whole rows;
-            the recursive part has other columns than the start.
+            the recursive part has other columns than the start; the name is taken.
     """
+    ctes = of.extra.ctes if of.extra is not None else ()
+    if (
+        of.where
+        or of.order
+        or (of.extra is not None and of.extra != NO_EXTRA.replaced(ctes=ctes, source=of.extra.source))
+    ):
+        raise QueryError(
+            "with_cte() begins a query, or follows another with_cte(): call it on the manager, and filter what it gives"
+        )
     if not name.isidentifier():
         raise QueryError(f"{name!r} is no name of a CTE; use letters, digits and underscores")
+    if any(cte.name == name for cte in ctes):
+        raise QueryError(two_ctes(name))
     query = as_source(start, "with_cte")
     _check_start(of, query)
     view = rows_table(query)
@@ -190,7 +202,7 @@ def with_cte(of: Query, name: str, start: Any, recursive: Callable[[Any], Any] |
         more = as_source(recursive(here), "with_cte")
         _check_alike(query, more, "with_cte")
     cte = Cte(name, query, more, is_distinct=is_distinct)
-    return reading(view, query).replaced(extra=NO_EXTRA.replaced(ctes=(cte,), source=Named(name)))
+    return reading(view, query).replaced(extra=NO_EXTRA.replaced(ctes=(*ctes, cte), source=Named(name)))
 
 
 # -- joins -----------------------------------------------------------------------------------------
@@ -244,7 +256,12 @@ def joined(query: Query, name: str, join: Join) -> Query:
         is_bare = inner.extra is not None and inner.shape == reading(table, inner).replaced(extra=inner.extra).shape
         if is_bare and inner.extra is not None and isinstance(inner.extra.source, Named):
             source = inner.extra.source
-            extra = extra.replaced(ctes=(*extra.ctes, *[cte for cte in inner.extra.ctes if cte not in extra.ctes]))
+            known = {cte.name: cte for cte in extra.ctes}
+            for cte in inner.extra.ctes:
+                other = known.setdefault(cte.name, cte)
+                if (other.shape, other.values) != (cte.shape, cte.values):
+                    raise QueryError(two_ctes(cte.name))
+            extra = extra.replaced(ctes=tuple(known.values()))
         elif inner.shape != Query(table).shape:
             source = Compound("rows", (inner,))
     view = _viewed(query.table, name, RelationKind.REVERSE_ONE_TO_ONE, table)

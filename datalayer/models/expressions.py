@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from datalayer._query import items
-from datalayer._query.added import lookups_for
+from datalayer._query.added import is_of, lookups_for, owners
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare, comparison
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Truth
@@ -142,7 +142,7 @@ def _right(value: Any, table: TableSpec, annotations: dict[str, ColumnType | Non
         return [
             _right(item, table, annotations) if isinstance(item, (*_FROM_A_TABLE, Expr)) else item for item in items
         ]
-    return operand(value)
+    return operand(cast("object", value))
 
 
 def _truth(item: Any, table: TableSpec, annotations: Annotations | None) -> Condition:
@@ -420,6 +420,7 @@ class Compared(Q):
         right = _right(self.right, table, known)
         if isinstance(right, Query):
             check_inside(right, table, known)
+        check_owned(self.lookup, left, table, repr(self.left))
         return compare(left, self.lookup, right, name=repr(self.left), check=checked)
 
     def __repr__(self) -> str:
@@ -440,6 +441,25 @@ class DeferredOrder:
         """The item of ORDER BY in a query over that table."""
         node = expression_of(self.source, table, annotations)
         return Ordering(node, descending=self.is_descending, nulls=self.nulls)
+
+
+def check_owned(lookup: str, left: Expression, table: TableSpec | None, name: str) -> None:
+    """Makes sure that a lookup which one field alone has is used of that field.
+
+    Raises:
+        FieldError: It is another one, or something computed.
+    """
+    if lookup not in owners:
+        return
+    here, field = table, ""
+    if isinstance(left, FieldRef) and here is not None:
+        for step in left.path:
+            here = here.relations[step].target
+        field = left.field
+    if here is None or not is_of(lookup, here, field):
+        raise FieldError(
+            f"{name} has no lookup {lookup!r}, which is of {owners[lookup][1]!r} of one model", name=lookup
+        )
 
 
 def is_plain(side: object) -> bool:

@@ -239,25 +239,26 @@ class Question(Generic[M, R]):
     def with_cte(
         self,
         name: str,
-        start: Question[M, R],
+        start: Question[M, R] | Callable[[Self], Question[M, R]],
         *,
         recursive: Callable[[Self], Question[M, R]] | None = None,
         distinct: bool = False,
     ) -> Self:
         """The rows of a CTE: those of `start`, and with `recursive` all that come out of the rows found so far.
 
+        Called again it adds another CTE, whose rows are then those of the query; `start` may be made of those before.
+
         Args:
             name: Its name in the statement.
-            start: The first rows.
+            start: The first rows; or what makes them, given the rows of the CTE before.
             recursive: Given the rows of the CTE, which it may only `join()`, the next ones, with the same columns.
             distinct: Whether equal rows come once, which ends circles.
 
         Raises:
-            QueryError: The two have other columns, or `start` has rows of another model or form.
+            QueryError: The two have other columns, `start` has rows of another model or form, or the name is taken.
         """
-        if self.query.where or self.query.order or self.query.extra is not None:
-            raise QueryError("with_cte() begins a query: call it on the manager, and filter what it gives")
-        return self._with(with_cte(self.query, name, start, recursive, distinct))
+        rows: Any = start(self) if callable(start) else start
+        return self._with(with_cte(self.query, name, rows, recursive, distinct))
 
     def join(self, **joins: Join) -> Self:
         """More rows beside each row, by a condition; their columns are reached by the name of the join.

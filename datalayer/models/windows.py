@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final, cast
 
-from datalayer._query.arithmetic import FLOAT, WHOLE
+from datalayer._query.arithmetic import FLOAT, INTEGERS, NUMBERS, WHOLE
 from datalayer._query.expression import Aggregate as AggregateNode
-from datalayer._query.expression import Expression, Function
+from datalayer._query.expression import Expression, Function, Ordering
+from datalayer._query.expression import Frame as FrameNode
 from datalayer._query.expression import Window as WindowNode
 from datalayer._query.walk import parts
 from datalayer._schema.field import ColumnType
@@ -193,42 +195,60 @@ class Frame:
     Args:
         start: How far before the current row it begins (negative: before, 0: at it); None from the first row.
         end: How far after it ends; None to the last row.
-        unit: `rows` counts rows, `groups` rows that are equal in the order, `range` goes from the first to the last row
-            that is equal to the current one (with None and 0 only).
+        unit: `rows` counts rows, `groups` rows that are equal in the order; `range` goes by the value of the one number
+            that the window is ordered by: `Frame(-5, 5, unit="range")` has all that are at most 5 away.
         exclude: What is left out: `current row`, `group` (all equal rows) or `ties` (the other equal rows).
 
     Raises:
         QueryError: The end is before the start, or a word is unknown.
     """
 
-    __slots__ = ("text",)
+    __slots__ = ("node",)
 
     def __init__(
-        self, start: int | None = None, end: int | None = 0, *, unit: str = "rows", exclude: str | None = None
+        self,
+        start: float | Decimal | None = None,
+        end: float | Decimal | None = 0,
+        *,
+        unit: str = "rows",
+        exclude: str | None = None,
     ) -> None:
         word = unit.upper()
         if word not in _UNITS:
             raise QueryError(f"a frame counts rows, groups or a range, not {unit!r}")
-        bounds = cast("tuple[object, ...]", (start, end))
-        for bound in bounds:
-            if bound is not None and (not isinstance(bound, int) or isinstance(bound, bool)):
-                raise QueryError(f"a frame is bounded by whole numbers and None, not by {bound!r}")
-        if word == "RANGE" and (start not in (None, 0) or end not in (None, 0)):
-            raise QueryError("a frame by range has None and 0 as bounds; count rows or groups")
-        if start is not None and end is not None and start > end:
+        first, last = _bound(start, word), _bound(end, word)
+        if first is not None and last is not None and first > last:
             raise QueryError(f"a frame cannot end ({end}) before it starts ({start})")
         if exclude is not None and exclude not in _EXCLUDED:
             raise QueryError(f"a frame leaves out 'current row', 'group' or 'ties', not {exclude!r}")
-        tail = "" if exclude is None else f" EXCLUDE {_EXCLUDED[exclude]}"
-        self.text = f"{word} BETWEEN {_bound(start, 'PRECEDING')} AND {_bound(end, 'FOLLOWING')}{tail}"
+        self.node = FrameNode(word, first, last, None if exclude is None else _EXCLUDED[exclude])
 
 
-def _bound(number: int | None, open_end: str) -> str:
-    if number is None:
-        return f"UNBOUNDED {open_end}"
-    if number == 0:
-        return "CURRENT ROW"
-    return f"{abs(number)} {'PRECEDING' if number < 0 else 'FOLLOWING'}"
+def _bound(bound: object, unit: str) -> int | Decimal | None:
+    if bound is None or (isinstance(bound, int) and not isinstance(bound, bool)):
+        return bound
+    if unit != "RANGE":
+        raise QueryError(f"a frame is bounded by whole numbers and None, not by {bound!r}")
+    number = Decimal(repr(bound)) if isinstance(bound, float) else bound
+    if not isinstance(number, Decimal) or not number.is_finite():
+        raise QueryError(f"a frame by range is bounded by numbers and None, not by {bound!r}")
+    return number
+
+
+def _check_by_value(frame: FrameNode, order: tuple[Ordering, ...], window: Window) -> None:
+    """Makes sure that a frame by value has one number to go by.
+
+    Raises:
+        QueryError: It has not.
+    """
+    if len(order) != 1:
+        raise QueryError(f"{window!r}: a frame by range goes by one number, so order by exactly one")
+    type = order[0].expression.type
+    if type is not None and type.kind not in NUMBERS:
+        raise QueryError(f"{window!r}: a frame by range goes by a number, and the order is {type.kind.value}")
+    fractions = [bound for bound in (frame.start, frame.end) if isinstance(bound, Decimal) and bound % 1]
+    if fractions and type is not None and type.kind in INTEGERS:
+        raise QueryError(f"{window!r}: the order is of whole numbers, and {fractions[0]} is none")
 
 
 class Window(Computable):
@@ -277,7 +297,10 @@ class Window(Computable):
             function = self.function.node(table, annotations)
         partition = tuple([expression_of(item, table, annotations) for item in self.partition_by])
         order = tuple([order_item(table, item, annotations or {}) for item in self.order_by])
-        found = WindowNode(function, partition, order, None if self.frame is None else self.frame.text)
+        frame = None if self.frame is None else self.frame.node
+        if frame is not None and frame.is_by_value:
+            _check_by_value(frame, order, self)
+        found = WindowNode(function, partition, order, frame)
         below = (*function.children, *found.children[1:])
         if any(isinstance(part, WindowNode) for child in below for part in parts(child)):
             raise QueryError(f"{self!r} is over another window; annotate that first, and ask in a Subquery")

@@ -101,6 +101,18 @@ class Backend(ABC):
     def divided(self, total: Element, count: Element, type: ColumnType | None) -> Element:
         """An average out of a sum and a number."""
 
+    def collation(self, name: str) -> str:
+        """What the database calls a collation.
+
+        Raises:
+            NotSupported: It has none of that name.
+        """
+        return name
+
+    def distant(self, value: Element, type: ColumnType | None) -> tuple[Element, int]:
+        """A number whose distance to others is counted, and in how many parts of one."""
+        return value, 1
+
     def truth(self, value: Element) -> Element:
         """A boolean value as a condition."""
         return value

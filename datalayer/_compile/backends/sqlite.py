@@ -17,11 +17,12 @@ from datalayer._compile.backends import sqlite_functions
 from datalayer._compile.backends.base import Backend, Element, Ordered, Types
 from datalayer._compile.prepared import Convert
 from datalayer._schema.field import ColumnType, Kind
-from datalayer.errors import InvalidValue
+from datalayer.errors import InvalidValue, NotSupported, choices_text
 
 _FORMATS: Final = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
 _EXTREMES: Final = {"bool_and": "min", "bool_or": "max", "any_value": "min"}
 """Aggregates that are an extreme to SQLite, which orders values of every kind."""
+_COLLATIONS: Final = ("BINARY", "NOCASE", "RTRIM")
 _OF_DAY: Final = frozenset({"week_day", "iso_week_day", "iso_year", "week"})
 
 
@@ -148,6 +149,23 @@ class SQLite(Backend):
         self, name: str, arguments: list[Element], types: list[ColumnType | None], type: ColumnType | None
     ) -> Element | None:
         return sqlite_functions.written(name, arguments, types, type)
+
+    def distant(self, value: Element, type: ColumnType | None) -> tuple[Element, int]:
+        if type is None or type.kind is not Kind.DECIMAL:
+            return value, 1
+        if _is_wide(type):
+            raise NotSupported(
+                "decimals of more than 15 digits are text to SQLite: a window cannot count by their value"
+            )
+        if type.scale is None:
+            return value, 1
+        parts: Element = sa.literal_column(f"{10**type.scale}.0")  # whole numbers: 1.10 + 5 is 6.10 exactly
+        return sa.cast(sa.func.round(value.op("*")(parts)), sa.Integer), 10**type.scale
+
+    def collation(self, name: str) -> str:
+        if name.upper() not in _COLLATIONS:
+            raise NotSupported(f"SQLite has no collation {name!r}; the choices are {choices_text(_COLLATIONS)}")
+        return name.upper()
 
     def arithmetic(
         self, operator: str, left: Element, right: Element, types: Types, type: ColumnType | None

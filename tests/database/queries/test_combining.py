@@ -266,6 +266,60 @@ def test_what_cannot_be_combined_is_refused_before_anything_is_sent(
         made()
 
 
+def test_several_ctes_stand_in_one_statement(world: World, books: Shelf) -> None:
+    fives = Book.objects.with_cte("fives", Book.objects.filter(price=5))
+    several = fives.with_cte("printed", lambda rows: rows.filter(in_print=True))
+    assert keys(world, several) == wanted(books, lambda book: book.price == 5 and book.in_print)
+    assert several.sql()[0].startswith("WITH RECURSIVE fives ")
+    assert world.call(several.filter(pages__gt=0), "count") == len(
+        wanted(books, lambda book: book.price == 5 and book.in_print and (book.pages or 0) > 0)
+    )
+    third = several.with_cte("all", fives.union(several))
+    assert keys(world, third) == wanted(books, lambda book: book.price == 5)
+    sums = Book.objects.values("author").annotate(n=Count("*"))
+    joined = Author.objects.join(
+        a=Join(Book.objects.values("author").annotate(n=Count("*")).with_cte("sums", sums), Q(id=F("a__author"))),
+        b=Join(fives, Q(id=F("b__author"))),
+    )
+    assert sorted(world.iterate(joined.values_list("id", "a__n", "b__id"))) == sorted(
+        (book.author.id, sum(other.author.id == book.author.id for other in books), book.id)
+        for book in books
+        if book.price == 5
+    )
+    depth = tree().with_cte("deep", lambda rows: rows.filter(depth__gt=0))
+    assert {author.depth for author in world.iterate(depth)} == {1, 2}
+
+
+def test_a_recursive_cte_may_follow_another(world: World, books: Shelf) -> None:
+    roots = Author.objects.with_cte("roots", Author.objects.filter(mentor=None))
+    found = roots.with_cte(
+        "tree",
+        lambda rows: rows.annotate(depth=Value(0)),
+        recursive=lambda above: Author.objects.join(up=Join(above, Q(mentor=F("up__id")))).annotate(
+            depth=F("up__depth") + 1
+        ),
+    )
+    assert sorted(world.iterate(found.values_list("id", "depth"))) == sorted(
+        world.iterate(tree().values_list("id", "depth"))
+    )
+
+
+def test_a_second_cte_of_the_name_is_refused_where_its_values_differ(world: World, books: Shelf) -> None:
+    def same(price: int) -> Any:
+        return Book.objects.with_cte("same", Book.objects.filter(price=price))
+
+    assert keys(world, same(5).union(same(5))) == wanted(books, lambda book: book.price == 5)
+    assert keys(world, same(10).union(same(10))) == wanted(books, lambda book: book.price == 10)
+    with assert_num_queries(0), pytest.raises(QueryError, match="two CTEs of the name 'same'"):
+        world.iterate(same(5).union(same(10)))
+    with assert_num_queries(0), pytest.raises(QueryError, match="two CTEs of the name 'same'"):
+        same(5).with_cte("same", Book.objects.all())
+    with assert_num_queries(0), pytest.raises(QueryError, match="two CTEs of the name 'same'"):
+        Author.objects.join(a=Join(same(5), Q(id=F("a__author"))), b=Join(same(10), Q(id=F("b__author"))))
+    with assert_num_queries(0), pytest.raises(QueryError, match="or follows another"):
+        same(5).filter(id=1).with_cte("other", Book.objects.all())
+
+
 def test_two_ctes_of_one_name_are_refused(shelves: str) -> None:
     one, two = (Book.objects.with_cte("same", Book.objects.filter(price=price)) for price in (5, 10))
     with assert_num_queries(0), pytest.raises(QueryError, match="two CTEs of the name 'same'"):

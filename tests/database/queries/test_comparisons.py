@@ -6,12 +6,30 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from datalayer import Case, Count, Exists, F, Field, Mapped, Model, OuterRef, Q, Range, Value, When
+from datalayer import (
+    Case,
+    Count,
+    Exists,
+    F,
+    Field,
+    Lookup,
+    Mapped,
+    Model,
+    OuterRef,
+    Q,
+    Range,
+    Sum,
+    Transform,
+    Value,
+    When,
+    Window,
+)
 from datalayer import functions as fn
+from datalayer._query import added
 from datalayer.errors import DatalayerError, FieldError, InvalidValue, QueryError
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, create_tables
@@ -232,3 +250,139 @@ def test_an_order_by_an_aggregate_gives_each_row_once(world: World, books: Shelf
     assert [author.id for author in world.iterate(query)] == wanted
     assert world.call(query, "count") == len(wanted)
     assert [author.id for author in world.iterate(query[1:3])] == wanted[1:3]
+
+
+def test_the_text_at_the_end_of_a_path(world: World, configured: str) -> None:
+    world.run(lambda: create_tables(Parcel), lambda: acreate_tables(Parcel))
+    inside = [5, "five", None, {"bb": 1, "a": [1, {"é": "x"}]}, True, 1.5]
+    rows = [Parcel(data={"at": {"end": value}}, span=Range(1, 2)) for value in inside]
+    world.call(Parcel.objects, "bulk_create", [*rows, Parcel(span=Range(1, 2))])
+    wanted = ["5", "five", None, '{"a": [1, {"é": "x"}], "bb": 1}', "true", "1.5", None]
+    ordered = Parcel.objects.order_by("id")
+    assert world.iterate(ordered.values_list(fn.KT("data__at__end"), flat=True)) == wanted
+    assert world.iterate(ordered.values_list(fn.KT(Parcel.data["at"]["end"]), flat=True)) == wanted
+    assert world.iterate(ordered.filter(fn.Exact(fn.KT("data__at__end"), "five")).values_list("id")) == [(rows[1].id,)]
+    assert world.iterate(ordered.annotate(t=fn.KT("data__at__end")).filter(t__endswith="5").values_list("t")) == [
+        ("5",),
+        ("1.5",),
+    ]
+    with assert_num_queries(0), pytest.raises(QueryError, match="only JSON can be looked into"):
+        Parcel.objects.annotate(x=fn.KT("marks"))
+
+
+def test_a_collation_orders_and_compares(world: World, books: Shelf, backend: str) -> None:
+    name = "binary" if backend == "sqlite" else "C"
+    query = Book.objects.order_by(fn.Collate(Book.title, name), "id")
+    assert [book.title for book in world.iterate(query)] == sorted(book.title for book in books)
+    assert numbers(world, Book.objects.filter(fn.GreaterThan(fn.Collate("title", name), "a"))) == {
+        book.id for book in books if book.title > "a"
+    }
+    if backend == "sqlite":
+        assert numbers(world, Book.objects.filter(fn.Exact(fn.Collate("title", "nocase"), "AB"))) == {
+            book.id for book in books if book.title.lower() == "ab"
+        }
+        with assert_num_queries(0), pytest.raises(QueryError, match="SQLite has no collation 'C'; the choices are"):
+            world.iterate(Book.objects.order_by(fn.Collate("title", "C")))
+    else:
+        with pytest.raises(DatalayerError, match='collation "nowhere"'):
+            world.iterate(Book.objects.order_by(fn.Collate("title", "nowhere")))
+
+
+@pytest.mark.parametrize("name", ['C"; DROP TABLE library_book; --', "", "a b", "C\0", "'", "%s", "é", 5])
+def test_a_name_that_no_collation_has_is_refused(name: Any) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match="no collation is called so"):
+        fn.Collate("title", name)
+
+
+@pytest.mark.parametrize(
+    ("order", "low", "high"),
+    [
+        ("price", -5, 5),
+        ("price", Decimal("-0.01"), Decimal("5.00")),
+        ("price", None, -1),
+        ("price", 0.5, None),
+        ("rating", -0.15, 0.15),
+        ("pages", -1, 1),
+        ("pages", 1, 2),
+    ],
+)
+def test_a_frame_goes_by_the_distance_of_values(world: World, books: Shelf, order: str, low: Any, high: Any) -> None:
+    frame = fn.Frame(low, high, unit="range")
+    known = [book for book in books if getattr(book, order) is not None]
+    query = Book.objects.filter(**{f"{order}__isnull": False}).annotate(
+        n=Window(Count("id"), order_by=order, frame=frame),
+        s=Window(Sum("id"), partition_by="author", order_by=order, frame=frame),
+    )
+
+    def near(book: Book, other: Book) -> bool:
+        here, there = getattr(book, order), getattr(other, order)
+        number: Any = type(here)
+        first = None if low is None else here + number(str(low))
+        last = None if high is None else here + number(str(high))
+        return (first is None or first <= there) and (last is None or there <= last)
+
+    for number, count, total in world.iterate(query.values_list("id", "n", "s")):
+        (book,) = (one for one in known if one.id == number)
+        assert count == sum(near(book, other) for other in known)
+        found = [other.id for other in known if other.author.id == book.author.id and near(book, other)]
+        assert total == (sum(found) if found else None)
+
+
+def by_value(order: Any, low: Any, high: Any) -> Any:
+    return Book.objects.annotate(x=Window(Count("*"), order_by=order, frame=fn.Frame(low, high, unit="range")))
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: fn.Frame(1.5, 2), "bounded by whole numbers and None, not by 1.5"),
+        (lambda: fn.Frame(Decimal("NaN"), None, unit="range"), "bounded by numbers and None"),
+        (lambda: fn.Frame(cast("Any", "5 PRECEDING) --"), 0, unit="range"), "bounded by numbers and None"),
+        (lambda: fn.Frame(0, 5, unit="range; --"), "counts rows, groups or a range"),
+        (lambda: fn.Frame(5, 0, unit="range"), "cannot end"),
+        (
+            lambda: by_value(("price", "id"), -1, 1),
+            "order by exactly one",
+        ),
+        (
+            lambda: by_value("title", -1, 1),
+            "the order is string",
+        ),
+        (
+            lambda: by_value("pages", -0.5, 1),
+            "of whole numbers, and -0.5 is none",
+        ),
+    ],
+)  # fmt: skip
+def test_frames_that_make_no_sense_are_refused(configured: str, made: Callable[[], object], message: str) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match=message):
+        made()
+
+
+def test_one_column_alone_may_have_a_lookup_and_a_word(world: World, books: Shelf) -> None:
+    with added.isolated():
+        longer = Lookup("longer_than", Book.title, "length({0}) > length({1})")
+        Transform("initial", Book.title, str, "substr({0}, 1, 1)")
+        wanted = {book.id for book in books if len(book.title) > 1}
+        for query in (
+            Book.objects.filter(title__longer_than="x"),
+            Book.objects.filter(longer(Book.title, "x")),
+            Author.objects.filter(books__title__longer_than="x"),
+        ):
+            assert world.call(query, "exists")
+        assert set(world.iterate(Book.objects.filter(title__longer_than="x").values_list("id", flat=True))) == wanted
+        assert set(world.iterate(Book.objects.filter(title__initial="a").values_list("id", flat=True))) == {
+            book.id for book in books if book.title[:1] == "a"
+        }
+        for refused in (
+            lambda: Book.objects.filter(note__longer_than="x"),
+            lambda: Author.objects.filter(name__longer_than="x"),
+            lambda: Book.objects.filter(author__name__longer_than="x"),
+            lambda: Book.objects.filter(note__initial="a"),
+            lambda: Book.objects.order_by("note__initial"),
+            lambda: longer(Book.author[Author.name], "x"),
+        ):
+            with assert_num_queries(0), pytest.raises(FieldError, match=r"longer_than|initial"):
+                refused()
+        with pytest.raises(QueryError, match="which is no field"):
+            Lookup("other", Book.author[Author.name], "{0} = {1}")
