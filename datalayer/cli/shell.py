@@ -184,7 +184,10 @@ def dbshell(database: str = DATABASE, database_url: str | None = DATABASE_URL) -
       datalayer dbshell --database reports
       datalayer dbshell --database-url postgresql://me@localhost/shop
     """
-    words, environment = client(enter(database_url, alias=database).databases[database].url)
+    chosen = enter(database_url, alias=database).databases[database]
+    from datalayer.pooling.address import Address
+
+    words, environment = client(Address(database, chosen).now())
     program = shutil.which(words[0])
     if program is None:
         raise DatalayerError(f"dbshell runs {words[0]!r}, and there is none on PATH; install it")

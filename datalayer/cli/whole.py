@@ -102,11 +102,12 @@ def reset(
 
 def entered(alias: str, database_url: str | None, migrations: Path | None = None) -> DatabaseUrl:
     """Where the database of the command line is; never the server's own."""
-    url = enter(database_url, migrations, alias).databases[alias].url
+    chosen = enter(database_url, migrations, alias).databases[alias]
     from datalayer.databases import whole
+    from datalayer.pooling.address import Address
 
-    whole.refuse_the_servers_own(url)
-    return url
+    whole.refuse_the_servers_own(chosen.url)
+    return Address(alias, chosen).now()
 
 
 def agreed(verb: str, url: DatabaseUrl, *, yes: bool) -> bool:

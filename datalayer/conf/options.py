@@ -29,11 +29,19 @@ def _below_root(path: Path, info: ValidationInfo) -> Path:
     return (project_root(info) or Path.cwd()) / path
 
 
+def _module_and_name(path: str) -> str:
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", path):
+        raise ValueError('must be "package.module:function"')
+    return path
+
+
 ProjectPath = Annotated[Path, AfterValidator(_below_root), Field(validate_default=True)]
 """A path; a relative one is taken from the folder of the settings file."""
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ModulePath = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
+FunctionPath = Annotated[str, AfterValidator(_module_and_name)]
+"""A function of the project, `package.module:name`."""
 Alias = Annotated[str, StringConstraints(pattern=r"^[^\W\d][\w-]*$")]
 
 
@@ -122,6 +130,8 @@ class DatabaseSettings(Options):
 
     Attributes:
         url: Where it is.
+        url_from: Of PostgreSQL: a function, `package.module:name`, that is given the url at each connect and gives the
+            one to connect to, as for a password that changes.
         pool: How its connections are pooled.
         migrate: How long migrations wait.
         transaction_pooling: True behind a pooler such as PgBouncer, which may give each transaction another session.
@@ -131,6 +141,7 @@ class DatabaseSettings(Options):
     """
 
     url: DatabaseUrl
+    url_from: FunctionPath | None = None
     pool: PoolSettings = PoolSettings()
     migrate: MigrateSettings = MigrateSettings()
     transaction_pooling: bool = False
@@ -139,6 +150,8 @@ class DatabaseSettings(Options):
 
     @model_validator(mode="after")
     def _can_be_honoured(self) -> Self:
+        if self.url_from is not None and self.url.backend != "postgresql":
+            raise ValueError("url_from is for a server that wants a password, and sqlite is a file: leave it out")
         if self.url.backend != "postgresql" or self.pool.implementation == "generic":
             return self
         for name in NOT_FOR_PSYCOPG:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
@@ -124,6 +124,10 @@ class DatabaseUrl:
             f"database {alias!r} has no tables: there is no file {self.database!r}; run datalayer migrate, or name "
             "another file in its url"
         )
+
+    def with_password(self, password: str) -> DatabaseUrl:
+        """The same address with another password."""
+        return replace(self, password=SecretStr(password))
 
     def render(self, *, hide_password: bool = False) -> str:
         """The URL as text that libpq and `DatabaseUrl.parse` read back as this same URL.

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from datalayer._links.link import AsyncLink, Link
 from datalayer.conf import DatabaseSettings
 from datalayer.errors import MissingExtra
+from datalayer.pooling.address import Address
 from datalayer.pooling.async_lease import Acquiring
 from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.config import PoolConfig
@@ -112,16 +113,16 @@ def link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> 
     config = _config_of(chosen)
     if chosen.url.backend == "sqlite":
         return SQLitePool(file(), alias=alias, config=config, readers=chosen.pool.readers)
-    url, behind = chosen.url.render(), chosen.transaction_pooling
+    address, behind = Address(alias, chosen), chosen.transaction_pooling
     if chosen.pool.implementation == "generic":
         connect = partial(
             _driver("datalayer._links.postgresql").connect_postgresql,
-            url, alias=alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
+            alias=alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
         )  # fmt: skip
-        connector = LinkConnector(connect, ping_timeout=config.validation_timeout)
+        connector = LinkConnector(lambda: connect(address.now().render()), ping_timeout=config.validation_timeout)
         return Moded(Pool(connector, config, name=alias))
     driver = _driver("datalayer.pooling.psycopg")
-    return Moded(driver.PsycopgPool(url, config, name=alias, transaction_pooling=behind))
+    return Moded(driver.PsycopgPool(lambda: address.now().render(), config, name=alias, transaction_pooling=behind))
 
 
 def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> AsyncLinkPool:
@@ -129,12 +130,20 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
     config = _config_of(chosen)
     if chosen.url.backend == "sqlite":
         return AsyncSQLitePool(file(), alias=alias, config=config, readers=chosen.pool.readers)
-    url, behind = chosen.url.render(), chosen.transaction_pooling
+    address, behind = Address(alias, chosen), chosen.transaction_pooling
+
+    async def url() -> str:
+        return (await address.anow()).render()
+
     if chosen.pool.implementation == "generic":
-        connect = partial(
-            _driver("datalayer._links.postgresql").aconnect_postgresql,
-            url, alias=alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
-        )  # fmt: skip
+        aconnect = _driver("datalayer._links.postgresql").aconnect_postgresql
+
+        async def connect() -> AsyncLink:
+            link: AsyncLink = await aconnect(
+                await url(), alias=alias, connect_timeout=config.connect_timeout, transaction_pooling=behind
+            )
+            return link
+
         return AsyncModed(AsyncPool(AsyncLinkConnector(connect), config, name=alias))
     driver = _driver("datalayer.pooling.psycopg")
     return AsyncModed(driver.AsyncPsycopgPool(url, config, name=alias, transaction_pooling=behind))

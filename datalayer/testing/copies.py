@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from datalayer.conf import DatabaseUrl, override, settings
 from datalayer.databases import current, whole
 from datalayer.databases.atomic import Atomic
+from datalayer.pooling.address import Address
 from datalayer.pooling.registry import pools
 from datalayer.testing import keeping
 
@@ -52,9 +53,9 @@ def templates(folder: Path, suffix: str, *, keeps: bool = False) -> Generator[di
             if made_of is not None and keeping.kept(url) == made_of:
                 continue
             if url.backend == "postgresql":
-                _recreate(database.url, url.database)
+                _recreate(alias, url.database)
                 if not keeps:
-                    stack.callback(_drop, database.url, url.database)
+                    stack.callback(_drop, alias, url.database)
             else:
                 whole.drop(url, force=True)
             keeping.forget(url)
@@ -77,9 +78,8 @@ def copied(templates: Mapping[str, DatabaseUrl], folder: Path) -> Generator[dict
                 urls[alias] = replace(template, database=str(copy))
                 continue
             name = _shortened(template.database, f"_{number}")
-            origin = settings.databases[alias].url
-            _recreate(origin, name, template=template.database)
-            stack.callback(_drop, origin, name)
+            _recreate(alias, name, template=template.database)
+            stack.callback(_drop, alias, name)
             urls[alias] = replace(template, database=name)
         yield urls
 
@@ -173,10 +173,15 @@ def _leave_write_ahead_log(alias: str, url: DatabaseUrl) -> None:
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _recreate(origin: DatabaseUrl, name: str, template: str | None = None) -> None:
-    _drop(origin, name)
-    whole.create(replace(origin, database=name), template=template)
+def _recreate(alias: str, name: str, template: str | None = None) -> None:
+    _drop(alias, name)
+    whole.create(_beside(alias, name), template=template)
 
 
-def _drop(origin: DatabaseUrl, name: str) -> None:
-    whole.drop(replace(origin, database=name), force=True)
+def _drop(alias: str, name: str) -> None:
+    whole.drop(_beside(alias, name), force=True)
+
+
+def _beside(alias: str, name: str) -> DatabaseUrl:
+    """Another database of the same server."""
+    return replace(Address(alias, settings.databases[alias]).now(), database=name)

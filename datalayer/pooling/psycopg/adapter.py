@@ -84,7 +84,6 @@ class Adapter(LinkJudge, Watched[L]):
 
     def __init__(
         self,
-        conninfo: str | Callable[[], str],
         *,
         name: str,
         config: PoolConfig | None,
@@ -96,7 +95,6 @@ class Adapter(LinkJudge, Watched[L]):
         super().__init__(config if config is not None else PoolConfig(), name=name, listeners=listeners, clock=clock)
         refuse_what_cannot_be_honoured(self.config)
         self.alias = name
-        self._conninfo = conninfo
         self._transaction_pooling = transaction_pooling
         self._rng = rng if rng is not None else Random()
         self._bypass = self.config.test_bypass if self.config.test_on_check_out else NEVER
@@ -164,10 +162,10 @@ class Adapter(LinkJudge, Watched[L]):
 
     # -- what happens to connections, reported by the connection classes ------------------------
 
-    def arguments(self) -> tuple[str, dict[str, Any]]:
-        """The conninfo of a new connection, asked for each time since it may hold a password that changes."""
+    def arguments(self, conninfo: str) -> tuple[str, dict[str, Any]]:
+        """How to connect to an address."""
         return connect_arguments(
-            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(),
+            conninfo,
             alias=self.alias,
             connect_timeout=self.config.connect_timeout,
             transaction_pooling=self._transaction_pooling,

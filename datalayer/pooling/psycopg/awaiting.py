@@ -42,7 +42,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     def __init__(
         self,
-        conninfo: str | Callable[[], str],
+        conninfo: str | Callable[[], str | Awaitable[str]],
         config: PoolConfig | None = None,
         *,
         name: str = "default",
@@ -58,9 +58,10 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watch: asyncio.TimerHandle | None = None
+        self._conninfo = conninfo
         self._configure, self._check, self._reset, self._on_close = configure, check, reset, on_close
         super().__init__(
-            conninfo, name=name, config=config, transaction_pooling=transaction_pooling, listeners=listeners,
+            name=name, config=config, transaction_pooling=transaction_pooling, listeners=listeners,
             clock=clock, rng=rng,
         )  # fmt: skip
 
@@ -233,7 +234,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
     async def dedicated(self) -> AsyncPostgresLink:
         """The twin of `PsycopgPool.dedicated`."""
         link = await aconnect_postgresql(
-            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(), alias=self.alias,
+            await self.conninfo(), alias=self.alias,
             connect_timeout=self.config.connect_timeout, transaction_pooling=self._transaction_pooling,
         )  # fmt: skip
         try:
@@ -305,6 +306,14 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         self._loop = loop
 
     # -- the shell ------------------------------------------------------------------------------
+
+    async def conninfo(self) -> str:
+        """The twin of `PsycopgPool.conninfo`; what is asked may be an `async def`."""
+        if isinstance(self._conninfo, str):
+            return self._conninfo
+        async with asyncio.timeout(self.config.connect_timeout):
+            found = self._conninfo()
+            return found if isinstance(found, str) else await found
 
     async def configure_link(self, link: AsyncPostgresLink) -> None:
         """Awaits the `configure` hook on a new connection."""

@@ -75,8 +75,9 @@ class PsycopgPool(Adapter[PostgresLink]):
         self._retiring: list[threading.Thread] = []
         self._configure, self._check, self._reset, self._on_close = configure, check, reset, on_close
         self._watch: threading.Timer | None = None
+        self._conninfo = conninfo
         super().__init__(
-            conninfo, name=name, config=config, transaction_pooling=transaction_pooling, listeners=listeners,
+            name=name, config=config, transaction_pooling=transaction_pooling, listeners=listeners,
             clock=clock, rng=rng,
         )  # fmt: skip
 
@@ -238,7 +239,7 @@ class PsycopgPool(Adapter[PostgresLink]):
     def dedicated(self) -> PostgresLink:
         """Opens a configured connection that is not the pool's: not counted, and yours to close."""
         link = connect_postgresql(
-            self._conninfo if isinstance(self._conninfo, str) else self._conninfo(), alias=self.alias,
+            self.conninfo(), alias=self.alias,
             connect_timeout=self.config.connect_timeout, transaction_pooling=self._transaction_pooling,
         )  # fmt: skip
         try:
@@ -283,6 +284,10 @@ class PsycopgPool(Adapter[PostgresLink]):
             self.feed(home)
 
     # -- the shell ------------------------------------------------------------------------------
+
+    def conninfo(self) -> str:
+        """The address of a new connection, asked for each time since it may hold a password that changes."""
+        return self._conninfo if isinstance(self._conninfo, str) else self._conninfo()
 
     def configure_link(self, link: PostgresLink) -> None:
         """Runs the `configure` hook on a new connection."""

@@ -33,7 +33,7 @@ class Reported(Protocol):
 
     alias: str
 
-    def arguments(self) -> Arguments: ...  # noqa: D102
+    def arguments(self, conninfo: str) -> Arguments: ...  # noqa: D102
     def turn_to_connect(self, gate: Gate | AsyncGate) -> float: ...  # noqa: D102
     def connected(self, link: Any, raw: Any, took: float) -> None: ...  # noqa: D102
     def connect_failed(self, error: BaseException, *, configured: bool = True) -> None: ...  # noqa: D102
@@ -44,12 +44,14 @@ class Reported(Protocol):
 class ReportedTo(Reported, Protocol):
     """The pool of blocking connections."""
 
+    def conninfo(self) -> str: ...  # noqa: D102
     def configure_link(self, link: PostgresLink) -> None: ...  # noqa: D102
 
 
 class AsyncReportedTo(Reported, Protocol):
     """The pool of awaiting connections."""
 
+    async def conninfo(self) -> str: ...  # noqa: D102
     async def configure_link(self, link: AsyncPostgresLink) -> None: ...  # noqa: D102
 
 
@@ -98,7 +100,7 @@ def connection_class(ref: weakref.ref[Any], gate: Gate) -> type[psycopg.Connecti
             began = time.monotonic()
             given = ""
             try:
-                given, options = adapter.arguments()
+                given, options = adapter.arguments(adapter.conninfo())
                 raw: Any = super().connect(given, **options)
             except Exception as error:
                 adapter.connect_failed(_failure(error, given, adapter.alias))
@@ -164,7 +166,7 @@ def async_connection_class(ref: weakref.ref[Any], gate: AsyncGate) -> type[psyco
             began = time.monotonic()
             given = ""
             try:
-                given, options = adapter.arguments()
+                given, options = adapter.arguments(await adapter.conninfo())
                 raw: Any = await super().connect(given, **options)
             except Exception as error:
                 adapter.connect_failed(_failure(error, given, adapter.alias))
