@@ -218,4 +218,6 @@ def _bound(number: int | Decimal | None, open_end: str) -> str:
         return f"UNBOUNDED {open_end}"
     if number == 0:
         return "CURRENT ROW"
-    return f"{format(Decimal(abs(number)), 'f')} {'PRECEDING' if number < 0 else 'FOLLOWING'}"
+    distance = abs(number)
+    text = format(distance, "f") if isinstance(distance, Decimal) else str(distance)
+    return f"{text} {'PRECEDING' if number < 0 else 'FOLLOWING'}"

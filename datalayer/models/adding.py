@@ -34,7 +34,7 @@ def _kinds_of(of: Any, place: str) -> tuple[frozenset[Kind], tuple[TableSpec, st
     if not isinstance(of, Expr):
         kind = column_type(of, (), place)[0].kind
         return next((kinds for kinds in _FAMILIES if kind in kinds), frozenset({kind})), None
-    node = cast("Expr[Any, Any]", of).node
+    node = of.node
     if not isinstance(node, FieldRef) or node.path or node.type is None or of.table is None:
         raise QueryError(f"{place} is {of!r}, which is no field; give a type, or a column such as Author.name")
     return frozenset({node.type.kind}), (of.table, node.field)

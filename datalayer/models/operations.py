@@ -183,8 +183,8 @@ def _incomplete(table: TableSpec, name: str, error: UndefinedColumn) -> Undefine
     """The error about SQL that lacks a column of the model."""
     return UndefinedColumn(
         f"raw(): the SQL does not return {name!r}, which {table.model} has; select all of "
-        f"{choices_text(field.column for field in table.fields.values())}, or ask with "
-        f"{table.model}.objects.only(...) for fewer columns",
+        f"{choices_text(field.column for field in table.fields.values())}, or say which it does: "
+        f"{table.model}.objects.only(...).raw(...) leaves the others to be loaded when they are read",
         alias=error.alias,
         model=table.model,
         table=table.name,
@@ -197,7 +197,12 @@ _ASKED = re.compile(r'datalayer_raw\."?([^"\s;]+)')
 
 
 def raw(
-    compiler: Compiler, model: Any, alias: str, sql: str, params: Mapping[str, object] | Sequence[object]
+    compiler: Compiler,
+    model: Any,
+    alias: str,
+    sql: str,
+    params: Mapping[str, object] | Sequence[object],
+    only: tuple[str, ...] | None,
 ) -> Plan[list[Any]]:
     """Instances from SQL written by hand; the columns are told apart by asking for them by name around it."""
     text, given = placeholders(sql.strip().rstrip(";"), params, compiler.backend)
@@ -205,7 +210,8 @@ def raw(
     values = [value if value is None or convert is None else convert(value) for value in given]
     table = model.table
     # With the name in front: SQLite would take a quoted name that is no column for text.
-    columns = ", ".join('datalayer_raw."' + field.column.replace('"', '""') + '"' for field in table.fields.values())
+    fields = [field for field in table.fields.values() if only is None or field.name in only]
+    columns = ", ".join('datalayer_raw."' + field.column.replace('"', '""') + '"' for field in fields)
     try:
         reply = yield Command(f"SELECT {columns} FROM ({text}) AS datalayer_raw", values, table=table)
     except UndefinedColumn as error:
@@ -213,9 +219,7 @@ def raw(
         if found is None:  # of the SQL itself
             raise
         raise _incomplete(table, found[1], error) from error
-    outputs = tuple(
-        [Output(field.name, (), field, compiler.converter(field.type)[1]) for field in table.fields.values()]
-    )
+    outputs = tuple([Output(field.name, (), field, compiler.converter(field.type)[1]) for field in fields])
     return hydrate.maker(model, outputs)(reply.rows, alias)
 
 

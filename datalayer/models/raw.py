@@ -13,25 +13,34 @@ from datalayer.models.question import M
 class RawRows(Generic[M]):
     """The rows of SQL written by hand; iterate or await it. It asks once, and keeps its rows like a queryset."""
 
-    __slots__ = ("_alias", "_kept", "model", "params", "sql")
+    __slots__ = ("_alias", "_kept", "_only", "model", "params", "sql")
 
-    def __init__(self, model: type[M], alias: str, sql: str, params: Mapping[str, object] | Sequence[object]) -> None:
+    def __init__(
+        self,
+        model: type[M],
+        alias: str,
+        sql: str,
+        params: Mapping[str, object] | Sequence[object],
+        only: tuple[str, ...] | None = None,
+    ) -> None:
         self.model = model
         self._alias = alias
         self._kept: list[M] | None = None
+        self._only = only
         self.sql = sql
         self.params = params
 
     def _fetched(self) -> list[M]:
         if self._kept is None:
-            rows = databases[self._alias].run(operations.raw, self.model, self._alias, self.sql, self.params)
+            database = databases[self._alias]
+            rows = database.run(operations.raw, self.model, self._alias, self.sql, self.params, self._only)
             self._kept = cast("list[M]", rows)
         return self._kept
 
     async def _afetched(self) -> list[M]:
         if self._kept is None:
             database = databases[self._alias]
-            rows = await database.arun(operations.raw, self.model, self._alias, self.sql, self.params)
+            rows = await database.arun(operations.raw, self.model, self._alias, self.sql, self.params, self._only)
             self._kept = cast("list[M]", rows)
         return self._kept
 

@@ -13,7 +13,14 @@ from typing import Any, cast
 import pytest
 
 from datalayer import Avg, Count, F, Max, Min, Q, Sum, pools
-from datalayer.errors import FieldError, InvalidValue, NotSupported, QueryError, SyncInAsyncContext
+from datalayer.errors import (
+    FieldError,
+    InvalidValue,
+    NotSupported,
+    QueryError,
+    SyncInAsyncContext,
+    UndefinedColumn,
+)
 from datalayer.testing import assert_num_queries
 from tests.database.queries.library import Author, Book, Genre, Profile, Shelf
 from tests.worlds import World, collect
@@ -578,6 +585,19 @@ def test_rows_of_sql_by_hand(world: World, books: Shelf) -> None:
     cheap = raw("with cheap as (select * from library_book where price < %s) select * from cheap", [Decimal(1)])
     assert {book.id for book in world.iterate(cheap)} == {book.id for book in books if book.price < 1}
     assert len(world.run(lambda: list(cheap), lambda: awaited(cheap))) == len({b.id for b in books if b.price < 1})
+
+
+def test_sql_by_hand_may_leave_columns_to_be_loaded(world: World, books: Shelf) -> None:
+    few = Book.objects.only("title").raw("select id, title from library_book where id < %s order by id", [4])
+    with assert_num_queries(1):
+        found = world.iterate(few)
+    assert [(book.id, book.title) for book in found] == [(book.id, book.title) for book in books if book.id < 4]
+    assert found[0].get_deferred_fields() >= {"price", "note"}
+    with assert_num_queries(1):  # for all of them at once
+        assert [book.price for book in found] == [book.price for book in books if book.id < 4]
+    assert world.iterate(Book.objects.defer("note").raw("select * from library_book where id = 1"))[0].id == 1
+    with pytest.raises(UndefinedColumn, match="'id'"):
+        world.iterate(Book.objects.only("title").raw("select title from library_book"))
 
 
 async def awaited(query: Any) -> list[Any]:
