@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.sql.selectable import FromClause
 
 from datalayer._compile.backends.base import Backend
-from datalayer._compile.joins import Element, NamedJoin, Path, Scope, Statement
+from datalayer._compile.joins import Element, NamedJoin, Path, Scope, Statement, remote_fields
 from datalayer._compile.prepared import Twin, two_ctes
 from datalayer._compile.writer import Writer
 from datalayer._query.query import Query
 from datalayer._query.source import Compound, Cte, Joined, Named, Source
+from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 
@@ -135,6 +136,24 @@ class _Sides(Scope):
         return self.of.column(path, name)
 
 
+_LINK: Final = "datalayer link "
+"""Before the names of the fields that rows of many to many belong to; no column is called so."""
+
+
+def _linked(statement: Statement, relation: RelationSpec, between: TableSpec) -> FromClause:
+    """The rows at the end of a many to many, each with the keys of the rows that it belongs to."""
+    through, target = statement.alias(between), statement.alias(relation.target)
+    pairs = zip(relation.through_remote, remote_fields(relation), strict=True)
+    on = [through.c[between.fields[a].column] == target.c[relation.target.fields[b].column] for a, b in pairs]
+    keys = [
+        through.c[between.fields[name].column].label(_LINK + own)
+        for own, name in zip(relation.local, relation.through_local, strict=True)
+    ]
+    shown = [target.c[field.column] for field in relation.target.fields.values()]
+    rows = sa.select(*shown, *keys).select_from(through.join(target, sa.and_(*on)))
+    return rows.subquery(statement.name())
+
+
 def named_join(
     backend: Backend, statement: Statement, joined: Joined, at: int, parent: Writer | None, whole: Whole, nested: Any
 ) -> NamedJoin:
@@ -142,18 +161,23 @@ def named_join(
 
     def make(scope: Scope) -> tuple[FromClause, Element, bool]:
         source = joined.source
-        target = (
-            statement.alias(joined.table)
-            if source is None
-            else rows_of(backend, statement, source, joined.table, at, whole)
-        )
+        relation = None if joined.relation is None else scope.table.relations[joined.relation]
+        target: FromClause
+        if source is not None:
+            target = rows_of(backend, statement, source, joined.table, at, whole)
+        elif relation is not None and relation.through is not None:
+            target = _linked(statement, relation, relation.through)
+        else:
+            target = statement.alias(joined.table)
         names = (joined.name,) if joined.relation is None else (joined.name, joined.relation)
         sides = _Sides(scope, names, target, joined.table)
         writer = Writer(backend, statement, sides, parent=parent, nested=nested)
         writer.one_row = frozenset((name,) for name in names)
         on = writer.condition(joined.condition, at + (0 if source is None else len(source.values)))
-        if joined.relation is not None:
-            relation = scope.table.relations[joined.relation]
+        if relation is not None and relation.through is not None:
+            ties = [sides.of.column((), name) == target.c[_LINK + name] for name in relation.local]
+            on = sa.and_(*ties, on)
+        elif relation is not None:
             pairs = zip(relation.local, relation.remote, strict=True)
             ties = [sides.of.column((), a) == sides.column((joined.name,), b) for a, b in pairs]
             on = sa.and_(*ties, on)

@@ -18,7 +18,7 @@ from datalayer._query.lookup import ORDER_LOOKUPS, PATTERN_LOOKUPS, TEXT_LOOKUPS
 from datalayer._query.patterns import check_pattern
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType, Kind
-from datalayer.errors import InvalidValue, QueryError
+from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
 
 JSON: Final = ColumnType(Kind.JSON)
 NULL: Final = Function("json_null", (), JSON)
@@ -34,6 +34,7 @@ def step(node: Expression, key: object, name: str) -> Expression:
     Raises:
         QueryError: Neither a name nor a place.
         InvalidValue: A name or place that no document has.
+        FieldError: A key that the model of the document does not have.
     """
     if isinstance(key, bool) or not isinstance(key, str | int):
         raise QueryError(f"{name}[{key!r}]: a step into JSON is a name or a whole number")
@@ -41,7 +42,30 @@ def step(node: Expression, key: object, name: str) -> Expression:
         raise InvalidValue(f"{name}[{key!r}]: text of a database has no zero byte")
     if isinstance(key, int) and not -(2**31) <= key < 2**31:
         raise InvalidValue(f"{name}[{key!r}]: an array has no such place")
+    if isinstance(key, str):
+        _check_key(node, key)
     return Function("json_key", (node, Key(key, TEXT if isinstance(key, str) else WHOLE)), JSON)
+
+
+def _check_key(node: Expression, key: str) -> None:
+    """Makes sure that a document whose type is known may have a key at a place.
+
+    Raises:
+        FieldError: It has others there.
+    """
+    path: list[str | int] = []
+    while isinstance(node, Function) and node.name == "json_key":
+        path.append(cast("str | int", node.arguments[1].values[0]))
+        node = node.arguments[0]
+    codec = None if node.type is None else getattr(node.type.to_json, "__self__", None)
+    choices: frozenset[str] | None = None if codec is None else codec.keys(tuple(reversed(path)))
+    if choices is not None and key not in choices:
+        place = "__".join([getattr(node, "field", "it"), *[str(step) for step in reversed(path)]])
+        raise FieldError(
+            f"{place!r} has no key {key!r}; the choices are: {choices_text(choices)}{nearest(key, choices)}",
+            name=key,
+            choices=choices,
+        )
 
 
 def is_step(node: Expression) -> bool:

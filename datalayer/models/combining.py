@@ -274,15 +274,14 @@ def filtered_relation(query: Query, name: str, wanted: FilteredRelation) -> Quer
     """A query with a relation under a condition.
 
     Raises:
-        QueryError: The name is taken; a relation of many to many.
+        QueryError: The name is taken; several steps.
         FieldError: An unknown name.
     """
     (step, *rest) = relation_path(query.table, wanted.relation)
     relation = query.table.relations[step]
-    if rest or relation.through is not None:
+    if rest:
         raise QueryError(
-            f"FilteredRelation({wanted.relation!r}) takes one step over a relation without a table in between; "
-            "use Exists(), or join()"
+            f"FilteredRelation({wanted.relation!r}) takes one step over a relation; use Exists(), or join()"
         )
     extra = query.extra or NO_EXTRA
     view = _viewed(query.table, name, relation.kind, relation.target)

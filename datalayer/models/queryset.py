@@ -182,8 +182,8 @@ class QuerySet(WritableRows[M]):
         """Instances from SQL written by hand: `raw("select * from book where price < %(p)s", {"p": 5})`.
 
         Args:
-            sql: A query that returns every column of the model, or those that `only()` and `defer()` before it leave, and
-                the others are loaded when they are read. What the model does not have is left aside.
+            sql: A query that returns every column of the model, or those that `only()` and `defer()` leave; others are
+                loaded when they are read. What the model does not have is left aside.
             params: Values for `%(name)s` or `%s`; never put them into the text.
         """
         return RawRows(self.model, self._alias, sql, params, self.query.only)

@@ -24,6 +24,7 @@ from datalayer.errors import ModelError
 from datalayer.models._pydantic import limits
 from datalayer.models.adapters import adapter_of
 from datalayer.models.fields import ColumnKind
+from datalayer.models.inside import keys_at
 from datalayer.models.ranges import Range
 from datalayer.models.unwrap import unwrapped
 
@@ -74,6 +75,13 @@ class JsonCodec:
 
     def __init__(self, annotation: Any) -> None:
         self.annotation = annotation
+        self._keys: dict[tuple[str | int, ...], frozenset[str] | None] = {}
+
+    def keys(self, path: tuple[str | int, ...]) -> frozenset[str] | None:
+        """The keys that an object at the end of a path may have; None where any may be there."""
+        if path not in self._keys:
+            self._keys[path] = keys_at(self.annotation, path)
+        return self._keys[path]
 
     @functools.cached_property
     def adapter(self) -> TypeAdapter[Any]:

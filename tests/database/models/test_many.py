@@ -9,7 +9,20 @@ from typing import Any, ClassVar
 
 import pytest
 
-from datalayer import Count, Field, ForeignKey, ManyToMany, Mapped, Model, ModelBase, Prefetch, Reverse, atomic
+from datalayer import (
+    Count,
+    Field,
+    FilteredRelation,
+    ForeignKey,
+    ManyToMany,
+    Mapped,
+    Model,
+    ModelBase,
+    Prefetch,
+    Q,
+    Reverse,
+    atomic,
+)
 from datalayer.errors import FieldError, InvalidValue, QueryError
 from datalayer.models import registry
 from datalayer.models.state import Origin, set_origin
@@ -570,3 +583,28 @@ def test_rows_of_another_database_are_not_linked(world: World) -> None:
     set_origin(tag, Origin("other", []))
     with pytest.raises(QueryError, match="is in the database 'other', this Book in 'default'"):
         world.call(book.tags, "add", tag)
+
+
+def test_a_filtered_relation_goes_over_a_table_in_between(world: World) -> None:
+    x, y, z = books(world)
+    sf, old = make(world, Tag, ["sf", "old"])
+    world.call(x.tags, "add", sf, old)
+    world.call(y.tags, "add", old)
+    world.call(x.sequels, "add", y, z)
+    query = Book.objects.annotate(t=FilteredRelation("tags", Q(tags__label="old")), n=Count("t"), all=Count("tags"))
+    assert world.iterate(query.order_by("title").values_list("title", "n", "all")) == [
+        ("x", 1, 2),
+        ("y", 1, 1),
+        ("z", 0, 0),
+    ]
+    assert labels(world, query.filter(t__label__startswith="o").order_by("title")) == ["x", "y"]
+    assert labels(world, query.filter(t=None)) == ["z"]
+    assert labels(world, query.exclude(t__label="old")) == ["z"]
+    back = Tag.objects.annotate(b=FilteredRelation("books", Q(books__title="x"))).order_by("label")
+    assert world.iterate(back.values_list("label", "b__title")) == [("old", "x"), ("sf", "x")]
+    later = Book.objects.annotate(s=FilteredRelation("sequels", ~Q(sequels__title="z"))).order_by("title")
+    assert world.iterate(later.values_list("title", "s__title")) == [("x", "y"), ("y", None), ("z", None)]
+    one, two = (world.call(Order.objects, "create", region=r, number=n) for r, n in (("eu", 1), ("us", 1)))
+    world.call(one.linked, "add", two)
+    linked = Order.objects.annotate(o=FilteredRelation("linked", Q(linked__region="us")))
+    assert world.iterate(linked.values_list("region", "o__region")) == [("eu", "us"), ("us", None)]

@@ -247,7 +247,7 @@ def test_the_first_row_of_each_value(world: World, books: Shelf, database_url: s
         (lambda: Book.objects.join(x=Join(Author, Q())), "has no condition"),
         (lambda: Book.objects.join(x=Join(Author, Q(id=F("x__idd")))), "no field 'idd'.*'id'"),
         (lambda: Book.objects.annotate(x=FilteredRelation("autor", Q(id=1))), "'autor' is no relation"),
-        (lambda: Book.objects.annotate(x=FilteredRelation("author__books", Q(id=1))), "takes one step"),
+        (lambda: Book.objects.annotate(x=FilteredRelation("author__books", Q(id=1))), "takes one step over"),
         (lambda: fives().with_cte("x", fives()), "begins a query"),
         (lambda: Book.objects.with_cte("a b", fives()), "no name of a CTE"),
         (lambda: Author.objects.with_cte("x", fives()), "of rows of Book, on Author.*call Book.objects.with_cte"),

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, computed_field
 
-from datalayer import Field, Mapped, Model, Q
-from datalayer.errors import InvalidValue, QueryError
+from datalayer import F, Field, Mapped, Model, Q
+from datalayer.errors import FieldError, InvalidValue, QueryError
 from datalayer.functions import Cast
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, create_tables
 from tests.worlds import World
+
+
+class Street(BaseModel):
+    name: str
+    number: int = 0
+
+
+class Square(BaseModel):
+    size: float
+
+
+class Open(BaseModel, extra="allow"):
+    known: str
+
 
 with registry.isolated():
 
@@ -20,6 +36,25 @@ with registry.isolated():
 
         class Meta:
             table = "documents_paper"
+
+    class Address(BaseModel):
+        city: str
+        streets: list[Street] = []
+        by_name: dict[str, Street] = {}
+        other: Street | Square | None = None
+        loose: dict[str, Any] = {}
+        open: Open | None = None
+
+        @computed_field
+        def label(self) -> str:
+            return self.city
+
+    class Client(Model):
+        address: Mapped[Address]
+        history: Mapped[list[Address]] = Field(default_factory=list)
+
+        class Meta:
+            table = "documents_client"
 
     registry.tables()
 
@@ -82,3 +117,49 @@ def test_what_is_no_json_is_not_looked_into(configured: str) -> None:
             Paper.data[1.5]  # type: ignore[index]
         with pytest.raises(InvalidValue, match="a key is text"):
             Paper.data.has_key(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: Client.objects.filter(address__cty="x"), r"'address' has no key 'cty'; .*did you mean 'city'"),
+        (lambda: Client.objects.filter(Client.address["cty"] == "x"), "did you mean 'city'"),
+        (lambda: Client.objects.order_by("address__cty"), "did you mean 'city'"),
+        (lambda: Client.objects.values("address__streets__0__nam"), r"'address__streets__0' has no key 'nam'.*'name'"),
+        (lambda: Client.objects.annotate(x=F("address__by_name__home__nmber")), "did you mean 'number'"),
+        (lambda: Client.objects.filter(address__other__sise=1), "did you mean 'size'"),
+        (lambda: Client.objects.filter(history__0__strets=1), "did you mean 'streets'"),
+        (lambda: Client.objects.filter(Q(address__zip__gt=5)), "the choices are: .*city"),
+    ],
+)
+def test_a_key_that_the_model_of_a_document_lacks_is_refused_when_built(
+    configured: str, made: Callable[[], object], message: str
+) -> None:
+    with assert_num_queries(0), pytest.raises(FieldError, match=message):
+        made()
+
+
+def test_keys_that_the_model_of_a_document_has_are_found(world: World, configured: str) -> None:
+    world.run(lambda: create_tables(Client), lambda: acreate_tables(Client))
+    home = Address(
+        city="Rome",
+        streets=[Street(name="Via", number=5)],
+        by_name={"home": Street(name="Corso")},
+        other=Square(size=2.5),
+        loose={"any": {"thing": 1}},
+        open=Open(known="k", more=1),  # type: ignore[call-arg] - what it is open for
+    )
+    client = world.call(Client.objects, "create", address=home, history=[home])
+    for named in (
+        {"address__city": "Rome"},
+        {"address__label": "Rome"},
+        {"address__streets__0__number__gte": 5},
+        {"address__by_name__home__name__istartswith": "c"},
+        {"address__other__size": 2.5},
+        {"address__loose__any__thing": 1},
+        {"address__open__more": 1},
+        {"history__0__city": "Rome"},
+        {"address__other__name__isnull": True},
+    ):
+        assert world.iterate(Client.objects.filter(**named)) == [client], named
+    assert world.iterate(Client.objects.filter(Client.address["streets"][0]["name"] == "Via")) == [client]
