@@ -147,7 +147,7 @@ def _call(writer: Writer, node: Aggregate, at: int, over: Over | None) -> Elemen
         found = found.filter(condition)
     if over is not None:
         found = over(found)
-    return writer.backend.scaled(found, node.name, type) if not node.distinct else cast("Element", found)
+    return writer.backend.scaled(found, node.name, type)
 
 
 # -- windows ---------------------------------------------------------------------------------------

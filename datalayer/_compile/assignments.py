@@ -15,7 +15,7 @@ from datalayer._compile.select import one_line, subquery
 from datalayer._compile.writer import Writer
 from datalayer._query.change import Given
 from datalayer._query.condition import Condition
-from datalayer._query.expression import Expression, Value
+from datalayer._query.expression import Expression, FieldRef, Value
 from datalayer._schema.field import FieldSpec, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
@@ -54,7 +54,14 @@ def element_of(writer: Writer, field: FieldSpec, expression: Expression, at: int
         element = writer.on_own_row(expression, at)
     else:
         element = writer.expression(expression, at)
-    return backend.rounded(element, field.type)
+    return fitted(backend, element, expression, field)
+
+
+def fitted(backend: Backend, element: Element, expression: Expression, field: FieldSpec) -> Element:
+    """A computed value as its column keeps it; what comes out of such a column fits already."""
+    if isinstance(expression, FieldRef | Given) and expression.type == field.type:
+        return element
+    return backend.fitted(element, field.type, field.column)
 
 
 def given_text(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from datalayer._compile.assignments import Binds, by_column, by_row, columns, given_text, outputs, quoted
+import sqlalchemy as sa
+
+from datalayer._compile.assignments import Binds, by_column, by_row, columns, fitted, given_text, outputs, quoted
 from datalayer._compile.backends.base import Backend
-from datalayer._compile.joins import Statement
+from datalayer._compile.joins import Element, Statement
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.select import BACKENDS, Selection, one_line
 from datalayer._compile.sources import with_ctes
@@ -87,7 +89,11 @@ def insert_from(backend_name: str, change: InsertFrom) -> Prepared:
     select = one_line(str(compiled))
     binds = [statement.binds[name] for name in compiled.positiontup or ()]
     conflict, more = _conflict(backend, table, change.conflict, len(change.query.values))
-    if conflict and backend.name == "sqlite":
+    elements = _fitted(backend, change)
+    if elements is not None:
+        found = ", ".join(f"c{number}" for number in range(len(elements)))
+        select = f"WITH found ({found}) AS ({select}) SELECT {', '.join(elements)} FROM found WHERE 1 = 1"
+    elif conflict and backend.name == "sqlite":
         # Without a WHERE, SQLite takes ON CONFLICT for the ON of a join.
         select = f"SELECT * FROM ({select}) AS found WHERE 1 = 1"
     text = f"INSERT INTO {quoted(backend, table.name)} ({columns(backend, table, change.fields)}) {select}{conflict}"
@@ -97,6 +103,19 @@ def insert_from(backend_name: str, change: InsertFrom) -> Prepared:
     return Prepared(
         text, binds, columns=outputs(backend, table, change.returning), table=table, writes=True, twins=statement.twins
     )
+
+
+def _fitted(backend: Backend, change: InsertFrom) -> list[str] | None:
+    """The columns of a query as those of the table keep them; None where each does so by itself."""
+    query = change.query
+    given: list[Element] = [sa.literal_column(f"c{number}") for number in range(len(change.fields))]
+    made: list[Element] = [
+        fitted(backend, element, expression, change.table.fields[name])
+        for element, (_, expression), name in zip(given, query.columns or (), change.fields, strict=True)
+    ]
+    if all(one is other for one, other in zip(given, made, strict=True)):
+        return None
+    return [str(element.compile(dialect=backend.dialect)) for element in made]
 
 
 def numbering(backend_name: str, table: TableSpec, name: str) -> Prepared:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
@@ -129,6 +130,13 @@ class DecimalAverage:
     finalize = value
 
 
+def _exact(value: object) -> Decimal:
+    """A number or decimal text as what it says; a whole double has no digit after its point."""
+    if type(value) is float and value.is_integer():
+        return Decimal(int(value))
+    return Decimal(str(value))
+
+
 def _exactly(compute: Callable[[Decimal, Decimal], Decimal]) -> Callable[[object, object], str | None]:
     """An operator on decimal texts and numbers; NULL for NULL, and where there is no answer, as SQLite does."""
 
@@ -136,7 +144,7 @@ def _exactly(compute: Callable[[Decimal, Decimal], Decimal]) -> Callable[[object
         if left is None or right is None:
             return None
         try:
-            return _text(compute(Decimal(str(left)), Decimal(str(right))))
+            return _text(compute(_exact(left), _exact(right)))
         except ArithmeticError:
             return None
 
@@ -145,6 +153,68 @@ def _exactly(compute: Callable[[Decimal, Decimal], Decimal]) -> Callable[[object
 
 def _rounded(number: Decimal, places: Decimal) -> Decimal:
     return number.quantize(Decimal(1).scaleb(-int(places)), rounding=ROUND_HALF_UP, context=_EXACT)
+
+
+# -- what a column has room for --------------------------------------------------------------------
+
+
+class Refusals(threading.local):
+    """Why a function has refused a value: SQLite tells only that one did."""
+
+    column = ""
+    reason = ""
+
+
+refusals = Refusals()
+
+
+def explain(error: Exception) -> None:
+    """Keeps on an error which column had no room, before the error goes to another thread."""
+    error.refused = refused(error)  # type: ignore[attr-defined]  # read by `refused`
+
+
+def refused(error: Exception) -> tuple[str, str] | None:
+    """The column that had no room for a computed value, and why; None where that is not what went wrong."""
+    if "user-defined function" not in str(error):
+        return None
+    found: tuple[str, str] | None = getattr(error, "refused", None)
+    if found is None and refusals.reason:
+        found = refusals.column, refusals.reason
+    refusals.reason = ""
+    return found
+
+
+def _refuse(column: str, reason: str) -> ValueError:
+    refusals.column, refusals.reason = column, reason
+    return ValueError(reason)
+
+
+def fitted_decimal(value: object, scale: int, precision: int, column: str) -> str | None:
+    """A number with the digits of its column; a precision of -1 is none."""
+    if value is None:
+        return None
+    number = _rounded(_exact(value), Decimal(scale))
+    if precision >= 0 and number and number.adjusted() >= precision - scale:
+        raise _refuse(column, f"has more digits than the {precision - scale} before the point it has room for")
+    return _text(number)
+
+
+def fitted_integer(value: object, bits: int, column: str) -> object:
+    """A number that a column of so many bits holds; a fraction is rounded, as PostgreSQL does."""
+    if value is None:
+        return None
+    rounding = ROUND_HALF_UP if type(value) is str else ROUND_HALF_EVEN  # decimals are text: PostgreSQL's numeric
+    number = value if type(value) is int else int(_exact(value).to_integral_value(rounding, _EXACT))
+    if not -(1 << bits - 1) <= number < 1 << bits - 1:
+        raise _refuse(column, f"is out of the range of a whole number of {bits} bits")
+    return number
+
+
+def fitted_text(value: object, length: int, column: str) -> object:
+    """A text that is not longer than its column."""
+    if value is not None and len(str(value)) > length:
+        raise _refuse(column, f"is longer than the {length} characters it has room for")
+    return value
 
 
 _QUOTIENT = Context(prec=_AVERAGE_DIGITS, rounding=ROUND_HALF_EVEN)
@@ -160,6 +230,9 @@ FUNCTIONS: list[tuple[str, int, Callable[..., object]]] = [
     ("datalayer_decimal_divide", 2, _exactly(_QUOTIENT.divide)),
     ("datalayer_decimal_remainder", 2, _exactly(_EXACT.remainder)),
     ("datalayer_decimal_round", 2, _exactly(_rounded)),
+    ("datalayer_decimal_fitted", 4, fitted_decimal),
+    ("datalayer_integer_fitted", 3, fitted_integer),
+    ("datalayer_text_fitted", 3, fitted_text),
 ]
 """Name, number of arguments and function; the compiler may add to the three lists."""
 

@@ -201,6 +201,14 @@ def _execute(raw: sqlite3.Connection, command: Command | Batch) -> Reply:
     return reply
 
 
+def _execute_in_thread(raw: sqlite3.Connection, command: Command | Batch) -> Reply:
+    try:
+        return _execute(raw, command)
+    except sqlite3.OperationalError as error:
+        functions.explain(error)
+        raise
+
+
 def _execute_batch(raw: sqlite3.Connection, batch: Batch) -> Reply:
     if raw.in_transaction:
         return Reply([], raw.executemany(batch.sql, batch.rows).rowcount)
@@ -346,7 +354,7 @@ class AsyncSQLiteLink:
                 reply = await self._short.execute(command)
                 if reply is not None:
                     return reply
-            return await self.raw.worker.patiently(lambda: _execute(self._raw, command))
+            return await self.raw.worker.patiently(lambda: _execute_in_thread(self._raw, command))
         except _RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from datalayer import errors
 from datalayer._links.facts import HIDDEN, Facts, complete, is_secret, told
+from datalayer._links.functions import refused
 from datalayer._plans.plan import Batch, Command
 
 # -- SQLite --------------------------------------------------------------------------------------
@@ -81,6 +82,9 @@ def from_sqlite(error: Exception, *, alias: str, command: Command | Batch | None
     if isinstance(error, errors.DatabaseError):
         return error
     facts = Facts(_first_line(str(error)) or type(error).__name__)
+    if (found := refused(error)) is not None:
+        facts.columns, facts.text = (found[0],), f"what was computed for {found[0]!r} {found[1]}"
+        return _build(errors.DataError, facts, alias, command, "sqlite")
     return _build(_sqlite_kind(error, facts), facts, alias, command, "sqlite")
 
 

@@ -58,7 +58,7 @@ def _result(operator: str, left: ColumnType, right: ColumnType) -> ColumnType | 
         if Kind.FLOAT in kinds:
             return FLOAT
         if Kind.DECIMAL in kinds:
-            return WIDE_DECIMAL if _is_wide(left) or _is_wide(right) else DECIMAL
+            return WIDE_DECIMAL
         return left
     if operator == "+" and Kind.DURATION in kinds:
         other = right if left.kind is Kind.DURATION else left

@@ -56,6 +56,10 @@ _EXACT: Final = frozenset(
 )  # fmt: skip
 
 
+INTEGER_BITS: Final = {Kind.SMALL_INTEGER: 16, Kind.INTEGER: 32, Kind.BIG_INTEGER: 64}
+"""How wide the whole numbers are."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnType:
     """The type of a column.

@@ -121,8 +121,14 @@ class Backend(ABC):
         """What `aggregate` made (over a window, it may be), brought to the scale of its type."""
         return total
 
-    def rounded(self, value: Element, type: ColumnType) -> Element:
-        """A computed value as a column of that type keeps it."""
+    def fitted(self, value: Element, type: ColumnType, name: str) -> Element:
+        """A computed value as a column of that type keeps it, refused where it has no room for it.
+
+        Args:
+            value: What is assigned.
+            type: That of the column.
+            name: The name of the column, for the message.
+        """
         return value
 
     def collated(self, value: Element, type: ColumnType | None, *, is_column: bool) -> Element:

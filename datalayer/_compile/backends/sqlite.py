@@ -16,7 +16,7 @@ from datalayer._compile import values
 from datalayer._compile.backends import sqlite_functions
 from datalayer._compile.backends.base import Backend, Element, Ordered, Types
 from datalayer._compile.prepared import Convert
-from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.field import INTEGER_BITS, ColumnType, Kind
 from datalayer.errors import InvalidValue, NotSupported, choices_text
 
 _FORMATS: Final = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
@@ -181,32 +181,36 @@ class SQLite(Backend):
         (first,) = arguments
         if name in {"min", "max"} and not isinstance(first, sa.ColumnClause):
             first = self.collated(first, type, is_column=False)
+        is_money = type is not None and type.kind is Kind.DECIMAL and name in {"sum", "avg"}
+        if is_money and name == "sum" and _is_units(type):  # whole numbers add up without rounding
+            first = sa.cast(sa.func.round(first.op("*")(_unit(type))), sa.Integer)
+            is_money = False
         if distinct:
             first = sa.distinct(first)
-        if name.startswith(("stddev", "var")):
-            return getattr(sa.func, f"datalayer_{name}")(first)
-        if type is None or type.kind is not Kind.DECIMAL or name not in {"sum", "avg"}:
-            return getattr(sa.func, name)(first)
-        if not values.is_numeric_decimal(type):
-            return sa.func.datalayer_decimal_sum(first) if name == "sum" else sa.func.datalayer_decimal_avg(first)
-        if name == "sum" and type.scale is not None and not distinct:  # whole numbers add up without rounding
-            unit: Element = sa.literal_column(f"{10**type.scale}.0")
-            return sa.func.sum(sa.cast(sa.func.round(first.op("*")(unit)), sa.Integer))
+        if is_money or name.startswith(("stddev", "var")):
+            name = f"datalayer_decimal_{name}" if is_money else f"datalayer_{name}"
         return getattr(sa.func, name)(first)
 
     def divided(self, total: Element, count: Element, type: ColumnType | None) -> Element:
+        if type is not None and type.kind is Kind.DECIMAL:
+            return cast("Element", sa.func.datalayer_decimal_divide(total, count))
         return Grouping(Grouping(total).op("*")(sa.literal_column("1.0")).op("/")(count))
 
     def scaled(self, total: Element, name: str, type: ColumnType | None) -> Element:
-        if name != "sum" or type is None or not values.is_numeric_decimal(type) or type.scale is None:
+        if name != "sum" or type is None or not values.is_numeric_decimal(type):
             return total
-        return total.op("/")(sa.literal_column(f"{10**type.scale}.0"))
+        return total.op("/")(_unit(type)) if _is_units(type) else sa.cast(total, sa.REAL)
 
-    def rounded(self, value: Element, type: ColumnType) -> Element:
-        if type.kind is not Kind.DECIMAL or type.scale is None:
-            return value
-        round = sa.func.datalayer_decimal_round if _is_wide(type) else sa.func.round
-        return cast("Element", round(value, sa.literal_column(str(type.scale))))
+    def fitted(self, value: Element, type: ColumnType, name: str) -> Element:
+        label: Element = sa.literal_column("'" + name.replace("'", "''") + "'")
+        if type.kind is Kind.DECIMAL and type.scale is not None:
+            limits = (type.scale, -1 if type.precision is None else type.precision)
+            return cast("Element", sa.func.datalayer_decimal_fitted(value, *_numbers(*limits), label))
+        if type.kind in INTEGER_BITS:
+            return cast("Element", sa.func.datalayer_integer_fitted(value, *_numbers(INTEGER_BITS[type.kind]), label))
+        if type.length is not None:
+            return cast("Element", sa.func.datalayer_text_fitted(value, *_numbers(type.length), label))
+        return value
 
     def collated(self, value: Element, type: ColumnType | None, *, is_column: bool) -> Element:
         if not _is_wide(type):
@@ -227,6 +231,19 @@ class SQLite(Backend):
             return self.same(value, type)
         is_json = type is not None and type.kind is Kind.JSON
         return cast("Element", sa.func.datalayer_json_place(value)) if is_json else value
+
+
+def _numbers(*numbers: int) -> list[Element]:
+    return [sa.literal_column(str(number)) for number in numbers]
+
+
+def _is_units(type: ColumnType | None) -> bool:
+    """Whether decimals of a type are doubles that stand for whole numbers of their last digit."""
+    return type is not None and values.is_numeric_decimal(type) and type.scale is not None
+
+
+def _unit(type: ColumnType | None) -> Element:
+    return sa.literal_column(f"{10 ** (0 if type is None or type.scale is None else type.scale)}.0")
 
 
 def _is_wide(type: ColumnType | None) -> bool:

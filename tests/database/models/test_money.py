@@ -1,0 +1,180 @@
+"""What the database computes is exact and fits its column: nothing is saved that the model would refuse."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from datalayer import Avg, BigInt, Count, F, Field, Mapped, Model, SmallInt, Sum, Value
+from datalayer.errors import DataError
+from datalayer.functions import Concat
+from datalayer.models import registry
+from datalayer.testing.tables import acreate_tables, create_tables
+from tests.worlds import World
+
+with registry.isolated():
+
+    class Payslip(Model):
+        name: Mapped[str] = Field(max_length=5)
+        pay: Mapped[Decimal] = Field(max_digits=12, decimal_places=2)
+        days: Mapped[SmallInt] = Field(default=1)
+        hours: Mapped[int] = Field(default=0)
+        number: Mapped[BigInt] = Field(default=0)
+
+        class Meta:
+            table = "money_payslip"
+
+    registry.tables()
+
+Objects = Payslip.objects
+
+
+@pytest.fixture(autouse=True)
+def table(world: World, configured: str) -> None:
+    world.run(lambda: create_tables(Payslip), lambda: acreate_tables(Payslip))
+
+
+def add(world: World, *pays: str, **values: Any) -> None:
+    rows = [Payslip(name="Ada", pay=Decimal(pay), **values) for pay in pays]
+    world.call(Objects, "bulk_create", rows)
+
+
+def column(world: World, query: Any) -> list[Any]:
+    return list(world.iterate(query))
+
+
+# -- exact -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (F("pay") * 3, "0.30"),
+        (F("pay") + F("pay") + F("pay"), "0.30"),
+        (F("pay") * Decimal("1.1"), "0.11"),
+        (F("pay") - Decimal("0.09"), "0.01"),
+        (F("pay") * F("pay") * F("pay") * F("pay"), "0.0001"),
+    ],
+)
+def test_arithmetic_of_decimals_is_exact(world: World, expression: Any, expected: str) -> None:
+    add(world, "0.10")
+    assert column(world, Objects.annotate(x=expression).values_list("x", flat=True)) == [Decimal(expected)]
+
+
+def test_computed_decimals_equal_what_they_are(world: World) -> None:
+    add(world, "0.10", "0.20")
+    found = Objects.annotate(x=F("pay") * 3).filter(x=Decimal("0.30"))
+    assert world.call(found, "count") == 1
+
+
+def test_computed_decimals_compare_with_columns_by_value(world: World) -> None:
+    add(world, "9.00", "10.00")
+    assert world.call(Objects.filter(pay__lt=F("pay") * 2), "count") == 2
+    assert world.call(Objects.filter(pay__lt=F("pay") * 1), "count") == 0
+
+
+def test_computed_decimals_sort_by_value(world: World) -> None:
+    add(world, "9.00", "10.00", "100.00")
+    found = column(world, Objects.annotate(x=F("pay") * 2).order_by("-x").values_list("x", flat=True))
+    assert found == [Decimal(200), Decimal(20), Decimal(18)]
+
+
+def test_sums_of_computed_decimals_are_exact(world: World) -> None:
+    add(world, "0.10", "0.70", "1.15", "4.35")
+    assert world.call(Objects, "aggregate", s=Sum(F("pay") + F("pay"))) == {"s": Decimal("12.60")}
+
+
+def test_sums_of_different_decimals_are_exact(world: World) -> None:
+    add(world, "0.10", "0.10", "0.20", "0.30")
+    assert world.call(Objects, "aggregate", s=Sum("pay", distinct=True)) == {"s": Decimal("0.60")}
+
+
+def test_averages_of_decimals_do_not_drift(world: World) -> None:
+    add(world, *["9999999999.99"] * 3000)
+    assert world.call(Objects, "aggregate", a=Avg("pay")) == {"a": Decimal("9999999999.99")}
+
+
+def test_arithmetic_of_sums_is_exact(world: World) -> None:
+    add(world, "0.10", "0.20")
+    found = world.call(Objects, "aggregate", x=Sum("pay") * 3, y=Sum("pay") / Count("id"))
+    assert found == {"x": Decimal("0.90"), "y": Decimal("0.15")}
+
+
+# -- what a column has room for --------------------------------------------------------------------
+
+
+def test_computed_money_is_rounded_half_up_to_its_column(world: World) -> None:
+    add(world, "1.15")
+    world.call(Objects.all(), "update", pay=F("pay") * Decimal("1.1"))
+    assert column(world, Objects.values_list("pay", flat=True)) == [Decimal("1.27")]
+
+
+TOO_MUCH: list[tuple[str, Any]] = [
+    ("pay", F("pay") * Decimal("10000000000")),
+    ("days", F("days") + 32767),
+    ("hours", F("hours") + 2147483647 + 1),
+    ("number", F("number") + 9223372036854775807 + 1),
+    ("name", Concat("name", Value("-"), "name")),
+]
+
+
+@pytest.mark.parametrize(("name", "expression"), TOO_MUCH)
+def test_what_does_not_fit_its_column_is_refused_and_nothing_changes(world: World, name: str, expression: Any) -> None:
+    add(world, "1.00")
+    before = column(world, Objects.values_list("name", "pay", "days", "hours", "number"))
+    with pytest.raises(DataError):
+        world.call(Objects.all(), "update", **{name: expression})
+    assert column(world, Objects.values_list("name", "pay", "days", "hours", "number")) == before
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("name", "expression"), TOO_MUCH)
+def test_the_refusal_names_the_column(world: World, name: str, expression: Any) -> None:
+    add(world, "1.00")
+    with pytest.raises(DataError, match=f"what was computed for '{name}'") as caught:
+        world.call(Objects.all(), "update", **{name: expression})
+    assert (caught.value.columns, caught.value.model) == ((name,), "Payslip")
+
+
+def test_an_expression_that_is_saved_must_fit(world: World) -> None:
+    add(world, "1.00")
+    (slip,) = column(world, Objects.all())
+    setattr(slip, "days", F("days") + 32767)  # noqa: B010  (an expression is not of the declared type)
+    with pytest.raises(DataError):
+        world.call(slip, "save")
+    assert column(world, Objects.values_list("days", flat=True)) == [1]
+
+
+def test_an_expression_of_bulk_update_must_fit(world: World) -> None:
+    add(world, "1.00", "2.00")
+    rows = column(world, Objects.all())
+    with pytest.raises(DataError):
+        world.call(Objects, "bulk_update", rows, {"days": F("days") + 32767})
+    assert column(world, Objects.values_list("days", flat=True)) == [1, 1]
+
+
+def test_rows_of_a_query_must_fit_where_they_are_inserted(world: World) -> None:
+    add(world, "1.00")
+    more = Objects.values_list("name", "pay", F("days") + 32767, "hours", "number")
+    with pytest.raises(DataError):
+        world.call(Objects, "insert_from", more, columns=("name", "pay", "days", "hours", "number"))
+    assert world.call(Objects, "count") == 1
+
+
+def test_rows_of_a_query_that_fit_are_inserted_with_the_digits_of_the_column(world: World) -> None:
+    add(world, "1.15")
+    more = Objects.values_list("name", F("pay") * Decimal("1.1"), "days", "hours", "number")
+    world.call(Objects, "insert_from", more, columns=("name", "pay", "days", "hours", "number"))
+    assert sorted(column(world, Objects.values_list("pay", flat=True))) == [Decimal("1.15"), Decimal("1.27")]
+
+
+def test_the_largest_numbers_fit(world: World) -> None:
+    add(world, "1.00")
+    world.call(
+        Objects.all(), "update", days=F("days") + 32766, hours=F("hours") + 2147483647,
+        number=F("number") + 9223372036854775807, pay=F("pay") * Decimal("9999999999.99"),
+    )  # fmt: skip
+    found = column(world, Objects.values_list("days", "hours", "number", "pay"))
+    assert found == [(32767, 2147483647, 9223372036854775807, Decimal("9999999999.99"))]
