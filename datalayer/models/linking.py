@@ -23,9 +23,9 @@ from datalayer._query.query import Query
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
-from datalayer.models import bulk, undone, upserts
+from datalayer.models import bulk, changes, deleting, saving, undone, upserts
 from datalayer.models.checks import checked
-from datalayer.models.hooks import opened
+from datalayer.models.hooks import hooks_of, opened
 from datalayer.models.related import alias_of, assign, drop
 from datalayer.models.state import key_values, origin_of, peek
 
@@ -184,6 +184,7 @@ def add(compiler: Compiler, link: Link, objects: Sequence[Any], depth: int) -> P
     if link.spec.through is None:
         yield from _refer(compiler, link, objects)
     else:
+        depth += yield from _opened(link)
         yield from _join(compiler, link, link.keys_of(objects, link.spec.remote), depth)
         _forget(link, objects)
 
@@ -215,7 +216,33 @@ def _join(compiler: Compiler, link: Link, keys: Sequence[Row], depth: int) -> Pl
         )
         for row in rows
     ]
-    yield from bulk.bulk_create(compiler, bulk.Bulk(model, link.alias, made, None, OnConflict()), depth)
+    hooks = hooks_of(model)
+    if hooks is None or not hooks.saves:
+        yield from bulk.bulk_create(compiler, bulk.Bulk(model, link.alias, made, None, OnConflict()), depth)
+        return
+    for each in made:
+        yield from saving.save(compiler, each, link.alias, force_insert=True)
+
+
+def _opened(link: Link) -> Plan[int]:
+    """Begins a plan about rows in between that may have hooks; gives how many transactions that has opened: 1 or 0."""
+    hooks = hooks_of(link.through.python_model)
+    if hooks is not None:
+        yield hooks.beginning(hooks.saves + hooks.deletes)
+    elif deleting.has_hooks(link.through):
+        yield deleting.beginning(link.through)
+    else:
+        return 0
+    return 1
+
+
+def _unlink(compiler: Compiler, link: Link, keys: Sequence[Row] | None) -> Plan[None]:
+    """Deletes rows in between, with their hooks; all of the instance where no keys are given."""
+    change, table = Delete(_linked(link, keys)), link.through
+    if table.is_automatic:
+        yield from write.delete(compiler, change)
+    else:
+        yield from changes.delete(compiler, change, table.python_model, link.alias)
 
 
 def _in_order(rows: list[Row]) -> list[Row]:
@@ -284,7 +311,8 @@ def remove(compiler: Compiler, link: Link, objects: Sequence[Any]) -> Plan[None]
         return
     if spec.through is not None:
         keys = link.keys_of(objects, spec.remote)
-        yield from write.delete(compiler, Delete(_linked(link, keys)))
+        yield from _opened(link)
+        yield from _unlink(compiler, link, keys)
     else:
         keys = link.keys_of(objects, spec.target.primary_key)
         mine = Query(spec.target).filtered(_is(spec.target, spec.remote, [link.key]))
@@ -301,7 +329,8 @@ def clear(compiler: Compiler, link: Link) -> Plan[None]:
     """Unlinks every row."""
     spec = link.spec
     if spec.through is not None:
-        yield from write.delete(compiler, Delete(_linked(link, None)))
+        yield from _opened(link)
+        yield from _unlink(compiler, link, None)
     else:
         mine = Query(spec.target).filtered(_is(spec.target, spec.remote, [link.key]))
         yield from write.update(compiler, _keyed(link, mine, [None] * len(spec.remote)))
@@ -321,13 +350,15 @@ def replace(compiler: Compiler, link: Link, objects: Sequence[Any], depth: int) 
     else:
         table, fields, mine = spec.through, spec.through_remote, _is(spec.through, spec.through_local, [link.key])
     there = tuple([(name, FieldRef((), name, table.fields[name].type)) for name in fields])
+    if spec.through is not None:
+        depth += yield from _opened(link)
 
     def steps() -> Plan[None]:
         known = yield from read.tuples(compiler, Query(table).replaced(columns=there).filtered(mine))
         gone = [key for key in dict.fromkeys(known) if key not in wanted]
         new = [key for key in wanted if key not in set(known)]
         if gone and spec.through is not None:
-            yield from write.delete(compiler, Delete(_linked(link, gone)))
+            yield from _unlink(compiler, link, gone)
         elif gone:
             rows = Query(table).filtered(_both(mine, _is(table, names, gone)))
             yield from write.update(compiler, _keyed(link, rows, [None] * len(spec.remote)))
@@ -362,7 +393,9 @@ def _linking(
     if link.spec.through is None:
         made = yield from make(depth)
     else:
-        depth += yield from opened(link.spec.target.python_model)
+        has_opened = yield from _opened(link)
+        has_opened = (yield from opened(link.spec.target.python_model)) or has_opened
+        depth += has_opened
 
         def steps() -> Plan[T]:
             result = yield from make(depth + 1)

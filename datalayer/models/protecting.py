@@ -69,7 +69,7 @@ def protected(compiler: Compiler, query: Query, alias: str, delete: Callable[[],
             return (yield from transaction.nested(compiler.backend, delete, depth=depth))
         return (yield from delete())
     except ForeignKeyViolation as error:
-        found: list[tuple[str, list[Any]]] = []
+        found: list[tuple[TableSpec, ForeignKeySpec, list[Any]]] = []
         yield from _in_the_way(compiler, query.replaced(only=None, order=(), joined=()), alias, {}, found)
         if not found:
             raise  # they are gone meanwhile
@@ -77,7 +77,11 @@ def protected(compiler: Compiler, query: Query, alias: str, delete: Callable[[],
 
 
 def _in_the_way(
-    compiler: Compiler, query: Query, alias: str, seen: dict[str, int], found: list[tuple[str, list[Any]]]
+    compiler: Compiler,
+    query: Query,
+    alias: str,
+    seen: dict[str, int],
+    found: list[tuple[TableSpec, ForeignKeySpec, list[Any]]],
 ) -> Plan[None]:
     """Collects the rows that protect the rows of a query, or rows that go with them."""
     table = query.table
@@ -94,7 +98,7 @@ def _in_the_way(
             compiler, read.ordered(referring).replaced(limit=MOST), loader(other.python_model, alias)
         )
         if rows:
-            found.append((f"{other.model}.{_name(other, key)}", rows))
+            found.append((other, key, rows))
 
 
 def _refers(query: Query, other: TableSpec, key: ForeignKeySpec) -> Condition:
@@ -118,24 +122,29 @@ def _name(table: TableSpec, key: ForeignKeySpec) -> str:
     return names[0] if names else ", ".join(key.fields)
 
 
-def _error(table: TableSpec, cause: ForeignKeyViolation, found: list[tuple[str, list[Any]]]) -> ProtectedError:
+def _error(
+    table: TableSpec, cause: ForeignKeyViolation, found: list[tuple[TableSpec, ForeignKeySpec, list[Any]]]
+) -> ProtectedError:
     parts: list[str] = []
-    for place, rows in found:
+    for other, key, rows in found:
         shown = ", ".join(_shown(row) for row in rows[:SHOWN])
         more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-        parts.append(f"{place} of {shown}{more}")
+        parts.append(f"{other.model}.{_name(other, key)} of {shown}{more}")
+    # SQLite says nothing, and PostgreSQL speaks of the row that is referred to: here it is the reference, as in other
+    # violations of a foreign key.
+    first, reference, (row, *_) = found[0]
     error = ProtectedError(
         f"{table.model} rows cannot be deleted while others still refer to them: {'; '.join(parts)}; "
         "delete those first, or let them refer to another row",
         alias=cause.alias,
         model=table.model,
-        table=cause.table,
-        columns=cause.columns,
-        constraint=cause.constraint,
-        values=cause.values,
+        table=first.name,
+        columns=[first.fields[name].column for name in reference.fields],
+        constraint=reference.name,
+        values={first.fields[name].column: row.__dict__[name] for name in reference.fields},
         sqlstate=cause.sqlstate,
     )
-    error.protected_objects = tuple([row for _, rows in found for row in rows])
+    error.protected_objects = tuple([row for *_, rows in found for row in rows])
     return error
 
 

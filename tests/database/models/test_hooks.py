@@ -98,6 +98,50 @@ with registry.isolated():
         class Meta:
             table = "hooks_shelf"
 
+    class Place(Model):
+        """Where an order stands on a rack."""
+
+        rack: ForeignKey[Rack] = ForeignKey(on_delete=CASCADE, related_name="places")
+        order: ForeignKey[Order] = ForeignKey(on_delete=CASCADE, related_name="places")
+
+        class Meta:
+            table = "hooks_place"
+
+        @after_save
+        def put(self, change: Change) -> None:
+            CALLED.append(("put", self.order_id, change.is_new))
+            if CALLED.count(("put", self.order_id, True)) > 5:
+                raise Refused
+
+        @after_delete
+        def taken(self) -> None:
+            CALLED.append(("taken", self.order_id))
+            if ("keep", self.order_id) in CALLED:
+                raise Refused
+
+    class Rack(Model):
+        orders: ManyToMany[Order] = ManyToMany(through=Place, related_name="racks")
+
+        class Meta:
+            table = "hooks_rack"
+
+    class APlace(Model):
+        rack: ForeignKey[ARack] = ForeignKey(on_delete=CASCADE, related_name="places")
+        order: ForeignKey[Order] = ForeignKey(on_delete=CASCADE, related_name="aplaces")
+
+        class Meta:
+            table = "hooks_aplace"
+
+        @after_save
+        async def put(self) -> None:
+            CALLED.append(("put", self.order_id))
+
+    class ARack(Model):
+        orders: ManyToMany[Order] = ManyToMany(through=APlace, related_name="aracks")
+
+        class Meta:
+            table = "hooks_arack"
+
     class Logged(Model):
         word: Mapped[str] = Field(unique=True)
 
@@ -127,7 +171,7 @@ with registry.isolated():
 
 @pytest.fixture
 def shop(configured: str, world: World) -> Shop:
-    every = (Log, Shop, Order, Copy, Shelf, Logged, ALogged)
+    every = (Log, Shop, Order, Copy, Shelf, Logged, ALogged, Rack, Place, ARack, APlace)
     world.run(lambda: create_tables(*every), lambda: acreate_tables(*every))
     CALLED.clear()
     shop: Shop = world.call(Shop.objects, "create", name=" corner ")
@@ -197,6 +241,82 @@ def test_related_managers_call_hooks(world: World, shop: Shop) -> None:
     with pytest.raises(Refused):
         world.call(shelf.orders, "create", name="d", shop=shop, note="refuse")
     assert world.call(shelf.orders, "count") == 2
+
+
+@pytest.fixture
+def racked(shop: Shop, world: World) -> tuple[Rack, Order, Order]:
+    """A rack, and two orders that do not stand on it yet."""
+    orders = [world.call(shop.orders, "create", name=name) for name in ("one", "two")]
+    rack = world.call(Rack.objects, "create")
+    CALLED.clear()
+    return rack, orders[0], orders[1]
+
+
+def test_a_row_in_between_has_its_hooks_called_when_it_is_linked_and_unlinked(
+    racked: tuple[Rack, Order, Order], world: World
+) -> None:
+    rack, one, two = racked
+
+    def called(method: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        CALLED.clear()
+        world.call(rack.orders, method, *arguments)
+        return list(CALLED)
+
+    assert called("add", one, one) == [("put", one.id, True)]
+    assert called("add", one) == []
+    assert called("set", [two]) == [("taken", one.id), ("put", two.id, True)]
+    assert called("remove", two, one) == [("taken", two.id)]
+    assert called("add", one, two) == [("put", one.id, True), ("put", two.id, True)]
+    assert sorted(called("clear")) == [("taken", one.id), ("taken", two.id)]
+    CALLED.clear()
+    world.call(one.racks, "add", rack)
+    assert [("put", one.id, True)] == CALLED
+    assert world.iterate(rack.orders.all()) == [one]
+
+
+def test_a_row_in_between_has_its_hooks_called_where_its_target_is_made(
+    racked: tuple[Rack, Order, Order], shop: Shop, world: World
+) -> None:
+    rack, *_ = racked
+    made = world.call(rack.orders, "create", name="three", shop=shop)
+    assert [each[0] for each in CALLED] == ["before", "after", "put"]
+    found, is_new = world.call(rack.orders, "get_or_create", name="three", defaults={"shop": shop})
+    assert (found, is_new) == (made, False)
+    assert len(CALLED) == 3
+
+
+@pytest.mark.parametrize("method", ["remove", "clear", "set"])
+def test_an_error_of_a_hook_in_between_undoes_the_unlinking(
+    racked: tuple[Rack, Order, Order], world: World, method: str
+) -> None:
+    rack, one, two = racked
+    world.call(rack.orders, "add", one, two)
+    CALLED.append(("keep", two.id))
+    with pytest.raises(Refused):
+        world.call(rack.orders, method, *{"remove": [one, two], "clear": [], "set": [[]]}[method])
+    CALLED.clear()
+    assert world.call(Place.objects, "count") == 2
+
+
+def test_an_error_of_a_hook_in_between_undoes_the_linking(racked: tuple[Rack, Order, Order], world: World) -> None:
+    rack, one, two = racked
+    CALLED.extend([("put", two.id, True)] * 5)
+    with pytest.raises(Refused):
+        world.call(rack.orders, "add", one, two)
+    assert world.call(Place.objects, "count") == 0
+
+
+def test_an_awaiting_hook_in_between_is_refused_in_blocking_calls(
+    racked: tuple[Rack, Order, Order], world: World
+) -> None:
+    one = racked[1]
+    rack = world.call(ARack.objects, "create")
+    if world.is_async:
+        world.call(rack.orders, "add", one)
+        assert [("put", one.id)] == CALLED
+        return
+    with assert_num_queries(0), pytest.raises(QueryError, match=r"APlace\.put"):
+        rack.orders.add(one)
 
 
 def test_bulk_operations_and_update_call_none(world: World, shop: Shop) -> None:

@@ -167,6 +167,17 @@ def test_protect_names_the_rows_over_a_cascade(world: World) -> None:
     assert counts(world, Artist, Album, Invoice) == (1, 1, 7)
 
 
+def test_protect_names_the_reference_in_the_way(world: World) -> None:
+    album = make(world, Album, artist=make(world, Artist))
+    make(world, Invoice, album=album)
+    with pytest.raises(ProtectedError) as caught:
+        world.call(album, "delete")
+    error, table = caught.value, Invoice.table
+    assert (error.model, error.table, error.columns) == ("Album", table.name, ("album_id",))
+    assert error.constraint in {key.name for key in table.foreign_keys if key.fields == ("album_id",)}
+    assert error.values == {"album_id": album.id}
+
+
 def test_keys_of_several_columns_protect_as_well(world: World) -> None:
     line, other = make(world, Line, a=1, b=2), make(world, Line, a=1, b=3)
     album = make(world, Album, artist=make(world, Artist))
