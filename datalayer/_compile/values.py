@@ -302,7 +302,10 @@ def _decimal_reader(type: ColumnType) -> Convert:
 def _datetime_text(value: object) -> object:
     if not isinstance(value, datetime):
         return value
-    if value.tzinfo is not None:
+    zone = value.tzinfo
+    if zone is UTC:  # a third of the time of what is below
+        return value.isoformat(" ", "microseconds")[:-6]
+    if zone is not None:
         value = value.astimezone(UTC).replace(tzinfo=None)
     return value.isoformat(" ", "microseconds")
 

@@ -6,7 +6,7 @@ a new pydantic tells us before a user does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -33,21 +33,43 @@ set_private: _Setter = BaseModel.__dict__["__pydantic_private__"].__set__
 LATE = frozenset({"__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"})
 """Slots that rows of a database get when somebody asks for them."""
 
+_late: dict[str, Any] = {name: BaseModel.__dict__[name] for name in LATE}
+_get_fields_set: Callable[[BaseModel], set[str]] = _late["__pydantic_fields_set__"].__get__
 _filling = Lock()
+_NOTHING: frozenset[str] = frozenset()
 
 
 def filled(instance: BaseModel, name: str) -> set[str] | None:
     """What is in a slot of `LATE`, filled now where it was empty: no changes, and nothing besides the fields."""
+    slot = _late[name]
     with _filling:  # two threads that write to one instance must both find the set that tells what was changed
         try:
-            found: set[str] | None = object.__getattribute__(instance, name)
+            found: set[str] | None = slot.__get__(instance)
         except AttributeError:
             found = None
             if name == "__pydantic_fields_set__":
                 found = set()
                 set_extra(instance, None)  # rows lack both, and who assigns is going to ask for it next
-            object.__setattr__(instance, name, found)
+            slot.__set__(instance, found)
         return found
+
+
+def fields_set(instance: BaseModel) -> set[str]:
+    """The fields that were given or assigned, to be written to; as `instance.__pydantic_fields_set__`, and faster."""
+    try:
+        return _get_fields_set(instance)
+    except AttributeError:
+        found = filled(instance, "__pydantic_fields_set__")
+        assert found is not None
+        return found
+
+
+def peek_fields_set(instance: BaseModel) -> Set[str]:
+    """As `fields_set`, to look at only: the slot stays empty where it is."""
+    try:
+        return _get_fields_set(instance)
+    except AttributeError:
+        return _NOTHING
 
 
 _LIMITS = ("ge", "gt", "le", "lt", "max_length", "min_length", "max_digits", "decimal_places", "pattern")
@@ -71,6 +93,29 @@ def is_complete(field: FieldInfo) -> bool:
 def has_model_validators(model: type[BaseModel]) -> bool:
     """Whether validators of the whole model run on assignment."""
     return bool(model.__pydantic_decorators__.model_validators)
+
+
+def only_validated(model: type[BaseModel], root: type[BaseModel]) -> frozenset[str]:
+    """The fields whose assignment is `validate_assignment` of the validator, and nothing else.
+
+    Not those that are frozen or hidden by a property, and none where somebody else takes part in assignments.
+
+    Args:
+        model: The class.
+        root: The parent of it that is ours, whose own parents are pydantic's or the user's.
+    """
+    config = model.model_config
+    behind = model.__mro__[model.__mro__.index(root) + 1 :]
+    is_ours = next(base for base in behind if "__setattr__" in vars(base)) is BaseModel
+    if not is_ours or has_model_validators(model) or config.get("frozen") or not config.get("validate_assignment"):
+        return frozenset()
+    return frozenset(
+        [
+            name
+            for name, field in own_fields(model).items()
+            if not field.frozen and not any(name in vars(base) for base in model.__mro__)
+        ]
+    )
 
 
 def limits(metadata: Iterable[object]) -> dict[str, Any]:

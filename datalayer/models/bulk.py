@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import itemgetter
@@ -22,6 +22,7 @@ from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.models import assigning, deleting, protecting, related, saving, undone
+from datalayer.models._pydantic import fields_set, peek_fields_set
 from datalayer.models.conflicts import twins
 from datalayer.models.forms import Form, form_of
 from datalayer.models.state import Origin, content_of, key_values, origin_of, set_content
@@ -72,8 +73,8 @@ class Bulk:
         refuse_view(self.model.table, verb)
         if self.batch_size is not None and self.batch_size < 1:
             raise QueryError(f"batch_size is {self.batch_size}; a statement writes at least one row")
-        wrong = next((each for each in self.objects if type(each) is not self.model), None)
-        if wrong is not None:
+        if set(map(type, self.objects)).difference((self.model,)):
+            wrong = next(each for each in self.objects if type(each) is not self.model)
             raise QueryError(f"{verb}() of {self.model.__name__} was given {wrong!r}")
 
     def check_database(self, verb: str) -> None:
@@ -276,15 +277,17 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
 def _changed(bulk: Bulk, form: Form) -> dict[tuple[str, ...], list[Any]]:
     """The instances that differ from their rows, by the fields to write; auto_now columns are set, as `save` does."""
     groups: dict[tuple[str, ...], list[Any]] = {}
+    filled = [name for name, _ in form.on_update]
+    refers = bool(bulk.model.__datalayer_relations__)
     for instance in bulk.objects:
-        saving.take_keys(instance, bulk.alias)
+        if refers:
+            saving.take_keys(instance, bulk.alias)
         changed = saving.changed_fields(instance, form)
         if not changed:
             continue
         for name, function in form.on_update:
             instance.__dict__[name] = function()
-        fields = tuple(dict.fromkeys([*changed, *[name for name, _ in form.on_update]]))
-        groups.setdefault(fields, []).append(instance)
+        groups.setdefault(tuple(dict.fromkeys([*changed, *filled]) if filled else changed), []).append(instance)
     return groups
 
 
@@ -297,15 +300,7 @@ def _update(
         if table.fields[name].is_primary_key or table.fields[name].generated is not None:
             raise QueryError(f"bulk_update() cannot write {table.model}.{name}: it is a key or a generated column")
     brought = _brought(assignments)
-    rows = [_row(instance, table, brought, bulk.alias) for instance in objects]
-    width = len(table.primary_key)
-    seen: dict[tuple[object, ...], Any] = {}
-    for instance, row in zip(objects, rows, strict=True):
-        if seen.setdefault(row[:width], instance) is not instance:
-            raise QueryError(
-                f"bulk_update() was given two objects of the {table.model} {row[0] if width == 1 else row[:width]!r}, "
-                "and one statement writes a row once; give one of them"
-            )
+    rows = _rows(objects, table, brought, bulk.alias)
     computed = tuple(
         [name for name, expression in assignments if type(expression) is not Given]
         + [name for name, spec in table.fields.items() if spec.generated is not None]
@@ -321,12 +316,18 @@ def _update(
         batch_size=bulk.batch_size,
         depth=depth,
     )
-    by_key = {row[:width]: dict(zip(returning, row, strict=True)) for row in made}
+    undone.note_changes(bulk.alias, objects, written)
+    if made:
+        width = len(table.primary_key)
+        by_key = {row[:width]: dict(zip(returning, row, strict=True)) for row in made}
+        for instance in objects:
+            instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
+    tracked = [name for name in written if table.fields[name].tracks_content]
     for instance in objects:
-        undone.note_change(bulk.alias, instance, written)
-        instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
-        instance.__pydantic_fields_set__.difference_update(written)
-        _keep_content(instance, table, written)
+        if peek_fields_set(instance):
+            fields_set(instance).difference_update(written)
+        if tracked:
+            _keep_content(instance, tracked)
     return count
 
 
@@ -383,23 +384,49 @@ def _brought(assignments: Sequence[tuple[str, Expression]]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _row(instance: Any, table: TableSpec, fields: tuple[str, ...], alias: str) -> tuple[object, ...]:
-    saving.take_keys(instance, alias)
-    key = key_values(instance, table.primary_key)
-    if key is None:
-        raise QueryError(f"bulk_update() was given a {table.model} that is not saved; use bulk_create() for new ones")
-    values: Mapping[str, object] = instance.__dict__
-    for name in fields:
-        if name not in values:
-            raise InvalidValue(f"bulk_update() was given a {table.model} without a value of {name}")
-    return (*key, *[values[name] for name in fields])
+def _rows(objects: list[Any], table: TableSpec, brought: tuple[str, ...], alias: str) -> list[Row]:
+    """For each of some instances its primary key and what it brings.
+
+    Raises:
+        QueryError: One is not saved, or two are the same row.
+        InvalidValue: One lacks a value.
+    """
+    if objects and objects[0].__datalayer_relations__:
+        for instance in objects:
+            saving.take_keys(instance, alias)
+    width = len(table.primary_key)
+    take = row_of((*table.primary_key, *brought))
+    try:
+        rows = [take(instance.__dict__) for instance in objects]
+    except KeyError:
+        raise _why_no_row(objects, table, brought) from None
+    keys: list[Any] = [row[0] for row in rows] if width == 1 else [row[:width] for row in rows]
+    if None in keys if width == 1 else any(None in key for key in keys):
+        raise _why_no_row(objects, table, brought)
+    if len(set(keys)) < len(keys):
+        seen: dict[Any, Any] = {}
+        for instance, key in zip(objects, keys, strict=True):
+            if seen.setdefault(key, instance) is not instance:
+                raise QueryError(
+                    f"bulk_update() was given two objects of the {table.model} {key!r}, and one statement writes a row "
+                    "once; give one of them"
+                )
+    return rows
 
 
-def _keep_content(instance: Any, table: TableSpec, written: Sequence[str]) -> None:
+def _why_no_row(objects: list[Any], table: TableSpec, brought: tuple[str, ...]) -> QueryError | InvalidValue:
+    for instance in objects:
+        if key_values(instance, table.primary_key) is None:
+            break
+        for name in brought:
+            if name not in instance.__dict__:
+                return InvalidValue(f"bulk_update() was given a {table.model} without a value of {name}")
+    return QueryError(f"bulk_update() was given a {table.model} that is not saved; use bulk_create() for new ones")
+
+
+def _keep_content(instance: Any, tracked: Sequence[str]) -> None:
     """Notes that what may change in place is now as the row has it."""
-    tracked = [name for name in written if table.fields[name].tracks_content]
-    if tracked:
-        kept = {item[0]: item for item in content_of(instance) or ()}
-        for name in tracked:
-            kept[name] = (name, copy.deepcopy(instance.__dict__[name]), None)
-        set_content(instance, tuple(kept.values()))
+    kept = {item[0]: item for item in content_of(instance) or ()}
+    for name in tracked:
+        kept[name] = (name, copy.deepcopy(instance.__dict__[name]), None)
+    set_content(instance, tuple(kept.values()))

@@ -25,7 +25,14 @@ from datalayer.errors import (
     nearest,
 )
 from datalayer.models import registry
-from datalayer.models._pydantic import PARENT_NAMESPACE, KeySchema, PydanticMeta, has_model_validators, own_fields
+from datalayer.models._pydantic import (
+    PARENT_NAMESPACE,
+    KeySchema,
+    PydanticMeta,
+    has_model_validators,
+    only_validated,
+    own_fields,
+)
 from datalayer.models.annotation import Annotation
 from datalayer.models.building import Options, proxy_options, read_meta
 from datalayer.models.fields import Field, PrimaryKey, guard_values, unset
@@ -270,6 +277,7 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     is_abstract = options.abstract or bool(generic["parameters"]) or generic["origin"] is not None
     type.__setattr__(cls, "__datalayer_options__", options)
     type.__setattr__(cls, "__datalayer_relations__", relations)
+    type.__setattr__(cls, "__datalayer_plain__", _plain(cls, relations))
     type.__setattr__(cls, "__datalayer_many__", many)
     type.__setattr__(cls, "__datalayer_lacking__", _may_lack(cls, relations))
     type.__setattr__(cls, "__datalayer_reverses__", tuple(parts.reverses))
@@ -290,6 +298,12 @@ def _may_lack(cls: Any, relations: dict[str, Forward]) -> tuple[str, ...]:
         if info.default_factory is unset or info.default is UNSET or info.annotation in anything:
             names.append(name)
     return tuple(dict.fromkeys(names))
+
+
+def _plain(cls: Any, relations: dict[str, Forward]) -> frozenset[str]:
+    """The fields whose assignment is nothing but their validation: no relation hangs on them."""
+    root = next(base for base in cls.__mro__ if base.__dict__.get("__datalayer_root__"))
+    return only_validated(cls, root).difference(*[relation.key_fields for relation in relations.values()])
 
 
 def _finish_errors(cls: Any) -> None:
@@ -350,6 +364,7 @@ def _finish_proxy(cls: Any, parts: _Parts, shown: Any) -> None:
     for place in ("relations", "many", "reverses", "scope", "abstract"):
         type.__setattr__(cls, f"__datalayer_{place}__", getattr(shown, f"__datalayer_{place}__"))
     type.__setattr__(cls, PARENT_NAMESPACE, getattr(shown, PARENT_NAMESPACE))
+    type.__setattr__(cls, "__datalayer_plain__", _plain(cls, shown.__datalayer_relations__))
     for key, argument in parts.computed.items():
         type.__setattr__(cls, key, Annotation(key, argument))
     _finish_errors(cls)

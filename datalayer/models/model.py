@@ -15,6 +15,7 @@ from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotE
 from datalayer.models import deferring, linked_rows, loading, registry, related, saving, validating
 from datalayer.models._pydantic import (
     LATE,
+    fields_set,
     filled,
     own_fields,
     refused,
@@ -45,6 +46,8 @@ from datalayer.models.state import (
 )
 
 _MISSING: Any = object()
+_VALUES = UNCHANGEABLE | {list, dict}
+"""Types whose values are no expressions."""
 
 if TYPE_CHECKING:
     from typing import Self
@@ -127,6 +130,13 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
         def __setattr__(self, name, value):
             cls = type(self)
+            if name in cls.__datalayer_plain__ and value.__class__ in _VALUES:
+                changed = fields_set(self)
+                stored = _MISSING if name in changed else self.__dict__.get(name, _MISSING)
+                cls.__pydantic_validator__.validate_assignment(self, name, value)
+                if stored.__class__ in UNCHANGEABLE and self.__dict__[name] == stored and origin_of(self) is not None:
+                    self.__pydantic_fields_set__.discard(name)
+                return
             if name in cls.__datalayer_relations__:
                 related.assign(self, name, value, self.__pydantic_fields_set__)
                 return

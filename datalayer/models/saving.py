@@ -16,7 +16,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.databases import current
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
 from datalayer.models import assigning, deleting, protecting, related, undone
-from datalayer.models._pydantic import set_dict, set_fields_set
+from datalayer.models._pydantic import peek_fields_set, set_dict, set_fields_set
 from datalayer.models.forms import Form, by_key, form_of, written_by_database
 from datalayer.models.hooks import Change, hooks_of
 from datalayer.models.hydrate import loader
@@ -28,15 +28,17 @@ from datalayer.models.views import refuse_view
 def changed_fields(instance: Any, form: Form) -> list[str]:
     """The fields that differ from the row, in order of declaration."""
     values = instance.__dict__
-    changed: set[str] = instance.__pydantic_fields_set__
+    changed = peek_fields_set(instance)
     content = content_of(instance) if form.tracked else None
     if content:
-        changed = set(changed)
+        inside: list[str] = []
         for name, stored, convert in content:
             if name not in changed and name in values:
                 before = stored if convert is None or stored is None else convert(stored)
                 if before != values[name]:
-                    changed.add(name)
+                    inside.append(name)
+        if inside:
+            changed = {*changed, *inside}
     places = form.places
     found = [name for name in changed if name in values and name in places]
     if len(found) > 1:

@@ -6,13 +6,13 @@ of how things stood before; the notes keep no instance alive, and are forgotten 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from weakref import ref
 
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
-from datalayer.models._pydantic import set_fields_set
+from datalayer.models._pydantic import peek_fields_set, set_fields_set
 from datalayer.models.state import Origin, cache_of, content_of, origin_of, set_content, set_origin
 
 
@@ -53,9 +53,22 @@ def note_change(alias: str, instance: Any, fields: Iterable[str] = (), *, is_tra
     """
     transaction = current.transaction(alias)
     if transaction is not None:
-        unsaved = instance.__pydantic_fields_set__.union(fields)
+        unsaved = set(fields).union(peek_fields_set(instance))
         content = content_of(instance) if is_tracked else None
         transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), unsaved, content)))
+
+
+def note_changes(alias: str, instances: Sequence[Any], fields: Iterable[str]) -> None:
+    """As `note_change` of each of some instances.
+
+    Args:
+        alias: The database.
+        instances: Those about to be written.
+        fields: What is about to be written of each.
+    """
+    if current.transaction(alias) is not None:
+        for instance in instances:
+            note_change(alias, instance, fields)
 
 
 def note_relation(alias: str, instance: Any, name: str) -> None:

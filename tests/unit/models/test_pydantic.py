@@ -77,6 +77,84 @@ def test_a_model_says_whether_it_has_validators_of_its_own() -> None:
     assert not _pydantic.has_model_validators(Plain)
 
 
+@pytest.mark.parametrize("model", ["plain", "frozen field", "hidden field", "own __setattr__", "validated whole"])
+def test_assignment_is_only_validation_where_pydantic_and_the_user_do_nothing_else(model: str) -> None:
+    class Root(BaseModel):
+        model_config = pydantic.ConfigDict(validate_assignment=True)
+
+    class Setting(BaseModel):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+
+    made: Any
+    if model == "plain":
+
+        class Made(Root):
+            a: int = 1
+            b: int = 2
+
+        made = Made
+    elif model == "frozen field":
+
+        class Frozen(Root):
+            a: int = 1
+            b: int = pydantic.Field(default=2, frozen=True)
+
+        made = Frozen
+    elif model == "hidden field":
+
+        class Shown(Root):
+            a: int = 1
+            b: int = 2
+
+        made = Shown
+        type.__setattr__(Shown, "b", property(lambda self: 3))
+    elif model == "own __setattr__":
+
+        class Owned(Root, Setting):
+            a: int = 1
+
+        made = Owned
+    else:
+
+        class Whole(Root):
+            a: int = 1
+
+            @pydantic.model_validator(mode="after")
+            def _check(self) -> Whole:
+                return self
+
+        made = Whole
+    wanted = {"plain": {"a", "b"}, "frozen field": {"a"}, "hidden field": {"a"}}
+    assert _pydantic.only_validated(made, Root) == wanted.get(model, set())
+
+
+def test_a_field_that_is_only_validated_is_assigned_by_the_validator_in_pydantic_too() -> None:
+    class Made(BaseModel):
+        model_config = pydantic.ConfigDict(validate_assignment=True)
+        a: int = 1
+
+    by_pydantic, by_validator = Made(), Made()
+    by_pydantic.a = "5"  # type: ignore[assignment]  # it is converted
+    Made.__pydantic_validator__.validate_assignment(by_validator, "a", "5")
+    assert by_pydantic.a == by_validator.a == 5
+    assert by_pydantic.model_fields_set == by_validator.model_fields_set == {"a"}
+
+
+def test_looking_at_the_fields_set_of_a_row_leaves_its_slot_empty() -> None:
+    row = object.__new__(Plain)
+    assert _pydantic.peek_fields_set(row) == frozenset()
+    with pytest.raises(AttributeError):
+        object.__getattribute__(row, "__pydantic_fields_set__")
+
+
+def test_the_fields_set_of_a_row_is_one_set_from_the_first_use_on() -> None:
+    row = object.__new__(Plain)
+    _pydantic.fields_set(row).add("a")
+    assert _pydantic.fields_set(row) is row.__pydantic_fields_set__
+    assert _pydantic.peek_fields_set(row) == {"a"}
+
+
 def test_private_attributes_without_default_are_left_out() -> None:
     assert _pydantic.private_values(Plain) == {"_b": 2}
 
