@@ -47,8 +47,9 @@ def run(plan: Plan[T], link: Executes, first: Command | Batch | None = None) -> 
     except StopIteration as stop:
         value: T = stop.value
         return value
-    finally:
+    except BaseException:
         plan.close()
+        raise
 
 
 async def arun(plan: Plan[T], link: AsyncExecutes, first: Command | Batch | None = None) -> T:
@@ -65,5 +66,6 @@ async def arun(plan: Plan[T], link: AsyncExecutes, first: Command | Batch | None
     except StopIteration as stop:
         value: T = stop.value
         return value
-    finally:
+    except BaseException:
         plan.close()
+        raise

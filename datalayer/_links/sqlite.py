@@ -192,7 +192,7 @@ _reply = Reply.__new__
 
 
 def _execute(raw: sqlite3.Connection, command: Command | Batch) -> Reply:
-    if isinstance(command, Batch):
+    if type(command) is Batch:
         return _execute_batch(raw, command)
     cursor = raw.execute(command.sql, command.params)
     reply = _reply(Reply)  # a call of the class takes twice the time
@@ -350,7 +350,7 @@ class AsyncSQLiteLink:
     async def execute(self, command: Command | Batch) -> Reply:
         """The awaiting twin of `SQLiteLink.execute`."""
         try:
-            if isinstance(command, Command):
+            if type(command) is Command:
                 reply = await self._short.execute(command)
                 if reply is not None:
                     return reply

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Prepared
@@ -75,30 +75,35 @@ def update_returning(compiler: Compiler, change: Update) -> Plan[list[Row]]:
     return prepared.read(reply.rows)
 
 
-def updated(
-    compiler: Compiler, change: Update, prepared: Prepared, values: Sequence[object] | None = None
-) -> Plan[Reply]:
-    """What the database answers to a prepared update; a violated reference is named.
+def updated(compiler: Compiler, change: Update, prepared: Prepared) -> Plan[Reply]:
+    """What the database answers to a prepared update; a violated reference is named."""
+    values = change.values
+    try:
+        return (yield prepared.command(values))
+    except ForeignKeyViolation as error:
+        return (yield from violated(compiler, change, values, error))
+
+
+def violated(
+    compiler: Compiler, change: Update, values: Sequence[object], error: ForeignKeyViolation
+) -> Plan[NoReturn]:
+    """The plan that raises the error of an update that violated a reference, which it names.
 
     Args:
         compiler: For the backend at hand.
-        change: What was prepared.
-        prepared: What it was compiled to.
-        values: Its values, where it was made for all of its shape; its own when not given.
+        change: What was written.
+        values: Its values.
+        error: What the database said.
     """
-    given = change.values if values is None else values
-    try:
-        return (yield prepared.command(given))
-    except ForeignKeyViolation as error:
-        names: list[str] = []
-        plain: list[object] = []
-        place = 0
-        for name, expression in change.assignments:
-            if type(expression) is Value:
-                names.append(name)
-                plain.append(given[place])
-            place += len(expression.values)
-        return (yield from explained(compiler, change.query.table, names, [plain], error))
+    names: list[str] = []
+    plain: list[object] = []
+    place = 0
+    for name, expression in change.assignments:
+        if type(expression) is Value:
+            names.append(name)
+            plain.append(values[place])
+        place += len(expression.values)
+    return explained(compiler, change.query.table, names, [plain], error)
 
 
 @writing

@@ -6,12 +6,13 @@ Defined this low so that the compiler can make them; plans yield them (`_plans/p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, final
 
 if TYPE_CHECKING:
     from datalayer._schema.table import TableSpec
 
 
+@final
 class Command:
     """One SQL statement and its driver-ready values.
 
@@ -51,6 +52,7 @@ class Command:
         return f"<Command {self.sql!r} with {len(self.params)} values>"
 
 
+@final
 class Batch:
     """One writing statement run once for each row of values; answered with the number of affected rows.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, closing
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 from datalayer._compile.compiler import compiler_for
@@ -90,11 +91,14 @@ class Database:
             SyncInAsyncContext: An event loop is running in this thread.
             TransactionError: The open transaction is broken, or another task's.
         """
-        if asyncio._get_running_loop() is not None:
+        is_looped = asyncio._get_running_loop() is not None
+        if is_looped:
             current.refuse_in_event_loop()
         transaction = self._current.get()
         if transaction is not None and transaction.is_open:
-            transaction.check(is_async=False)
+            # What `check` would let pass, but in two calls less.
+            if is_looped or transaction.owner != get_ident() or transaction.is_async or transaction.failure is not None:
+                transaction.check(is_async=False)
             plan = operation(transaction.compiler, *args, **kwargs)
             try:
                 first: Any = next(plan)

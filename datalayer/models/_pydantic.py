@@ -105,9 +105,9 @@ def only_validated(model: type[BaseModel], root: type[BaseModel]) -> frozenset[s
         root: The parent of it that is ours, whose own parents are pydantic's or the user's.
     """
     config = model.model_config
-    behind = model.__mro__[model.__mro__.index(root) + 1 :]
-    is_ours = next(base for base in behind if "__setattr__" in vars(base)) is BaseModel
-    if not is_ours or has_model_validators(model) or config.get("frozen") or not config.get("validate_assignment"):
+    if _next(model, root, "__setattr__") is not BaseModel or has_model_validators(model):
+        return frozenset()
+    if config.get("frozen") or not config.get("validate_assignment"):
         return frozenset()
     return frozenset(
         [
@@ -116,6 +116,22 @@ def only_validated(model: type[BaseModel], root: type[BaseModel]) -> frozenset[s
             if not field.frozen and not any(name in vars(base) for base in model.__mro__)
         ]
     )
+
+
+def is_made_by_validator(model: type[BaseModel], root: type[BaseModel]) -> bool:
+    """Whether what is behind `root.__init__` is `validate_python` of the validator, and nothing else.
+
+    Args:
+        model: The class.
+        root: As in `only_validated`.
+    """
+    schema = next(base for base in model.__mro__ if "__get_pydantic_core_schema__" in vars(base))
+    return schema is root and _next(model, root, "__init__") is BaseModel and not has_model_validators(model)
+
+
+def _next(model: type[BaseModel], root: type[BaseModel], name: str) -> type:
+    """Who has an attribute behind `root`."""
+    return next(base for base in model.__mro__[model.__mro__.index(root) + 1 :] if name in vars(base))
 
 
 def limits(metadata: Iterable[object]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from datalayer.models._pydantic import (
     KeySchema,
     PydanticMeta,
     has_model_validators,
+    is_made_by_validator,
     only_validated,
     own_fields,
 )
@@ -277,7 +278,7 @@ def _finish(cls: Any, parts: _Parts, scope: dict[str, Any] | None) -> None:
     is_abstract = options.abstract or bool(generic["parameters"]) or generic["origin"] is not None
     type.__setattr__(cls, "__datalayer_options__", options)
     type.__setattr__(cls, "__datalayer_relations__", relations)
-    type.__setattr__(cls, "__datalayer_plain__", _plain(cls, relations))
+    _finish_shortcuts(cls, relations)
     type.__setattr__(cls, "__datalayer_many__", many)
     type.__setattr__(cls, "__datalayer_lacking__", _may_lack(cls, relations))
     type.__setattr__(cls, "__datalayer_reverses__", tuple(parts.reverses))
@@ -300,10 +301,12 @@ def _may_lack(cls: Any, relations: dict[str, Forward]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _plain(cls: Any, relations: dict[str, Forward]) -> frozenset[str]:
-    """The fields whose assignment is nothing but their validation: no relation hangs on them."""
+def _finish_shortcuts(cls: Any, relations: dict[str, Forward]) -> None:
+    """Tells where an assignment, or the making of an instance, is nothing but a call of the validator."""
     root = next(base for base in cls.__mro__ if base.__dict__.get("__datalayer_root__"))
-    return only_validated(cls, root).difference(*[relation.key_fields for relation in relations.values()])
+    plain = only_validated(cls, root).difference(*[relation.key_fields for relation in relations.values()])
+    type.__setattr__(cls, "__datalayer_plain__", plain)
+    type.__setattr__(cls, "__datalayer_direct__", is_made_by_validator(cls, root))
 
 
 def _finish_errors(cls: Any) -> None:
@@ -364,7 +367,7 @@ def _finish_proxy(cls: Any, parts: _Parts, shown: Any) -> None:
     for place in ("relations", "many", "reverses", "scope", "abstract"):
         type.__setattr__(cls, f"__datalayer_{place}__", getattr(shown, f"__datalayer_{place}__"))
     type.__setattr__(cls, PARENT_NAMESPACE, getattr(shown, PARENT_NAMESPACE))
-    type.__setattr__(cls, "__datalayer_plain__", _plain(cls, shown.__datalayer_relations__))
+    _finish_shortcuts(cls, shown.__datalayer_relations__)
     for key, argument in parts.computed.items():
         type.__setattr__(cls, key, Annotation(key, argument))
     _finish_errors(cls)

@@ -41,6 +41,7 @@ from datalayer.models.state import (
     origin_of,
     packed,
     peek,
+    set_cache,
     set_origin,
     unpack,
 )
@@ -81,32 +82,24 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
         def __init__(self, /, **data):
             cls = type(self)
-            linked = None
             if "pk" in data:
                 _spell_key(cls, data)
-            for name in cls.__datalayer_relations__:
-                if name in data:
-                    linked = linked or {}
-                    linked[name] = data.pop(name)
-            for name in cls.__datalayer_many__:
-                if name in data:
-                    raise refused(
-                        cls.__name__,
-                        name,
-                        f"is many rows: save this {cls.__name__}, then call {name}.add(...)",
-                        data[name],
-                    )
+            linked = _linked(cls, data) if cls.__datalayer_relations__ or cls.__datalayer_many__ else None
             if cls.__datalayer_abstract__:
                 raise QueryError(f"{cls.__name__} is abstract; make an instance of one of its subclasses")
-            if linked is not None:
+            if linked:
                 _give_keys(cls, linked, data)
             try:
-                super().__init__(**data)
+                if cls.__datalayer_direct__:
+                    cls.__pydantic_validator__.validate_python(data, self_instance=self)
+                else:
+                    super().__init__(**data)
             except ValidationError as error:
                 raise with_choices(error, [*cls.__pydantic_fields__, *cls.__datalayer_relations__]) from None
             _drop_unset(self, cls.__datalayer_lacking__)
             set_origin(self, None)
             if linked is not None:
+                set_cache(self, {})
                 for name, value in linked.items():
                     related.remember(self, name, value)
 
@@ -270,13 +263,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             NotUpdated: The row is gone.
             InvalidValue: A column without a value that must have one.
         """
-        return databases[alias := using or related.alias_of(self)].run(
-            saving.save,
-            self,
-            alias,
-            force_insert=force_insert,
-            force_update=force_update,
-            update_fields=update_fields,
+        databases[alias := using or related.alias_of(self)].run(
+            saving.save, self, alias, force_insert, force_update, update_fields
         )
 
     async def asave(
@@ -288,13 +276,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         using: str | None = None,
     ) -> None:
         """The awaiting twin of `save`."""
-        return await databases[alias := using or related.alias_of(self)].arun(
-            saving.save,
-            self,
-            alias,
-            force_insert=force_insert,
-            force_update=force_update,
-            update_fields=update_fields,
+        await databases[alias := using or related.alias_of(self)].arun(
+            saving.save, self, alias, force_insert, force_update, update_fields
         )
 
     def delete(self, *, using: str | None = None) -> int:
@@ -419,6 +402,24 @@ def _spell_key(cls: Any, data: dict[str, Any]) -> None:
         if name in data:
             raise refused(cls.__name__, "pk", f"was given together with {name}={data[name]!r}; keep one", key)
         data[name] = part
+
+
+def _linked(cls: Any, data: dict[str, Any]) -> dict[str, Any]:
+    """The objects given for relations, taken out of what pydantic validates.
+
+    Raises:
+        ValidationError: Something given for a relation to many.
+    """
+    linked = {name: data.pop(name) for name in cls.__datalayer_relations__ if name in data}
+    for name in cls.__datalayer_many__:
+        if name in data:
+            raise refused(
+                cls.__name__,
+                name,
+                f"is many rows: save this {cls.__name__}, then call {name}.add(...)",
+                data[name],
+            )
+    return linked
 
 
 def _give_keys(cls: Any, linked: dict[str, Any], data: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from datalayer.models import undone
 from datalayer.models._pydantic import refused
 from datalayer.models.loading import MISSING, listed, load
 from datalayer.models.relations import Access
-from datalayer.models.state import cache_of, key_values, origin_of, peek
+from datalayer.models.state import cache_of, key_values, origin_of, peek, peek_cache
 from datalayer.models.walk import Related
 
 
@@ -173,9 +173,9 @@ def forget_some(instance: Any, names: Iterable[str], fields: Iterable[str]) -> N
 
 def written(instance: Any, alias: str, fields: Iterable[str]) -> None:
     """What a write of an instance means for the objects it refers to: their rows behind it are other ones now."""
-    names = None
-    for name in instance.__class__.__datalayer_relations__:
-        other = peek(instance, name)
+    names, loaded = None, peek_cache(instance)
+    for name in instance.__class__.__datalayer_relations__ if loaded else ():
+        other = loaded.get(name)
         if other is None:
             continue
         spec = instance.__class__.table.relations[name]
@@ -189,8 +189,11 @@ def written(instance: Any, alias: str, fields: Iterable[str]) -> None:
 
 def deleted(instance: Any, alias: str) -> None:
     """What the end of a row means: nothing is behind it any more, and it is behind nothing."""
+    loaded = peek_cache(instance)
+    if not loaded:
+        return
     for name, spec in instance.__class__.table.relations.items():
-        known = peek(instance, name)
+        known = loaded.get(name)
         if known is None:
             continue
         if spec.reverse is not None and (spec.kind.is_forward or spec.through is not None):

@@ -14,14 +14,31 @@ from datalayer._query.change import Insert
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
-from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError, choices_text, nearest
+from datalayer.errors import (
+    FieldError,
+    ForeignKeyViolation,
+    InvalidValue,
+    NotUpdated,
+    QueryError,
+    choices_text,
+    nearest,
+)
 from datalayer.models import assigning, deleting, protecting, related, undone
 from datalayer.models._pydantic import peek_fields_set, set_dict, set_fields_set
 from datalayer.models.forms import Form, by_key, form_of, written_by_database
-from datalayer.models.hooks import Change, hooks_of
+from datalayer.models.hooks import Change, Hooks
 from datalayer.models.hydrate import loader
 from datalayer.models.relations import Forward
-from datalayer.models.state import Origin, content_of, forget, key_values, origin_of, peek, set_content, set_origin
+from datalayer.models.state import (
+    Origin,
+    content_of,
+    forget,
+    key_values,
+    origin_of,
+    peek_cache,
+    set_content,
+    set_origin,
+)
 from datalayer.models.views import refuse_view
 
 
@@ -57,8 +74,9 @@ def take_keys(instance: Any, alias: str) -> None:
         InvalidValue: One is still not saved, or is saved in another database.
     """
     relations: dict[str, Forward] = instance.__class__.__datalayer_relations__
-    for name, relation in relations.items():
-        other = peek(instance, name)
+    loaded = peek_cache(instance)
+    for name, relation in relations.items() if loaded else ():
+        other = loaded.get(name)
         spec = relation.spec
         if other is None or spec is None:
             continue
@@ -130,7 +148,8 @@ def prepare_insert(instance: Any, alias: str, form: Form) -> None:
         InvalidValue: An object it refers to is not saved, or elsewhere.
         QueryError: A value of a column that the database computes.
     """
-    take_keys(instance, alias)
+    if instance.__class__.__datalayer_relations__:
+        take_keys(instance, alias)
     values = instance.__dict__
     for name, function in form.on_create:
         if name not in values:
@@ -183,18 +202,33 @@ def save(
     compiler: Compiler,
     instance: Any,
     alias: str,
-    *,
     force_insert: bool = False,
     force_update: bool = False,
     update_fields: Collection[str] | None = None,
-) -> Plan[None]:
+) -> Plan[object]:
     """Writes a new instance, or what changed of an old one, its hooks around it."""
-    form = form_of(instance.__class__.table)
-    refuse_view(form.table, "save")
-    hooks = hooks_of(instance.__class__)
+    model = instance.__class__
+    table: TableSpec = model.table
+    form: Any = table.memo or form_of(table)
+    if table.view is not None:
+        refuse_view(table, "save")
+    hooks: Hooks | None = model.__datalayer_hooks__
     if hooks is None or not hooks.saves:
-        yield from _save(compiler, instance, alias, form, force_insert, force_update, update_fields)
-        return
+        return _save(compiler, instance, alias, form, force_insert, force_update, update_fields)
+    return _hooked(compiler, instance, alias, form, hooks, force_insert, force_update, update_fields)
+
+
+def _hooked(
+    compiler: Compiler,
+    instance: Any,
+    alias: str,
+    form: Form,
+    hooks: Hooks,
+    force_insert: bool,
+    force_update: bool,
+    update_fields: Collection[str] | None,
+) -> Plan[None]:
+    """`_save` with the hooks of its model around it."""
     yield hooks.beginning(hooks.saves)
     origin = origin_of(instance)
     is_new = force_insert or (origin is None and not force_update and update_fields is None)
@@ -223,7 +257,8 @@ def _save(
     origin = origin_of(instance)
     if force_insert or (origin is None and not force_update and update_fields is None):
         return _insert(compiler, instance, alias, form)
-    take_keys(instance, alias)
+    if instance.__class__.__datalayer_relations__:
+        take_keys(instance, alias)
     if update_fields is not None:
         names = field_names(form.table, update_fields, "save(update_fields)")
         given = [name for name in names if name in instance.__dict__]
@@ -266,7 +301,8 @@ def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[t
     undone.note_insert(alias, instance, change.returning)
     values.update(zip(change.returning, row, strict=True))
     saved(instance, alias, form)
-    related.written(instance, alias, change.fields)
+    if instance.__class__.__datalayer_relations__:
+        related.written(instance, alias, change.fields)
     return change.fields
 
 
@@ -308,11 +344,16 @@ def _update(
     if assigning.Used.is_true:
         change, given = assigning.with_expressions(change, instance.__class__, given)
     prepared = compiler.update(change)
-    reply = yield from write.updated(compiler, change, prepared, [*given, *key])
+    given += key
+    try:
+        reply = yield prepared.command(given)
+    except ForeignKeyViolation as error:
+        return (yield from write.violated(compiler, change, given, error))
     if not (reply.rows if change.returning else reply.count):
         raise instance.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
     undone.note_change(alias, instance, written, is_tracked=bool(form.tracked))
-    related.written(instance, alias, written)
+    if instance.__class__.__datalayer_relations__:
+        related.written(instance, alias, written)
     if change.returning:
         (row,) = prepared.read(reply.rows)
         values.update(zip(change.returning, row, strict=True))
@@ -328,13 +369,13 @@ def _shown(key: Sequence[object]) -> str:
     return repr(key[0]) if len(key) == 1 else repr(tuple(key))
 
 
-def existing_key(instance: Any, verb: str) -> tuple[object, ...]:
+def existing_key(instance: Any, table: TableSpec, verb: str) -> tuple[object, ...]:
     """The primary key of a saved instance.
 
     Raises:
         QueryError: It is not saved.
     """
-    key = key_values(instance, instance.__class__.table.primary_key)
+    key = key_values(instance, table.primary_key)
     if key is None or origin_of(instance) is None:
         raise QueryError(f"this {type(instance).__name__} is not saved, so there is nothing to {verb}")
     return key
@@ -343,21 +384,26 @@ def existing_key(instance: Any, verb: str) -> tuple[object, ...]:
 @writing
 def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     """Deletes the row of an instance."""
-    key = existing_key(instance, "delete")
     table: TableSpec = instance.__class__.table
-    refuse_view(table, "delete")
-    form = form_of(table)
-
-    def delete_row() -> Plan[int]:
-        return write.delete(compiler, form.delete, key)
-
-    def delete_unprotected() -> Plan[int]:
-        return protecting.protected(compiler, by_key(table, key), alias, delete_row)
-
-    if deleting.has_hooks(table):
-        count = yield from deleting.around(compiler, [instance], alias, delete_unprotected)
+    key = existing_key(instance, table, "delete")
+    form: Any = table.memo or form_of(table)
+    if table.view is not None:
+        refuse_view(table, "delete")
+    if not table.referrers and not deleting.has_hooks(table):
+        reply = yield compiler.delete(form.delete).command(key)
+        count = reply.count
     else:
-        count = yield from delete_unprotected() if table.referrers else delete_row()
+
+        def delete_row() -> Plan[int]:
+            return write.delete(compiler, form.delete, key)
+
+        def delete_unprotected() -> Plan[int]:
+            return protecting.protected(compiler, by_key(table, key), alias, delete_row)
+
+        if deleting.has_hooks(table):
+            count = yield from deleting.around(compiler, [instance], alias, delete_unprotected)
+        else:
+            count = yield from delete_unprotected()
     undone.note_change(alias, instance, is_tracked=bool(form.tracked))
     gone(instance, alias, form)
     return count
@@ -365,7 +411,8 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
 
 def gone(instance: Any, alias: str, form: Form) -> None:
     """Marks an instance as having no row any more."""
-    related.deleted(instance, alias)
+    if form.table.relations:
+        related.deleted(instance, alias)
     set_origin(instance, None)
     set_fields_set(instance, set(form.writable).intersection(instance.__dict__))
 
@@ -376,7 +423,7 @@ def refresh(
     """Reads the row again; what was loaded of relations is dropped, of the named ones where names are given."""
     model: Any = instance.__class__
     table: TableSpec = model.table
-    key = existing_key(instance, "refresh")
+    key = existing_key(instance, table, "refresh")
     query = by_key(table, key, model.__datalayer_base__().query if rows is None else _refreshing(rows, table, alias))
     if fields is not None:
         if isinstance(fields, str):

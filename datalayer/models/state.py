@@ -6,7 +6,7 @@ is the same row again: it keeps what the original knew, but loads relations alon
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -55,6 +55,18 @@ def cache_of(instance: Any) -> dict[str, Any]:
         cache = {}
         set_cache(instance, cache)
     return cache
+
+
+_NOTHING: Final[dict[str, Any]] = {}
+
+
+def peek_cache(instance: Any) -> Mapping[str, Any]:
+    """As `cache_of`, to look at only."""
+    try:
+        found: dict[str, Any] = _get_cache(instance)
+    except AttributeError:
+        return _NOTHING
+    return found
 
 
 def peek(instance: Any, name: str, missing: Any = None) -> Any:

@@ -103,3 +103,18 @@ def test_a_proxy_with_a_validator_of_its_own_runs_it() -> None:
     with pytest.raises(ValidationError, match="too great"):
         small.a = 10
     assert small.a == 1
+
+
+def test_what_a_mixin_does_when_an_instance_is_made_is_done() -> None:
+    made: list[dict[str, Any]] = []
+
+    class Counting(pydantic.BaseModel):
+        def __init__(self, **data: Any) -> None:
+            made.append(data)
+            super().__init__(**data)
+
+    class Thing(Model, Counting):
+        a: Mapped[int]
+
+    Thing(a=1)
+    assert made == [{"a": 1}]

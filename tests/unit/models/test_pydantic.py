@@ -330,3 +330,35 @@ def test_an_unknown_name_is_told_with_the_names_there_are_and_keeps_its_type() -
     assert found["extra_forbidden"]["msg"] == (
         "Thing has no field 'nam'; the choices are count, id, name; did you mean 'name'?"
     )
+
+
+@pytest.mark.parametrize("model", ["plain", "own __init__", "own schema", "validated whole"])
+def test_an_instance_is_made_by_the_validator_alone_where_the_user_takes_no_part(model: str) -> None:
+    class Root(BaseModel):
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+            return handler(source)
+
+    class Making(BaseModel):
+        def __init__(self, **data: Any) -> None:
+            super().__init__(**data)
+
+    class Plainly(Root):
+        a: int = 1
+
+    class Owned(Root, Making):
+        a: int = 1
+
+    class Schemed(Root):
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+            return handler(source)
+
+    class Whole(Root):
+        @pydantic.model_validator(mode="wrap")
+        @classmethod
+        def _check(cls, data: Any, handler: Any) -> Any:
+            return handler(data)
+
+    made = {"plain": Plainly, "own __init__": Owned, "own schema": Schemed, "validated whole": Whole}[model]
+    assert _pydantic.is_made_by_validator(made, Root) is (model == "plain")
