@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,10 +21,19 @@ from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.models import assigning, deleting, protecting, related, saving, undone
-from datalayer.models._pydantic import fields_set, peek_fields_set
+from datalayer.models._pydantic import fields_set, peek_fields_set, set_fields_set
 from datalayer.models.conflicts import twins
 from datalayer.models.forms import Form, form_of
-from datalayer.models.state import Origin, content_of, key_values, origin_of, set_content
+from datalayer.models.state import (
+    Origin,
+    content_of,
+    key_values,
+    origin_of,
+    origins_of,
+    peek_cache,
+    set_content,
+    set_origin,
+)
 from datalayer.models.views import refuse_view
 
 if TYPE_CHECKING:
@@ -83,6 +91,8 @@ class Bulk:
         Raises:
             QueryError: One is a row of another database: here its key may be that of another row.
         """
+        if all(origin is None or origin.alias == self.alias for origin in origins_of(self.objects)):
+            return
         for each in self.objects:
             origin = origin_of(each)
             if origin is not None and origin.alias != self.alias:
@@ -149,10 +159,13 @@ def _grouped(bulk: Bulk, form: Form) -> dict[tuple[str, ...], _Group]:
         assigning.refuse_expressions(bulk.objects, "bulk_create")
     groups: dict[tuple[str, ...], _Group] = {}
     by_names: dict[tuple[str, ...], _Group] = {}  # whatever else is among the names, and in whatever order
-    is_prepared = not (bulk.model.__datalayer_relations__ or form.on_create or form.on_update or form.computed)
+    is_prepared = not (form.on_create or form.on_update or form.computed)
+    refers = bool(bulk.model.__datalayer_relations__)
     for place, instance in enumerate(bulk.objects):
         if not is_prepared:
             saving.prepare_insert(instance, bulk.alias, form)
+        elif refers and peek_cache(instance):
+            saving.take_keys(instance, bulk.alias)
         values = instance.__dict__
         names = tuple(values)
         group = by_names.get(names)
@@ -236,14 +249,25 @@ def _saved(
 ) -> None:
     origin = Origin(alias, instances)
     undone.note_inserts(alias, origin, absent)
-    refers = bool(instances) and bool(instances[0].__datalayer_relations__)
-    for instance, row in zip(instances, rows if read_back else repeat(()), strict=False):
-        values = instance.__dict__
-        for name, value in zip(read_back, row, strict=False):  # a row may be longer: it tells whether it is new
-            values[name] = value
-        saving.saved(instance, alias, form, origin=origin)
-        if refers:
-            related.written(instance, alias, values)
+    if len(read_back) == 1 and rows:
+        (name,) = read_back
+        for instance, row in zip(instances, rows, strict=False):
+            instance.__dict__[name] = row[0]
+    elif read_back:
+        for instance, row in zip(instances, rows, strict=False):
+            # A row may be longer: it tells whether it is new.
+            instance.__dict__.update(zip(read_back, row, strict=False))
+    if form.tracked:
+        for instance in instances:
+            saving.saved(instance, alias, form, origin=origin)
+    else:
+        for instance in instances:
+            set_origin(instance, origin)
+            set_fields_set(instance, set())
+    if instances and instances[0].__datalayer_relations__:
+        for instance in instances:
+            if peek_cache(instance):
+                related.written(instance, alias, instance.__dict__)
 
 
 # -- bulk_update ---------------------------------------------------------------------------------
@@ -348,7 +372,7 @@ def bulk_delete(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     query = Query(table).filtered(matching(columns, keys))
 
     def rows() -> Plan[int]:
-        return deleting.by_keys(compiler, objects)
+        return deleting.by_keys(compiler, table, keys)
 
     def unprotected() -> Plan[int]:
         return protecting.protected(compiler, query, bulk.alias, rows)
@@ -360,10 +384,24 @@ def bulk_delete(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     else:
         count = yield from transaction.nested(compiler.backend, unprotected, depth=depth)
     form = form_of(table)
+    undone.note_changes(bulk.alias, objects, is_tracked=bool(form.tracked))
     for each in objects:
-        undone.note_change(bulk.alias, each, is_tracked=bool(form.tracked))
         saving.gone(each, bulk.alias, form)
     return count
+
+
+def _existing_keys(objects: list[Any], table: TableSpec) -> list[Row]:
+    """The primary keys of saved instances.
+
+    Raises:
+        QueryError: One is not saved.
+    """
+    if len(table.primary_key) == 1 and None not in origins_of(objects):
+        (name,) = table.primary_key
+        values = [each.__dict__.get(name) for each in objects]
+        if None not in values:
+            return [(value,) for value in values]
+    return [saving.existing_key(each, table, "delete") for each in objects]
 
 
 # -- what both need ------------------------------------------------------------------------------

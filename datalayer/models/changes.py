@@ -28,7 +28,7 @@ from datalayer.models.column import Deferred, Expr
 from datalayer.models.expressions import Annotations, Q, expression_of
 from datalayer.models.fields import unset
 from datalayer.models.hydrate import loader
-from datalayer.models.state import origin_of
+from datalayer.models.state import key_values, origin_of
 from datalayer.models.views import refuse_view
 
 
@@ -273,7 +273,9 @@ def _delete_with_hooks(compiler: Compiler, change: Delete, model: Any, alias: st
     found: list[Any] = yield from read.fetch(compiler, plain, loader(model, alias))
 
     def delete_rows() -> Plan[int]:
-        return protecting.protected(compiler, change.query, alias, lambda: deleting.by_keys(compiler, found))
+        table = change.query.table
+        keys = [key for each in found if (key := key_values(each, table.primary_key)) is not None]
+        return protecting.protected(compiler, change.query, alias, lambda: deleting.by_keys(compiler, table, keys))
 
     if found:
         yield from deleting.around(compiler, found, alias, delete_rows)

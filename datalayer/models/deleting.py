@@ -146,11 +146,9 @@ def beginning(table: TableSpec) -> Command:
     return chosen.beginning(chosen.deletes)
 
 
-def by_keys(compiler: Compiler, instances: Sequence[Any]) -> Plan[int]:
-    """Deletes the rows of some instances of one model."""
-    table: TableSpec = instances[0].__class__.table
+def by_keys(compiler: Compiler, table: TableSpec, keys: Sequence[Row]) -> Plan[int]:
+    """Deletes the rows that have one of some primary keys."""
     columns = tuple([FieldRef((), name, table.fields[name].type) for name in table.primary_key])
-    keys = [tuple([each.__dict__[name] for name in table.primary_key]) for each in instances]
     count = 0
     for piece in chunks(keys, at_once(columns)):
         change = Delete(Query(table).filtered(matching(columns, piece)))

@@ -47,6 +47,14 @@ def origin_of(instance: Any) -> Origin | None:
     return found
 
 
+def origins_of(instances: Iterable[Any]) -> set[Origin | None]:
+    """The different origins of some instances, None among them where one is not in a database."""
+    try:
+        return set(map(_get_origin, instances))
+    except AttributeError:
+        return {origin_of(instance) for instance in instances}
+
+
 def cache_of(instance: Any) -> dict[str, Any]:
     """The relations and annotations an instance has loaded; kept when written to."""
     try:

@@ -58,17 +58,18 @@ def note_change(alias: str, instance: Any, fields: Iterable[str] = (), *, is_tra
         transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), unsaved, content)))
 
 
-def note_changes(alias: str, instances: Sequence[Any], fields: Iterable[str]) -> None:
+def note_changes(alias: str, instances: Sequence[Any], fields: Iterable[str] = (), *, is_tracked: bool = True) -> None:
     """As `note_change` of each of some instances.
 
     Args:
         alias: The database.
         instances: Those about to be written.
         fields: What is about to be written of each.
+        is_tracked: As for `note_change`.
     """
     if current.transaction(alias) is not None:
         for instance in instances:
-            note_change(alias, instance, fields)
+            note_change(alias, instance, fields, is_tracked=is_tracked)
 
 
 def note_relation(alias: str, instance: Any, name: str) -> None:
