@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datalayer.databases.atomic import Atomic, atomic, on_commit
+from datalayer.databases.atomic import Atomic, atomic, get_rollback, on_commit, set_rollback
 from datalayer.databases.database import Database, Databases, databases
 
-__all__ = ["Atomic", "Database", "Databases", "atomic", "databases", "on_commit"]
+__all__ = ["Atomic", "Database", "Databases", "atomic", "databases", "get_rollback", "on_commit", "set_rollback"]

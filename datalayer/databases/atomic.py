@@ -71,7 +71,7 @@ def _end(transaction: Transaction, error: BaseException | None) -> Plan[None]:
     """Commits, or rolls back where there is an error or was one that broke the transaction."""
     transaction.look()
     try:
-        if error is None and transaction.failure is None:
+        if error is None and transaction.failure is None and 0 not in transaction.undone:
             yield from _commit(transaction)
             transaction.is_committed = True
         elif transaction.link.in_transaction:
@@ -116,10 +116,13 @@ def _enter(transaction: Transaction, *, savepoint: bool) -> Plan[None]:
 def _leave(transaction: Transaction, error: BaseException | None) -> Plan[None]:
     """Ends an inner block: its savepoint is released, or everything since is undone."""
     transaction.look()
+    depth = len(transaction.frames)
     frame = transaction.frames.pop()
     name = frame.savepoint
     failure = transaction.failure
-    if error is None and failure is None:
+    is_undone = depth in transaction.undone
+    transaction.undone.discard(depth)
+    if error is None and failure is None and not is_undone:
         if name is not None:
             yield from texts.release(name)
         return
@@ -134,11 +137,12 @@ def _leave(transaction: Transaction, error: BaseException | None) -> Plan[None]:
         except DatabaseError as refused:
             transaction.failure = failure or error or refused
             return  # the error that ends the block says more than this one
-        if error is None:
+        if error is None and failure is not None:
             broken = transaction.broken()
             transaction.failure = None
             raise broken from failure
         transaction.failure = None
+        return
     if error is None:
         raise transaction.broken() from failure
 
@@ -215,7 +219,7 @@ class Atomic:
             # The pool rolls back what is still open, throws away what is broken, and hears whether the server is gone.
             self._close(transaction)
             transaction.lease.__exit__(None, reason, None)
-        if error is None:
+        if transaction.is_committed:
             _call_back(transaction.callbacks)
         self._advise(error)
 
@@ -273,7 +277,7 @@ class Atomic:
         finally:
             self._close(transaction)
             cancelled = await _given_back(transaction, reason) or cancelled
-        if error is None:
+        if transaction.is_committed:
             # Also when cancelled meanwhile: the data is committed, and its consequences must follow.
             await _acall_back(transaction.callbacks)
         if cancelled is not None:
@@ -578,6 +582,52 @@ def on_commit(function: Callable[[], object], using: str = "default", *, robust:
             "it; use 'async with', or give it a plain function"
         )
     transaction.callbacks.append(Callback(function, robust))
+
+
+def set_rollback(using: str = "default") -> None:
+    """Lets the innermost `atomic()` end as if an error had left it, without one: what was done in it is undone.
+
+    What runs before its end still runs. A block that has no savepoint of its own takes the one around it along.
+
+    Args:
+        using: The alias of the database.
+
+    Raises:
+        TransactionError: There is no block, or it is another task's or broken.
+    """
+    transaction = _inside(using)
+    transaction.check(is_async=transaction.is_async)
+    transaction.undone.add(_savepoint_around(transaction))
+
+
+def get_rollback(using: str = "default") -> bool:
+    """Whether the innermost `atomic()` can only be undone: by `set_rollback`, or because an error has broken it.
+
+    Args:
+        using: The alias of the database.
+
+    Raises:
+        TransactionError: There is no block.
+    """
+    transaction = _inside(using)
+    transaction.look()
+    return transaction.failure is not None or _savepoint_around(transaction) in transaction.undone
+
+
+def _inside(using: str) -> Transaction:
+    transaction = current.transaction(using)
+    if transaction is None or (transaction.is_test and not transaction.frames):
+        _ = pools[using]  # an alias that the settings do not have is told here as well
+        raise TransactionError(f"there is no atomic() on {using!r} that could be undone; call it inside of one")
+    return transaction
+
+
+def _savepoint_around(transaction: Transaction) -> int:
+    """How many blocks are around the innermost one that can be undone alone."""
+    depth = len(transaction.frames)
+    while depth and transaction.frames[depth - 1].savepoint is None:
+        depth -= 1
+    return depth
 
 
 def _call_back(callbacks: list[Callback]) -> None:

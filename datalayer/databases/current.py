@@ -66,6 +66,7 @@ class Transaction:
         undos: Functions to call and with what, the newest first, when what was done is rolled back: objects that
             believe to be in the database learn that they are not.
         is_committed: Whether its commit has succeeded.
+        undone: How many blocks are around those whose end undoes them, though no error leaves them.
         failure: Why nothing but a rollback is possible any more; None while all is well.
         is_async: Whether its link awaits.
         is_open: Whether it still goes on: tasks may inherit one that has ended.
@@ -89,6 +90,7 @@ class Transaction:
         "owner",
         "read_only",
         "restores_writing",
+        "undone",
         "undos",
     )
 
@@ -115,6 +117,7 @@ class Transaction:
         self.callbacks: list[Callback] = []
         self.undos: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.is_committed = False
+        self.undone: set[int] = set()
         self.failure: BaseException | None = None
         self.is_open = True
         self.is_test = is_test
