@@ -180,6 +180,8 @@ class Selection:
             if source is not None:
                 root = sources.rows_of(backend, statement, source, query.table, at, whole)
                 at += len(source.values)
+            if query.extra.sample is not None:
+                root = sources.sampled(backend, statement, query.extra.sample, query.table)
             for joined in query.extra.joins:
                 named[joined.name] = sources.named_join(backend, statement, joined, at, parent, whole, subquery)
                 at += len(joined.values)

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.sql.selectable import FromClause
 
 from datalayer._compile.backends.base import Backend
-from datalayer._compile.joins import Element, NamedJoin, Path, Scope, Statement, remote_fields
+from datalayer._compile.joins import Element, NamedJoin, Path, Scope, Statement, light, remote_fields
 from datalayer._compile.prepared import Twin, two_ctes
 from datalayer._compile.writer import Writer
 from datalayer._query.query import Query
-from datalayer._query.source import Compound, Cte, Joined, Named, Source
+from datalayer._query.source import NO_SAMPLE, Compound, Cte, Joined, Named, Sample, Source
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError
+from datalayer.errors import NotSupported, QueryError
 
 if TYPE_CHECKING:
     from datalayer._compile.prepared import Convert
@@ -54,6 +54,19 @@ def rows_of(
         return found
     compound: FromClause = _WORDS[source.word](*parts).subquery(statement.name())
     return compound
+
+
+def sampled(backend: Backend, statement: Statement, sample: Sample, table: TableSpec) -> FromClause:
+    """A part of a table that chance decides.
+
+    Raises:
+        NotSupported: The backend has no samples.
+    """
+    if not backend.has_lock:
+        raise NotSupported(NO_SAMPLE)
+    sampling = getattr(sa.func, sample.method.lower())(sa.literal_column(sample.percent))
+    seed = None if sample.seed is None else sa.literal_column(sample.seed)
+    return sa.tablesample(light(table), sampling, name=statement.name(), seed=seed)
 
 
 def note_cte(backend: Backend, statement: Statement, cte: Cte, at: int, whole: Whole) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
@@ -103,6 +103,26 @@ class Joined:
 NO_DISTINCT_ON: Final = "SQLite has no distinct() by columns; filter by a Window(RowNumber(), ...) instead"
 
 
+NO_SAMPLE: Final = (
+    "SQLite cannot take a sample of a table; ask chance for each row there: "
+    "filter(functions.LessThan(functions.Random(), 0.1))"
+)
+
+
+class Sample(NamedTuple):
+    """A part of the table that chance decides, in place of all of it; numbers are texts of SQL, and all of it is shape.
+
+    Attributes:
+        method: `BERNOULLI`, each row by itself, or `SYSTEM`, whole pages.
+        percent: How much of the table.
+        seed: What makes the same sample again, or None.
+    """
+
+    method: str
+    percent: str
+    seed: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Extra:
     """The rare parts of a query. Order of values: CTEs, source, joins, distinct_on.
@@ -113,6 +133,7 @@ class Extra:
         joins: Joins by name.
         distinct_on: DISTINCT ON.
         hidden: Annotations that are used but not asked for (`alias()`).
+        sample: The part of the table that rows come from; None for all of it.
         after: How many filters stood before each aggregate over many rows: it goes over what they left of those rows.
             One that is not named goes over all of them.
         shape, values: As everywhere.
@@ -124,6 +145,7 @@ class Extra:
     distinct_on: tuple[Expression, ...] = ()
     hidden: frozenset[str] = frozenset()
     after: tuple[tuple[str, int], ...] = ()
+    sample: Sample | None = None
     shape: Hashable = field(init=False)
     values: tuple[object, ...] = field(init=False)
 
@@ -137,6 +159,7 @@ class Extra:
             tuple([expression.shape for expression in self.distinct_on]),
             self.hidden,
             self.after,
+            self.sample,
         )
         object.__setattr__(self, "shape", shape)
 

@@ -42,8 +42,9 @@ def writable(queryset: Any, verb: str) -> Query:
     refuse_view(query.table, verb)
     if query.limit is not None or query.offset is not None:
         raise QueryError(f"{verb}() of a sliced query; filter by primary key instead: filter(pk__in=[...])")
-    if query.extra is not None and query.extra.source is not None:
-        raise QueryError(f"{verb}() of the rows of another query; filter the table by them: filter(pk__in=...)")
+    if query.extra is not None and (query.extra.source is not None or query.extra.sample is not None):
+        what = "the rows of another query" if query.extra.sample is None else "a sample"
+        raise QueryError(f"{verb}() of {what}; filter the table by them: filter(pk__in=...)")
     if query.distinct or query.group_by is not None:
         raise QueryError(f"{verb}() of distinct or grouped rows; {verb}() takes plain rows")
     if not query.where and not queryset._is_all and queryset._behind_of is None:

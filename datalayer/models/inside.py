@@ -61,9 +61,8 @@ def _fields(place: Any) -> dict[str, object] | None:
         named = {name: _ANYTHING if name in shaped or "*" in shaped else info.annotation for name, info in fields}
         return {**named, **dict.fromkeys(place.model_computed_fields, _ANYTHING)}
     if dataclasses.is_dataclass(cast("Any", place)):
-        return {
-            field.name: _ANYTHING if isinstance(field.type, str) else field.type for field in dataclasses.fields(place)
-        }
+        named = {item.name: item.type for item in dataclasses.fields(cast("Any", place))}
+        return {name: _ANYTHING if isinstance(found, str) else found for name, found in named.items()}
     return None
 
 

@@ -7,7 +7,8 @@ here is what instances have beyond that: what comes along with them, and the oth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeVar, cast, overload
+from decimal import Decimal
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
@@ -22,6 +23,7 @@ from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
 from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
+from datalayer.models.sampling import sampled
 from datalayer.models.shaped import ValueForm
 from datalayer.models.values import Values, annotated, formed, named_columns
 from datalayer.models.walk import Related
@@ -128,6 +130,28 @@ class QuerySet(WritableRows[M]):
             FieldError: An unknown name.
         """
         return self._with(deferring.defer(self.query, fields))
+
+    def sample(
+        self,
+        percent: float | Decimal,
+        *,
+        method: Literal["bernoulli", "system"] = "bernoulli",
+        seed: float | None = None,
+    ) -> Self:
+        """A part of the table that chance decides, on PostgreSQL: about so many percent of its rows.
+
+        Filters choose among the rows of the sample, wherever they stand in the chain.
+
+        Args:
+            percent: How much of the table, from 0 to 100.
+            method: `bernoulli` asks chance for each row; `system` takes whole pages, and reads no others.
+            seed: The same seed gives the same sample while the table does not change.
+
+        Raises:
+            QueryError: Not a number from 0 to 100, or rows that are not those of the table itself.
+            NotSupported: SQLite has no samples.
+        """
+        return self._with(sampled(self.query, self._alias, percent, method, seed))
 
     # -- other forms -----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from datalayer import Q
+from datalayer import functions as fn
 from tests.database.queries.library import BORN, NAMES, POOLS, Author, Book
 
 Truth: TypeAlias = bool | None
@@ -18,12 +19,12 @@ Truth: TypeAlias = bool | None
 
 @dataclass(frozen=True)
 class Leaf:
-    """One lookup; `typed` says whether it is written as `Book.title.contains(...)` rather than as `title__contains`."""
+    """One lookup: `title__contains`, or written as `Book.title.contains(...)` or `Contains("title", ...)`."""
 
     path: str
     lookup: str
     value: Any
-    typed: bool = False
+    form: str = "named"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ _TIMES: dict[str, Callable[[Any], int]] = {
 def condition(tree: Tree) -> Any:
     """The tree as an argument of `filter`."""
     if isinstance(tree, Leaf):
-        return typed(tree) if tree.typed else Q(**{f"{tree.path}__{tree.lookup}": tree.value})
+        if tree.form == "called":
+            return called(tree)
+        return typed(tree) if tree.form == "typed" else Q(**{f"{tree.path}__{tree.lookup}": tree.value})
     first, *rest = (condition(child) for child in tree.children)
     if tree.word == "not":
         return ~first
@@ -123,6 +126,21 @@ def typed(leaf: Leaf) -> Any:
         case "isnull":
             return target.is_null() if value else target.is_not_null()
     return getattr(target, leaf.lookup)(value)
+
+
+CALLED: dict[str, Callable[..., Any]] = {
+    "exact": fn.Exact, "gt": fn.GreaterThan, "gte": fn.GreaterThanOrEqual, "lt": fn.LessThan,
+    "lte": fn.LessThanOrEqual, "in": fn.In, "isnull": fn.IsNull, "iexact": fn.IExact, "contains": fn.Contains,
+    "icontains": fn.IContains, "startswith": fn.StartsWith, "istartswith": fn.IStartsWith, "endswith": fn.EndsWith,
+    "iendswith": fn.IEndsWith,
+}  # fmt: skip
+
+
+def called(leaf: Leaf) -> Any:
+    """The leaf as a function of the column."""
+    part, _, lookup = leaf.lookup.rpartition("__")
+    left = f"{leaf.path}__{part}" if part else leaf.path
+    return fn.Between(left, *leaf.value) if lookup == "range" else CALLED[lookup](left, leaf.value)
 
 
 # -- answering -------------------------------------------------------------------------------------
@@ -242,7 +260,8 @@ def leaves(draw: st.DrawFn) -> Leaf:
         value = tuple(sorted((draw(one), draw(one))))
     else:
         value = draw(one)
-    return Leaf(path, f"{part}__{lookup}" if part else lookup, value, not part and draw(st.booleans()))
+    forms = ["named", *(["called"] if lookup in CALLED or lookup == "range" else []), *([] if part else ["typed"])]
+    return Leaf(path, f"{part}__{lookup}" if part else lookup, value, draw(st.sampled_from(forms)))
 
 
 def _joined(children: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:

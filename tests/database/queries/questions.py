@@ -579,10 +579,7 @@ def subqueries(ask: Asker) -> None:
 
 
 def filtered_relations(ask: Asker) -> None:
-    between = {r.name for r in ask.plan.relations if r.kind in {"many", "through"}} | {
-        r.back for plan in ask.schema.models for r in plan.relations if r.kind in {"many", "through"}
-    }
-    names = sorted(name for name, link in ask.plan.links.items() if link.is_many and name not in between)
+    names = sorted(name for name, link in ask.plan.links.items() if link.is_many)
     if not names:
         return
     name = ask.chance.choice(names)
@@ -606,6 +603,12 @@ def ctes(ask: Asker) -> None:
     query = ask.objects.with_cte("thesome", ask.objects.filter(condition(tree))).filter(condition(after))
     wanted = Counter(row.pk for row in ask.rows if times(row, tree) and times(row, after))
     ask.check(ask.keys(query), wanted, query)
+    second = ask.one_tree()
+    several = ask.objects.with_cte("thesome", ask.objects.filter(condition(tree))).with_cte(
+        "thenext", lambda rows: rows.filter(condition(second))
+    )
+    wanted = Counter(row.pk for row in ask.rows if times(row, tree) and times(row, second) and times(row, after))
+    ask.check(ask.keys(several.filter(condition(after))), wanted, "several", several)
     selves = [
         r for r in ask.plan.relations if r.target is ask.plan and r.kind in {"fk", "one"} and ask.plan.key != "pair"
     ]
@@ -738,6 +741,31 @@ def cases(ask: Asker) -> None:
     ask.check(counted, dict(Counter(known.values())), grouped)
 
 
+def orders_by_aggregates(ask: Asker) -> None:
+    """A row comes once, whatever the filters before the order join."""
+    names = sorted(name for name, link in ask.plan.links.items() if link.is_many)
+    if not names:
+        return
+    name, tree = ask.chance.choice(names), ask.one_tree()
+    query = ask.objects.filter(condition(tree)).order_by(Count(name).desc(), *ask.names())
+    numbers = {row.pk: len(row.at(name)) for row in _satisfying(ask.rows, tree)}
+    found = [numbers.get(row.pk) for row in ask.world.iterate(query)]
+    ask.check(found, sorted(numbers.values(), reverse=True), name, query)
+    far = ask.tree()
+    query = ask.objects.filter(condition(far)).order_by(Count(name), *ask.names())
+    ask.check(ask.keys(query), Counter(row.pk for row in ask.rows if times(row, far)), name, query)
+
+
+def conditions_as_values(ask: Asker) -> None:
+    tree = ask.one_tree()
+    known = {row.pk: bool(times(row, tree)) for row in ask.rows}
+    rows = ask.world.iterate(ask.objects.annotate(theanswer=condition(tree)))
+    ask.check({row.pk: row.theanswer is True for row in rows}, known, tree)
+    query = ask.objects.order_by(condition(tree).desc(nulls="last"), *ask.names())
+    found = [known[row.pk] for row in ask.world.iterate(query)]
+    ask.check(found, sorted(known.values(), reverse=True), query)
+
+
 KINDS: list[Callable[[Asker], None]] = [
     cases,
     filter,
@@ -768,4 +796,6 @@ KINDS: list[Callable[[Asker], None]] = [
     deletes,
     updates_from_relations,
     decimals,
+    orders_by_aggregates,
+    conditions_as_values,
 ]

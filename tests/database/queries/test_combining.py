@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from datalayer import Avg, Count, F, FilteredRelation, Join, Max, Min, Q, Sum, Value, Window
+from datalayer import Avg, Count, F, FilteredRelation, Join, Max, Min, Q, Sum, Value, Window, atomic
+from datalayer import functions as fn
 from datalayer.errors import FieldError, NotSupported, QueryError
 from datalayer.functions import RowNumber
 from datalayer.testing import assert_num_queries
@@ -210,6 +211,60 @@ def test_the_first_row_of_each_value(world: World, books: Shelf, database_url: s
     assert {book.id for book in world.iterate(query)} == {book.id for book in best.values()}
     with assert_num_queries(0), pytest.raises(QueryError, match="an order that begins with them"):
         world.iterate(Book.objects.order_by("id").distinct("author"))
+
+
+# -- samples ---------------------------------------------------------------------------------------
+
+
+def test_a_sample_is_a_part_of_the_table(world: World, books: Shelf, backend: str) -> None:
+    if backend == "sqlite":
+        with assert_num_queries(0), pytest.raises(NotSupported, match=r"filter\(functions.LessThan\(functions.Random"):
+            Book.objects.sample(10)
+        few = Book.objects.filter(fn.LessThan(fn.Random(), 0.5))
+        assert 0 < world.call(few, "count") < len(books)
+        return
+    every = {book.id for book in books}
+    assert keys(world, Book.objects.sample(100)) == sorted(every)
+    assert keys(world, Book.objects.sample(0)) == []
+    half = Book.objects.sample(50, seed=7)
+    some = keys(world, half)
+    assert set(some) < every
+    assert keys(world, half) == some
+    assert world.call(half, "count") == len(some)
+    assert keys(world, half.filter(price=5)) == [key for key in some if key in wanted(books, lambda b: b.price == 5)]
+    assert world.call(half.filter(author__name="Ann").select_related("author"), "exists") in (True, False)
+    assert world.call(half, "aggregate", n=Count("*")) == {"n": len(some)}
+    inside = Author.objects.filter(books__in=Book.objects.sample(100)).distinct()
+    assert {author.id for author in world.iterate(inside)} == {book.author.id for book in books}
+    assert keys(world, Book.objects.sample(100, method="system").union(half)) == sorted(every)
+    counted = world.iterate(Author.objects.sample(100).annotate(n=Count("books")).values_list("id", "n"))
+    assert dict(counted) == {a.id: sum(b.author == a for b in books) for a in world.iterate(Author.objects.all())}
+    with world.enter(atomic()):
+        assert len(world.iterate(Book.objects.sample(100).select_for_update())) == len(books)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: Book.objects.sample(101), "a number of percent"),
+        (lambda: Book.objects.sample(-1), "a number of percent"),
+        (lambda: Book.objects.sample(float("nan")), "a number of percent"),
+        (lambda: Book.objects.sample(True), "a number of percent"),
+        (lambda: Book.objects.sample("10) WHERE 1 = 1; --"), "a number of percent"),
+        (lambda: Book.objects.sample(10, seed="1); DROP TABLE library_book; --"), "a seed is a number"),
+        (lambda: Book.objects.sample(10, method="sytem"), "did you mean 'system'"),
+        (lambda: Book.objects.sample(10, method="system (1); --"), "the choices are"),
+        (lambda: Book.objects.all()[:5].sample(10), "sliced"),
+        (lambda: fives().union(tens()).sample(10), "rows of another query"),
+        (lambda: Book.objects.sample(10).update(price=1), "of a sample"),
+        (lambda: Book.objects.sample(10).delete(), "of a sample"),
+        (lambda: Book.objects.sample(10) | fives(), "differ in more"),
+    ],
+)
+def test_samples_that_make_no_sense_are_refused(shelves: str, made: Callable[[], object], message: str) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match=message):
+        made()
 
 
 # -- refused ---------------------------------------------------------------------------------------

@@ -68,6 +68,59 @@ def test_exclude_finds_all_other_rows(world: World, books: Shelf, tree: oracle.T
 
 
 @ask
+@given(tree=oracle.trees, other=oracle.trees)
+def test_a_condition_as_a_value_has_three_truths(
+    world: World, books: Shelf, tree: oracle.Tree, other: oracle.Tree
+) -> None:
+    condition = Q(oracle.condition(tree))
+    query = Book.objects.filter(oracle.condition(other)).annotate(found=condition)
+    wanted = {book.id: oracle.truth(tree, book) is True for book in among(books, other)}
+    assert {book.id: book.found is True for book in world.iterate(query)} == wanted
+    ordered = world.iterate(query.order_by(condition.desc(nulls="last"), "id").values_list("id", flat=True))
+    assert [wanted[key] for key in ordered] == sorted(wanted.values(), reverse=True)
+
+
+@ask
+@given(
+    before=oracle.trees,
+    name=st.sampled_from(["author", "genre"]),
+    order=st.sampled_from(["price", "pages"]),
+    ends=st.tuples(st.integers(-20, 20), st.integers(-20, 20)),
+    cut=st.sampled_from(["both", "start", "end"]),
+    is_descending=st.booleans(),
+)
+def test_frames_by_value_have_what_is_near(
+    world: World,
+    books: Shelf,
+    before: oracle.Tree,
+    name: str,
+    order: str,
+    ends: tuple[int, int],
+    cut: str,
+    is_descending: bool,
+) -> None:
+    low, high = min(ends), max(ends)
+    start, end = None if cut == "end" else low, None if cut == "start" else high
+    rows = [book for book in among(books, before) if getattr(book, order) is not None]
+    frame = fn.Frame(start, end, unit="range")
+    query = Book.objects.filter(oracle.condition(before), **{f"{order}__isnull": False}).annotate(
+        near=Window(Count("*"), partition_by=name, order_by=f"-{order}" if is_descending else order, frame=frame)
+    )
+
+    def is_near(here: Any, there: Any) -> bool:
+        distance = here - there if is_descending else there - here
+        return (start is None or distance >= start) and (end is None or distance <= end)
+
+    assert {book.id: book.near for book in world.iterate(query)} == {
+        book.id: sum(
+            GROUPS[name](book) == GROUPS[name](other) and is_near(getattr(book, order), getattr(other, order))
+            for other in rows
+        )
+        for book in rows
+    }
+
+
+@ask
 @given(first=oracle.trees, second=oracle.trees, third=oracle.trees, word=st.sampled_from(sorted(SET_OPERATIONS)))
 def test_set_operations_are_those_of_sets(
     world: World, books: Shelf, first: oracle.Tree, second: oracle.Tree, third: oracle.Tree, word: str
