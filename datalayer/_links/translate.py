@@ -102,6 +102,8 @@ def _sqlite_kind(error: Exception, facts: Facts) -> type[errors.DatabaseError]:
     for pattern, kind in _SQLITE_TEXTS:
         if found := pattern.search(facts.text):
             named = found.groupdict()
+            if "user-defined" in facts.text:  # SQLite keeps for itself which one, and why
+                facts.text = "a function in the statement has no answer for a value, such as Cast() for a text"
             facts.table = named.get("table")
             facts.columns = (named["column"],) if named.get("column") else ()
             return kind

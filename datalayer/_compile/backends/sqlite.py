@@ -122,8 +122,9 @@ class SQLite(Backend):
             return cast("Element", sa.func.date(value))
         if name == "time":
             return cast("Element", sa.func.substr(value, sa.literal_column("12")))
-        if name in _OF_DAY:  # the day alone: SQLite rounds the last microseconds of a day up to the next one
-            value = sa.func.substr(value, sa.literal_column("1"), sa.literal_column("10"))
+        # Without the fraction of a second, which SQLite rounds: the last microsecond of a day is of the next one to it.
+        length = "10" if name in _OF_DAY else "19"
+        value = sa.func.substr(value, sa.literal_column("1"), sa.literal_column(length))
         if name == "quarter":
             return self._number("%m", value).op("+")(sa.literal_column("2")).op("/")(sa.literal_column("3"))
         if name == "week_day":

@@ -301,4 +301,4 @@ def test_children_of_many_rows(ask: Ask) -> None:
     books = BOOKS.replaced(columns=(("title", TITLE),), order=(Ordering(reference(BOOK, "id")),))
     author = (reference(BOOK, "author"),)
     assert ask(related.child_tuples, books, author, [(2,), (2,), (None,)]) == [("Ünder\\",), ("a_1 again",)]
-    assert ask(read.explain, books)
+    assert ask(read.explain, books, "text", False, {})

@@ -52,6 +52,11 @@ def test_undefined_column_of_a_named_table() -> None:
     assert (error.table, error.columns) == ("author", ("colour",))
 
 
+def test_a_function_without_an_answer_is_told_in_words() -> None:
+    error = translate.from_sqlite(sqlite_error("SQLITE_ERROR", "user-defined function raised exception"), alias="shop")
+    assert "has no answer for a value" in str(error)
+
+
 class Diagnostic:
     message_primary: str | None = None
     message_detail: str | None = None
