@@ -61,8 +61,12 @@ def comparison(
             return _several_in(lefts, value, name)
         if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
             return _any([_several(lefts, item, name, check) for item in cast("Iterable[object]", value)])
+        if lookup in _AFTER_OR_BEFORE:
+            return _beyond_key(lefts, lookup, value, name, check)
         if lookup not in {"exact", "ne"}:
-            raise FieldError(f"{name!r}: a key of several columns knows exact, ne, in and isnull only", name=lookup)
+            raise FieldError(
+                f"{name!r}: a key of several columns knows exact, ne, in, isnull, gt, gte, lt and lte only", name=lookup
+            )
         same = _several(lefts, value, name, check)
         return same if lookup == "exact" else Negation(same)
     except InvalidValue as error:
@@ -133,11 +137,39 @@ def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Che
         return _several_null(lefts, True, name)
     if isinstance(value, OuterRef):  # which columns they are is known when the query around it is
         return Comparison(Together(lefts), "exact", OuterRef(value.name, value.levels, len(lefts)))
+    pairs = zip(lefts, _each(lefts, value, name), strict=True)
+    return Junction("and", tuple([compare(left, "exact", item, name=name, check=check) for left, item in pairs]))
+
+
+def _each(lefts: tuple[Expression, ...], value: object, name: str) -> tuple[object, ...]:
+    """What each column of a key is compared with."""
+    if isinstance(value, Together):
+        value = value.parts
     values = cast("tuple[object, ...]", value) if isinstance(value, (tuple, list)) else ()
     if len(values) != len(lefts):
         raise InvalidValue(f"{name!r} compares {len(lefts)} columns and needs a tuple of {len(lefts)} values")
-    pairs = zip(lefts, values, strict=True)
-    return Junction("and", tuple([compare(left, "exact", item, name=name, check=check) for left, item in pairs]))
+    return tuple(values)
+
+
+_AFTER_OR_BEFORE: Final = {"gt": "gt", "gte": "gt", "lt": "lt", "lte": "lt"}
+
+
+def _beyond_key(lefts: tuple[Expression, ...], lookup: str, value: object, name: str, check: Check | None) -> Condition:
+    """Whether a key of several columns comes after another one, or before it, in the order of its columns.
+
+    The first column alone is compared as well: an index can look for that, and cannot for the alternatives.
+    """
+    strict, values = _AFTER_OR_BEFORE[lookup], _each(lefts, value, name)
+
+    def one(place: int, how: str) -> Condition:
+        return compare(lefts[place], how, values[place], name=name, check=check)
+
+    last = len(lefts) - 1
+    ways: list[Condition] = []
+    for place in range(len(lefts)):
+        same = [one(before, "exact") for before in range(place)]
+        ways.append(Junction("and", (*same, one(place, lookup if place == last else strict))))
+    return Junction("and", (one(0, f"{strict}e"), Junction("or", tuple(ways))))
 
 
 def _several_null(lefts: tuple[Expression, ...], value: object, name: str) -> Condition:
@@ -218,6 +250,8 @@ def _beside(right: Expression, type: ColumnType | None, lookup: str, name: str) 
     Raises:
         InvalidValue: Its values cannot be compared with those of the left side.
     """
+    if isinstance(right, Together) and type is not None:
+        raise InvalidValue(f"{name!r} is one column, and it is compared with a key of {len(right.parts)}")
     if type is None or right.type is None or comparable(type.kind, right.type.kind):
         return right
     found = documents.sided(right, type) if right.type.kind is Kind.JSON and not isinstance(right, Subquery) else None

@@ -296,7 +296,7 @@ def reference(
         name: A path.
         annotations: The annotations of the query, with their types.
         outer: How many queries further out the table is.
-        columns: How many the name must stand for; several are a `Together`.
+        columns: How many the name must stand for, 0 for any number; several are a `Together`.
 
     Raises:
         FieldError: The name is unknown, a lookup follows it, or it stands for more or fewer columns.
@@ -311,7 +311,7 @@ def reference(
         if inside is None or others:
             raise FieldError(f"{name!r}: the lookup {found.lookup!r} has no place here, only fields and relations do")
         return taken(expression, (found.lookup,))  # where no lookup can stand, the word is a key
-    if columns != 1 and len(others) + 1 != columns:
+    if columns > 1 and len(others) + 1 != columns:
         wanted = f"where a key of {columns} columns is wanted"
         raise FieldError(f"{name!r} of {table.model} has {len(others) + 1} column(s) {wanted}", name=name)
     if others and columns != 1:

@@ -6,11 +6,13 @@ a new pydantic tells us before a user does.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Set
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import annotated_types
+import pydantic
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefined, ValidationError, core_schema
@@ -134,6 +136,22 @@ def _next(model: type[BaseModel], root: type[BaseModel], name: str) -> type:
     return next(base for base in model.__mro__[model.__mro__.index(root) + 1 :] if name in vars(base))
 
 
+def field_validators(model: type[BaseModel], name: str) -> tuple[object, ...]:
+    """The `@field_validator`s of a field as metadata, but for those that ask for the other values: there are none."""
+    kinds: dict[str, Any] = {
+        "after": pydantic.AfterValidator,
+        "before": pydantic.BeforeValidator,
+        "plain": pydantic.PlainValidator,
+        "wrap": pydantic.WrapValidator,
+    }
+    found: list[object] = []
+    for decorator in model.__pydantic_decorators__.field_validators.values():
+        mode, taken = decorator.info.mode, len(inspect.signature(decorator.func).parameters)
+        if {name, "*"}.intersection(decorator.info.fields) and taken == (2 if mode == "wrap" else 1):
+            found.append(kinds[mode](decorator.func))
+    return tuple(found)
+
+
 def limits(metadata: Iterable[object]) -> dict[str, Any]:
     """The constraints in a field's metadata, whoever wrote them: annotated_types, pydantic or `StringConstraints`."""
     found: dict[str, Any] = {}
@@ -202,6 +220,42 @@ class IntegerSize:
 
     def __repr__(self) -> str:
         return f"IntegerSize(least={self.least})"
+
+
+class NoZeroByte:
+    """Metadata of a text field: no value has a zero byte, which PostgreSQL does not keep.
+
+    pydantic-core itself looks for it, so that no Python is called for each text.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """The schema of the field, followed by the look."""
+        found = inner = handler(source)
+        while inner["type"] != "str" and "schema" in inner:
+            inner = inner["schema"]
+        if inner["type"] == "str":
+            own: Any = dict(inner)
+            look = core_schema.custom_error_schema(
+                core_schema.str_schema(pattern=r"^[^\x00]*$"),
+                custom_error_type="zero_byte",
+                custom_error_message="text of a database has no zero byte",
+            )
+            shown: Any = _shown_as(own)
+            inner.clear()
+            inner.update(core_schema.chain_schema([own, look], metadata=shown, serialization=own.get("serialization")))
+        return found
+
+    def __repr__(self) -> str:
+        return "NoZeroByte()"
+
+
+def _shown_as(schema: Any) -> dict[str, Any]:
+    """What makes pydantic describe one schema in JSON as another."""
+
+    def describe(_: Any, handler: Callable[[Any], Any]) -> Any:
+        return handler(schema)
+
+    return {"pydantic_js_functions": [describe]}
 
 
 def refused(title: str, place: str, message: str, value: object) -> ValidationError:

@@ -223,7 +223,8 @@ def _settle(alias: str, table: TableSpec, group: _Group, conflict: OnConflict | 
         kept.append(row)
         is_new = not conflict.assignments or row[-1]
         (found.inserted if is_new else found.updated).append(instance)
-    _saved(alias, form_of(table), written, group.returning, kept, group.absent)
+    brought = group.fields if conflict.assignments else ()
+    _saved(alias, form_of(table), written, group.returning, kept, group.absent, brought)
 
 
 def _matched(group: _Group, names: list[str]) -> list[Row | None]:
@@ -245,10 +246,19 @@ def _matched(group: _Group, names: list[str]) -> list[Row | None]:
 
 
 def _saved(
-    alias: str, form: Form, instances: list[Any], read_back: tuple[str, ...], rows: list[Row], absent: tuple[str, ...]
+    alias: str,
+    form: Form,
+    instances: list[Any],
+    read_back: tuple[str, ...],
+    rows: list[Row],
+    absent: tuple[str, ...],
+    brought: tuple[str, ...] = (),
 ) -> None:
     origin = Origin(alias, instances)
     undone.note_inserts(alias, origin, absent)
+    if brought:
+        for instance in instances:
+            undone.note_computed(alias, instance, brought)
     if len(read_back) == 1 and rows:
         (name,) = read_back
         for instance, row in zip(instances, rows, strict=False):
@@ -345,6 +355,7 @@ def _update(
         width = len(table.primary_key)
         by_key = {row[:width]: dict(zip(returning, row, strict=True)) for row in made}
         for instance in objects:
+            undone.note_computed(bulk.alias, instance, computed)
             instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
     tracked = [name for name in written if table.fields[name].tracks_content]
     for instance in objects:

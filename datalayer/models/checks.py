@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import operator
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, cast
 
 import pydantic
@@ -15,7 +16,7 @@ from datalayer._query.patterns import check_pattern
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.ranges import Interval
 from datalayer.errors import InvalidValue
-from datalayer.models._pydantic import own_fields
+from datalayer.models._pydantic import field_validators, has_model_validators, own_fields
 from datalayer.models.adapters import AdaptedSchema, adapter_of
 from datalayer.models.fields import NAIVE, RANGES
 from datalayer.models.ranges import Range
@@ -118,7 +119,7 @@ def assigned(model: Any, name: str, value: object) -> object:
         InvalidValue: The field does not take it.
     """
     try:
-        return field_adapter(model, name).validate_python(value)
+        return _assigning_adapter(model, name).validate_python(value)
     except ValidationError as error:
         raise InvalidValue(f"{model.__name__}.{name} cannot be {value!r}{why(error)}") from None
 
@@ -127,8 +128,49 @@ def assigned(model: Any, name: str, value: object) -> object:
 def field_adapter(model: Any, name: str) -> TypeAdapter[Any]:
     """The adapter of a field with all its constraints."""
     info = own_fields(model)[name]
-    metadata = tuple(info.metadata)
-    annotation: Any = (
-        operator.getitem(cast("Any", Annotated), (info.annotation, *metadata)) if metadata else info.annotation
-    )
-    return TypeAdapter(annotation)
+    return _adapter_for(info.annotation, tuple(info.metadata))
+
+
+@functools.cache
+def _assigning_adapter(model: Any, name: str) -> TypeAdapter[Any]:
+    """The same with what `@field_validator`s say of a value alone."""
+    own = field_validators(model, name)
+    info = own_fields(model)[name]
+    return _adapter_for(info.annotation, (*info.metadata, *own)) if own else field_adapter(model, name)
+
+
+def _adapter_for(annotation: Any, metadata: tuple[object, ...]) -> TypeAdapter[Any]:
+    whole = operator.getitem(cast("Any", Annotated), (annotation, *metadata)) if metadata else annotation
+    return TypeAdapter(whole)
+
+
+@functools.cache
+def _needed(model: Any) -> tuple[str, ...]:
+    """The fields that every new instance must be given, as far as that is known before there is one."""
+    if has_model_validators(model):
+        return ()  # which may give what was left out
+    return tuple([name for name, info in own_fields(model).items() if info.is_required() and info.alias is None])
+
+
+def check_complete(model: Any, given: Collection[str], verb: str, option: str) -> None:
+    """Refuses to make an instance that would lack a value, before anything is asked.
+
+    Args:
+        model: The class.
+        given: The fields and relations that have a value; `pk` for the key.
+        verb: Who makes it, for the message.
+        option: Where the missing value could be given.
+
+    Raises:
+        InvalidValue: A field has none.
+    """
+    lacking = [name for name in _needed(model) if name not in given]
+    if not lacking:
+        return
+    relations = [relation for name, relation in model.__datalayer_relations__.items() if name in given]
+    known = {key for relation in relations for key in relation.key_fields}
+    if "pk" in given:
+        known.update(model.table.primary_key)
+    lacking = [name for name in lacking if name not in known]
+    if lacking:
+        raise InvalidValue(f"{verb}() would make a {model.__name__} without {', '.join(lacking)}; give it in {option}=")

@@ -13,7 +13,7 @@ from datalayer.errors import QueryError
 from datalayer.models.aggregates import Aggregate
 from datalayer.models.expressions import expression_of
 from datalayer.models.literals import literal
-from datalayer.models.ordering import order_item
+from datalayer.models.ordering import ordered_by
 
 
 class _Collected(Aggregate[Any, Any]):
@@ -43,7 +43,7 @@ class _Collected(Aggregate[Any, Any]):
         self.order_by: tuple[Any, ...] = tuple(cast("Sequence[Any]", order_by)) if is_many else (order_by,)
 
     def _order(self, table: TableSpec, annotations: dict[str, ColumnType | None] | None) -> tuple[Ordering, ...]:
-        order = tuple([order_item(table, item, annotations or {}) for item in self.order_by])
+        order = ordered_by(table, self.order_by, annotations or {})
         if self.is_distinct and order:
             source = expression_of(self.source, table, annotations)
             if any(item.expression.shape != source.shape for item in order):

@@ -51,8 +51,11 @@ class Q:
         self.is_negated = False
 
     def _joined(self, connector: str, other: Any) -> Q:
-        if not isinstance(other, Q | Condition):
-            raise QueryError(f"Q can be combined with Q and with conditions, not with {other!r}")
+        if not isinstance(other, Q | Condition | Deferred | Expr):
+            raise QueryError(
+                f"a condition can be combined with conditions, Q and what is true or false, not with {other!r}; the "
+                "bits of numbers are combined with bitand() and bitor()"
+            )
         new = Q()
         new.children, new.connector = (self, other), connector
         return new
@@ -71,6 +74,9 @@ class Q:
 
     def __xor__(self, other: Any) -> Q:
         return self._joined("xor", other)
+
+    def __rxor__(self, other: Any) -> Q:
+        return Q(other)._joined("xor", self)
 
     def __invert__(self) -> Q:
         new = Q()
@@ -135,6 +141,8 @@ _FROM_A_TABLE: Final = (Deferred, Q)
 
 def _right(value: Any, table: TableSpec, annotations: dict[str, ColumnType | None]) -> object:
     """What something is compared with: a node, a query, a plain value, or a list of those."""
+    if isinstance(value, F):  # a key may have several columns
+        return reference(table, value.name, annotations=annotations, columns=0)
     if isinstance(value, _FROM_A_TABLE):
         return expression_of(value, table, annotations)
     items = cast("list[object]", value) if isinstance(value, list | tuple) else []
@@ -225,6 +233,27 @@ class Computable(Deferred):
 
     def __neg__(self) -> Combined:
         return Combined("*", self, -1)
+
+    def __and__(self, other: Any) -> Q:
+        return Q(self)._joined("and", other)  # pyright: ignore[reportPrivateUsage] - of the same file
+
+    def __rand__(self, other: Any) -> Q:
+        return Q(other)._joined("and", self)  # pyright: ignore[reportPrivateUsage] - of the same file
+
+    def __or__(self, other: Any) -> Q:
+        return Q(self)._joined("or", other)  # pyright: ignore[reportPrivateUsage] - of the same file
+
+    def __ror__(self, other: Any) -> Q:
+        return Q(other)._joined("or", self)  # pyright: ignore[reportPrivateUsage] - of the same file
+
+    def __xor__(self, other: Any) -> Q:
+        return Q(self)._joined("xor", other)  # pyright: ignore[reportPrivateUsage] - of the same file
+
+    def __rxor__(self, other: Any) -> Q:
+        return Q(other)._joined("xor", self)  # pyright: ignore[reportPrivateUsage] - of the same file
+
+    def __invert__(self) -> Q:
+        return ~Q(self)
 
     def bitand(self, other: Any) -> Combined:
         """The bits that both whole numbers have."""

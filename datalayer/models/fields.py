@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from datalayer._schema.field import UNSET, DatabaseDefault, Kind, Unset
 from datalayer.errors import ModelError
-from datalayer.models._pydantic import IntegerSize
+from datalayer.models._pydantic import IntegerSize, NoZeroByte
 from datalayer.models.adapters import AdaptedSchema, adapter_of
 from datalayer.models.django_words import FIELD, taught
 from datalayer.models.ranges import Range
@@ -119,6 +119,12 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _without_zero(value: Any) -> Any:
+    if "\0" in value:
+        raise ValueError("text of a database has no zero byte")
+    return value
+
+
 NAIVE = (
     "a datetime needs a time zone, such as datetime.now(UTC); "
     "annotate the field NaiveDatetime to keep datetimes without one"
@@ -127,6 +133,7 @@ _GUARDS: dict[Any, object] = {
     datetime: AfterValidator(_aware),
     time: AfterValidator(_without_zone),
     float: AfterValidator(_number),
+    str: NoZeroByte(),
     Kind.SMALL_INTEGER: IntegerSize(16),
     Kind.INTEGER: IntegerSize(32),
     Kind.BIG_INTEGER: IntegerSize(64),
@@ -182,6 +189,7 @@ _EACH: dict[Any, object] = {
     datetime: _each(_aware),
     time: _each(_without_zone),
     float: _each(_number),
+    str: _each(_without_zero),
     Kind.SMALL_INTEGER: _each(_sized(16)),
     Kind.INTEGER: _each(_sized(32)),
     Kind.BIG_INTEGER: _each(_sized(64)),
@@ -227,7 +235,7 @@ def _guard(core: Any, metadata: tuple[object, ...]) -> object | None:
     if core is int:
         is_identity = any(isinstance(item, ColumnOptions) and item.is_identity for item in metadata)
         return None if is_identity else _GUARDS.get(kind or Kind.INTEGER)
-    return _GUARDS.get(core) if kind is None and core in (datetime, time, float) else None
+    return _GUARDS.get(core) if kind is None and core in (datetime, time, float, str) else None
 
 
 def unset() -> Unset:

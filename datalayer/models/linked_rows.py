@@ -17,7 +17,9 @@ from datalayer._query.expression import Expression, FieldRef, Subquery
 from datalayer._query.path import field_reference
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationSpec
+from datalayer.errors import QueryError
 from datalayer.models import changes, linking, upserts, views
+from datalayer.models.checks import check_complete
 from datalayer.models.queryset import QuerySet
 from datalayer.models.question import M
 from datalayer.models.related import alias_of
@@ -38,13 +40,29 @@ class LinkedRows(QuerySet[M]):
         instance, spec = self._behind_of
         if verb in ("remove", "clear", "set"):
             linking.check_removable(spec, verb)
-        return linking.Link(instance, spec, self._alias, through_defaults or {})
+        found = linking.Link(instance, spec, self._alias, through_defaults or {})
+        if verb not in ("remove", "clear"):
+            found.check_complete(verb)
+        return found
 
     def _link_of(self, verb: str, through_defaults: Mapping[str, Any] | None) -> linking.Link | None:
         """What a new row is linked by; None where nothing is behind anything."""
         if self._parent is None and through_defaults is None:
             return None
         return self._link(verb, through_defaults)
+
+    @property
+    def through(self) -> type[Any]:
+        """The model in between of a many to many: `book.tags.through`.
+
+        Raises:
+            QueryError: There is none.
+        """
+        spec = None if self._parent is None else self._parent[1]
+        if spec is None or spec.through is None or spec.through.python_model is None:
+            place = self.model.__name__ if spec is None else f"{spec.source.model}.{spec.name}"
+            raise QueryError(f"{place} is no ManyToMany of a row, so there is no model in between")
+        return spec.through.python_model
 
     @property
     def _depth(self) -> int:
@@ -234,12 +252,16 @@ class LinkedRows(QuerySet[M]):
         for option, given in (("defaults", defaults), ("create_defaults", create_defaults)):
             if given:
                 changes.check_values(self.model, given, option)
+        query = self._narrowed((), named)
+        values = {name: value for name, value in self._defaults(named).items() if "__" not in name}
+        if verb == "get_or_create":  # to update a row that is there, the other one needs no more than what is written
+            check_complete(self.model, {*values, *(defaults or ())}, verb, "defaults")
         asked = upserts.Upsert(
-            self._narrowed((), named),
+            query,
             self._load,
             self.model,
             self._alias,
-            {name: value for name, value in self._defaults(named).items() if "__" not in name},
+            values,
             dict(defaults or {}),
             None if create_defaults is None else dict(create_defaults),
         )

@@ -24,7 +24,7 @@ from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
 from datalayer.models import bulk, changes, deleting, saving, undone, upserts
-from datalayer.models.checks import checked
+from datalayer.models.checks import check_complete, checked
 from datalayer.models.hooks import hooks_of, opened
 from datalayer.models.related import alias_of, assign, drop
 from datalayer.models.state import key_values, origin_of, peek
@@ -51,6 +51,17 @@ class Link:
     def __post_init__(self) -> None:
         if self.defaults:
             _check_defaults(self.spec, self.defaults)
+
+    def check_complete(self, verb: str) -> None:
+        """Refuses to link where a row in between would lack a value.
+
+        Raises:
+            InvalidValue: A field of the model in between has none.
+        """
+        through = self.spec.through
+        if through is not None and not through.is_automatic:
+            given = {*self.spec.through_local, *self.spec.through_remote, *self.defaults}
+            check_complete(through.python_model, given, verb, "through_defaults")
 
     @property
     def key(self) -> Row:
@@ -141,6 +152,7 @@ def _check_defaults(spec: RelationSpec, defaults: Mapping[str, Any]) -> None:
                 name=name,
                 choices=known,
             )
+    changes.check_values(through.python_model, defaults, "through_defaults")
 
 
 def _is(table: TableSpec, names: tuple[str, ...], keys: Sequence[Row]) -> Condition:

@@ -300,7 +300,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         Args:
             fields: Fields or relations: only these are read again and dropped, and relations to many just dropped.
             using: The alias of the database; the one it came from when not given.
-            from_queryset: Among which rows it is looked for, and how: `Book.objects.select_for_update()` locks it.
+            from_queryset: Among which rows it is looked for, and how: `Book.objects.select_for_update()` locks it, and
+                relations that it joins or prefetches are loaded anew.
 
         Raises:
             DoesNotExist: The row is gone, or not among those of `from_queryset`.

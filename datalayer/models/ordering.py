@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from datalayer._query.expression import FieldRef, Function, Ordering
+from datalayer._query.expression import FieldRef, Function, Ordering, Together
 from datalayer._query.path import reference
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec
-from datalayer.models.expressions import DeferredOrder, expression_of
+from datalayer.errors import FieldError
+from datalayer.models.expressions import DeferredOrder, F, expression_of
 
 
 def default_order(table: TableSpec) -> tuple[Ordering, ...]:
     """`Meta.ordering` as items of ORDER BY."""
-    return tuple([order_item(table, name, {}) for name in table.ordering])
+    return ordered_by(table, table.ordering, {})
+
+
+def ordered_by(
+    table: TableSpec, items: Iterable[Any], annotations: Mapping[str, ColumnType | None]
+) -> tuple[Ordering, ...]:
+    """What the arguments of `order_by` mean; a key of several columns is one item for each.
+
+    Raises:
+        FieldError: An unknown name.
+    """
+    try:
+        return tuple([order_item(table, item, annotations) for item in items])
+    except FieldError:
+        return spread(table, items, annotations)
+
+
+def spread(
+    table: TableSpec, items: Iterable[Any], annotations: Mapping[str, ColumnType | None]
+) -> tuple[Ordering, ...]:
+    """The same, tried again where a name may be a key of several columns.
+
+    Raises:
+        FieldError: That was not the reason.
+    """
+    found: list[Ordering] = []
+    for item in items:
+        named = item.source if isinstance(item, DeferredOrder) else item
+        name = named.name if isinstance(named, F) else named
+        if not isinstance(name, str) or name == "?":
+            found.append(order_item(table, item, annotations))
+            continue
+        descending = item.is_descending if isinstance(item, DeferredOrder) else name.startswith("-")
+        nulls = item.nulls if isinstance(item, DeferredOrder) else None
+        node = reference(table, name.removeprefix("-"), annotations=annotations, columns=0)
+        parts = node.parts if isinstance(node, Together) else (node,)
+        found += [Ordering(part, descending=descending, nulls=nulls) for part in parts]
+    return tuple(found)
 
 
 def order_item(table: TableSpec, item: Any, annotations: Mapping[str, ColumnType | None]) -> Ordering:

@@ -13,14 +13,14 @@ from datalayer._query.source import NO_DISTINCT_ON, NO_EXTRA
 from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
-from datalayer.errors import NotSupported, QueryError
+from datalayer.errors import FieldError, NotSupported, QueryError
 from datalayer.models.bound import backend_of
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
 from datalayer.models.combining import Join, compound, joined, merged, with_cte
 from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, is_own, is_simple, owned
 from datalayer.models.grouping import check_ungrouped
 from datalayer.models.loading import Lookup
-from datalayer.models.ordering import default_order, is_total, order_item
+from datalayer.models.ordering import default_order, is_total, order_item, ordered_by, spread
 
 if TYPE_CHECKING:
     from datalayer.models.model import ModelBase
@@ -169,8 +169,10 @@ class Question(Generic[M, R]):
             FieldError: An unknown name.
         """
         self._unsliced("order_by")
-        known = self._annotations
-        order = tuple([order_item(self.query.table, item, known) for item in items])
+        try:  # as `ordered_by`, without the call
+            order = tuple([order_item(self.query.table, item, self._annotations) for item in items])
+        except FieldError:
+            order = spread(self.query.table, items, self._annotations)
         new = self._with(self.query.replaced(order=order))
         new._is_all = self._is_all
         new._is_unordered = not items
@@ -291,5 +293,5 @@ class Question(Generic[M, R]):
         if table.python_model is not self.model:
             model: Any = self.model
             own: tuple[str, ...] = model.__datalayer_options__.ordering  # that of a proxy
-            return query.replaced(order=tuple([order_item(table, name, {}) for name in own]))
+            return query.replaced(order=ordered_by(table, own, {}))
         return query.replaced(order=default_order(table)) if table.ordering else query

@@ -123,6 +123,16 @@ def remember(instance: Any, name: str, value: Any) -> None:
         cache_of(value)[back] = instance
 
 
+def take_over(instance: Any, fresh: Any) -> None:
+    """Gives an instance what another one of the same row has loaded."""
+    relations = instance.__class__.table.relations
+    for name, value in cache_of(fresh).items():
+        cache_of(instance)[name] = value
+        back = relations[name].way_back if name in relations else None
+        if back is not None and value is not None:
+            cache_of(value)[back] = instance
+
+
 def alias_of(instance: Any) -> str:
     """The database an instance belongs to."""
     origin = origin_of(instance)

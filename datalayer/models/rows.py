@@ -23,7 +23,7 @@ from datalayer.models.combining import as_source, reading
 from datalayer.models.expressions import DeferredOrder, Q
 from datalayer.models.hydrate import loader
 from datalayer.models.locking import check_transaction
-from datalayer.models.ordering import order_item
+from datalayer.models.ordering import ordered_by
 from datalayer.models.question import M, Question, R
 from datalayer.models.state import key_values
 
@@ -145,7 +145,7 @@ class Rows(Question[M, R]):
                 f"{model.__name__}.Meta"
             )
         known = self._annotations
-        order = [order_item(self.query.table, item, known) for item in items]
+        order = list(ordered_by(self.query.table, items, known))
         if is_latest:
             order = [item.reversed() for item in order]
         order = [Ordering(item.expression, descending=item.descending, nulls=item.nulls or "last") for item in order]

@@ -23,7 +23,7 @@ from datalayer.errors import (
     choices_text,
     nearest,
 )
-from datalayer.models import assigning, deleting, protecting, related, undone
+from datalayer.models import assigning, deleting, loading, protecting, related, undone
 from datalayer.models._pydantic import peek_fields_set, set_dict, set_fields_set
 from datalayer.models.forms import Form, by_key, form_of, written_by_database
 from datalayer.models.hooks import Change, Hooks
@@ -355,6 +355,7 @@ def _update(
     if instance.__class__.__datalayer_relations__:
         related.written(instance, alias, written)
     if change.returning:
+        undone.note_computed(alias, instance, change.returning)
         (row,) = prepared.read(reply.rows)
         values.update(zip(change.returning, row, strict=True))
     if asked is None:
@@ -425,6 +426,7 @@ def refresh(
     table: TableSpec = model.table
     key = existing_key(instance, table, "refresh")
     query = by_key(table, key, model.__datalayer_base__().query if rows is None else _refreshing(rows, table, alias))
+    prefetched: tuple[loading.Lookup, ...] = () if rows is None else rows._prefetched
     if fields is not None:
         if isinstance(fields, str):
             raise QueryError(f"refresh(fields) is {fields!r}, which is text; give names in a list: [{fields!r}]")
@@ -448,6 +450,9 @@ def refresh(
         set_fields_set(instance, set(instance.__pydantic_fields_set__) - set(fields))
         content = tuple({item[0]: item for item in (*(content_of(instance) or ()), *content)}.values())
     set_content(instance, content)
+    related.take_over(instance, found[0])
+    if prefetched:
+        yield from loading.prefetch(compiler, [instance], prefetched, alias)
 
 
 def _refreshing(rows: Any, table: TableSpec, alias: str) -> Query:

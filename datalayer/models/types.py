@@ -98,8 +98,8 @@ class JsonCodec:
             text = self.adapter.dump_json(value)
         except ValueError as error:
             raise no_json(value, error) from None
-        if b"null" in text:  # what pydantic makes of NaN and infinity
-            _refuse_endless(self.adapter.dump_python(value), value)
+        if b"null" in text or b"\\u0000" in text:  # what pydantic makes of NaN and infinity, and of a zero byte
+            _refuse_inside(self.adapter.dump_python(value), value)
         return text.decode()
 
     def load(self, text: str | bytes) -> object:
@@ -107,17 +107,21 @@ class JsonCodec:
         return self.adapter.validate_json(text)
 
 
-def _refuse_endless(part: object, value: object) -> None:
-    """Refuses a value with a number in it that JSON does not have."""
+def _refuse_inside(part: object, value: object) -> None:
+    """Refuses a value with a number in it that JSON does not have, or with text that no database keeps."""
     if isinstance(part, float):
         if not math.isfinite(part):
             raise no_json(value, ValueError("not JSON compliant"))
+    elif isinstance(part, str):
+        if "\0" in part:
+            raise no_json(value, ValueError("text of a database has no zero byte"))
     elif isinstance(part, Mapping):
-        for item in cast("Mapping[object, object]", part).values():
-            _refuse_endless(item, value)
+        for key, item in cast("Mapping[object, object]", part).items():
+            _refuse_inside(key, value)
+            _refuse_inside(item, value)
     elif isinstance(part, list | tuple | set | frozenset):
         for item in cast("Iterable[object]", part):
-            _refuse_endless(item, value)
+            _refuse_inside(item, value)
 
 
 def column_type(annotation: Any, metadata: tuple[object, ...], where: str) -> tuple[ColumnType, bool]:

@@ -42,6 +42,25 @@ def note_inserts(alias: str, origin: Origin, absent: Collection[str]) -> None:
         transaction.undos.append((_all_new_again, (ref(origin), absent)))
 
 
+def note_computed(alias: str, instance: Any, names: Iterable[str]) -> None:
+    """Notes the values of an instance that the database is about to replace by what it worked out.
+
+    After a rollback they were worked out of rows that never were: what was to be written is an expression again, or the
+    value that was brought.
+
+    Args:
+        alias: The database.
+        instance: The one that is written.
+        names: The fields whose values are replaced.
+    """
+    transaction = current.transaction(alias)
+    if transaction is not None:
+        values = instance.__dict__
+        before = {name: values[name] for name in names if name in values}
+        if before:
+            transaction.undos.append((_as_asked_again, (ref(instance), before)))
+
+
 def note_change(alias: str, instance: Any, fields: Iterable[str] = (), *, is_tracked: bool = True) -> None:
     """Notes how an instance stands before it is updated or deleted.
 
@@ -83,6 +102,13 @@ def note_relation(alias: str, instance: Any, name: str) -> None:
     transaction = current.transaction(alias)
     if transaction is not None:
         transaction.undos.append((_not_loaded_again, (ref(instance), name)))
+
+
+def _as_asked_again(reference: ref[Any], before: dict[str, Any]) -> None:
+    instance = reference()
+    if instance is not None:
+        changed = instance.__pydantic_fields_set__
+        instance.__dict__.update({name: value for name, value in before.items() if name not in changed})
 
 
 def _not_loaded_again(reference: ref[Any], name: str) -> None:

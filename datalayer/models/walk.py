@@ -8,7 +8,7 @@ from datalayer._query.comparing import comparison
 from datalayer._query.expression import FieldRef
 from datalayer._query.path import field_reference
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError
+from datalayer.errors import ObjectDoesNotExist, QueryError
 from datalayer.models.checks import checked
 from datalayer.models.column import Asked, Condition, Expr, Several, operand
 
@@ -53,6 +53,13 @@ class Related(Generic[M, R]):
         if relation is None or relation.through is None or relation.through.python_model is None:
             raise QueryError(f"{self._name} is no ManyToMany, so there is no model in between")
         return relation.through.python_model
+
+    @property
+    def RelatedObjectDoesNotExist(self) -> type[ObjectDoesNotExist]:
+        """What reading it on a row raises where nothing is at its end: `Person.profile.RelatedObjectDoesNotExist`."""
+        target: Any = self._target.python_model
+        found: type[ObjectDoesNotExist] = target.RelatedObjectDoesNotExist
+        return found
 
     @overload
     def __getitem__(self: Related[M, N | None], item: Expr[N, T]) -> Expr[M, T | None]: ...

@@ -19,7 +19,7 @@ from datalayer.models.aggregates import Aggregate
 from datalayer.models.computed import source_node
 from datalayer.models.expressions import Computable, expression_of
 from datalayer.models.literals import literal
-from datalayer.models.ordering import order_item
+from datalayer.models.ordering import ordered_by
 
 _UNITS: Final = ("ROWS", "RANGE", "GROUPS")
 _EXCLUDED: Final = {"current row": "CURRENT ROW", "group": "GROUP", "ties": "TIES"}
@@ -296,7 +296,7 @@ class Window(Computable):
         else:
             function = self.function.node(table, annotations)
         partition = tuple([expression_of(item, table, annotations) for item in self.partition_by])
-        order = tuple([order_item(table, item, annotations or {}) for item in self.order_by])
+        order = ordered_by(table, self.order_by, annotations or {})
         frame = None if self.frame is None else self.frame.node
         if frame is not None and frame.is_by_value:
             _check_by_value(frame, order, self)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
 
-from datalayer import Excluded, F, Field, ForeignKey, Mapped, Model, ModelBase, Reverse
+from datalayer import Excluded, F, Field, ForeignKey, Mapped, Model, ModelBase, Prefetch, Reverse, atomic
 from datalayer.errors import FieldError, InvalidValue, QueryError
 from datalayer.models import registry
 from datalayer.testing import capture_queries, create_tables
@@ -19,6 +21,7 @@ with registry.isolated():
     class Bin(Model):
         size: Mapped[int] = Field(default=5)
         parts: ClassVar[Reverse[Part]]
+        spares: ClassVar[Reverse[Part]]
 
         class Meta:
             table = "assigning_bin"
@@ -183,6 +186,85 @@ def test_a_row_is_read_again_among_those_of_a_query(part: Part, world: World) ->
     assert part.stock == 3
     with pytest.raises(Part.DoesNotExist):
         world.call(part, "refresh", from_queryset=Part.objects.filter(stock=4))
+
+
+def test_a_row_is_read_again_with_relations_that_a_query_brings(part: Part, world: World) -> None:
+    world.call(Bin.objects.all(), "update", size=9)
+    bins = Bin.objects.prefetch_related("spares")
+    query = Part.objects.select_related("bin").prefetch_related(Prefetch("spare", bins))
+    world.call(Part.objects.all(), "update", spare=part.bin)
+    world.call(part, "refresh", from_queryset=query)
+    with capture_queries() as sent:
+        assert part.bin is not None
+        assert part.bin.size == 9
+        assert part.spare == part.bin
+        assert world.iterate(part.spare.spares) == [part]
+    assert not sent
+    world.call(Bin.objects.all(), "update", size=10)
+    world.call(part, "refresh", fields=["bin"], from_queryset=Part.objects.select_related("bin"))
+    with capture_queries() as sent:
+        assert part.bin.size == 10
+    assert not sent
+
+
+class Undone(Exception):
+    pass
+
+
+def undone(world: World, steps: Callable[[], object]) -> None:
+    """Does something in a transaction that is rolled back."""
+    with contextlib.suppress(Undone), world.enter(atomic()):
+        steps()
+        raise Undone
+
+
+def test_an_expression_is_worked_out_anew_after_a_rollback(part: Part, world: World) -> None:
+    assign(part, "stock", F("stock") + 1)
+    undone(world, lambda: world.call(part, "save"))
+    world.call(Part.objects.all(), "update", stock=50)
+    world.call(part, "save")
+    assert part.stock == 51
+    assert world.call(Part.objects, "get").stock == 51
+
+
+def test_what_was_assigned_after_an_expression_outlives_a_rollback(part: Part, world: World) -> None:
+    def steps() -> None:
+        assign(part, "stock", F("stock") + 1)
+        world.call(part, "save")
+        part.stock = 3
+
+    undone(world, steps)
+    assert part.stock == 3
+    undone(world, lambda: (steps(), world.call(part, "save")))
+    world.call(part, "save")
+    assert world.call(Part.objects, "get").stock == 3
+
+
+def test_bulk_update_brings_the_same_value_again_after_a_rollback(part: Part, world: World) -> None:
+    part.stock = 3
+
+    def steps() -> None:
+        world.call(Part.objects, "bulk_update", [part], {"stock": F("stock") + Excluded("stock")})
+        assert part.stock == 13
+
+    undone(world, steps)
+    assert part.stock == 3
+    steps()
+    assert world.call(Part.objects, "get").stock == 13
+
+
+def test_an_upsert_brings_the_same_value_again_after_a_rollback(part: Part, world: World) -> None:
+    again = Part(id=part.id, name="nut", stock=3)
+
+    def steps() -> None:
+        add = {"stock": F("stock") + Excluded("stock")}
+        world.call(Part.objects, "bulk_create", [again], on_conflict=("id",), update=add)
+        assert again.stock == 13
+
+    undone(world, steps)
+    assert again.stock == 3
+    steps()
+    assert world.call(Part.objects, "get").stock == 13
 
 
 def test_only_a_query_for_whole_rows_of_the_model_reads_one_again(part: Part, world: World) -> None:

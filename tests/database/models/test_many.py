@@ -287,6 +287,10 @@ def test_the_model_in_between_is_a_model(world: World) -> None:
     (tag,) = make(world, Tag, "a")
     world.call(book.tags, "add", tag)
     through: Any = Book.tags.through
+    assert through is book.tags.through is tag.books.through is book.tags.filter(label="a").through
+    for manager in (Book.objects, book.author.books):
+        with pytest.raises(QueryError, match="is no ManyToMany of a row, so there is no model in between"):
+            _ = manager.through
     (row,) = world.iterate(through.objects.select_related("tag"))
     assert (row.book_id, row.tag.label) == (book.id, "a")
 

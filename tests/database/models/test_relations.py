@@ -333,6 +333,9 @@ def test_nothing_on_the_other_side_is_an_attribute_that_is_missing(world: World)
     assert getattr(player, "card", None) is None
     with pytest.raises(Card.RelatedObjectDoesNotExist):
         _ = player.card
+    with pytest.raises(Player.card.RelatedObjectDoesNotExist):
+        _ = player.card
+    assert Card.player.RelatedObjectDoesNotExist is Player.RelatedObjectDoesNotExist
     world.call(Card.objects, "create", number=1, player=player)
     assert hasattr(world.call(Player.objects.select_related("card"), "get"), "card")
 

@@ -11,6 +11,7 @@ from datalayer import (
     SET_NULL,
     Count,
     Exists,
+    F,
     Field,
     ForeignKey,
     Mapped,
@@ -71,6 +72,45 @@ def seats(configured: str, world: World) -> list[Seat]:
 
 def keys(world: World, query: Any) -> list[Any]:
     return sorted(row.pk for row in world.iterate(query))
+
+
+@pytest.mark.usefixtures("seats")
+def test_rows_are_ordered_by_each_column_of_a_key(world: World) -> None:
+    up = [(1, "a"), (1, "b"), (2, "a")]
+    for item in ("pk", F("pk"), F("pk").asc()):
+        assert [row.pk for row in world.iterate(Seat.objects.order_by(item))] == up
+    for down in ("-pk", F("pk").desc()):
+        assert [row.pk for row in world.iterate(Seat.objects.order_by(down))] == up[::-1]
+    assert world.call(Seat.objects, "latest", "pk").pk == (2, "a")
+    assert [row.seat_row for row in world.iterate(Ticket.objects.order_by("seat__pk", "id"))] == [1, 1, 2, 7, None]
+    assert Seat.objects.order_by("pk").totally_ordered
+
+
+@pytest.mark.parametrize(
+    ("lookup", "found"),
+    [
+        ("gt", [(1, "b"), (2, "a")]),
+        ("gte", [(1, "a"), (1, "b"), (2, "a")]),
+        ("lt", []),
+        ("lte", [(1, "a")]),
+    ],
+)
+@pytest.mark.usefixtures("seats")
+def test_a_key_comes_after_another_or_before_it(world: World, lookup: str, found: list[Any]) -> None:
+    assert keys(world, Seat.objects.filter(**{f"pk__{lookup}": (1, "a")})) == found
+    rest = [key for key in [(1, "a"), (1, "b"), (2, "a")] if key not in found]
+    assert keys(world, Seat.objects.exclude(**{f"pk__{lookup}": (1, "a")})) == rest
+
+
+@pytest.mark.usefixtures("seats")
+def test_a_key_is_compared_with_another_key_of_the_row(world: World) -> None:
+    assert world.call(Ticket.objects.filter(seat=F("seat__pk")), "count") == 3
+    assert world.call(Seat.objects.filter(pk__lte=F("pk")), "count") == 3
+    assert world.call(Seat.objects.exclude(pk=F("pk")), "count") == 0
+    with pytest.raises(InvalidValue, match="'row' is one column, and it is compared with a key of 2"):
+        Seat.objects.filter(row=F("pk"))
+    with pytest.raises(InvalidValue, match="needs a tuple of 2 values"):
+        Seat.objects.filter(pk__gt=F("row"))
 
 
 @pytest.mark.usefixtures("seats")
