@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import AnyUrl, Field, TypeAdapter
 from pydantic_core import core_schema
 
 from datalayer.errors import ModelError
@@ -30,6 +30,7 @@ class Adapter(NamedTuple):
     load: Callable[[Any], Any]
 
 
+_URL: Final = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 _adapters: dict[type, Adapter] = {}
 
 
@@ -68,7 +69,12 @@ def isolated() -> Generator[None]:
 
 def adapter_of(core: object) -> Adapter | None:
     """How values of an annotation are kept, where somebody has said so."""
-    return _adapters.get(core) if isinstance(core, type) else None
+    if not isinstance(core, type):
+        return None
+    found = _adapters.get(core)
+    if found is None and issubclass(core, AnyUrl):
+        found = _adapters[core] = Adapter(core, _URL, str, core)
+    return found
 
 
 def _dumped(adapter: Adapter) -> Callable[[Any, Any], Any]:

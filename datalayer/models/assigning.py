@@ -6,26 +6,19 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from datalayer._query.change import Given, Update
-from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
 from datalayer._query.walk import parts
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.models._pydantic import set_dict, set_fields_set
 from datalayer.models.changes import assignments_of
-from datalayer.models.column import Deferred, Expr
-from datalayer.models.expressions import Q
-from datalayer.models.state import cache_of, origin_of
+from datalayer.models.expressions import is_expression
+from datalayer.models.state import cache_of, origin_of, set_cache
 
 
 class Used:
     """Whether this program ever assigned an expression: where it did not, nobody looks for them while writing rows."""
 
     is_true = False
-
-
-def is_expression(value: object) -> bool:
-    """Whether a value is one that only the database can tell."""
-    return isinstance(value, Deferred | Expr | Expression | Q | Condition)
 
 
 def assign_key(instance: Any, key: object) -> None:
@@ -40,12 +33,14 @@ def assign_key(instance: Any, key: object) -> None:
     if not isinstance(key, tuple | list) or len(found := tuple(cast("list[object]", key))) != len(names):
         raise InvalidValue(f"{model.__name__}.pk = {key!r}: the primary key is a tuple ({', '.join(names)})")
     before, changed = dict(instance.__dict__), set(instance.__pydantic_fields_set__)
+    loaded = dict(cache_of(instance))
     try:
         for name, value in zip(names, found, strict=True):
             setattr(instance, name, value)
     except BaseException:
         set_dict(instance, before)
         set_fields_set(instance, changed)
+        set_cache(instance, loaded)
         raise
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import decimal
-import enum
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -14,30 +11,28 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from datalayer._compile.values import is_numeric_decimal, to_driver
 from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
 from datalayer._schema.names import check_identifiers, constraint_name, shortened, table_name
-from datalayer._schema.table import CheckSpec, ExclusionSpec, ForeignKeySpec, IndexSpec, SqlText, TableSpec, UniqueSpec
+from datalayer._schema.table import CheckSpec, ExclusionSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models._pydantic import limits, own_fields
 from datalayer.models.checks import field_adapter, why
+from datalayer.models.column_checks import checks_of
 from datalayer.models.constraints import (
     CheckConstraint,
     ExclusionConstraint,
     Index,
     UniqueConstraint,
     initially,
-    is_node,
 )
 from datalayer.models.django_words import META, hint
 from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
 from datalayer.models.hooks import note_delete
+from datalayer.models.late_conditions import sql_of
 from datalayer.models.limits import check_limits
 from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
-
-_OPERATORS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 @dataclass(slots=True)
@@ -173,7 +168,7 @@ def build_table(
             spec, extra = _key_field(field_name, relation, key_type(relation)[0])
         else:
             spec, extra = _plain_field(model, field_name, info, relation)
-            checks.extend(_checks(name, spec, info))
+            checks.extend(checks_of(name, spec, info))
         fields.append(spec)
         if extra.unique and not spec.is_primary_key:
             unique.append(UniqueSpec(constraint_name("uq", name, (spec.column,)), (field_name,)))
@@ -195,7 +190,7 @@ def build_table(
         if isinstance(constraint, UniqueConstraint):
             own.append(_unique(name, constraint, resolve, by_name))
         elif isinstance(constraint, CheckConstraint):
-            sql = _sql(constraint.condition)
+            sql = sql_of(constraint.condition)
             assert sql is not None
             checks.append(CheckSpec(resolve.named(constraint, ""), sql, violation=constraint.violation))
         elif isinstance(constraint, ExclusionConstraint):
@@ -452,7 +447,7 @@ def _exclusion(
     pairs = tuple([(f, sign) for item, sign in constraint.pairs for f in resolve.fields(item, "constraints")])
     made = constraint_name("ex", table, tuple([fields[name].column for name, _ in pairs]))
     return ExclusionSpec(
-        resolve.named(constraint, made), pairs, constraint.method, _sql(constraint.condition), constraint.violation
+        resolve.named(constraint, made), pairs, constraint.method, sql_of(constraint.condition), constraint.violation
     )
 
 
@@ -465,64 +460,13 @@ def _unique(
     return UniqueSpec(
         resolve.named(constraint, made),
         names,
-        _sql(constraint.condition),
+        sql_of(constraint.condition),
         constraint.nulls_distinct,
         initially(constraint.deferrable, "UniqueConstraint(deferrable=...)"),
         tuple(f for item in constraint.include for f in resolve.fields(item, "constraints")),
         opclasses,
         constraint.violation,
     )
-
-
-_LATER = "written later"
-
-
-def _sql(condition: object) -> SqlText | None:
-    """The SQL of a condition; of one that is no SQL a word in its place, until `written_conditions` is called."""
-    if condition is None or isinstance(condition, str):
-        return condition
-    return _LATER if is_node(condition) else dict(cast("Mapping[str, str]", condition))
-
-
-def written_conditions(
-    table: TableSpec, options: Options, write: Callable[[object, str], tuple[SqlText, tuple[str, ...]]]
-) -> None:
-    """Puts the SQL of conditions that are no SQL into the table, now that its relations are known.
-
-    Args:
-        table: The table of the model.
-        options: The options of the model.
-        write: Gives the SQL of a condition and the fields it is about; the text names its place.
-    """
-    waiting: dict[type, list[Any]] = {CheckSpec: [], UniqueSpec: [], ExclusionSpec: [], IndexSpec: []}
-    kinds: dict[type, type] = {
-        CheckConstraint: CheckSpec,
-        UniqueConstraint: UniqueSpec,
-        ExclusionConstraint: ExclusionSpec,
-        Index: IndexSpec,
-    }
-    given: tuple[Any, ...] = (*options.constraints, *options.indexes)
-    for one in given:
-        if is_node(one.condition):
-            waiting[kinds[type(one)]].append(one)
-
-    def written(specs: tuple[Any, ...], attribute: str) -> tuple[Any, ...]:
-        found: list[Any] = []
-        for spec in specs:
-            if getattr(spec, attribute) is _LATER:
-                given = waiting[type(spec)].pop(0)
-                place = f"{table.model}.Meta: the condition of {type(given).__name__} {spec.name!r}"
-                sql, fields = write(given.condition, place)
-                more = {"fields": fields} if isinstance(spec, CheckSpec) else {}
-                spec = replace(spec, **{attribute: sql}, **more)
-            found.append(spec)
-        return tuple(found)
-
-    if any(waiting.values()):
-        table.checks = written(table.checks, "sql")
-        table.unique = written(table.unique, "condition")
-        table.exclusions = written(table.exclusions, "condition")
-        table.indexes = written(table.indexes, "condition")
 
 
 def _parts(
@@ -557,69 +501,9 @@ def _index(table: str, index: Index, resolve: _Resolver, fields: Mapping[str, Fi
     return IndexSpec(
         resolve.named(index, made),
         names,
-        _sql(index.condition),
+        sql_of(index.condition),
         index.method,
         include,
         index.unique,
         opclasses=opclasses,
     )
-
-
-def _checks(table: str, spec: FieldSpec, info: FieldInfo) -> list[CheckSpec]:
-    """The CHECKs that pydantic's constraints amount to."""
-    found = limits((*unwrapped(info.annotation)[2], *info.metadata))
-    column = '"' + spec.column.replace('"', '""') + '"'
-    checks: list[CheckSpec] = []
-
-    def add(tail: str, sql: str | dict[str, str]) -> None:
-        checks.append(CheckSpec(constraint_name("ck", table, (spec.column,), tail), sql, (spec.name,)))
-
-    for limit, operator in _OPERATORS.items():
-        if limit in found:
-            texts = _limit(column, operator, found[limit], spec.type)
-            if texts is not None:
-                add(limit, texts["sqlite"] if len(set(texts.values())) == 1 else texts)
-    if found.get("min_length") and spec.type.kind in (Kind.STRING, Kind.TEXT):
-        add("min_length", f"length({column}) >= {int(found['min_length'])}")
-    if spec.type.kind is Kind.ENUM:
-        values = ", ".join(_quoted(v) if isinstance(v, str) else str(int(v)) for v in spec.type.choices)
-        add("choices", f"{column} IN ({values})")
-    return checks
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _limit(column: str, operator: str, value: object, kind: ColumnType) -> dict[str, str] | None:
-    """A limit as a condition of each backend; None where it cannot be written."""
-    if isinstance(value, enum.Enum):
-        value = value.value
-    text = None if isinstance(value, bool) else _literal(value)
-    if text is None:
-        return None
-    postgresql = f"{column} {operator} {text}"
-    if kind.kind is Kind.DECIMAL and not is_numeric_decimal(kind):
-        # SQLite keeps these as text, which the collation compares by value; a float would make two numbers one.
-        return {"sqlite": f"{column} COLLATE datalayer_decimal {operator} '{text}'", "postgresql": postgresql}
-    convert = to_driver(kind, "sqlite")
-    kept = _literal(value if convert is None else convert(value))
-    return {"sqlite": f"{column} {operator} {kept}", "postgresql": postgresql}
-
-
-def _literal(value: object) -> str | None:
-    if isinstance(value, int):
-        return repr(value)
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else None
-    if isinstance(value, decimal.Decimal):
-        return format(value, "f") if value.is_finite() else None
-    if isinstance(value, datetime.datetime):
-        if value.tzinfo is None:
-            return _quoted(value.isoformat(" ", "microseconds"))
-        return _quoted(value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(" ", "microseconds") + "+00")
-    if isinstance(value, datetime.date | datetime.time):
-        return _quoted(value.isoformat())
-    if isinstance(value, datetime.timedelta):
-        return _quoted(f"{value // datetime.timedelta(microseconds=1)} microseconds")
-    return _quoted(value) if isinstance(value, str) else None

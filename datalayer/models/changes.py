@@ -13,7 +13,6 @@ from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.change import Delete, Given, InsertFrom, OnConflict, Update
 from datalayer._query.comparing import key_of
-from datalayer._query.condition import Condition
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Value, Window
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
@@ -24,8 +23,7 @@ from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text,
 from datalayer.models import deleting, protecting, related
 from datalayer.models._pydantic import own_fields
 from datalayer.models.checks import assigned
-from datalayer.models.column import Deferred, Expr
-from datalayer.models.expressions import Annotations, Q, expression_of
+from datalayer.models.expressions import Annotations, expression_of, is_expression
 from datalayer.models.fields import unset
 from datalayer.models.hydrate import loader
 from datalayer.models.state import key_values, origin_of
@@ -121,13 +119,13 @@ def assignments_of(
     table: TableSpec = model.table
     found: list[tuple[str, Expression]] = []
     for name, value in values.items():
-        is_expression = isinstance(value, Deferred | Expr | Expression | Q | Condition)
+        is_computed = is_expression(value)
         relation = table.relations.get(name)
-        if relation is not None and relation.kind.is_forward and not is_expression:
+        if relation is not None and relation.kind.is_forward and not is_computed:
             found.extend(_assigned_key(model, relation, key_of(relation, value, name), name))
             continue
         field = _field(table, name, f"{verb}()")
-        if not is_expression:
+        if not is_computed:
             found.append((field.name, Value(assigned(model, field.name, value), field.type)))
             continue
         expression = expression_of(value, table, dict(annotations or {}))

@@ -471,6 +471,10 @@ class DeferredOrder:
         node = expression_of(self.source, table, annotations)
         return Ordering(node, descending=self.is_descending, nulls=self.nulls)
 
+    def __repr__(self) -> str:
+        nulls = "" if self.nulls is None else f"nulls={self.nulls!r}"
+        return f"{self.source!r}.{'desc' if self.is_descending else 'asc'}({nulls})"
+
 
 def check_owned(lookup: str, left: Expression, table: TableSpec | None, name: str) -> None:
     """Makes sure that a lookup which one field alone has is used of that field.
@@ -489,6 +493,11 @@ def check_owned(lookup: str, left: Expression, table: TableSpec | None, name: st
         raise FieldError(
             f"{name} has no lookup {lookup!r}, which is of {owners[lookup][1]!r} of one model", name=lookup
         )
+
+
+def is_expression(value: object) -> bool:
+    """Whether a value to be written is one that only the database can tell."""
+    return isinstance(value, Deferred | Expr | Expression | Q | Condition)
 
 
 def is_plain(side: object) -> bool:

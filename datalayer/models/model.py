@@ -23,9 +23,10 @@ from datalayer.models._pydantic import (
     set_fields_set,
     with_choices,
 )
-from datalayer.models.assigning import assign_expression, assign_key, is_expression
+from datalayer.models.assigning import assign_expression, assign_key
 from datalayer.models.column import Several
 from datalayer.models.display import display_method
+from datalayer.models.expressions import is_expression
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
 from datalayer.models.identifiers import uuid7
 from datalayer.models.manager import Manager
@@ -34,6 +35,7 @@ from datalayer.models.prefetch import lookups_of
 from datalayer.models.relations import Access, not_assignable
 from datalayer.models.state import (
     UNCHANGEABLE,
+    RowState,
     StateSlots,
     forget,
     key_fields_changed,
@@ -41,6 +43,7 @@ from datalayer.models.state import (
     origin_of,
     packed,
     peek,
+    row_state,
     set_cache,
     set_origin,
     unpack,
@@ -176,6 +179,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 return found[0] if len(key) == 1 else found
             if name in cls.__pydantic_fields__:
                 return deferring.read_field(self, name)
+            if name == "_state" and name not in cls.__private_attributes__:
+                return row_state(self)
             if not name.startswith("_") and name not in cls.table.relations:
                 found = peek(self, name, _MISSING)
                 if found is not _MISSING:
@@ -227,6 +232,15 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
         @pk.setter
         def pk(self, key: Any) -> None: ...
+
+        @property
+        def _state(self) -> RowState:
+            """Whether the instance has a row, and in which database: `author._state.adding`, `author._state.db`."""
+            ...
+
+    def _is_pk_set(self) -> bool:
+        """Whether the instance has a primary key, whole; one that the database numbers comes with the first save."""
+        return key_values(self, type(self).table.primary_key) is not None
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -17,7 +17,7 @@ from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import ForeignKeySpec, SqlText, TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
-from datalayer.models import building, many
+from datalayer.models import building, late_conditions, many
 from datalayer.models._pydantic import is_complete, own_fields
 from datalayer.models.declarations import check_together, check_way_back
 from datalayer.models.relations import Declared, Forward, Many, Reverse
@@ -306,7 +306,8 @@ def _finish(model: Any) -> None:
     type.__setattr__(model, "__datalayer_linked__", True)
     try:
         table: TableSpec = model.__dict__["__datalayer_table__"]
-        building.written_conditions(table, model.__datalayer_options__, partial(_written, table))
+        options = model.__datalayer_options__
+        late_conditions.written_conditions(table, (*options.constraints, *options.indexes), partial(_written, table))
     except ModelError as error:
         type.__delattr__(model, "__datalayer_linked__")
         _failed[model] = error

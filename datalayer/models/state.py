@@ -7,6 +7,7 @@ is the same row again: it keeps what the original knew, but loads relations alon
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -30,6 +31,25 @@ class Origin:
     def __init__(self, alias: str, peers: list[Any]) -> None:
         self.alias = alias
         self.peers = peers
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """What `author._state` says, in Django's words.
+
+    Attributes:
+        db: The alias of the database that the row is in; None for an instance that is in none.
+        adding: Whether `save()` would make a new row.
+    """
+
+    db: str | None
+    adding: bool
+
+
+def row_state(instance: Any) -> RowState:
+    """Where an instance came from, and what its `save()` would do."""
+    origin = origin_of(instance)
+    return RowState(None if origin is None else origin.alias, origin is None)
 
 
 class StateSlots(BaseModel):

@@ -43,6 +43,15 @@ with registry.isolated():
             table = "assigning_shelf"
             primary_key = ("region", "number")
 
+    class Piece(ModelBase):
+        region: Mapped[str] = Field(max_length=5)
+        number: Mapped[int]
+        shelf: ForeignKey[Shelf] = ForeignKey(fields=("region", "number"), related_name="+")
+
+        class Meta:
+            table = "assigning_piece"
+            primary_key = ("region", "number")
+
     registry.tables()
 
 
@@ -178,6 +187,16 @@ def test_a_key_with_a_wrong_part_changes_nothing() -> None:
     with pytest.raises(ValidationError, match="number"):
         shelf.pk = ("south", "two")
     assert shelf.pk == ("north", 1)
+
+
+def test_a_key_with_a_wrong_part_leaves_what_is_loaded(part: Part, world: World) -> None:
+    piece = Piece(region="north", number=1, shelf=Shelf(region="north", number=1))
+    shelf = piece.shelf
+    with pytest.raises(ValidationError, match="number"):
+        piece.pk = ("south", "two")
+    with capture_queries() as sent:
+        assert piece.shelf is shelf
+    assert not sent
 
 
 def test_a_row_is_read_again_among_those_of_a_query(part: Part, world: World) -> None:

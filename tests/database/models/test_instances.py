@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, PrivateAttr, ValidationError, model_validator
 
 from datalayer import (
     Field,
@@ -156,6 +156,28 @@ def test_pk_is_the_key_in_a_constructor_too(world: World) -> None:
         Code(pk="y", code="x")
     with pytest.raises(ValidationError, match="Input should be a valid integer"):
         Thing(pk="seven", name="a")
+
+
+@pytest.mark.usefixtures("tables")
+def test_an_instance_says_where_its_row_is(world: World) -> None:
+    shelf = Shelf(name="a")
+    assert (shelf._state.adding, shelf._state.db, shelf._is_pk_set()) == (True, None, False)
+    world.call(shelf, "save")
+    assert (shelf._state.adding, shelf._state.db, shelf._is_pk_set()) == (False, "default", True)
+    assert world.call(Shelf.objects, "get")._state.adding is False
+    world.call(shelf, "delete")
+    assert (shelf._state.adding, shelf._state.db, shelf._is_pk_set()) == (True, None, True)
+    assert "_state" not in shelf.model_dump()
+    assert Ticket(seat="1a")._is_pk_set()
+
+
+def test_a_private_attribute_of_that_name_stays_ones_own() -> None:
+    with registry.isolated():
+
+        class Own(Model):
+            _state: int = PrivateAttr(default=3)
+
+        assert Own()._state == 3
 
 
 def test_a_uuid_key_is_there_at_once_and_grows() -> None:
