@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import selectors
 import struct
 import time
@@ -40,6 +41,9 @@ _RAISED_BY_PSYCOPG: Final[tuple[type[Exception], ...]] = (psycopg.Error, Overflo
 _PREPARED_STATEMENTS: Final = 512
 _KEPT_ROWS: Final = 100
 """A cursor keeps its last result: one with more rows is not used again, so that an idle connection holds little."""
+_FIRST_OWN_TYPE: Final = 16384
+"""The types below are PostgreSQL's own."""
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _CURSOR_NAMES = itertools.count(1)
 
 
@@ -79,12 +83,31 @@ class _UtcTimestamp(Loader):
             raise psycopg.DataError("timestamp too large or too small for Python, or infinite") from None
 
 
+class _OfOtherTypes(Loader):
+    """A value of a type that psycopg does not know: text where a type of the database's own sends text, else bytes.
+
+    An ENUM and citext send their text. What is binary has a control character where text has none: a count, a zero.
+    """
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> str | bytes:
+        found = bytes(data)
+        if self.oid < _FIRST_OWN_TYPE or _CONTROL.search(found):
+            return found
+        try:
+            return found.decode()
+        except UnicodeDecodeError:
+            return found
+
+
 def _adapters(*, any_time_zone: bool) -> AdaptersMap:
     adapters = AdaptersMap(psycopg.adapters)
     adapters.register_loader("json", _JsonText)
     adapters.register_loader("jsonb", _JsonText)
     adapters.register_loader("json", _JsonBinaryText)
     adapters.register_loader("jsonb", _JsonbBinaryText)
+    adapters.register_loader(0, _OfOtherTypes)
     if any_time_zone:
         adapters.register_loader("timestamptz", _UtcTimestamp)
     return adapters

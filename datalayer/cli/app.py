@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import signal
 import sys
 import threading
@@ -132,6 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    for name in ("stdout", "stderr"):  # a program that starts this one may have closed them: then nobody listens
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the rest of the process
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = [word for word in given if word != "--traceback"]
     if arguments[:1] == ["help"]:  # what hands type before they know `--help`

@@ -259,3 +259,11 @@ def test_traceback_shows_the_whole_way(folder: Path) -> None:
     assert done.stderr.endswith(
         "error: lamps.py:1: ZeroDivisionError: division by zero (--traceback shows where it came from)\n"
     )
+
+
+@pytest.mark.parametrize("words", ["settings", "migrate"])
+def test_a_command_whose_outputs_are_closed_does_its_work(folder: Path, words: str) -> None:
+    line = f"{sys.executable} -m datalayer {words} >&- 2>&-"
+    done = subprocess.run(["sh", "-c", line], cwd=folder, env=environment(), timeout=120)
+    assert done.returncode == 0
+    assert (folder / "db.sqlite3").exists() is (words == "migrate")

@@ -53,6 +53,17 @@ def test_timestamps_come_in_utc(connect: Any, transaction_pooling: bool) -> None
     assert found.isoformat() == "2024-02-29T19:00:00.123456+00:00"
 
 
+def test_an_enum_of_the_database_is_text(link: Any) -> None:
+    link.execute("CREATE TYPE mood AS ENUM ('sad', 'Grüße', '')")
+    assert link.rows("SELECT 'sad'::mood, 'Grüße'::mood, ''::mood, NULL::mood") == [("sad", "Grüße", "", None)]
+
+
+def test_what_is_no_text_of_a_type_of_the_database_stays_bytes(link: Any) -> None:
+    link.execute("CREATE TYPE pair AS (a integer, b text)")
+    assert isinstance(value(link, "SELECT ROW(1, 'x')::pair"), bytes)
+    assert value(link, "SELECT '08:00:2b:01:02:03'::macaddr") == b"\x08\x00\x2b\x01\x02\x03"
+
+
 def test_session_is_in_utc(link: Any) -> None:
     assert value(link, "SHOW TimeZone") == "UTC"
 
