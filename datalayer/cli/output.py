@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FOLDED = 12
 """The least width of a column that is folded."""
 
+LEGIBLE = 8
+"""The least width of a column that can be read: where there is less for each, a table is lines."""
+
 ROOM_FOR_A_BAR = 60
 """The least width of a terminal that leaves room for a bar beside its numbers."""
 
@@ -52,7 +55,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under headings: a drawn table on a terminal, tab-separated lines in a pipe.
 
     On a terminal the longest columns are folded where the line would be too long; the first stays whole, so that a key
-    can be copied.
+    can be copied. One that is narrower still gets the cells of a row below one another.
     """
     found = [list(row) for row in rows]
     if not sys.stdout.isatty():
@@ -62,6 +65,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console
 
     console = Console()
+    first = max(map(len, [headings[0], *(row[0] for row in found)]))
+    if first + LEGIBLE * (len(headings) - 1) > console.width:  # what rich has no room for it leaves out
+        for key, *others in found:
+            say("\n  ".join([key, *filter(None, others)]))
+        return
     drawn, width = _drawn(headings, found, console.width)
     console.print(drawn, width=width, crop=False, soft_wrap=False)
 

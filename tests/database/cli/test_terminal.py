@@ -85,6 +85,12 @@ def test_the_table_of_settings_never_breaks_a_key(folder: Path, width: int) -> N
     assert any(re.match(r"databases\.default\.pool\.connection_timeout +30\.0 +default", line) for line in lines)
 
 
+def test_a_terminal_too_narrow_for_columns_shows_every_setting_with_value_and_origin(folder: Path) -> None:
+    shown, code = run(folder, "settings", width=40)
+    assert code == 0
+    assert "databases.default.pool.connection_timeout\n  30.0\n  default\n" in plain(shown).replace("\r\n", "\n")
+
+
 def test_a_rename_is_asked_until_the_answer_is_one(folder: Path) -> None:
     prepare(folder, "makemigrations")
     (folder / "lamps.py").write_text(MODELS.replace("name:", "label:"))
