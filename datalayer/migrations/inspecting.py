@@ -47,7 +47,7 @@ def inspected(environment: Environment, tables: Collection[str] = (), *, include
     """The same for a database that is given itself."""
     backend = environment.url.backend
     environment.refuse_without_file()
-    with environment.connect() as connection:
+    with environment.connect() as connection, environment.in_words("inspected"):
         if backend == "sqlite":
             connection = connection.execution_options(datalayer_reads=True)
         live = live_tables(connection, tables, include_views)

@@ -60,7 +60,7 @@ FAMILIES: dict[str, Choices] = {
         (ColumnType(Kind.SMALL_INTEGER, int), [-1]),
         (ColumnType(Kind.INTEGER, int), [2**15 - 1]),
         (ColumnType(Kind.ENUM, int, choices=(1, 2)), [1]),
-        (ColumnType(Kind.ENUM, int, choices=(1, 2, 70)), [70]),
+        (ColumnType(Kind.ENUM, int, choices=(1, 2, 70)), [1]),
     ],
     "hour": [(ColumnType(Kind.TIME, time), [time(23, 59, 59, 999_999)])],
     "lasting": [(ColumnType(Kind.DURATION, timedelta), [timedelta(days=-1, microseconds=1)])],

@@ -226,7 +226,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     with conf.override(
         databases={"default": {"url": f"sqlite:///{tmp_path}/db.sqlite3"}}, migrations=str(tmp_path / "m")
     ):
-        for command in (commands.showmigrations, commands.migrate):
+        for command in (commands.showmigrations, commands.migrate, inspectdb):
             with pytest.raises(MigrationError, match=r"db\.sqlite3 cannot be .*: file is not a database"):
                 command()
 
