@@ -30,6 +30,7 @@ class Statement:
         binds: What is bound, by the name of its placeholder.
         ctes: The CTEs by name, each with its text and what is bound in it.
         cte_places: Where the values of each begin.
+        tables: The names of the tables that are read, which no CTE may have: it would be read in their place.
         twins: CTEs that are there a second time, and must have the same values.
     """
 
@@ -39,6 +40,7 @@ class Statement:
     )
     cte_places: dict[str, int] = field(default_factory=dict[str, int])
     twins: list[Twin] = field(default_factory=list["Twin"])
+    tables: set[str] = field(default_factory=set[str])
     _aliases: int = 0
 
     def bind(self, offset: int, convert: Convert | None = None) -> Element:
@@ -52,6 +54,7 @@ class Statement:
 
     def alias(self, table: TableSpec, once: Iterable[str] = ()) -> FromClause:
         """The table under a name of its own; with names of fields, each of their values once, and only these."""
+        self.tables.add(table.name)
         if not once:
             return light(table).alias(self.name())
         source = light(table)
@@ -116,6 +119,8 @@ class Scope:
     ) -> None:
         self.statement = statement
         self.table = table
+        if root is None:
+            statement.tables.add(table.name)
         self.root: FromClause = light(table) if root is None else root
         self.is_anchored = is_anchored
         self.named = named or {}

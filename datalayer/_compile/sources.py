@@ -65,7 +65,8 @@ def sampled(backend: Backend, statement: Statement, sample: Sample, table: Table
     if not backend.has_lock:
         raise NotSupported(NO_SAMPLE)
     sampling = getattr(sa.func, sample.method.lower())(sa.literal_column(sample.percent))
-    seed = None if sample.seed is None else sa.literal_column(sample.seed)
+    seed: Element | None = None if sample.seed is None else sa.literal_column(sample.seed)
+    statement.tables.add(table.name)
     return sa.tablesample(light(table), sampling, name=statement.name(), seed=seed)
 
 
@@ -116,9 +117,19 @@ def with_ctes(statement: Statement, text: str, binds: list[Any], *, inside: str 
     """A statement with its CTEs in front, or in front of the first query `inside` begins.
 
     Python's driver counts the rows of an UPDATE or DELETE only where the statement begins with that word.
+
+    Raises:
+        QueryError: A CTE has the name of a table that is read.
     """
     if not statement.ctes:
         return text, binds
+    read = {name.lower() for name in statement.tables}
+    for name in statement.ctes:
+        if name.lower() in read:
+            raise QueryError(
+                f"the CTE {name!r} has the name of a table that the statement reads, and would be read in its place; "
+                "give it another name"
+            )
     found = list(statement.ctes.values())
     head = f"WITH RECURSIVE {', '.join(words for _, words, _ in found)} "
     own = [bind for _, _, more in found for bind in more]

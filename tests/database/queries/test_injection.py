@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import pytest
@@ -19,13 +19,19 @@ from datalayer import (
     Excluded,
     F,
     Field,
+    FilteredRelation,
     ForeignKey,
     Index,
+    Join,
+    Lookup,
     Mapped,
     Model,
     Q,
+    Transform,
     UniqueConstraint,
+    Value,
 )
+from datalayer import functions as fn
 from datalayer.conf import reset
 from datalayer.errors import CheckViolation, DatalayerError, InvalidValue, QueryError, UniqueViolation
 from datalayer.models import registry
@@ -247,6 +253,22 @@ NAMES = [text for text in HOSTILE if text.isprintable() and text[0] not in "_?"]
         lambda name: Note.objects.select_for_update(of=(name,)),
         lambda name: Note.objects.earliest(name),
         lambda name: Note.objects.aggregate(x=Count(name)),
+        lambda name: Note.objects.filter(fn.GreaterThan(name, 1)),
+        lambda name: Note.objects.annotate(x=fn.KT(name)),
+        lambda name: Note.objects.order_by(fn.Collate("text", name)),
+        lambda name: Note.objects.explain(format=cast("Any", name)),
+        lambda name: Note.objects.explain(**{name: True}),
+        lambda name: Note.objects.explain(buffers=cast("Any", name)),
+        lambda name: Note.objects.sample(cast("Any", name)),
+        lambda name: Note.objects.sample(10, method=cast("Any", name)),
+        lambda name: Note.objects.sample(10, seed=cast("Any", name)),
+        lambda name: fn.Frame(cast("Any", name), 0, unit="range"),
+        lambda name: fn.Frame(0, cast("Any", name), unit="range"),
+        lambda name: fn.Frame(0, 1, unit=name),
+        lambda name: fn.Frame(0, 1, exclude=name),
+        lambda name: Note.objects.annotate(x=FilteredRelation(name, Q(number=1))),
+        lambda name: Lookup(name, str, "{0} = {1}"),
+        lambda name: Transform(name, Note.text, str, "lower({0})"),
     ],
 )
 def test_no_name_of_an_attacker_reaches_the_database(sqlite_url: str, use: Callable[[str], Any]) -> None:
@@ -258,6 +280,51 @@ def test_no_name_of_an_attacker_reaches_the_database(sqlite_url: str, use: Calla
     finally:
         pools.reset()
         reset()
+
+
+@pytest.mark.parametrize("name", ["order", "Select", "notes", "é", "recursive", "t1"])
+def test_a_cte_may_be_called_as_words_of_sql_are(world: World, notes: None, name: str) -> None:
+    note = world.call(Note.objects, "create", text="x", number=3)
+    rows = Note.objects.with_cte(name, Note.objects.filter(number=3))
+    assert world.iterate(rows) == [note]
+    assert world.iterate(rows.with_cte("last", lambda before: before.filter(text="x"))) == [note]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_ctes_and_joins_are_refused_or_quoted(world: World, notes: None, name: str) -> None:
+    note = world.call(Note.objects, "create", text="x", number=3)
+    for make in (
+        lambda: Note.objects.with_cte(name, Note.objects.filter(number=3)),
+        lambda: Note.objects.with_cte("fine", Note.objects.all()).with_cte(name, Note.objects.all()),
+        lambda: Note.objects.join(**{name: Join(Note, Q(number=3))}),
+        lambda: Note.objects.annotate(**{name: FilteredRelation("marks", Q(marks__number=3))}),
+    ):
+        try:
+            query = make()
+        except QueryError:
+            continue  # refused is as good as quoted
+        assert world.iterate(query) == [note]
+
+
+@pytest.mark.parametrize("name", ["injection_note", "INJECTION_NOTE"])
+def test_a_cte_does_not_stand_in_for_a_table(world: World, notes: None, name: str) -> None:
+    with assert_num_queries(0), pytest.raises(QueryError, match="has the name of a table that the statement reads"):
+        world.iterate(Note.objects.with_cte(name, Note.objects.filter(number=3)))
+    beside = Note.objects.with_cte("fine", Note.objects.all()).join(x=Join(Note, Q(id=F("x__id"))))
+    assert world.iterate(beside) == []
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_hostile_keys_of_json_are_bound_as_text_and_as_lookups(world: World, notes: None, key: str) -> None:
+    note = world.call(Note.objects, "create", text=key, data={key: {key: "found"}})
+    for query in (
+        Note.objects.filter(fn.Exact(fn.KT(Note.data[key][key]), "found")),
+        Note.objects.filter(fn.HasKey("data", key), fn.HasKeys(F("data")[key], [key])),
+        Note.objects.filter(fn.In("text", [key, Value(key), F("text")]), fn.Contains(fn.Lower("text"), key.lower())),
+        Note.objects.filter(fn.StartsWith(Note.text, key), fn.EndsWith("text", F("text")), fn.IExact("text", key)),
+    ):
+        assert world.iterate(query) == [note]
+    assert world.iterate(Note.objects.values_list(fn.KT(F("data")[key][key]), flat=True)) == ["found"]
 
 
 @pytest.mark.parametrize("alias", NAMES)
