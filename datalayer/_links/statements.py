@@ -119,7 +119,7 @@ class Statements:
         """
         if not results:
             raise psycopg.InternalError("got no result from the query")
-        result = results[0]
+        result = results[-1]  # outside of a transaction a deferred constraint is refused after the rows have come
         status = result.status
         if status == _TUPLES:
             loader = self._loaders.get(self._name)

@@ -143,6 +143,17 @@ def test_a_value_that_is_there_twice_at_the_end_is_told_with_its_constraint(worl
     assert world.call(Step.objects, "count") == 2
 
 
+def test_outside_of_a_transaction_each_statement_is_its_end(world: World, steps: None) -> None:
+    with pytest.raises(UniqueViolation) as caught:
+        add(world, Step, place=1, slug="c")
+    assert caught.value.constraint == "con_place"
+    for number in (7, 8):  # once by a cursor, once by a statement that is prepared already
+        with pytest.raises(ForeignKeyViolation):
+            add(world, Player, number=number, team_id=1)
+    assert world.call(Step.objects, "count") == 2
+    assert world.call(Player.objects, "count") == 0
+
+
 def test_values_that_are_alike_by_an_expression_are_refused_by_name(world: World, steps: None) -> None:
     with pytest.raises(UniqueViolation) as caught:
         add(world, Step, place=3, slug="A")
