@@ -50,7 +50,7 @@ def loaddata(
     \b
     Examples:
       datalayer loaddata rows.jsonl
-      gunzip -c rows.jsonl.gz | datalayer loaddata -
+      datalayer loaddata rows.jsonl.gz
     """
     project = enter_rows(database_url, database)
     from datalayer.data import load

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from datalayer._compile.compiler import Compiler
 
 _GZIP = b"\x1f\x8b"
+_SPACE = " \t\r\n"
 SAVEPOINT = "datalayer_load"
 
 
@@ -47,7 +50,8 @@ def load(file: BinaryIO, *, using: str = "default", on_rows: Callable[[str, int,
     the file. The file is read several times and never held in memory.
 
     Args:
-        file: Where from; one that can be read again.
+        file: Where from; one that can be read again, compressed by gzip or not. A file that is one list of JSON, as
+            people write it by hand, is held in memory.
         using: The alias of the database.
         on_rows: Told a word, how many rows are written, and how many there are.
 
@@ -55,7 +59,7 @@ def load(file: BinaryIO, *, using: str = "default", on_rows: Callable[[str, int,
         LoadError: A line is not a row, or the database refuses it; with its number, model and field.
     """
     with atomic(using):
-        return databases[using].run(_load, file, on_rows, databases[using].depth)
+        return databases[using].run(_load, _unpacked(file), on_rows, databases[using].depth)
 
 
 async def aload(
@@ -63,7 +67,7 @@ async def aload(
 ) -> int:
     """The awaiting twin of `load`; what is read from the file blocks."""
     async with atomic(using):
-        return await databases[using].arun(_load, file, on_rows, databases[using].depth)
+        return await databases[using].arun(_load, _unpacked(file), on_rows, databases[using].depth)
 
 
 @writing
@@ -91,7 +95,7 @@ def _counted(file: BinaryIO) -> int:
     """
     said: int | None = None
     found = 0
-    for number, line in enumerate(_from_start(file), 1):
+    for number, line in _numbered(file):
         if number == 1 and (said := announced(line)) is not None:
             continue
         found += bool(line.strip())
@@ -104,26 +108,79 @@ def _counted(file: BinaryIO) -> int:
     return found
 
 
-def _from_start(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of the file, without the mark that some editors put before the first one.
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """The file, or what is in it where it is compressed."""
+    file.seek(0)
+    is_packed = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if is_packed else file
+
+
+def _numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The rows of the file and the numbers of their lines, without the mark that some editors put before the first one.
 
     Raises:
-        LoadError: It is no file of lines.
+        LoadError: It is no file of lines, or was cut where it is compressed.
     """
-    file.seek(0)
-    for number, line in enumerate(file):
-        if number == 0 and line.startswith(_GZIP):
-            raise LoadError("the file is compressed: gunzip -c FILE | datalayer loaddata -", line=1)
-        if number == 0 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise LoadError("the file is UTF-16, and dumpdata writes UTF-8: convert it, or dump it again", line=1)
-        yield line.removeprefix(codecs.BOM_UTF8) if number == 0 else line
+    try:
+        file.seek(0)
+        for number, line in enumerate(file, 1):
+            if number == 1:
+                line = _first(line)
+                if line.lstrip().startswith(b"["):
+                    yield from _elements(line + file.read())
+                    return
+            yield number, line
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise LoadError(f"the compressed file was cut or changed: {error}; copy or dump it again", line=1) from error
+
+
+def _first(line: bytes) -> bytes:
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise LoadError("the file is UTF-16, and dumpdata writes UTF-8: convert it, or dump it again", line=1)
+    return line.removeprefix(codecs.BOM_UTF8)
+
+
+def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The rows of a list, each with the number of the line it begins in.
+
+    Raises:
+        LoadError: It is no list of JSON.
+    """
+    try:
+        text = content.decode()
+        decoder, line, seen = json.JSONDecoder(), 1, 0
+        place = _after_space(text, text.index("[") + 1)
+        is_more = not text.startswith("]", place)
+        while is_more:
+            line, seen = line + text.count("\n", seen, place), place
+            _, end = decoder.raw_decode(text, place)
+            yield line, text[place:end].replace("\n", " ").encode()
+            place = _after_space(text, end)
+            is_more = text.startswith(",", place)
+            place = _after_space(text, place + 1) if is_more else place
+        if not text.startswith("]", place):
+            raise json.JSONDecodeError("expecting ',' or the ']' that ends the list", text, place)
+        place = _after_space(text, place + 1)
+        if place != len(text):
+            raise json.JSONDecodeError("there is more after the end of the list", text, place)
+    except UnicodeDecodeError as error:
+        raise LoadError(f"the file is not UTF-8, as dumpdata writes it: {error}", line=1) from None
+    except json.JSONDecodeError as error:
+        raise LoadError(f"line {error.lineno} is no JSON: {error}", line=error.lineno) from None
+
+
+def _after_space(text: str, place: int) -> int:
+    while place < len(text) and text[place] in _SPACE:
+        place += 1
+    return place
 
 
 def _batches(file: BinaryIO, known: dict[str, TableSpec], only: set[str] | None = None) -> Iterator[_Batch]:
     """The rows of the file, or of some tables, in pieces that fit one statement."""
     batch: _Batch | None = None
     begin, table = b"\n", None  # no line begins so
-    for number, line in enumerate(_from_start(file), 1):
+    for number, line in _numbered(file):
         values: dict[str, object] | None = None
         if table is not None and line.startswith(begin):
             if only is not None and table.name not in only:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import gzip
 import io
 import ipaddress
 import json
@@ -237,10 +238,56 @@ def test_a_mark_that_editors_put_before_the_first_line_is_none_of_it(both: Model
     assert load(io.BytesIO(b'\xef\xbb\xbf{"rows":1}\r\n' + GOOD.encode()), using="sqlite") == 1
 
 
+def test_a_compressed_file_is_loaded_as_it_is(both: Models) -> None:
+    filled(both, "sqlite")
+    content = dumped("sqlite")
+    assert load(io.BytesIO(gzip.compress(content)), using="postgresql") == content.count(b"\n") - 1
+    assert dumped("postgresql") == content
+
+
+def test_a_list_of_json_is_loaded_row_by_row(both: Models) -> None:
+    filled(both, "sqlite")
+    content = dumped("sqlite")
+    rows = [json.loads(line) for line in content.splitlines()[1:]]
+    assert load(io.BytesIO(json.dumps(rows, indent=2).encode()), using="postgresql") == len(rows)
+    assert dumped("postgresql") == content
+
+
+@pytest.mark.parametrize("content", [b"[]", b" [ ]\n", b"\xef\xbb\xbf[\n]"])
+def test_an_empty_list_has_no_rows(both: Models, content: bytes) -> None:
+    assert load(io.BytesIO(content), using="sqlite") == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ('[\n%s,\n{"model": "Nothing", "fields": {}}\n]', 3, "no model is called 'Nothing'"),
+        ("[\n%s,\n3]", 3, "is no row"),
+        ("[\n%s\n%s]", 3, "expecting ',' or the ']' that ends the list"),
+        ("[\n%s,\n]", 3, "is no JSON"),
+        ("[\n%s", 2, "expecting ',' or the ']' that ends the list"),
+        ("[\n%s]\n%s", 3, "there is more after the end of the list"),
+    ],
+)
+def test_what_is_wrong_in_a_list_is_told_by_its_line(both: Models, content: str, line: int, message: str) -> None:
+    with pytest.raises(LoadError) as caught:
+        load(io.BytesIO(content.replace("%s", GOOD.strip()).encode()), using="sqlite")
+    assert message in str(caught.value)
+    assert caught.value.line == line
+    assert dumped("sqlite") == b'{"rows":0}\n'
+
+
+@pytest.mark.parametrize("kept", [12, -4])
+def test_a_compressed_file_that_was_cut_is_told_as_such(both: Models, kept: int) -> None:
+    packed = gzip.compress(GOOD.encode())
+    with pytest.raises(LoadError, match="the compressed file was cut or changed"):
+        load(io.BytesIO(packed[:kept]), using="sqlite")
+    assert dumped("sqlite") == b'{"rows":0}\n'
+
+
 @pytest.mark.parametrize(
     ("begin", "message"),
     [
-        (b"\x1f\x8b\x08\x00", "is compressed: gunzip -c FILE"),
         (b"\xff\xfe{\x00", "is UTF-16, and dumpdata writes UTF-8"),
     ],
 )
