@@ -18,6 +18,7 @@ from datalayer.models import deferring, operations
 from datalayer.models.annotation import Annotated, check_declared
 from datalayer.models.column import Expr, Several
 from datalayer.models.combining import FilteredRelation, filtered_relation
+from datalayer.models.elsewhere import refuse_elsewhere
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
@@ -57,6 +58,8 @@ class QuerySet(WritableRows[M]):
     def _annotated(self, verb: str, named: dict[str, Any]) -> Query:
         self._unsliced(verb)
         table = self.query.table
+        for pair in named.items():
+            refuse_elsewhere(pair, self._alias)
         taken = [name for name in named if name in table.fields or name in table.relations or self._has(name)]
         if taken:
             raise QueryError(f"{verb}({taken[0]}=...): {table.model} has {taken[0]!r} already; choose another name")

@@ -17,6 +17,7 @@ from datalayer.errors import FieldError, NotSupported, QueryError
 from datalayer.models.bound import backend_of
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
 from datalayer.models.combining import Join, compound, joined, merged, with_cte
+from datalayer.models.elsewhere import refuse_elsewhere
 from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, is_own, is_simple, owned
 from datalayer.models.grouping import check_ungrouped
 from datalayer.models.loading import Lookup
@@ -106,13 +107,6 @@ class Question(Generic[M, R]):
         table = self.query.table
         annotations = self._annotations if self.query.annotations else None
         found: list[ConditionNode] = []
-        for name, value in named.items():
-            other = getattr(value, "_alias", "default")
-            if other not in ("default", self._alias):
-                raise QueryError(
-                    f"{name}=... is a query of the database {other!r} inside one of {self._alias!r}; one statement "
-                    "runs in one database, so make a list of it first"
-                )
         for item in (*conditions, *named.items()) if named else conditions:
             if is_own(item, table):
                 found.append(item)
@@ -120,8 +114,10 @@ class Question(Generic[M, R]):
             condition = condition_of(item, table, annotations)
             if condition is not None:
                 found.append(condition)
-                if not is_simple(condition) and self.query.group_by is None:
-                    check_ungrouped(condition, self.query)
+                if not is_simple(condition):
+                    refuse_elsewhere(item, self._alias)
+                    if self.query.group_by is None:
+                        check_ungrouped(condition, self.query)
         if len(found) < 2:
             return found[0] if found else None
         return Junction("and", tuple(found))
@@ -169,6 +165,9 @@ class Question(Generic[M, R]):
             FieldError: An unknown name.
         """
         self._unsliced("order_by")
+        for item in items:
+            if not isinstance(item, str):
+                refuse_elsewhere(item, self._alias)
         try:  # as `ordered_by`, without the call
             order = tuple([order_item(self.query.table, item, self._annotations) for item in items])
         except FieldError:

@@ -12,11 +12,15 @@ import pytest
 import datalayer
 from datalayer import (
     CASCADE,
+    Exists,
     Field,
     ForeignKey,
     Mapped,
     Model,
+    OuterRef,
     Prefetch,
+    Q,
+    Subquery,
     aprefetch_related_objects,
     atomic,
     prefetch_related_objects,
@@ -176,6 +180,27 @@ def test_a_prefetch_that_asks_another_database_is_refused(world: World, two: Non
         QueryError, match=r"Author.books is loaded from 'default', .* asks 'other'; leave out its using"
     ):
         world.iterate(Author.objects.prefetch_related(rows))
+
+
+OTHER = Book.objects.using("other")
+ELSEWHERE: list[Callable[[Any], Any]] = [
+    lambda authors: authors.filter(Exists(OTHER.filter(author=OuterRef("pk")))),
+    lambda authors: authors.exclude(Exists(OTHER)),
+    lambda authors: authors.filter(~Exists(OTHER) | Q(name="x")),
+    lambda authors: authors.filter(pk__in=OTHER.values("author")),
+    lambda authors: authors.filter(Q(name="x") | Q(pk__in=OTHER.values("author"))),
+    lambda authors: authors.filter(name=Subquery(OTHER.values("title")[:1])),
+    lambda authors: authors.annotate(title=Subquery(OTHER.values("title")[:1])),
+    lambda authors: authors.alias(written=Exists(OTHER)),
+    lambda authors: authors.order_by(Subquery(OTHER.values("title")[:1])),
+]
+
+
+@pytest.mark.parametrize("make", ELSEWHERE)
+def test_a_query_inside_another_asks_the_same_database(world: World, two: None, make: Callable[[Any], Any]) -> None:
+    with pytest.raises(QueryError, match="is a query of the database 'other' inside one of 'default'; one statement"):
+        make(Author.objects)
+    assert world.iterate(make(Author.objects.using("other"))) == []
 
 
 def test_relations_do_not_cross_databases(world: World, two: None) -> None:
