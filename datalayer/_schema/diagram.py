@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from datalayer._schema.field import ColumnType
+from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.relation import RelationKind
 from datalayer._schema.table import TableSpec
 
@@ -105,7 +105,8 @@ def mermaid(tables: Mapping[str, TableSpec]) -> str:
 def _type(kind: ColumnType) -> str:
     word = kind.kind.value.replace(" ", "_")
     if kind.item is not None:
-        return f"{_type(kind.item)}[]"
+        inner = _type(kind.item)
+        return f"range({inner})" if kind.kind is Kind.RANGE else f"{inner}[]"
     return word if kind.length is None else f"{word}({kind.length})"
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from datalayer import Field, ForeignKey, ManyToMany, Mapped, Model, OneToOne
+from datalayer import Field, ForeignKey, ManyToMany, Mapped, Model, OneToOne, Range
 from datalayer._schema.diagram import mermaid
 from datalayer._schema.dot import DARK, dot
 from datalayer.cli.diagram import drawn
@@ -94,6 +94,17 @@ def test_names_that_mean_something_in_mermaid_or_xml_are_written_so_that_they_do
         text = mermaid(labels())
         assert "        integer a__b____1\n        integer[] _2nd\n        integer _fk\n" in text
         assert {"a <b> & 1", "2nd", "integer[]"} <= words(picture())
+
+
+def test_a_range_is_no_list() -> None:
+    with registry.isolated():
+
+        class Shift(Model):
+            hours: Mapped[Range[int]]
+
+        assert Shift
+        assert "        range(integer) hours\n" in mermaid(labels())
+        assert "range(integer)" in words(picture())
 
 
 def test_every_colour_of_the_picture_has_one_for_dark_screens() -> None:
