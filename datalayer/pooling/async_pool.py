@@ -10,7 +10,6 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from datalayer.errors import WrongEventLoop
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
 from datalayer.pooling.async_lease import Acquiring, AsyncLease, async_lease_of
 from datalayer.pooling.clock import STEADY
@@ -18,7 +17,7 @@ from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
 from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
 from datalayer.pooling.events import Listener
-from datalayer.pooling.explain import describe_task, error_text, getframe
+from datalayer.pooling.explain import describe_task, error_text, getframe, wrong_loop
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.mutex import let_go
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
@@ -170,6 +169,7 @@ class AsyncPool(Machine[C]):
 
     async def try_acquire(self) -> AsyncLease[C] | None:
         """Lends an idle connection if there is a good one now; never waits and never opens one."""
+        self.refuse_elsewhere()
         if self._core.state == "new" and self._auto_open:
             self._open_here()
         if not self._core.idle:
@@ -234,6 +234,8 @@ class AsyncPool(Machine[C]):
         entry = lease._entry  # pyright: ignore[reportPrivateUsage]
         if entry is None:
             entry = lease.end("given back")  # which refuses
+        if get_running_loop() is not self._loop:
+            self.refuse_elsewhere()
         lease._entry = None  # pyright: ignore[reportPrivateUsage]
         conn = entry.conn
         connector = self._connector
@@ -290,10 +292,12 @@ class AsyncPool(Machine[C]):
 
     async def check(self) -> CheckReport:
         """Pings every idle connection and throws away those that do not answer."""
+        self.refuse_elsewhere()
         return await self._drive(self._check_all())
 
     async def drain(self) -> int:
         """Closes every idle connection, to be replaced as needed; gives their number."""
+        self.refuse_elsewhere()
         return self._drain()
 
     async def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
@@ -302,6 +306,7 @@ class AsyncPool(Machine[C]):
         Raises:
             PoolConfigError: A limit is out of its range.
         """
+        self.refuse_elsewhere()
         self._resize(max_size, min_idle)
 
     # -- the loop it belongs to -----------------------------------------------------------------
@@ -322,13 +327,19 @@ class AsyncPool(Machine[C]):
         if self._loop is loop:
             return
         if self._loop is not None and not self._loop.is_closed() and self._core.entries:
-            raise WrongEventLoop(
-                f"{self!r} belongs to another event loop: a connection cannot be awaited in two loops; "
-                "make one pool for each loop, or close this one first"
-            )
+            raise wrong_loop(self)
         if self._loop is not None:
             self._abandon_loop()
         self._loop = loop
+
+    def refuse_elsewhere(self) -> None:
+        """Raises in a loop that is not the pool's own, which is still there.
+
+        Raises:
+            WrongEventLoop: What follows awaits connections of the pool.
+        """
+        if self._loop is not None and self._loop is not get_running_loop() and not self._loop.is_closed():
+            raise wrong_loop(self)
 
     def abandon(self) -> None:
         """Drops every connection without awaiting anything and ends closed: for a loop that is gone."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import TypeAlias
 
-from datalayer.errors import PoolDeadlock, PoolTimeout, TooManyWaiting
+from datalayer.errors import PoolDeadlock, PoolTimeout, TooManyWaiting, WrongEventLoop
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 Site: TypeAlias = tuple[CodeType, int]
@@ -95,6 +95,14 @@ def explain_deadlock(holders: Sequence[str]) -> PoolDeadlock:
     return PoolDeadlock(
         f"all {len(holders)} connections are held by callers who wait for another one of the same pool, "
         f"this one included: use the connection you hold, or raise max_size. Held: {'; '.join(holders)}"
+    )
+
+
+def wrong_loop(pool: object) -> WrongEventLoop:
+    """The error of who awaits something of a pool in another event loop."""
+    return WrongEventLoop(
+        f"{pool!r} belongs to another event loop: a connection cannot be awaited in two loops; use it and give it back "
+        "where it was lent, and make one pool for each loop, or close this one first"
     )
 
 

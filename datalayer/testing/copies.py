@@ -50,7 +50,8 @@ def templates(folder: Path, suffix: str, *, keeps: bool = False) -> Generator[di
                 continue
             url = urls[alias] = _named(database.url, folder, alias, suffix)
             made_of = keeping.made_of(url.backend) if keeps else None
-            if made_of is not None and keeping.kept(url) == made_of:
+            found = _beside(alias, url.database) if url.backend == "postgresql" else url
+            if made_of is not None and keeping.kept(found) == made_of:
                 continue
             if url.backend == "postgresql":
                 _recreate(alias, url.database)
@@ -58,10 +59,10 @@ def templates(folder: Path, suffix: str, *, keeps: bool = False) -> Generator[di
                     stack.callback(_drop, alias, url.database)
             else:
                 whole.drop(url, force=True)
-            keeping.forget(url)
+            keeping.forget(found)
             _migrate(alias, url)
             if made_of is not None:
-                keeping.note(url, made_of)
+                keeping.note(found, made_of)
         yield urls
 
 

@@ -15,13 +15,13 @@ from typing import Any, Self
 import psycopg
 
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql
-from datalayer.errors import PoolError, WrongEventLoop
+from datalayer.errors import PoolError
 from datalayer.pooling.async_lease import Acquiring, AsyncLease, asking_of, async_lease_of
 from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
-from datalayer.pooling.explain import call_site, describe_task, error_text
+from datalayer.pooling.explain import call_site, describe_task, error_text, wrong_loop
 from datalayer.pooling.lease import warn_of_orphan
 from datalayer.pooling.psycopg.adapter import Adapter
 from datalayer.pooling.psycopg.connections import AsyncHome, async_connection_class
@@ -150,6 +150,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     async def try_acquire(self) -> AsyncLease[AsyncPostgresLink] | None:
         """The twin of `PsycopgPool.try_acquire`."""
+        self.refuse_elsewhere()
         if self._state == "new" or (self._state == "open" and not self._ledger.idle):
             return None
         try:
@@ -194,6 +195,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     async def release_lease(self, lease: AsyncLease[AsyncPostgresLink]) -> None:
         """Ends a lease, of which `release_entry` does the rest."""
+        self.refuse_elsewhere()
         await self.release_entry(lease.end("given back"))
 
     async def release_entry(self, entry: Entry[AsyncPostgresLink]) -> None:
@@ -252,6 +254,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     async def check(self) -> CheckReport:
         """The twin of `PsycopgPool.check`."""
+        self.refuse_elsewhere()
         before = self.stats()
         home = self._home
         if home is not None and not home.closed:
@@ -260,6 +263,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     async def drain(self) -> int:
         """The twin of `PsycopgPool.drain`."""
+        self.refuse_elsewhere()
         idle = self.stats().idle
         with self._mutex:
             self._ledger.make_stale()
@@ -270,6 +274,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     async def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
         """The twin of `PsycopgPool.resize`."""
+        self.refuse_elsewhere()
         sizes = self._resized(max_size, min_idle)
         home = self._home
         if home is not None and not home.closed:
@@ -284,6 +289,11 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         self._terminate_all()
         self._forget_loop()
 
+    def refuse_elsewhere(self) -> None:
+        """As in `AsyncPool`."""
+        if self._loop is not None and self._loop is not asyncio.get_running_loop() and not self._loop.is_closed():
+            raise wrong_loop(self)
+
     def _forget_loop(self) -> None:
         self._home = None
         self._loop = None
@@ -295,10 +305,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         if self._loop is loop:
             return
         if self._loop is not None and not self._loop.is_closed() and self._ledger.entries:
-            raise WrongEventLoop(
-                f"{self!r} belongs to another event loop: a connection cannot be awaited in two loops; "
-                "make one pool for each loop, or close this one first"
-            )
+            raise wrong_loop(self)
         if self._loop is not None:
             state = self._state
             self.abandon()

@@ -288,6 +288,14 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
         ending: Any = _EndingQueue(q)
         await super().worker(ending)
 
+    async def _signal_stop_worker(self) -> list[Any]:
+        """Gives the workers that are still at work, to be waited for.
+
+        At the end of a loop all of them have been cancelled, and waiting for one would raise that instead of closing
+        the connections.
+        """
+        return [worker for worker in await super()._signal_stop_worker() if not worker.done()]
+
     async def schedule_task(self, task: Any, delay: float) -> None:
         """Runs a task later, by the timer of the loop: the scheduler of psycopg-pool is never woken, and so can end."""
         ref: weakref.ref[AsyncHome] = weakref.ref(self)

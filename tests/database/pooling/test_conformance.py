@@ -27,7 +27,6 @@ from datalayer.errors import (
     PoolError,
     PoolTimeout,
     TooManyWaiting,
-    WrongEventLoop,
 )
 from datalayer.pooling.testing.conformance import PoolCase, connecting, hooking, lending, limiting, living, pool_checks
 from datalayer.pooling.testing.conformance.checks import MEANS, OF_CONNECTORS, OF_POOLS
@@ -298,24 +297,3 @@ def test_task_that_waits_may_not_take_over_the_last_lease(make: Maker, world: Wo
 
     world.run(lambda: None, script)
     assert (pool.stats().deadlocks, pool.stats().acquires_rejected) == (1, 0)
-
-
-@pytest.mark.parametrize("world", ["awaiting"], indirect=True)
-def test_another_loop_is_refused_while_a_connection_lives_in_the_first(make: Maker, world: World) -> None:
-    pool = make()
-    first = asyncio.new_event_loop()
-    try:
-        lease = first.run_until_complete(pool.acquire())
-        before = pool.stats()
-        for method in (pool.acquire, pool.open, pool.close):
-            with pytest.raises(WrongEventLoop, match="one pool for each loop"):
-                asyncio.run(awaited(method))
-        assert pool.stats() == before
-        first.run_until_complete(lease.release())
-        first.run_until_complete(pool.close())
-    finally:
-        first.close()
-
-
-async def awaited(method: Any) -> Any:
-    return await method()
