@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self, TypeAlias
 
 from datalayer.errors import PoolConfigError, choices_text, nearest
+from datalayer.pooling.timeouts import is_beyond_floats
 
 QueueStrategy: TypeAlias = Literal["lifo", "fifo"]
 OnDeadlock: TypeAlias = Literal["raise", "warn", "ignore"]
@@ -178,7 +179,9 @@ def _number(
     wanted = f"more than {above:g}" if above is not None else f"{low:g} or more" if low is not None else "a number"
     if high != math.inf:
         wanted = f"a number from {low:g} to {high:g}"
-    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
         raise PoolConfigError(f"{name}={value!r} is no number: use {wanted}")
+    if is_beyond_floats(value):
+        raise PoolConfigError(f"{name} is out of range, a number of more than 308 digits: use {wanted}")
     if (above is not None and value <= above) or (low is not None and value < low) or value > high:
         raise PoolConfigError(f"{name}={value!r} is out of range: use {wanted}")

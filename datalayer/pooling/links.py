@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from datalayer._links.link import AsyncLink, Link
 from datalayer.errors import ConnectionFailed, ConnectionLost, ReadOnlyTransaction
@@ -85,9 +86,9 @@ class AsyncLinkConnector(LinkJudge):
         """Whether the link is known to be unusable."""
         return conn.is_broken
 
-    async def reset(self, conn: AsyncLink) -> None:
+    def reset(self, conn: AsyncLink) -> Coroutine[Any, Any, None]:
         """Rolls back what is open."""
-        await conn.reset()
+        return conn.reset()
 
     def terminate(self, conn: AsyncLink) -> None:
         """Drops the link without awaiting anything."""

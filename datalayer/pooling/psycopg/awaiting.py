@@ -194,12 +194,10 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             immediate = False
 
     async def release_lease(self, lease: AsyncLease[AsyncPostgresLink]) -> None:
-        """Ends a lease, of which `release_entry` does the rest."""
-        self.refuse_elsewhere()
-        await self.release_entry(lease.end("given back"))
-
-    async def release_entry(self, entry: Entry[AsyncPostgresLink]) -> None:
         """Ends a lease: cleans the connection, and keeps or closes it."""
+        if asyncio.get_running_loop() is not self._loop:
+            self.refuse_elsewhere()
+        entry = lease.end("given back")
         link = entry.conn
         drop: str | None = None
         try:
@@ -219,6 +217,10 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         found = self._take_back(entry, drop)
         if found is not None:
             await self._to_the_end(self._put(*found))
+
+    async def release_entry(self, entry: Entry[AsyncPostgresLink]) -> None:
+        """The same for a lease of which only the entry is known."""
+        await self.release_lease(async_lease_of(self, entry))
 
     def discard_entry(self, entry: Entry[AsyncPostgresLink], reason: str) -> None:
         """Ends a lease; its connection is closed by a task of the pool."""

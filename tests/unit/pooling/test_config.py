@@ -8,6 +8,7 @@ import pytest
 
 from datalayer.errors import PoolConfigError
 from datalayer.pooling import Pool, PoolConfig
+from datalayer.pooling.timeouts import check_timeout
 
 WHOLE = {"max_size": 0, "min_idle": 0, "max_opening": 1}
 OPTIONAL_WHOLE = {"max_uses": 1, "max_waiting": 0}
@@ -47,7 +48,18 @@ def test_every_field_is_among_the_tested() -> None:
     assert {field for field, _, _ in WRONG} == {field.name for field in dataclasses.fields(PoolConfig)}
 
 
-def test_endless_times_are_refused_where_none_says_so() -> None:
+@pytest.mark.parametrize("field", [*SECONDS, "test_bypass", "connection_timeout", "lifetime_jitter"])
+def test_number_larger_than_any_clock_is_refused_in_words(field: str) -> None:
+    with pytest.raises(PoolConfigError, match=f"{field} is out of range, a number of more than 308 digits: use"):
+        PoolConfig(**{field: 10**400})
+
+
+def test_timeout_larger_than_any_clock_is_refused_in_words() -> None:
+    with pytest.raises(PoolConfigError, match="more than 308 digits"):
+        check_timeout(10**400)
+
+
+def test_endless_times_are_times() -> None:
     for field in (*SECONDS, "test_bypass"):
         PoolConfig(**{"backoff_max": math.inf, field: math.inf})  # longer than anything: no mistake
 
