@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 from datalayer.pooling.entry import Entry
-from datalayer.pooling.explain import Site
+from datalayer.pooling.explain import Placed, Site
 from datalayer.pooling.lease import BaseLease, LeasePool
 from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
 
@@ -68,23 +68,21 @@ async def _nothing() -> None:
     pass
 
 
-class Acquiring(Generic[C]):
+class Acquiring(Placed, Generic[C]):
     """An acquire that has not begun: `await` it for the lease, or `async with` it for the connection.
 
     Attributes:
         pool: The pool that was asked.
         timeout: What `acquire` was told.
-        site: Where it was asked for.
         lease: The lease of a block, once it was served.
     """
 
     # `async with` and `await` await what these methods return: a coroutine of the pool, and none of our own around it.
 
-    __slots__ = ("lease", "pool", "site", "timeout")
+    __slots__ = ("lease", "pool", "timeout")
 
     pool: LendingPool[C]
     timeout: Timeout
-    site: Site | None
     lease: AsyncLease[C] | None
 
     def __await__(self) -> Generator[Any, Any, AsyncLease[C]]:

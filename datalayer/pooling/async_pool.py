@@ -164,7 +164,8 @@ class AsyncPool(Machine[C]):
         asking.pool = self
         asking.timeout = timeout
         caller = getframe(1)
-        asking.site = caller.f_code, caller.f_lasti
+        asking.code = caller.f_code
+        asking.offset = caller.f_lasti
         return asking
 
     async def try_acquire(self) -> AsyncLease[C] | None:
@@ -201,7 +202,8 @@ class AsyncPool(Machine[C]):
             entry = yield from self._acquire(acquiring.timeout, now, owner).__await__()
         elif self._orphans:
             self._collect()
-        entry.site = acquiring.site
+        entry.code = acquiring.code
+        entry.offset = acquiring.offset
         lease: AsyncLease[C] = AsyncLease()
         lease.pool = self
         lease._entry = entry  # pyright: ignore[reportPrivateUsage]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from datalayer.pooling.explain import Site
+from datalayer.pooling.explain import Placed
 
 C = TypeVar("C")
 
@@ -14,12 +14,12 @@ IDLE, TESTING, LENT, GONE, CHECKED = range(5)
 NEVER = float("inf")
 
 
-class Entry(Generic[C]):
+class Entry(Placed, Generic[C]):
     """A connection of the pool, and what the pool knows about it."""
 
     __slots__ = (
         "born", "conn", "expires", "fresh", "generation", "home", "id", "info", "owner", "reported", "seen", "since",
-        "site", "state", "uses",
+        "state", "uses",
     )  # fmt: skip
 
     def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:
@@ -35,7 +35,8 @@ class Entry(Generic[C]):
         self.fresh = True  # never been idle: a ping would ask what connecting has just answered
         self.state = IDLE
         self.owner: object = None
-        self.site: Site | None = None  # where it was borrowed
+        self.code = None  # with `offset`: where it was borrowed
+        self.offset = 0
         self.reported = False
         self.info: dict[str, object] | None = None
 

@@ -18,6 +18,26 @@ Site: TypeAlias = tuple[CodeType, int]
 Not its frame: that would keep every variable in it alive for as long as the lease.
 """
 
+
+class Placed:
+    """What knows where it was asked for; `site` in two parts, as the quickest way to note it sets them."""
+
+    __slots__ = ("code", "offset")
+
+    code: CodeType | None
+    offset: int
+
+    @property
+    def site(self) -> Site | None:
+        """The place, where there is one."""
+        code = self.code
+        return None if code is None else (code, self.offset)
+
+    @site.setter
+    def site(self, site: Site | None) -> None:
+        self.code, self.offset = (None, 0) if site is None else site
+
+
 _OURS = ("datalayer.", "contextlib", "threading", "asyncio.")
 _NOT_OURS = "datalayer.pooling.testing."  # what is played there borrows as any caller does
 

@@ -218,7 +218,8 @@ class Pool(Machine[C]):
             self._collect()
         caller = getframe(1)
         # Of `datalayer` itself only the registry and the SQLite pool ask: they say for whom.
-        entry.site = caller.f_code, caller.f_lasti
+        entry.code = caller.f_code
+        entry.offset = caller.f_lasti
         lease: _Lease[C] = _Lease()
         lease.pool = self
         lease._entry = entry
