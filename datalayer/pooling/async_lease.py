@@ -105,10 +105,11 @@ def async_lease_of(pool: AsyncReleasingPool[C], entry: Entry[C]) -> AsyncLease[C
     return lease
 
 
-def asking_of(pool: LendingPool[C], timeout: Timeout, site: Site | None) -> Acquiring[C]:
+def asking_of(pool: LendingPool[C], timeout: Timeout, site: Site) -> Acquiring[C]:
     """What `acquire` of a pool gives; `AsyncPool.acquire` does the same by hand."""
     if timeout is not DEFAULT:
         check_timeout(timeout)
     asking: Acquiring[C] = Acquiring()
-    asking.pool, asking.timeout, asking.site = pool, timeout, site
+    asking.pool, asking.timeout = pool, timeout
+    asking.code, asking.offset = site
     return asking

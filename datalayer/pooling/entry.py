@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from datalayer.pooling.explain import Placed
+from datalayer.pooling.explain import NOWHERE, Placed
 
 C = TypeVar("C")
 
@@ -35,8 +35,7 @@ class Entry(Placed, Generic[C]):
         self.fresh = True  # never been idle: a ping would ask what connecting has just answered
         self.state = IDLE
         self.owner: object = None
-        self.code = None  # with `offset`: where it was borrowed
-        self.offset = 0
+        self.code, self.offset = NOWHERE  # where it was borrowed
         self.reported = False
         self.info: dict[str, object] | None = None
 

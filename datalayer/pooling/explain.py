@@ -12,11 +12,13 @@ from typing import TypeAlias
 from datalayer.errors import PoolDeadlock, PoolTimeout, TooManyWaiting, WrongEventLoop
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
-Site: TypeAlias = tuple[CodeType, int]
+Site: TypeAlias = tuple[CodeType | None, int]
 """A place in code: its function, and the offset of the instruction, whose line is looked up only when it is shown.
 
 Not its frame: that would keep every variable in it alive for as long as the lease.
 """
+
+NOWHERE: Site = (None, 0)
 
 
 class Placed:
@@ -28,14 +30,9 @@ class Placed:
     offset: int
 
     @property
-    def site(self) -> Site | None:
-        """The place, where there is one."""
-        code = self.code
-        return None if code is None else (code, self.offset)
-
-    @site.setter
-    def site(self, site: Site | None) -> None:
-        self.code, self.offset = (None, 0) if site is None else site
+    def site(self) -> Site:
+        """The place, or `NOWHERE`."""
+        return self.code, self.offset
 
 
 _OURS = ("datalayer.", "contextlib", "threading", "asyncio.")
@@ -56,7 +53,7 @@ _is_ours = _Ours()
 getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  # the one way to a frame that costs nothing
 
 
-def call_site(depth: int = 2) -> Site | None:
+def call_site(depth: int = 2) -> Site:
     """The nearest place outside of this package that called, through whatever, the function that asks.
 
     Args:
@@ -66,23 +63,23 @@ def call_site(depth: int = 2) -> Site | None:
     while _is_ours[frame.f_globals["__name__"]]:
         before = frame.f_back
         if before is None:
-            return None
+            return NOWHERE
         frame = before
     return frame.f_code, frame.f_lasti
 
 
-def site_text(site: Site | None) -> str:
-    """The file and line of a site; nothing for none."""
-    if site is None:
-        return ""
+def site_text(site: Site) -> str:
+    """The file and line of a site; nothing for `NOWHERE`."""
     code, offset = site
+    if code is None:
+        return ""
     line = next((line for start, end, line in code.co_lines() if start <= offset < end), None)
     return f"{code.co_filename}:{line or code.co_firstlineno}"
 
 
-def borrowed_at(site: Site | None) -> str:
+def borrowed_at(site: Site) -> str:
     """The same as the end of a sentence about a connection."""
-    return f", borrowed at {site_text(site)}" if site is not None else ""
+    return f", borrowed at {site_text(site)}" if site != NOWHERE else ""
 
 
 def describe_thread(owner: object) -> tuple[str, str]:

@@ -116,7 +116,8 @@ class BaseLease(Generic[C]):
 
     def note_place(self) -> None:
         """Notes the line outside of this package that runs now as the one that borrowed: for pools behind others."""
-        self._held().site = call_site()
+        entry = self._held()
+        entry.code, entry.offset = call_site()
 
     def transfer(self) -> None:
         """Makes the thread or task that runs now the holder: for leases that are passed on.

@@ -95,7 +95,7 @@ class AsyncModed(_Whole):
         """The twin of `Moded.acquire`."""
         asking: Acquiring[AsyncLink] = self._pool.acquire(timeout)
         if self._is_generic:
-            asking.site = call_site()
+            asking.code, asking.offset = call_site()
         return asking
 
 

@@ -383,12 +383,12 @@ class Adapter(LinkJudge, Watched[L]):
             self._ledger.end(owner, "cancelled", tested=True)
             entry.reason = "invalid"
 
-    def _lend(self, entry: RawEntry[L], owner: object, site: Site | None, began: float, *, immediate: bool) -> None:
+    def _lend(self, entry: RawEntry[L], owner: object, site: Site, began: float, *, immediate: bool) -> None:
         """Ends an acquire: the connection is lent."""
         now = self._clock()
         with self._mutex:
             self._ledger.lend(entry, owner, now, now - began, immediate=immediate)
-            entry.site = site
+            entry.code, entry.offset = site
             watch = self.config.leak_threshold is not None and not self._is_watching
             self._is_watching = self._is_watching or watch
         self._tell(CheckedOut(entry.id, now - began))

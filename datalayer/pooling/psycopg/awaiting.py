@@ -189,7 +189,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
                 continue
             entry = await self._tested(raw, home, owner, until)
             if entry is not None:
-                self._lend(entry, owner, acquiring.site, began, immediate=immediate)
+                self._lend(entry, owner, (acquiring.code, acquiring.offset), began, immediate=immediate)
                 return async_lease_of(self, entry)
             immediate = False
 

@@ -222,7 +222,7 @@ class SimPool(Machine[SimConnection]):
         if entry is None or entry.state != LENT:
             entry = yield from self._drive(self._finish_acquire(entry, timeout, began, owner))
         self._waits.append(self.seconds - began)
-        entry.site = call_site()
+        entry.code, entry.offset = call_site()
         lease = SimLease()
         lease.pool, lease._entry = self, entry  # pyright: ignore[reportPrivateUsage]
         return lease
