@@ -72,7 +72,3 @@ def _result(operator: str, left: ColumnType, right: ColumnType) -> ColumnType | 
     if operator == "/" and left.kind is Kind.DURATION and right.kind in NUMBERS:
         return DURATION
     return None
-
-
-def _is_wide(type: ColumnType) -> bool:
-    return type.kind is Kind.DECIMAL and (type.precision is None or type.precision > 15)

@@ -375,7 +375,7 @@ def bulk_delete(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     table: TableSpec = bulk.model.table
     bulk.check("bulk_delete")
     objects = bulk.objects
-    keys = [saving.existing_key(each, table, "delete") for each in objects]
+    keys = _existing_keys(objects, table)
     bulk.check_database("bulk_delete")
     if not objects:
         return 0

@@ -129,6 +129,10 @@ def assignments_of(
             found.append((field.name, Value(assigned(model, field.name, value), field.type)))
             continue
         expression = expression_of(value, table, dict(annotations or {}))
+        if isinstance(expression, Value):
+            (plain,) = expression.values
+            found.append((field.name, Value(assigned(model, field.name, plain), field.type)))
+            continue
         for part in parts(expression):
             if isinstance(part, Window):
                 raise QueryError(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datalayer import Avg, BigInt, Count, F, Field, Mapped, Model, SmallInt, Sum, Value
-from datalayer.errors import DataError
+from datalayer.errors import DataError, InvalidValue
 from datalayer.functions import Concat
 from datalayer.models import registry
 from datalayer.testing.tables import acreate_tables, create_tables
@@ -136,6 +136,13 @@ def test_the_refusal_names_the_column(world: World, name: str, expression: Any) 
     with pytest.raises(DataError, match=f"what was computed for '{name}'") as caught:
         world.call(Objects.all(), "update", **{name: expression})
     assert (caught.value.columns, caught.value.model) == ((name,), "Payslip")
+
+
+def test_a_plain_value_in_words_must_fit_as_any_other(world: World) -> None:
+    add(world, "1.00")
+    with pytest.raises(InvalidValue, match="name"):
+        world.call(Objects.all(), "update", name=Value("too long"))
+    assert column(world, Objects.values_list("name", flat=True)) == ["Ada"]
 
 
 def test_an_expression_that_is_saved_must_fit(world: World) -> None:
