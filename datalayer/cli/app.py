@@ -25,7 +25,7 @@ from typing import Any
 import typer
 
 from datalayer.cli import data, database, diagram, here, inspect, making, output, pools, project, shell, whole
-from datalayer.errors import DatalayerError, UnansweredQuestion, choices_text, nearest
+from datalayer.errors import DatalayerError, ModelError, UnansweredQuestion, choices_text, nearest
 
 DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
@@ -199,10 +199,12 @@ def in_words(error: Exception, arguments: Sequence[str]) -> str:
         return use_in_words(error, arguments)
     if isinstance(error, OSError) and not isinstance(error, DatalayerError) and error.strerror:
         return lowered(error.strerror) + ("" if error.filename is None else f": {str(error.filename)!r}")
-    if isinstance(error, (DatalayerError, OSError)):
+    if isinstance(error, (DatalayerError, OSError)) and not isinstance(error, ModelError):
         return str(error)
     where = here.place_of(error)
     place = f"{where}: " if where else ""
+    if isinstance(error, ModelError):
+        return f"{place}{error}"
     reason = error.msg if isinstance(error, SyntaxError) else error  # its own text names the line once more
     return f"{place}{type(error).__name__}: {reason} (--traceback shows where it came from)"
 

@@ -236,10 +236,10 @@ def placed(name: str, model: str, where: str) -> str:
         where: What is called so, for the message.
 
     Raises:
-        ModelError: Something else is to be filled in.
+        ModelError: The name of an app is to be filled in.
     """
     found = name.replace("%(class)s", model.lower())
-    if "%(" in found:
+    if "%(app_label)s" in found:
         raise ModelError(f"{where} is {name!r}; there are no apps here, and only %(class)s is filled in")
     return found
 

@@ -226,7 +226,10 @@ BROKEN = {
         '    twin: ForeignKey["Lamp"] = ForeignKey(related_name="name")\n',
         "is called 'name' on Lamp, which has that name already",
     ),
-    "unknown option": ("    watts: Mapped[int] = Field(default=1, max_lenght=3)\n", "lamps.py:7: TypeError: Field()"),
+    "unknown option": (
+        "    watts: Mapped[int] = Field(default=1, max_lenght=3)\n",
+        "Field() has no option 'max_lenght'; the choices are",
+    ),
     "syntax": ("    watts = (\n", "lamps.py:7: SyntaxError: '(' was never closed"),
     "missing import": ("    watts: Mapped[int] = Feild()\n", "lamps.py:7: NameError: name 'Feild' is not defined"),
 }

@@ -459,7 +459,7 @@ def test_get_or_create_of_related_rows(world: World, pages: str) -> None:
 def test_several_matches_are_an_error(world: World, pages: str) -> None:
     world.call(Page.objects, "bulk_create", [Page(path="/a", hits=1), Page(path="/b", hits=1)])
     with pytest.raises(Page.MultipleObjectsReturned):
-        world.call(Page.objects, "get_or_create", hits=1)
+        world.call(Page.objects, "get_or_create", hits=1, defaults={"path": "/c"})
 
 
 def test_counters_do_not_lose_a_step(world: World, pages: str) -> None:
