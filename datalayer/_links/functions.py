@@ -229,7 +229,6 @@ FUNCTIONS: list[tuple[str, int, Callable[..., object]]] = [
     ("datalayer_decimal_multiply", 2, _exactly(_EXACT.multiply)),
     ("datalayer_decimal_divide", 2, _exactly(_QUOTIENT.divide)),
     ("datalayer_decimal_remainder", 2, _exactly(_EXACT.remainder)),
-    ("datalayer_decimal_round", 2, _exactly(_rounded)),
     ("datalayer_decimal_fitted", 4, fitted_decimal),
     ("datalayer_integer_fitted", 3, fitted_integer),
     ("datalayer_text_fitted", 3, fitted_text),

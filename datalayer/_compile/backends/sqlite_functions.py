@@ -162,7 +162,7 @@ def collected(
 
 def arithmetic(operator: str, left: Element, right: Element, types: Types, type: ColumnType | None) -> Element | None:
     """What SQLite has no operator for; else None."""
-    if _is_wide(type) and operator in _EXACT_ARITHMETIC:  # numbers of up to 15 digits are doubles
+    if _is_wide(type) and operator in _EXACT_ARITHMETIC:  # exact, also of columns that are kept as doubles
         return cast("Element", getattr(sa.func, _EXACT_ARITHMETIC[operator])(left, right))
     kinds = tuple([None if item is None else item.kind for item in types])
     if operator == "%" and kinds != (None, None) and not set(kinds) <= _INTEGERS:
