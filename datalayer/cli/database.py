@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from datalayer.cli import completion, output
-from datalayer.cli.here import enter, enter_project
+from datalayer.cli.here import enter, enter_project, place_of
 from datalayer.cli.options import DATABASE, DATABASE_URL, MIGRATION, MIGRATIONS, refuse_together
 
 if TYPE_CHECKING:
     from datalayer.migrations.environment import Hooks
+    from datalayer.migrations.findings import Finding
     from datalayer.migrations.history import Step
 
 NUMBER = typer.Option(None, "--number", "-n", min=0, metavar="N", help="How many, the newest first; 1 by default.")
@@ -280,7 +282,13 @@ def check(
 
     is_compared = database is not None or database_url is not None
     found = commands.check(alias, schema=is_compared, fails_on_warnings=fail_level == "warning")
-    return show(found.lines, found.exit_code)
+    return show(map(placed, found) if found else found.lines, found.exit_code)
+
+
+def placed(finding: Finding) -> str:
+    """A finding in one line, with the line of the project's own code that it comes from."""
+    where = None if finding.cause is None else place_of(finding.cause)
+    return str(finding if where is None else replace(finding, message=f"{where}: {finding.message}"))
 
 
 def how_many(number: int | None, *, every: bool) -> int | None:

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import typer
 
+from datalayer.cli import output
 from datalayer.errors import MigrationError
+
+_ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
 
 
 class Terminal:
@@ -15,33 +18,43 @@ class Terminal:
 
     def was_renamed(self, kind: str, before: str, after: str) -> bool:
         """Whether what is gone is what is new."""
-        return typer.confirm(
-            f"{kind} {before} is gone and {after} is new: was it renamed?", default=False, err=True, prompt_suffix=" "
-        )
+        return confirmed(f"{kind} {before} is gone and {after} is new: was it renamed?")
 
     def agrees(self, question: str) -> bool:
         """Whether something that cannot be undone may be done."""
-        return typer.confirm(question, default=False, err=True, prompt_suffix=" ")
+        return confirmed(question)
 
     def types(self, question: str, name: str) -> bool:
         """Whether a person types a name, which is harder to do by mistake than `y`."""
-        text = f"{question} It is on another machine: type {name} to go on"
-        return str(typer.prompt(text, "", err=True, prompt_suffix=": ", show_default=False)) == name
+        return asked(f"{question} It is on another machine: type {name} to go on:") == name
 
     def value(self, column: str, reason: str, check: Callable[[str], object]) -> str:
         """A value for the rows that exist, asked until it is one of the column's type."""
-
-        def checked(text: str) -> str:
-            try:
-                check(text)
-            except MigrationError as error:
-                raise typer.BadParameter(str(error)) from error
-            return text
-
         text = f"column {column} {reason}: what do rows that exist get?"
         if takes_nothing(check):  # an empty line is an answer: an empty text
             text += " (Enter: an empty text)"
-        return str(typer.prompt(text, "", err=True, value_proc=checked, prompt_suffix=" ", show_default=False))
+        while True:
+            answer = asked(text)
+            try:
+                check(answer)
+            except MigrationError as error:
+                output.error(str(error))
+            else:
+                return answer
+
+
+def asked(text: str) -> str:
+    """What a person types."""
+    return str(typer.prompt(text, "", err=True, prompt_suffix=" ", show_default=False))
+
+
+def confirmed(question: str) -> bool:
+    """Whether a person says yes; just Enter is no."""
+    while True:
+        answer = asked(f"{question} [y/N]").strip().lower()
+        if answer in _ANSWERS:
+            return _ANSWERS[answer]
+        output.error(f"{answer!r} is no answer; type y or n")
 
 
 def takes_nothing(check: Callable[[str], object]) -> bool:

@@ -39,7 +39,7 @@ def check(alias: str = "default", *, schema: bool = False, fails_on_warnings: bo
     try:
         models = describe(compiled.to_metadata(config.tables()))
     except DatalayerError as error:
-        findings.append(Finding("models", str(error)))
+        findings.append(Finding("models", str(error), cause=error))
     else:
         if history is not None:
             findings += _drift()

@@ -127,8 +127,8 @@ class Environment:
             names = self.history.names
             hint = nearest(unknown[0], [name for name in names if name not in applied.records])
             raise MigrationError(
-                f"database {self.alias!r} is at migration {newest_of(unknown)!r}, which is not in "
-                f"{self.history.folder.name!r}; there are: {newest_of(names)}{hint or ';'} the database is "
+                f"database {self.alias!r} has {newest_of(unknown)}, which is not in "
+                f"{self.history.folder.name!r}; there are {newest_of(names)}{hint or ';'} the database is "
                 "newer than these files: deploy the version that has them, or take them back with it first"
             )
         return applied

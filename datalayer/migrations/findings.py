@@ -16,11 +16,13 @@ class Finding:
             rule of the linter such as `M103`.
         message: What is wrong and what to do.
         is_error: Whether the check fails because of it.
+        cause: The error it comes from, which knows the line of the project's code; None for one of no error.
     """
 
     code: str
     message: str
     is_error: bool = True
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         word = "error" if self.is_error else "warning" if self.is_risk else "note"

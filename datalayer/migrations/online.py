@@ -57,6 +57,7 @@ def create_index(
         opclasses: Operator classes of PostgreSQL, by column.
         nulls_distinct: Whether values that are NULL count as different, where values may come only once.
     """
+    _refuse_misplaced("create_index(name, table, columns)", columns=columns)
     op = _current()
     options: dict[str, Any] = {} if nulls_distinct else {"postgresql_nulls_not_distinct": True}
     if where is not None:
@@ -137,6 +138,7 @@ def create_foreign_key(
         on_delete: What happens when the target goes: `CASCADE`, `SET NULL`, ...
         initially: When it is checked, where that can be put off: `IMMEDIATE` or `DEFERRED`.
     """
+    _refuse_misplaced("create_foreign_key(name, table, columns, target, remote)", columns=columns, remote=remote)
     operation = ops.CreateForeignKeyOp(
         name, table, target, list(columns), list(remote), ondelete=on_delete, **deferral(initially)
     )
@@ -177,6 +179,7 @@ def create_unique(
         nulls_distinct: Whether values that are NULL count as different.
         initially: When it is checked, where that can be put off: `IMMEDIATE` or `DEFERRED`.
     """
+    _refuse_misplaced("create_unique(name, table, columns)", columns=columns)
     op = _current()
     options: dict[str, Any] = {} if nulls_distinct else {"postgresql_nulls_not_distinct": True}
     operation = ops.CreateUniqueConstraintOp(name, table, list(columns), **deferral(initially), **options)
@@ -287,6 +290,14 @@ def _current() -> Recording:
     if not isinstance(found, Recording):
         raise MigrationError("the operations of datalayer.migrations.online work inside a migration only")
     return found
+
+
+def _refuse_misplaced(signature: str, **lists: object) -> None:
+    """Refuses a text where a list belongs, as in the order of Alembic's own operations: its letters are no columns."""
+    for name, given in lists.items():
+        if isinstance(given, str):
+            call = signature.partition("(")[0]
+            raise MigrationError(f"online.{call}() takes a list of columns as {name}, not {given!r}: {signature}")
 
 
 def _is_postgresql(op: Recording, what: str) -> bool:

@@ -228,7 +228,7 @@ BROKEN = {
     ),
     "unknown option": (
         "    watts: Mapped[int] = Field(default=1, max_lenght=3)\n",
-        "Field() has no option 'max_lenght'; the choices are",
+        "lamps.py:7: Field() has no option 'max_lenght'; the choices are",
     ),
     "syntax": ("    watts = (\n", "lamps.py:7: SyntaxError: '(' was never closed"),
     "missing import": ("    watts: Mapped[int] = Feild()\n", "lamps.py:7: NameError: name 'Feild' is not defined"),

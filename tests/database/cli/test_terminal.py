@@ -97,6 +97,7 @@ def test_a_rename_is_asked_until_the_answer_is_one(folder: Path) -> None:
     with datalayer(folder, "makemigrations") as shown:
         shown.read_until("column lamp.name is gone and label is new: was it renamed? [y/N] ")
         shown.type("perhaps\n")
+        shown.read_until("error: 'perhaps' is no answer; type y or n")
         shown.read_until("[y/N] ")
         shown.type("y\n")
         assert shown.end() == 0
@@ -109,7 +110,7 @@ def test_a_value_is_asked_until_it_fits(folder: Path) -> None:
     with datalayer(folder, "makemigrations") as shown:
         shown.read_until("column lamp.watts is new, must not be NULL: what do rows that exist get? ")
         shown.type("many\n")
-        shown.read_until("'many' is no value for the column 'watts'; give a whole number of 32 bits, such as 0")
+        shown.read_until("error: 'many' is no value for the column 'watts'; give a whole number of 32 bits, such as 0")
         shown.read_until("get? ")
         shown.type("40\n")
         assert shown.end() == 0

@@ -178,3 +178,19 @@ def test_a_statement_may_not_take_longer_than_was_said(postgresql_url: str, tmp_
         python(tmp_path, "0001_slow", None, '    op.execute("SELECT pg_sleep(60)")')
         with pytest.raises(MigrationError, match=r"statement timeout.*migrate\.statement_timeout"):
             commands.migrate()
+
+
+LISTED = r"\(\) takes a list of columns as"
+MISPLACED = {
+    'create_foreign_key("fk", "book", "author", ["author_id"], ["id"])': rf"create_foreign_key{LISTED} columns",
+    'create_foreign_key("fk", "book", ["author_id"], "author", "id")': rf"create_foreign_key{LISTED} remote",
+    'create_index("ix", "book", "title")': rf"create_index{LISTED} columns",
+    'create_unique("uq", "book", "title")': rf"create_unique{LISTED} columns",
+}
+
+
+def test_arguments_in_the_order_of_alembic_are_refused_with_ours(filled: Path) -> None:
+    for call, words in MISPLACED.items():
+        write(filled, "0002_change", "0001_tables", f"online.{call}")
+        with pytest.raises(MigrationError, match=words):
+            commands.migrate()
