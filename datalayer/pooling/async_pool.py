@@ -65,7 +65,7 @@ class AsyncPool(Machine[C]):
         auto_open: bool = True,
     ) -> None:
         super().__init__(
-            connector, config if config is not None else PoolConfig(), name=name, listeners=listeners,
+            connector, config, name=name, listeners=listeners,
             clock=clock, rng=rng, auto_open=auto_open, has_configure=configure is not None,
         )  # fmt: skip
         self._configure = configure

@@ -62,17 +62,19 @@ class Core(Tally, Generic[C]):
         config: The limits.
         rng: Source of all jitter; a seeded one makes a run repeatable.
         listening: Whether events are wanted; without listeners none are made.
+        keeps: Whether a connection that nobody waits for becomes idle; it is closed otherwise.
     """
 
     # Slots for speed: an object of so many attributes has no cheap ones otherwise.
     __slots__ = (
-        "_bypass", "_cap", "_fewest_idle", "_idle_limit", "_last_reap", "_next_id", "_pop", "_shedding", "actions",
-        "checking", "config", "entries", "generation", "home", "idle", "listening", "max_size", "min_idle", "opening",
-        "outage", "ready", "rng", "shelf", "state", "testing", "waiters", "wake_at", "watchers",
+        "_bypass", "_cap", "_fewest_idle", "_idle_limit", "_keeps", "_last_reap", "_next_id", "_pop", "_shedding",
+        "actions", "checking", "config", "entries", "generation", "home", "idle", "listening", "max_size", "min_idle",
+        "opening", "outage", "ready", "rng", "shelf", "state", "testing", "waiters", "wake_at", "watchers",
     )  # fmt: skip
 
-    def __init__(self, config: PoolConfig, *, rng: Random, listening: bool = False) -> None:
+    def __init__(self, config: PoolConfig, *, rng: Random, listening: bool = False, keeps: bool = True) -> None:
         self.config = config
+        self._keeps = keeps
         self.rng = rng
         self.listening = listening
         self.max_size = config.max_size
@@ -622,6 +624,10 @@ class Core(Tally, Generic[C]):
             entry.since = entry.seen = now
             if self.waiters and self.state == "open":
                 self._serve(entry)
+                return
+            if not self._keeps:
+                self._drop(entry, "surplus", now)
+                self._settle()
                 return
             entry.state = IDLE
             entry.fresh = False

@@ -41,10 +41,13 @@ _living: WeakSet[Machine[Any]] = WeakSet()
 class Machine(Watched[C]):
     """What the two pools share: the core, its lock, and every step that needs no waiting."""
 
+    _keeps = True  # whether a connection that nobody waits for becomes idle
+    _usual = PoolConfig()
+
     def __init__(
         self,
         judge: Judge,
-        config: PoolConfig,
+        config: PoolConfig | None,
         *,
         name: str | None,
         listeners: Sequence[Listener],
@@ -53,8 +56,9 @@ class Machine(Watched[C]):
         auto_open: bool,
         has_configure: bool,
     ) -> None:
-        refuse_no_room(config)
-        super().__init__(config, name=name, listeners=listeners, clock=clock)
+        super().__init__(
+            self._limits(config if config is not None else self._usual), name=name, listeners=listeners, clock=clock
+        )
         self._judge = judge
         self._rng = rng if rng is not None else Random()
         self._auto_open = auto_open
@@ -375,13 +379,20 @@ class Machine(Watched[C]):
 
     def _resize(self, max_size: int | None, min_idle: int | None) -> None:
         with self._mutex:
-            config = self.config.resized(max_size, min_idle)
-            refuse_no_room(config)
-            self.config = config
+            self.config = config = self._limits(self.config.resized(max_size, min_idle))
             self._core.resize(self._clock(), config.max_size, config.min_idle)
         self._collect()
 
     # -- helpers --------------------------------------------------------------------------------
+
+    def _limits(self, wanted: PoolConfig) -> PoolConfig:
+        """The configuration in force when this one is wanted.
+
+        Raises:
+            PoolConfigError: A pool of this kind cannot be like that.
+        """
+        refuse_no_room(wanted)
+        return wanted
 
     def _limit(self, timeout: Timeout) -> float | None:
         return self.config.connection_timeout if isinstance(timeout, DefaultTimeout) else timeout
@@ -391,7 +402,7 @@ class Machine(Watched[C]):
         return self._clock() + (self.config.close_timeout if timeout is None else timeout)
 
     def _new_core(self) -> Core[C]:
-        return Core(self.config, rng=self._rng, listening=bool(self._listeners.all))
+        return Core(self.config, rng=self._rng, listening=bool(self._listeners.all), keeps=self._keeps)
 
     def _owns(self, entry: Entry[C]) -> bool:
         """Whether a returned entry is lent by this pool now. Called under the lock."""

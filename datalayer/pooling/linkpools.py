@@ -112,7 +112,7 @@ def link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> 
     """
     config = _config_of(chosen)
     if chosen.url.backend == "sqlite":
-        return SQLitePool(file(), alias=alias, config=config, readers=chosen.pool.readers)
+        return SQLitePool(file(), config, name=alias, readers=chosen.pool.readers)
     address, behind = Address(alias, chosen), chosen.transaction_pooling
     if chosen.pool.implementation == "generic":
         connect = partial(
@@ -129,7 +129,7 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
     """The twin of `link_pool`, for the running loop."""
     config = _config_of(chosen)
     if chosen.url.backend == "sqlite":
-        return AsyncSQLitePool(file(), alias=alias, config=config, readers=chosen.pool.readers)
+        return AsyncSQLitePool(file(), config, name=alias, readers=chosen.pool.readers)
     address, behind = Address(alias, chosen), chosen.transaction_pooling
 
     async def url() -> str:

@@ -4,43 +4,50 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from datalayer.errors import PoolConfigError, PoolFull
 from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.connectors import AsyncConnector, Connector
+from datalayer.pooling.flows import Machine
 from datalayer.pooling.pool import Pool
 
 C = TypeVar("C")
 
 
-class NullPool(Pool[C]):
+class _KeepingNothing(Machine[C]):
+    """What both have in common: nothing is ever idle."""
+
+    _keeps = False
+    _usual = PoolConfig(max_size=0)
+
+    def _limits(self, wanted: PoolConfig) -> PoolConfig:
+        for name, value, fitting in (("min_idle", wanted.min_idle, (0,)), ("max_uses", wanted.max_uses, (None, 1))):
+            if value not in fitting:
+                raise PoolConfigError(
+                    f"{name}={value!r} is not possible with {type(self).__name__}, which keeps no connection: "
+                    "leave it out, or use Pool or AsyncPool"
+                )
+        return replace(wanted, max_uses=1, max_size=wanted.max_size or sys.maxsize)
+
+    def _add(self, conn: C, is_broken: bool) -> None:
+        raise PoolFull(
+            f"{type(self).__name__} keeps no connection, and takes in none: use Pool or AsyncPool for that; "
+            "it stays with you, in .connection",
+            conn,
+        )
+
+
+class NullPool(_KeepingNothing[C], Pool[C]):
     """A pool that keeps nothing: every lease opens a connection, every return closes it.
 
-    Args:
-        connector: As for `Pool`.
-        config: As for `Pool`; `max_size` limits how many exist at one time, and 0, the default here, is no limit.
-        options: As for `Pool`.
+    It is made as a `Pool`. `max_size` limits how many connections exist at one time, and 0 is no limit, as is the
+    default here. `try_acquire()` never finds any, and `add()` takes in none.
+
+    Raises:
+        PoolConfigError: `min_idle`, or `max_uses` other than 1, which cannot be honoured.
     """
 
-    def __init__(self, connector: Connector[C], config: PoolConfig | None = None, **options: Any) -> None:
-        super().__init__(connector, keeping_nothing(config), **options)
 
-
-class AsyncNullPool(AsyncPool[C]):
-    """A pool that keeps nothing: every lease opens a connection, every return closes it.
-
-    Args:
-        connector: As for `AsyncPool`.
-        config: As for `AsyncPool`; `max_size` limits how many exist at one time, and 0, the default here, is no limit.
-        options: As for `AsyncPool`.
-    """
-
-    def __init__(self, connector: AsyncConnector[C], config: PoolConfig | None = None, **options: Any) -> None:
-        super().__init__(connector, keeping_nothing(config), **options)
-
-
-def keeping_nothing(config: PoolConfig | None) -> PoolConfig:
-    """The configuration of a pool that closes every connection at its return."""
-    chosen = config if config is not None else PoolConfig(max_size=0)
-    return replace(chosen, min_idle=0, max_uses=1, max_size=chosen.max_size or sys.maxsize)
+class AsyncNullPool(_KeepingNothing[C], AsyncPool[C]):
+    """A pool that keeps nothing; the twin of `NullPool`, made as an `AsyncPool`."""

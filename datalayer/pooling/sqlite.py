@@ -8,17 +8,21 @@ blocking and the awaiting pool of one process see the same rows.
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import count
+from random import Random
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from datalayer._links.link import AsyncLink, Link
 from datalayer._links.sqlite import AsyncSQLiteLink, SQLiteLink, aconnect_sqlite, connect_sqlite
+from datalayer._plans.plan import Command
 from datalayer.errors import PoolConfigError, PoolError, choices_text, nearest
 from datalayer.pooling.async_lease import Acquiring, AsyncLease, asking_of
 from datalayer.pooling.async_pool import AsyncPool
-from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.clock import STEADY
+from datalayer.pooling.config import PoolConfig, refuse_no_room
 from datalayer.pooling.entry import State
 from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import call_site
@@ -29,6 +33,7 @@ from datalayer.pooling.stats import CheckReport, CloseReport, LeaseInfo, PoolSta
 from datalayer.pooling.timeouts import DEFAULT, Timeout
 
 Mode: TypeAlias = Literal["read", "write"]
+AsyncHook: TypeAlias = Callable[[AsyncLink], Awaitable[object]]
 
 P = TypeVar("P", bound="Pool[Any] | AsyncPool[Any]")
 
@@ -53,6 +58,7 @@ class _Plan:
             raise PoolConfigError(f"readers={readers!r} is out of range: use an int of 1 or more")
         text = os.fspath(path)
         base = config if config is not None else PoolConfig(test_bypass=PING_BYPASS)
+        refuse_no_room(base)
         self.path = memory_name() if text == ":memory:" else text
         self.uri = self.path.startswith("file:")
         self.is_memory = "vfs=memdb" in self.path
@@ -60,7 +66,35 @@ class _Plan:
             base = replace(base, max_lifetime=None, idle_timeout=None, test_on_check_out=False)
         self.writer = replace(base, max_size=1, min_idle=min(base.min_idle, 1))
         self.readers = replace(base, max_size=readers, min_idle=min(base.min_idle, readers), on_deadlock="ignore")
+        size = 1 if self.is_memory else 1 + readers
+        self.both = replace(base, max_size=size, min_idle=min(base.min_idle, size))
         self.timeout = 5.0
+
+
+def _sizes(config: PoolConfig, is_memory: bool) -> tuple[dict[str, int], dict[str, int]]:
+    """The limits of the writer and of the readers.
+
+    Raises:
+        PoolConfigError: There would be no reader, or more than the one connection that a database in memory has.
+    """
+    size, min_idle = config.max_size, config.min_idle
+    if is_memory and size != 1:
+        raise PoolConfigError(f"max_size={size} is out of range: a database in memory has one connection")
+    if not is_memory and size < 2:
+        raise PoolConfigError(f"max_size={size} is out of range: use 2 or more, for one writer and its readers")
+    return {"min_idle": min(min_idle, 1)}, {"max_size": size - 1, "min_idle": min(min_idle, size - 1)}
+
+
+_IS_READER = Command("PRAGMA query_only")
+
+
+def _refuse_the_other_mode(found: object, mode: str) -> None:
+    is_reader = bool(found)
+    if is_reader != (mode == "read"):
+        raise PoolError(
+            f"a connection that {'refuses' if is_reader else 'does not refuse'} to write cannot be added for "
+            f"mode={mode!r}: open it with dedicated({mode!r}); it stays with you"
+        )
 
 
 def _wrong_mode(mode: str) -> PoolError:
@@ -71,6 +105,7 @@ def _wrong_mode(mode: str) -> PoolError:
 class _Pair(Generic[P]):
     """What needs no waiting, asked of the writer and the readers."""
 
+    config: PoolConfig
     name: str
     path: str
     writer: P
@@ -134,39 +169,61 @@ class SQLitePool(_Pair[Pool[Link]]):
 
     Args:
         path: The file, or `:memory:`.
-        alias: For error messages.
-        config: The limits; sizes are one writer and `readers` whatever it says.
+        config: The limits; there are one writer and as many readers as `readers` says, whatever its `max_size` says.
+        name: The alias of the database.
         readers: How many may read at one time.
+        configure: Run once on every new connection; when it raises, the connection is not used.
+        check: Run instead of a ping.
+        reset: Run after a connection was cleaned at its return.
+        on_close: Run before a connection is closed.
+        listeners: Called with every event of the writer and of the readers.
+        clock: The source of time, monotonic seconds.
+        rng: The source of jitter.
+
+    Attributes:
+        config: The limits of both together; the writer counts in `max_size`, and `min_idle` is for each of both.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
-        *,
-        alias: str = "default",
         config: PoolConfig | None = None,
+        *,
+        name: str = "default",
         readers: int = 4,
+        configure: Callable[[Link], object] | None = None,
+        check: Callable[[Link], object] | None = None,
+        reset: Callable[[Link], object] | None = None,
+        on_close: Callable[[Link], object] | None = None,
+        listeners: Sequence[Listener] = (),
+        clock: Callable[[], float] = STEADY,
+        rng: Random | None = None,
     ) -> None:
         plan = _Plan(path, config, readers)
-        self.name = alias
-        self.path = plan.path
+        self.config, self.name, self.path = plan.both, name, plan.path
 
         def connect(read_only: bool = False) -> SQLiteLink:
-            return connect_sqlite(plan.path, alias=alias, read_only=read_only, timeout=plan.timeout, uri=plan.uri)
+            return connect_sqlite(plan.path, alias=name, read_only=read_only, timeout=plan.timeout, uri=plan.uri)
 
         def tidy(link: Link) -> None:
-            if isinstance(link, SQLiteLink):
-                link.tidy()
+            try:
+                if on_close is not None:
+                    on_close(link)
+            finally:
+                if isinstance(link, SQLiteLink):
+                    link.tidy()
 
-        self.writer: Pool[Link] = Pool(
-            LinkConnector(connect, fast_open=True), plan.writer, name=alias, on_close=None if plan.is_memory else tidy
-        )
-        self.readers: Pool[Link] = (
-            self.writer
-            if plan.is_memory
-            else Pool(LinkConnector(lambda: connect(True), fast_open=True), plan.readers, name=f"{alias} (read)")
-        )
-        self.parts = (self.writer,) if self.readers is self.writer else (self.writer, self.readers)
+        def made(
+            limits: PoolConfig, part: str, closing: Callable[[Link], object] | None, read_only: bool
+        ) -> Pool[Link]:
+            return Pool(
+                LinkConnector(lambda: connect(read_only), fast_open=True), limits, name=part, configure=configure,
+                check=check, reset=reset, on_close=closing, listeners=listeners, clock=clock, rng=rng,
+            )  # fmt: skip
+
+        self.writer = made(plan.writer, name, on_close if plan.is_memory else tidy, False)
+        self.readers = self.writer if plan.is_memory else made(plan.readers, f"{name} (read)", on_close, True)
+        self.parts = (self.writer,) if plan.is_memory else (self.writer, self.readers)
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
         """Lends the writer or a reader.
@@ -192,6 +249,19 @@ class SQLitePool(_Pair[Pool[Link]]):
         """Opens a connection that is not the pool's: not counted, and yours to close."""
         return self._part(mode).dedicated()
 
+    def add(self, conn: Link, mode: Mode = "write") -> None:
+        """Gives the pool a connection that was opened elsewhere, best by `dedicated` with the same mode.
+
+        Raises:
+            PoolFull: There is no room; the connection stays with the caller.
+            ConnectionBroken: It is unusable; it stays with the caller.
+            PoolError: It is of the other mode.
+        """
+        part = self._part(mode)
+        if len(self.parts) > 1 and not conn.is_broken:
+            _refuse_the_other_mode(conn.execute(_IS_READER).rows[0][0], mode)
+        part.add(conn)
+
     def check(self) -> CheckReport:
         """Pings every idle connection and throws away those that do not answer."""
         reports = [pool.check() for pool in self.parts]
@@ -200,6 +270,21 @@ class SQLitePool(_Pair[Pool[Link]]):
     def drain(self) -> int:
         """Closes every idle connection, to be replaced as needed; gives their number."""
         return sum(pool.drain() for pool in self.parts)
+
+    def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
+        """Changes the limits while the pool works; lent connections are never interrupted.
+
+        Args:
+            max_size: One writer, which counts, and all others are readers.
+            min_idle: How many are kept ready of each; there is one writer at most.
+
+        Raises:
+            PoolConfigError: A limit is out of its range.
+        """
+        config = self.config.resized(max_size, min_idle)
+        for pool, sizes in zip(self.parts, _sizes(config, len(self.parts) == 1), strict=False):
+            pool.resize(**sizes)
+        self.config = config
 
     def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
         """Waits until both pools have what `min_idle` demands, or could have one; each within the timeout."""
@@ -230,33 +315,41 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        *,
-        alias: str = "default",
         config: PoolConfig | None = None,
+        *,
+        name: str = "default",
         readers: int = 4,
+        configure: AsyncHook | None = None,
+        check: AsyncHook | None = None,
+        reset: AsyncHook | None = None,
+        on_close: AsyncHook | None = None,
+        listeners: Sequence[Listener] = (),
+        clock: Callable[[], float] = STEADY,
+        rng: Random | None = None,
     ) -> None:
         plan = _Plan(path, config, readers)
-        self.name = alias
-        self.path = plan.path
+        self.config, self.name, self.path = plan.both, name, plan.path
 
         async def connect(read_only: bool = False) -> AsyncSQLiteLink:
-            return await aconnect_sqlite(
-                plan.path, alias=alias, read_only=read_only, timeout=plan.timeout, uri=plan.uri
-            )
+            return await aconnect_sqlite(plan.path, alias=name, read_only=read_only, timeout=plan.timeout, uri=plan.uri)
 
         async def tidy(link: AsyncLink) -> None:
-            if isinstance(link, AsyncSQLiteLink):
-                await link.tidy()
+            try:
+                if on_close is not None:
+                    await on_close(link)
+            finally:
+                if isinstance(link, AsyncSQLiteLink):
+                    await link.tidy()
 
-        self.writer: AsyncPool[AsyncLink] = AsyncPool(
-            AsyncLinkConnector(connect), plan.writer, name=alias, on_close=None if plan.is_memory else tidy
-        )
-        self.readers: AsyncPool[AsyncLink] = (
-            self.writer
-            if plan.is_memory
-            else AsyncPool(AsyncLinkConnector(lambda: connect(True)), plan.readers, name=f"{alias} (read)")
-        )
-        self.parts = (self.writer,) if self.readers is self.writer else (self.writer, self.readers)
+        def made(limits: PoolConfig, part: str, closing: AsyncHook | None, read_only: bool) -> AsyncPool[AsyncLink]:
+            return AsyncPool(
+                AsyncLinkConnector(lambda: connect(read_only)), limits, name=part, configure=configure,
+                check=check, reset=reset, on_close=closing, listeners=listeners, clock=clock, rng=rng,
+            )  # fmt: skip
+
+        self.writer = made(plan.writer, name, on_close if plan.is_memory else tidy, False)
+        self.readers = self.writer if plan.is_memory else made(plan.readers, f"{name} (read)", on_close, True)
+        self.parts = (self.writer,) if plan.is_memory else (self.writer, self.readers)
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
         """The twin of `SQLitePool.acquire`."""
@@ -275,6 +368,13 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
         """The twin of `SQLitePool.dedicated`."""
         return await self._part(mode).dedicated()
 
+    async def add(self, conn: AsyncLink, mode: Mode = "write") -> None:
+        """The twin of `SQLitePool.add`."""
+        part = self._part(mode)
+        if len(self.parts) > 1 and not conn.is_broken:
+            _refuse_the_other_mode((await conn.execute(_IS_READER)).rows[0][0], mode)
+        await part.add(conn)
+
     async def check(self) -> CheckReport:
         """The twin of `SQLitePool.check`."""
         reports = [await pool.check() for pool in self.parts]
@@ -283,6 +383,13 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
     async def drain(self) -> int:
         """The twin of `SQLitePool.drain`."""
         return sum([await pool.drain() for pool in self.parts])
+
+    async def resize(self, *, max_size: int | None = None, min_idle: int | None = None) -> None:
+        """The twin of `SQLitePool.resize`."""
+        config = self.config.resized(max_size, min_idle)
+        for pool, sizes in zip(self.parts, _sizes(config, len(self.parts) == 1), strict=False):
+            await pool.resize(**sizes)
+        self.config = config
 
     async def wait_ready(self, timeout: Timeout = DEFAULT) -> None:
         """The twin of `SQLitePool.wait_ready`."""

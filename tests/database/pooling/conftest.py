@@ -11,7 +11,7 @@ import pytest
 
 from datalayer._links.postgresql import aconnect_postgresql, connect_postgresql
 from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
-from datalayer.pooling import AsyncPool, Pool, PoolConfig
+from datalayer.pooling import AsyncNullPool, AsyncPool, AsyncSQLitePool, NullPool, Pool, PoolConfig, SQLitePool
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.psycopg import AsyncPsycopgPool, PsycopgPool
 from tests.worlds import World
@@ -19,6 +19,8 @@ from tests.worlds import World
 pytest.register_assert_rewrite("datalayer.pooling.testing.conformance")
 
 KINDS = ("sqlite", "postgresql-generic", "postgresql-psycopg")
+MORE_KINDS = ("null", "facade")
+"""Pools of SQLite that keep nothing, and those of a writer and its readers."""
 
 
 class Clock:
@@ -47,6 +49,10 @@ class Maker:
     def is_psycopg(self) -> bool:
         return self.kind.endswith("psycopg")
 
+    @property
+    def is_postgresql(self) -> bool:
+        return self.kind.startswith("postgresql")
+
     def hook(self, function: Any) -> Any:
         """A hook for this world made of a plain function; one that waits stays as it is."""
         if not self.world.is_async or inspect.iscoroutinefunction(function):
@@ -73,24 +79,28 @@ class Maker:
         if self.is_psycopg:
             kind: Any = AsyncPsycopgPool if self.world.is_async else PsycopgPool
             pool = kind(target, limits, **options)
+        elif self.kind == "facade":
+            kind = AsyncSQLitePool if self.world.is_async else SQLitePool
+            pool = kind(target, limits, readers=max(limits.max_size - 1, 1), **options)
         elif self.world.is_async:
-            pool = AsyncPool(AsyncLinkConnector(lambda: self.aconnect(target, limits)), limits, **options)
+            kind = AsyncNullPool if self.kind == "null" else AsyncPool
+            pool = kind(AsyncLinkConnector(lambda: self.aconnect(target, limits)), limits, **options)
         else:
             connector = LinkConnector(
                 lambda: self.connect(target, limits),
                 fast_open=self.kind == "sqlite",
                 ping_timeout=limits.validation_timeout,
             )
-            pool = Pool(connector, limits, **options)
+            pool = NullPool(connector, limits, **options) if self.kind == "null" else Pool(connector, limits, **options)
         return pool
 
     def connect(self, url: str, limits: PoolConfig) -> Any:
-        if self.kind == "sqlite":
+        if not self.is_postgresql:
             return connect_sqlite(url, alias="shop")
         return connect_postgresql(url, alias="shop", connect_timeout=limits.connect_timeout)
 
     async def aconnect(self, url: str, limits: PoolConfig) -> Any:
-        if self.kind == "sqlite":
+        if not self.is_postgresql:
             return await aconnect_sqlite(url, alias="shop")
         return await aconnect_postgresql(url, alias="shop", connect_timeout=limits.connect_timeout)
 
@@ -103,7 +113,7 @@ class Maker:
 def make(request: pytest.FixtureRequest, world: World, tmp_path: Any) -> Iterator[Maker]:
     """Makes pools of each kind."""
     kind = str(request.param)
-    if kind == "sqlite":
+    if not kind.startswith("postgresql"):
         url, missing = str(tmp_path / "db.sqlite3"), str(tmp_path / "no" / "folder" / "db.sqlite3")
     else:
         url = request.getfixturevalue("postgresql_url")

@@ -1,7 +1,8 @@
 """Prints the conformance matrix: `python -m tests.database.pooling.matrix`, in the root of the project.
 
-Each line is one behaviour; `ok` where it holds, `FAILED` where not, and `excused` where psycopg-pool cannot do it and
-refuses in words. The excuses and their reasons follow.
+Each line is one behaviour; `ok` where it holds, `FAILED` where not, `excused` where a pool cannot do it and refuses in
+words, and `left out` where there is no such thing: a null pool keeps nothing, and a SQLite file has one writer. The
+excuses and their reasons follow.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import subprocess
 import sys
 from collections import defaultdict
 
-from tests.database.pooling.conftest import KINDS
-from tests.database.pooling.test_conformance import EXCUSED
+from tests.database.pooling import conftest
+from tests.database.pooling.test_conformance import EXCUSED, LEFT_OUT
+
+KINDS = (*conftest.KINDS, *conftest.MORE_KINDS)
 
 WORLDS = ("blocking", "awaiting")
 LINE = re.compile(
@@ -48,17 +51,21 @@ def main() -> int:
         name = match["name"].replace("_", " ")
         excuse = TESTS_OF_EXCUSES.get(match["name"], ())
         outcome = "ok" if match["outcome"] == "PASSED" else "FAILED"
-        if outcome == "ok" and excuse and kind.endswith("psycopg"):
+        if outcome == "ok" and set(excuse) & set(EXCUSED.get(kind, ())):
             outcome = "excused"
         is_good = is_good and outcome != "FAILED"
         found[f"{name} ({option})" if option else name][kind, world] = outcome
     columns = [(kind, world) for kind in KINDS for world in WORLDS]
     print(" | ".join(["behaviour", *(f"{kind} {world}" for kind, world in columns)]))
     for name in sorted(found):
-        print(" | ".join([name, *(found[name].get(column, "") for column in columns)]))
-    print(f"\n{len(found)} behaviours; excused for psycopg-pool:")
-    for name, reason in EXCUSED.items():
-        print(f"  {name}: {reason}")
+        left_out = {kind for kind, names in LEFT_OUT.items() if name.replace(" ", "_") in names}
+        cells = ("left out" if kind in left_out else found[name].get((kind, world), "") for kind, world in columns)
+        print(" | ".join([name, *cells]))
+    print(f"\n{len(found)} behaviours")
+    for kind, excuses in EXCUSED.items():
+        print(f"excused for {kind}:")
+        for name, reason in excuses.items():
+            print(f"  {name}: {reason}")
     return 0 if found and is_good else 1
 
 

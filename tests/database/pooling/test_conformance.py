@@ -1,8 +1,9 @@
 """What every pool must do alike: our own and psycopg-pool's, on SQLite and PostgreSQL, blocking and awaiting.
 
 The checks are those of `datalayer.pooling.testing.conformance`, each one a test of its name here. EXCUSED lists the few
-things psycopg-pool cannot do; the checks see that each is refused, and the end of this file that the words name the way
-out. What the checks cannot know, because it is about the words or the insides of our pools, stands here as well.
+things psycopg-pool and null pools cannot do; the checks see that each is refused, and the end of this file that the
+words name the way out. LEFT_OUT has the checks of what there is not: null pools keep nothing, SQLite has one writer.
+What the checks cannot know, because it is about the words or the insides of our pools, stands here as well.
 """
 
 from __future__ import annotations
@@ -31,20 +32,29 @@ from datalayer.errors import (
 from datalayer.pooling.testing.conformance import PoolCase, connecting, hooking, lending, limiting, living, pool_checks
 from datalayer.pooling.testing.conformance.checks import MEANS, OF_CONNECTORS, OF_POOLS
 from datalayer.pooling.testing.conformance.scripts import Script, block, call, raising, wait
-from tests.database.pooling.conftest import Maker
+from tests.database.pooling.conftest import KINDS, MORE_KINDS, Maker
 from tests.database.pooling.scripts import play
 from tests.worlds import World
 
 EXCUSED = {
-    "pause": "psycopg-pool serves whoever asks",
-    "resume": "psycopg-pool serves whoever asks",
-    "add": "psycopg-pool takes in nothing that it has not opened",
-    "detach": "psycopg-pool counts a connection as its own until it is closed",
-    "queue_strategy": "psycopg-pool always lends the connection that was idle for longest",
-    "keepalive": "psycopg-pool has no timer for idle connections",
-    "max_opening": "psycopg-pool grows by one connection at a time",
-    "fail_fast": "psycopg-pool always waits",
-    "queue_target": "psycopg-pool never sheds load",
+    "postgresql-psycopg": {
+        "pause": "psycopg-pool serves whoever asks",
+        "resume": "psycopg-pool serves whoever asks",
+        "add": "psycopg-pool takes in nothing that it has not opened",
+        "detach": "psycopg-pool counts a connection as its own until it is closed",
+        "queue_strategy": "psycopg-pool always lends the connection that was idle for longest",
+        "keepalive": "psycopg-pool has no timer for idle connections",
+        "max_opening": "psycopg-pool grows by one connection at a time",
+        "fail_fast": "psycopg-pool always waits",
+        "queue_target": "psycopg-pool never sheds load",
+    },
+    "null": {"add": "what keeps nothing takes in nothing"},
+}
+LACKS = {"null": {"keeps"}, "facade": {"lends_several"}}
+"""What a kind of pool is not made for; the checks that need it are left out: `LEFT_OUT`."""
+LEFT_OUT = {
+    kind: {one.__name__ for one in OF_POOLS if LACKS.get(kind, set()) & set(MEANS.get(one, ()))}
+    for kind in (*KINDS, *MORE_KINDS)
 }
 
 
@@ -96,11 +106,15 @@ def case_of(make: Maker) -> PoolCase[Any]:
         soil=soil(make.world),
         is_clean=is_clean(make.world),
         refused=partial(make.bare, url=make.missing),
-        excused=EXCUSED if make.is_psycopg else {},
+        excused=EXCUSED.get(make.kind, {}),
+        **dict.fromkeys(LACKS.get(make.kind, ()), False),
     )
 
 
 def as_test(name: str) -> Callable[[Maker, World], None]:
+    kinds = [kind for kind, left_out in LEFT_OUT.items() if name not in left_out]
+
+    @pytest.mark.parametrize("make", kinds, indirect=True)
     def test(make: Maker, world: World) -> None:
         [check] = [one for one in pool_checks(case_of(make)) if one.name == name]
         world.run(check.run, check.arun)
@@ -130,9 +144,13 @@ def test_check_of_the_other_world_is_refused_in_words(make: Maker, world: World)
         check.run()
 
 
+of_all_kinds = pytest.mark.parametrize("make", [*KINDS, *MORE_KINDS], indirect=True)
+
+
 # -- the words of our pools ----------------------------------------------------------------------
 
 
+@of_all_kinds
 def test_leases_that_have_ended_say_how_and_what_to_do(make: Maker, world: World) -> None:
     pool = make()
 
@@ -151,6 +169,7 @@ def test_leases_that_have_ended_say_how_and_what_to_do(make: Maker, world: World
     play(world, script())
 
 
+@of_all_kinds
 def test_callers_in_vain_are_told_of_the_limit_and_the_place(make: Maker, world: World) -> None:
     pool = make(max_size=1, max_waiting=0)
 
@@ -175,7 +194,7 @@ def test_callers_in_vain_are_told_of_the_limit_and_the_place(make: Maker, world:
     def one_more() -> Script:
         lease = yield pool.acquire
         with raising(PoolTimeout, match="max_size=1") as caught:
-            yield call(pool.acquire, 0.01)
+            yield call(pool.acquire, timeout=0.01)
         assert HERE in caught.value.holders[0]
         yield lease.release
 
@@ -185,6 +204,7 @@ def test_callers_in_vain_are_told_of_the_limit_and_the_place(make: Maker, world:
 HERE = "scripts.py"  # where the steps of a script are called
 
 
+@of_all_kinds
 def test_closed_pool_tells_the_way_back(make: Maker, world: World) -> None:
     pool = make()
 

@@ -380,7 +380,7 @@ def test_cancelled_query_is_interrupted_and_its_connection_discarded_or_clean(tm
 
 def test_no_thread_is_left_when_an_awaiting_pool_is_closed(tmp_path: Path) -> None:
     async def work() -> None:
-        pool = AsyncSQLitePool(tmp_path / "db.sqlite3", alias="threads")
+        pool = AsyncSQLitePool(tmp_path / "db.sqlite3", name="threads")
         async with pool, pool.acquire("write"), pool.acquire("read"):
             threads.extend(one for one in threading.enumerate() if one.name == "datalayer-sqlite-threads")
 

@@ -408,24 +408,12 @@ def test_resize_and_check() -> None:
         assert (report.checked, report.failed) == (2, 1)
 
 
-def test_null_pool_keeps_nothing() -> None:
-    connector = FakeConnector()
-    with NullPool(connector) as pool:
-        for _ in range(3):
-            with pool.acquire():
-                pass
-    assert len(connector.made) == connector.closed == 3
-
-
 def test_null_pool_has_no_limit_unless_told() -> None:
     with NullPool(FakeConnector()) as pool:
         leases = [pool.acquire() for _ in range(50)]
         for lease in leases:
             lease.release()
         assert pool.stats().peak_in_use == 50
-    limited = NullPool(FakeConnector(), PoolConfig(max_size=1, on_deadlock="ignore"))
-    with limited as pool, pool.acquire(), pytest.raises(PoolTimeout):
-        pool.acquire(0)
 
 
 def test_many_threads_leave_the_numbers_right(identities: Any) -> None:

@@ -50,8 +50,8 @@ class ConnectorCase(Generic[C]):
 class PoolCase(Generic[C]):
     """A kind of pool to be checked, blocking or awaiting.
 
-    What is called with a connection may be an `async def` in the awaiting world. Checks whose means are None are left
-    out: say None where there is no such thing.
+    What is called with a connection may be an `async def` in the awaiting world. Checks whose means are None or False
+    are left out: say so where there is no such thing.
 
     Args:
         make: Makes such a pool: `lambda config, **options: Pool(MyConnector(), config, **options)`.
@@ -62,6 +62,8 @@ class PoolCase(Generic[C]):
         soil: Leaves in a connection what its next borrower must not find; None when nothing can be left.
         is_clean: Whether nothing of that is to be found any more; None beside `soil=None`.
         refused: Makes a pool, as `make` does, that is turned away whenever it connects, as with a wrong password.
+        lends_several: Whether it lends several connections at one time; a writer of a SQLite file is one.
+        keeps: Whether it keeps what is given back; a null pool does not.
         excused: What such a pool cannot do, each method or option by its name, with the reason. It must refuse it, with
             `PoolError` or `PoolConfigError`: what is not honoured must not be ignored.
     """
@@ -74,4 +76,6 @@ class PoolCase(Generic[C]):
     soil: Callable[[C], object] | None
     is_clean: Callable[[C], object] | None
     refused: Making | None
+    lends_several: bool = True
+    keeps: bool = True
     excused: Mapping[str, str] = field(default_factory=dict[str, str])

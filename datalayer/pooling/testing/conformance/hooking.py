@@ -106,7 +106,7 @@ def every_change_of_the_pool_is_told(bench: PoolBench) -> Script:
     yield pool.open
     lease = yield pool.acquire
     with raising(PoolTimeout):
-        yield call(pool.acquire, 0.01)
+        yield call(pool.acquire, timeout=0.01)
     waiter = yield Spawn(borrow(pool))
     yield Until(lambda: pool.stats().waiting == 1)
     with raising(TooManyWaiting):
@@ -122,7 +122,7 @@ def every_change_of_the_pool_is_told(bench: PoolBench) -> Script:
         events.AcquireRejected, events.Resized, events.GenerationChanged, events.ConnectionClosed,
     }  # fmt: skip
     states = [one.state for one in heard if isinstance(one, events.StateChanged)]
-    assert states == ["open", "closing", "closed"]
+    assert list(dict.fromkeys(states)) == ["open", "closing", "closed"]  # where there are several parts, of each
     assert [one.reason for one in heard if isinstance(one, events.AcquireRejected)] == ["max_waiting"]
     assert [one.reason for one in heard if isinstance(one, events.AcquireTimeout)] == ["exhausted"]
 
@@ -141,12 +141,12 @@ def outage_is_told_when_it_begins_and_when_it_is_over(bench: PoolBench) -> Scrip
     )  # fmt: skip
 
     with raising(PoolTimeout) as caught:
-        yield call(pool.acquire, 0.2)
+        yield call(pool.acquire, timeout=0.2)
     assert caught.value.reason == "unavailable"
     for _ in range(20):  # on a busy machine one attempt takes as long, and an outage begins with the second
         if not any(isinstance(one, events.Unavailable) for one in heard):
             with raising(PoolTimeout):
-                yield call(pool.acquire, 0.2)
+                yield call(pool.acquire, timeout=0.2)
     is_down[0] = False
     lease = yield pool.acquire
     yield lease.release

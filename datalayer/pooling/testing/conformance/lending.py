@@ -113,7 +113,7 @@ def dropped_lease_warns_and_frees_its_place(bench: PoolBench) -> Script:
         yield pool.acquire  # and nobody keeps what it gives
         yield gc.collect
     assert any(issubclass(one.category, ResourceWarning) for one in caught)
-    again = yield call(pool.acquire, 5.0)
+    again = yield call(pool.acquire, timeout=5.0)
     yield again.release
     assert (pool.stats().leaks, pool.stats().closed_abandoned) == (1, 1)
     assert any(isinstance(one, events.LeaseAbandoned) for one in heard)
@@ -124,7 +124,7 @@ def timeout_tells_reason_and_who_borrowed_where(bench: PoolBench) -> Script:
 
     lease = yield pool.acquire
     with raising(PoolTimeout) as caught:
-        yield call(pool.acquire, 0.01)
+        yield call(pool.acquire, timeout=0.01)
     error = caught.value
     yield lease.release
     assert error.reason == "exhausted"
@@ -141,9 +141,9 @@ def timeout_of_zero_serves_what_is_idle_and_else_ends_at_once(bench: PoolBench) 
 
     lease = yield pool.acquire
     yield lease.release
-    lease = yield call(pool.acquire, 0)
+    lease = yield call(pool.acquire, timeout=0)
     with raising(PoolTimeout):
-        yield call(pool.acquire, 0)
+        yield call(pool.acquire, timeout=0)
     yield lease.release
 
 
@@ -208,8 +208,8 @@ def callers_of_one_moment_wait_but_as_many_as_connections_are_idle(bench: PoolBe
 def caller_without_a_limit_waits_until_it_is_served(bench: PoolBench) -> Script:
     pool = bench.pool(max_size=1, connection_timeout=0.01)
 
-    lease = yield call(pool.acquire, None)
-    waiter = yield Spawn(borrow(pool, None))
+    lease = yield call(pool.acquire, timeout=None)
+    waiter = yield Spawn(borrow(pool, timeout=None))
     yield Until(lambda: pool.stats().waiting == 1)
     yield lease.release
     yield Join(waiter)
@@ -217,12 +217,12 @@ def caller_without_a_limit_waits_until_it_is_served(bench: PoolBench) -> Script:
 
 
 def wrong_times_are_refused_before_anything_happens(bench: PoolBench) -> Script:
-    pool = bench.pool(min_idle=1)
+    pool = bench.pool(min_idle=int(bench.case.keeps))
 
     for timeout in (-1, "3", float("nan"), True):
         for method in (pool.acquire, pool.wait_ready, pool.close):
             with raising(PoolConfigError):
-                yield call(method, timeout)
+                yield call(method, timeout=timeout)
     assert (pool.state, pool.stats().acquires_started, pool.stats().connections_opened) == ("new", 0, 0)
 
 

@@ -29,7 +29,7 @@ def callers_that_gave_up_do_not_fill_the_queue(bench: PoolBench) -> Script:
     lease = yield pool.acquire
     for _ in range(3):
         with raising(PoolTimeout):
-            yield call(pool.acquire, 0.01)
+            yield call(pool.acquire, timeout=0.01)
     yield lease.release
 
 

@@ -58,7 +58,7 @@ def close_reports_who_still_holds_a_connection(bench: PoolBench) -> Script:
     assert [one.id for one in report.leftovers] == [lease.id]
     assert report.terminated == 0
     yield lease.release
-    assert pool.stats().closed_pool_closed == 1
+    assert pool.stats().closed == 1
 
 
 def new_generation_closes_idle_now_and_lent_at_return(bench: PoolBench) -> Script:

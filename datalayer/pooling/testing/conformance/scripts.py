@@ -113,9 +113,9 @@ def call(function: Callable[..., Any], *args: Any, **named: Any) -> Callable[[],
     return lambda: function(*args, **named)
 
 
-def borrow(pool: Any, *timeout: float | None) -> Script:
+def borrow(pool: Any, **options: float | None) -> Script:
     """Borrows a connection, gives it back, and says which it was."""
-    lease = yield call(pool.acquire, *timeout)
+    lease = yield call(pool.acquire, **options)
     conn = lease.conn
     yield lease.release
     return conn
