@@ -170,7 +170,9 @@ def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: i
         # The row version of an update carries the transaction that locked the old one; a new row has none.
         shown.append("(xmax = 0)")
         found = (*found, Output(INSERTED, (), None, None))
-    if shown:
+    is_one_row = rows == 1 and change.conflict is None
+    returns_key = is_one_row and backend.name == "sqlite" and _is_key(table, change.returning)
+    if shown and not returns_key:
         text += f" RETURNING {', '.join(shown)}"
     has_values = change.conflict is not None and bool(change.conflict.values)
     return Prepared(
@@ -180,10 +182,16 @@ def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: i
         table=table,
         writes=True,
         is_whole=not has_values,
-        is_one_row=rows == 1 and change.conflict is None,
+        returns_key=returns_key,
+        is_one_row=is_one_row,
         written=_written(table, change.fields, rows),
         width=len(change.fields) if rows > 1 and not binds[rows * len(change.fields) :] else 0,
     )
+
+
+def _is_key(table: TableSpec, names: tuple[str, ...]) -> bool:
+    """Whether a field is the key that SQLite numbers rows by: RETURNING would take it as long as the insert itself."""
+    return names == table.primary_key and len(names) == 1 and table.fields[names[0]].is_identity
 
 
 def _written(table: TableSpec, fields: tuple[str, ...], rows: int) -> tuple[tuple[str, int], ...]:

@@ -63,7 +63,8 @@ class Prepared:
         table: The table it is about.
         writes: Whether it changes anything.
         is_one_row: As in `Command`.
-        returns_rows: Whether rows come back rather than a count.
+        returns_key: As in `Command`.
+        returns_rows: Whether the statement gives rows rather than a count.
         written: The columns written by plain values, each with the place of its placeholder; errors tell values by it.
         memo: A free place for the layer above (the generated hydration function).
     """
@@ -78,6 +79,7 @@ class Prepared:
         "columns",
         "is_one_row",
         "memo",
+        "returns_key",
         "returns_rows",
         "sql",
         "table",
@@ -94,6 +96,7 @@ class Prepared:
         table: TableSpec | None = None,
         writes: bool = False,
         is_whole: bool = False,
+        returns_key: bool = False,
         is_one_row: bool = False,
         written: tuple[tuple[str, int], ...] = (),
         width: int = 0,
@@ -111,7 +114,8 @@ class Prepared:
         self.is_one_row = is_one_row
         self.written = written
         self.memo: object = None
-        self.returns_rows = bool(columns) or not writes
+        self.returns_key = returns_key
+        self.returns_rows = (bool(columns) or not writes) and not returns_key
         self._readers: dict[Form, Read] = {}
         self._binds = tuple(binds)
         self._twins = tuple(twins)
@@ -159,6 +163,7 @@ class Prepared:
         command.params = values if self._is_plain else self.params(values)
         command.returns_rows = self.returns_rows
         command.writes = self.writes
+        command.returns_key = self.returns_key
         command.is_one_row = self.is_one_row
         command.table = self.table
         command.written = self.written

@@ -15,7 +15,7 @@ from typing import TypeVar
 from datalayer import errors
 from datalayer._links import functions, sqlite_thread, translate
 from datalayer._links.link import BackendName
-from datalayer._links.sqlite_short import ShortStatements
+from datalayer._links.sqlite_short import ShortStatements, key_row
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
 T = TypeVar("T")
@@ -196,7 +196,10 @@ def _execute(raw: sqlite3.Connection, command: Command | Batch) -> Reply:
         return _execute_batch(raw, command)
     cursor = raw.execute(command.sql, command.params)
     reply = _reply(Reply)  # a call of the class takes twice the time
-    reply.rows = cursor.fetchall() if command.returns_rows else []
+    if command.returns_rows:
+        reply.rows = cursor.fetchall()
+    else:
+        reply.rows = key_row(cursor) if command.returns_key else []
     reply.count = cursor.rowcount
     return reply
 

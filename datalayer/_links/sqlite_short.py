@@ -16,7 +16,7 @@ import sqlite3
 from typing import Final
 
 from datalayer._links.sqlite_thread import Worker
-from datalayer._plans.plan import Command, Reply
+from datalayer._plans.plan import Command, Reply, Row
 
 STEPS: Final = 300
 """SQLite counts over all runs of a statement: one is stopped after this many steps at the least, and twice that."""
@@ -28,6 +28,11 @@ _IN_A_ROW: Final = 8
 """So many statements may follow each other before the other tasks of the event loop have their turn."""
 
 _REMEMBERED: Final = 1_000
+
+
+def key_row(cursor: sqlite3.Cursor) -> list[Row]:
+    """What RETURNING would give after the insert of a row: its key, or nothing where a trigger has ignored it."""
+    return [(cursor.lastrowid,)] if cursor.rowcount == 1 else []
 
 
 class ShortStatements:
@@ -74,7 +79,7 @@ class ShortStatements:
             raw.set_progress_handler(self._is_long, STEPS)
         try:
             cursor = raw.execute(command.sql, command.params)
-            reply = Reply(cursor.fetchall(), cursor.rowcount)
+            reply = Reply(key_row(cursor) if command.returns_key else cursor.fetchall(), cursor.rowcount)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname == "SQLITE_INTERRUPT":
                 self._remember(command.sql)

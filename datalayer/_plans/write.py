@@ -13,7 +13,7 @@ from datalayer._plans.violations import explained
 from datalayer._query.change import Delete, Insert, Update
 from datalayer._query.expression import Value
 from datalayer._schema.table import TableSpec
-from datalayer.errors import ForeignKeyViolation
+from datalayer.errors import DatabaseError, ForeignKeyViolation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,13 +31,28 @@ def is_writing(function: Callable[..., object]) -> bool:
 
 @writing
 def insert(compiler: Compiler, change: Insert, values: Sequence[object]) -> Plan[Row]:
-    """Writes one row; gives the fields to read back, converted, or an empty tuple."""
+    """Writes one row; gives the fields to read back, converted, or an empty tuple.
+
+    Raises:
+        DatabaseError: The database has not kept the row, and said nothing of it.
+    """
     prepared = compiler.insert(change)
     try:
         reply = yield prepared.command(values)
     except ForeignKeyViolation as error:
         return (yield from explained(compiler, change.table, change.fields, [values], error))
-    return prepared.read(reply.rows)[0] if change.returning else ()
+    if not change.returning:
+        return ()
+    if not reply.rows:
+        table = change.table
+        raise DatabaseError(
+            f"the new {table.model} was not kept: a trigger or rule of {table.name!r} has ignored the row; let it keep "
+            "the row, or raise an error",
+            model=table.model,
+            table=table.name,
+        )
+    row: Row = prepared.read(reply.rows)[0]
+    return row
 
 
 def numbered_on(

@@ -21,12 +21,13 @@ class Command:
         params: The values, in the order of the placeholders.
         returns_rows: Whether rows come back; otherwise the number of affected rows does.
         writes: Whether the statement may change anything: decides between the writer and a reader.
+        returns_key: Whether the key of the new row comes back as a row, which SQLite knows without being asked for it.
         is_one_row: Whether it writes plain values to one row, by its key or a new one: work that does not grow.
         table: The table it is about; gives errors their model, columns and constraint.
         written: The columns written by plain values, each with the place of its value; gives errors their values.
     """
 
-    __slots__ = ("is_one_row", "params", "returns_rows", "sql", "table", "writes", "written")
+    __slots__ = ("is_one_row", "params", "returns_key", "returns_rows", "sql", "table", "writes", "written")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Command:
         *,
         returns_rows: bool = True,
         writes: bool = False,
+        returns_key: bool = False,
         is_one_row: bool = False,
         table: TableSpec | None = None,
         written: tuple[tuple[str, int], ...] = (),
@@ -44,6 +46,7 @@ class Command:
         self.written = written
         self.returns_rows = returns_rows
         self.writes = writes
+        self.returns_key = returns_key
         self.is_one_row = is_one_row
         self.table = table
 
