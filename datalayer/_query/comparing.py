@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias, TypeGuard, cast
 
 from datalayer._query import arrays, documents, ranges
-from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing
+from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing, OfRow
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, OuterRef, Subquery, Together, Value
 from datalayer._query.lookup import transformed
 from datalayer._query.path import field_reference, named
@@ -52,25 +52,62 @@ def comparison(
         found, lefts = named(table, name, annotations)
         lookup = found.lookup or "exact"
         if found.relation is not None:
-            value = key_of(found.relation, value, name)
+            key = key_of(found.relation, value, name)
+            alias = None if key is value else _alias_of(value, name)
+            if alias is not None:
+                made = comparison(table, name, key, check=check, annotations=annotations)
+                return _of_rows(made, alias)
+            value = key
         if len(lefts) == 1:
             return compare(lefts[0], lookup, value, transform=found.transform, name=name, check=check)
-        if lookup == "isnull":
-            return _several_null(lefts, value, name)
-        if lookup == "in" and isinstance(value, Query):
-            return _several_in(lefts, value, name)
-        if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-            return _any([_several(lefts, item, name, check) for item in cast("Iterable[object]", value)])
-        if lookup in _AFTER_OR_BEFORE:
-            return _beyond_key(lefts, lookup, value, name, check)
-        if lookup not in {"exact", "ne"}:
-            raise FieldError(
-                f"{name!r}: a key of several columns knows exact, ne, in, isnull, gt, gte, lt and lte only", name=lookup
-            )
-        same = _several(lefts, value, name, check)
-        return same if lookup == "exact" else Negation(same)
+        return _compare_several(lefts, lookup, value, name, check)
     except InvalidValue as error:
         raise InvalidValue(f"{table.model}: {error}") from None
+
+
+def _alias_of(value: object, name: str) -> str | None:
+    """The database of a row that something is compared with, or that of several; None for plain values.
+
+    Raises:
+        InvalidValue: They are of several.
+    """
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        found: str | None = getattr(getattr(value, "__datalayer_origin__", None), "alias", None)
+        return found
+    every = {_alias_of(item, name) for item in cast("Iterable[object]", value)} - {None}
+    if len(every) > 1:
+        shown = " and ".join(sorted(repr(alias) for alias in every))
+        raise InvalidValue(f"{name!r} is compared with rows of the databases {shown}; ask each of them")
+    return every.pop() if every else None
+
+
+def _of_rows(condition: Condition, alias: str) -> Condition:
+    """A condition that knows which database the rows in it are of."""
+    if isinstance(condition, Comparison):
+        return OfRow(condition, alias)
+    if isinstance(condition, Junction):
+        return Junction(condition.connector, tuple([_of_rows(child, alias) for child in condition.children]))
+    return Negation(_of_rows(condition.child, alias)) if isinstance(condition, Negation) else condition
+
+
+def _compare_several(
+    lefts: tuple[Expression, ...], lookup: str, value: object, name: str, check: Check | None
+) -> Condition:
+    """What a comparison with a key of several columns means."""
+    if lookup == "isnull":
+        return _several_null(lefts, value, name)
+    if lookup == "in" and isinstance(value, Query):
+        return _several_in(lefts, value, name)
+    if lookup == "in" and isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return _any([_several(lefts, item, name, check) for item in cast("Iterable[object]", value)])
+    if lookup in _AFTER_OR_BEFORE:
+        return _beyond_key(lefts, lookup, value, name, check)
+    if lookup not in {"exact", "ne"}:
+        raise FieldError(
+            f"{name!r}: a key of several columns knows exact, ne, in, isnull, gt, gte, lt and lte only", name=lookup
+        )
+    same = _several(lefts, value, name, check)
+    return same if lookup == "exact" else Negation(same)
 
 
 def key_of(relation: RelationSpec, value: object, name: str) -> object:

@@ -67,6 +67,19 @@ class Comparison(Condition):
         return (self.left,) if self.right is None else (self.left, self.right)
 
 
+class OfRow(Comparison):
+    """A comparison with the key of a row, or the keys of several, all of one database: in another one they are others'.
+
+    `alias` is that database, and no part of the shape.
+    """
+
+    __slots__ = ("alias",)
+
+    def __init__(self, plain: Comparison, alias: str) -> None:
+        super().__init__(plain.left, plain.lookup, plain.right, transform=plain.transform)
+        self.alias = alias
+
+
 class Junction(Condition):
     """Children joined by `and`, `or` or `xor`. Order of values: the children's."""
 

@@ -25,6 +25,7 @@ class OutlineParts(TypedDict, total=False):
     group_by: tuple[Expression, ...] | None
     lock: Lock | None
     extra: Extra | None
+    alias: str | None
 
 
 class QueryParts(OutlineParts, total=False):
@@ -49,6 +50,7 @@ class Outline:
 
     __slots__ = (
         "after",
+        "alias",
         "annotations",
         "before",
         "columns",
@@ -75,6 +77,7 @@ class Outline:
         self.group_by: tuple[Expression, ...] | None = None
         self.lock: Lock | None = None
         self.extra: Extra | None = None
+        self.alias: str | None = None
         self.before: tuple[object, ...] = ()
         self.after: tuple[object, ...] = ()
         self.last: tuple[object, ...] = ()
@@ -93,6 +96,7 @@ class Outline:
         new.group_by = self.group_by
         new.lock = self.lock
         new.extra = self.extra
+        new.alias = self.alias
         for name, value in parts.items():
             setattr(new, name, value)
         new.before = new.after = new.last = ()
@@ -142,6 +146,7 @@ class Query:
         group_by: GROUP BY; None for none.
         lock: What `select_for_update` locks, or None.
         extra: What few queries have: other sources, CTEs, joins by name, DISTINCT ON; None for nothing of it.
+        alias: Inside of another query: the database that it was asked of by name, if it was; no part of the shape.
     """
 
     __slots__ = ("_shape", "limit", "offset", "outline", "where")
@@ -195,6 +200,10 @@ class Query:
     @property
     def extra(self) -> Extra | None:
         return self.outline.extra
+
+    @property
+    def alias(self) -> str | None:
+        return self.outline.alias
 
     def replaced(self, **parts: Unpack[QueryParts]) -> Query:
         """A copy with some parts replaced."""

@@ -11,6 +11,7 @@ from datalayer._query.walk import parts
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.models._pydantic import set_dict, set_fields_set
 from datalayer.models.changes import assignments_of
+from datalayer.models.elsewhere import refuse_elsewhere
 from datalayer.models.expressions import is_expression
 from datalayer.models.state import cache_of, origin_of, set_cache
 
@@ -58,7 +59,8 @@ def assign_expression(instance: Any, name: str, value: object) -> None:
         QueryError: The field cannot be written, or the expression has no place in an UPDATE.
     """
     model: Any = instance.__class__
-    if origin_of(instance) is None:
+    origin = origin_of(instance)
+    if origin is None:
         raise InvalidValue(
             f"{model.__name__}.{name} = {value!r}: an expression is worked out from the row, and this {model.__name__} "
             "has none yet; give it a value, or save it first"
@@ -68,7 +70,7 @@ def assign_expression(instance: Any, name: str, value: object) -> None:
             f"{model.__name__}.{name} = {value!r}: the primary key says which row is meant; use "
             f"{model.__name__}.objects.filter(...).update({name}=...)"
         )
-    _expression(model, name, value)
+    _expression(model, name, value, origin.alias)
     Used.is_true = True
     instance.__dict__[name] = value
     instance.__pydantic_fields_set__.add(name)
@@ -77,13 +79,14 @@ def assign_expression(instance: Any, name: str, value: object) -> None:
             cache_of(instance).pop(key, None)
 
 
-def with_expressions(change: Update, model: Any, given: list[object]) -> tuple[Update, list[object]]:
+def with_expressions(change: Update, model: Any, given: list[object], alias: str) -> tuple[Update, list[object]]:
     """The UPDATE of one row in which assigned expressions take the place of values, and what is bound in it.
 
     Args:
         change: The update of the fields by plain values.
         model: The class.
         given: The value of each field that is written.
+        alias: The database it is written to.
     """
     found = [name for name, value in zip(change.written, given, strict=True) if is_expression(value)]
     if not found:
@@ -91,7 +94,7 @@ def with_expressions(change: Update, model: Any, given: list[object]) -> tuple[U
     assignments: list[tuple[str, Expression]] = []
     bound: list[object] = []
     for (name, plain), value in zip(change.assignments, given, strict=True):
-        expression = _expression(model, name, value) if name in found else plain
+        expression = _expression(model, name, value, alias) if name in found else plain
         assignments.append((name, expression))
         bound.extend(expression.values if name in found else (value,))
     return Update(change.query, tuple(assignments), tuple(dict.fromkeys([*change.returning, *found]))), bound
@@ -116,8 +119,9 @@ def refuse_expressions(instances: Iterable[Any], verb: str) -> None:
                 )
 
 
-def _expression(model: Any, name: str, value: object) -> Expression:
+def _expression(model: Any, name: str, value: object, alias: str) -> Expression:
     ((_, expression),) = assignments_of(model, {name: value}, "save")
+    refuse_elsewhere(expression, alias)
     if any(isinstance(part, Given) for part in parts(expression)):
         raise QueryError(f"{value!r} is the value of a new row, which only an upsert and bulk_update have")
     return expression

@@ -23,6 +23,7 @@ from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text,
 from datalayer.models import deleting, protecting, related
 from datalayer.models._pydantic import own_fields
 from datalayer.models.checks import assigned
+from datalayer.models.elsewhere import refuse_elsewhere
 from datalayer.models.expressions import Annotations, expression_of, is_expression
 from datalayer.models.fields import unset
 from datalayer.models.hydrate import loader
@@ -81,6 +82,8 @@ def update_of(queryset: Any, values: Mapping[str, Any], *, returning: bool = Fal
                 f"using={queryset._alias!r}"
             )
     written = assignments_of(queryset.model, values, "update", queryset._annotations)
+    for _, node in written:
+        refuse_elsewhere(node, queryset._alias)
     brought = next((part for _, node in written for part in parts(node) if isinstance(part, Given)), None)
     if brought is not None:
         raise QueryError(f"{brought!r} is the value of a new row, which only an upsert and bulk_update have")

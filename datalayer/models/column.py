@@ -83,9 +83,10 @@ def operand(value: object) -> object:
     query = None if isinstance(value, Expression) else getattr(value, "query", None)
     if not isinstance(query, Query):
         return value
-    if query.order or (query.limit is None and query.offset is None):
-        return query
-    return cast("Any", value)._ordered(query)  # which rows a slice has depends on the order
+    rows = cast("Any", value)
+    if not query.order and (query.limit is not None or query.offset is not None):
+        query = rows._ordered(query)  # which rows a slice has depends on the order
+    return query if rows._alias == "default" else query.replaced(alias=rows._alias)
 
 
 _WITH_EXTREMES = (int, str)

@@ -9,7 +9,7 @@ from datalayer._query import items
 from datalayer._query.added import is_of, lookups_for, owners
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare, comparison
-from datalayer._query.condition import Comparison, Condition, Junction, Negation, Truth
+from datalayer._query.condition import Comparison, Condition, Junction, Negation, OfRow, Truth
 from datalayer._query.expression import (
     AnnotationRef,
     Expression,
@@ -532,9 +532,12 @@ def expression_of(item: Any, table: TableSpec, annotations: dict[str, ColumnType
     raise QueryError(f"{item!r} is no column; give a name, a column such as {table.model}.pk, or F()")
 
 
-def is_simple(node: Condition | Expression) -> bool:
+_PLAIN: Final[frozenset[type[object]]] = frozenset({Comparison, OfRow})
+
+
+def is_simple(node: Any) -> TypeGuard[Comparison]:
     """Whether a node is a column compared with a value, as most conditions are: nothing in it needs to be looked at."""
-    return type(node) is Comparison and type(node.right) is Value and type(node.left) is FieldRef
+    return type(node) in _PLAIN and type(node.right) is Value and type(node.left) is FieldRef
 
 
 def is_own(item: object, table: TableSpec) -> TypeGuard[Comparison]:
@@ -551,7 +554,7 @@ def owned(node: Condition | Expression, table: TableSpec) -> None:
     Raises:
         QueryError: One is another model's.
     """
-    found: Iterable[Condition | Expression] = (cast("Comparison", node).left,) if is_simple(node) else parts(node)
+    found: Iterable[Condition | Expression] = (node.left,) if is_simple(node) else parts(node)
     for part in found:
         if (
             isinstance(part, FieldRef)

@@ -18,7 +18,7 @@ from datalayer.models import deferring, operations
 from datalayer.models.annotation import Annotated, check_declared
 from datalayer.models.column import Expr, Several
 from datalayer.models.combining import FilteredRelation, filtered_relation
-from datalayer.models.elsewhere import refuse_elsewhere
+from datalayer.models.elsewhere import refuse_columns_elsewhere, refuse_elsewhere, refuse_query_elsewhere
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
@@ -58,8 +58,6 @@ class QuerySet(WritableRows[M]):
     def _annotated(self, verb: str, named: dict[str, Any]) -> Query:
         self._unsliced(verb)
         table = self.query.table
-        for pair in named.items():
-            refuse_elsewhere(pair, self._alias)
         taken = [name for name in named if name in table.fields or name in table.relations or self._has(name)]
         if taken:
             raise QueryError(f"{verb}({taken[0]}=...): {table.model} has {taken[0]!r} already; choose another name")
@@ -67,10 +65,12 @@ class QuerySet(WritableRows[M]):
         relations = {name: item for name, item in named.items() if isinstance(item, FilteredRelation)}
         for name, item in relations.items():
             query = filtered_relation(query, name, item)
+            refuse_query_elsewhere(query, self._alias)
         query = annotated(query, {name: item for name, item in named.items() if name not in relations}, verb)
         made = dict(query.annotations)
         for name in named:
             if name in made:
+                refuse_elsewhere(made[name], self._alias)
                 check_declared(self.model, name, made[name], made, verb)
         return query
 
@@ -165,6 +165,7 @@ class QuerySet(WritableRows[M]):
         new._start(self.model, self._alias)
         new._is_unordered = self._is_unordered
         new.query = named_columns(self.query.replaced(joined=()), columns, named)
+        refuse_columns_elsewhere(new.query, self._alias)
         return formed(new, form)
 
     # -- by key ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from datalayer._query.condition import Condition as ConditionNode
-from datalayer._query.condition import Junction, Negation, Nothing
+from datalayer._query.condition import Junction, Negation, Nothing, OfRow
 from datalayer._query.expression import FieldRef
 from datalayer._query.query import Query
 from datalayer._query.source import NO_DISTINCT_ON, NO_EXTRA
@@ -15,9 +15,9 @@ from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, NotSupported, QueryError
 from datalayer.models.bound import backend_of
-from datalayer.models.column import Condition, Deferred, Expr, OrderBy
+from datalayer.models.column import Condition, Deferred, Expr, OrderBy, operand
 from datalayer.models.combining import Join, compound, joined, merged, with_cte
-from datalayer.models.elsewhere import refuse_elsewhere
+from datalayer.models.elsewhere import refuse_elsewhere, refuse_query_elsewhere
 from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, is_own, is_simple, owned
 from datalayer.models.grouping import check_ungrouped
 from datalayer.models.loading import Lookup
@@ -115,9 +115,11 @@ class Question(Generic[M, R]):
             if condition is not None:
                 found.append(condition)
                 if not is_simple(condition):
-                    refuse_elsewhere(item, self._alias)
+                    refuse_elsewhere(condition, self._alias)
                     if self.query.group_by is None:
                         check_ungrouped(condition, self.query)
+                elif type(condition) is OfRow:
+                    refuse_elsewhere(condition, self._alias)
         if len(found) < 2:
             return found[0] if found else None
         return Junction("and", tuple(found))
@@ -165,13 +167,13 @@ class Question(Generic[M, R]):
             FieldError: An unknown name.
         """
         self._unsliced("order_by")
-        for item in items:
-            if not isinstance(item, str):
-                refuse_elsewhere(item, self._alias)
         try:  # as `ordered_by`, without the call
             order = tuple([order_item(self.query.table, item, self._annotations) for item in items])
         except FieldError:
             order = spread(self.query.table, items, self._annotations)
+        for item in order:
+            if type(item.expression) is not FieldRef:
+                refuse_elsewhere(item.expression, self._alias)
         new = self._with(self.query.replaced(order=order))
         new._is_all = self._is_all
         new._is_unordered = not items
@@ -182,6 +184,11 @@ class Question(Generic[M, R]):
         self._unsliced("reverse")
         query = self._ordered(self.query)
         return self._with(query.replaced(order=tuple([item.reversed() for item in query.order])))
+
+    @property
+    def db(self) -> str:
+        """The alias of the database that is asked; a replica may answer for it."""
+        return self._alias
 
     @property
     def ordered(self) -> bool:
@@ -208,6 +215,7 @@ class Question(Generic[M, R]):
             if backend_of(self._alias) == "sqlite":
                 raise NotSupported(NO_DISTINCT_ON)
             query = query.replaced(extra=(query.extra or NO_EXTRA).replaced(distinct_on=on))
+            refuse_query_elsewhere(query, self._alias)
         return self._with(query)
 
     # -- made of several -------------------------------------------------------------------------
@@ -259,7 +267,9 @@ class Question(Generic[M, R]):
             QueryError: The two have other columns, `start` has rows of another model or form, or the name is taken.
         """
         rows: Any = start(self) if callable(start) else start
-        return self._with(with_cte(self.query, name, rows, recursive, distinct))
+        query = with_cte(self.query, name, rows, recursive, distinct)
+        refuse_query_elsewhere(query, self._alias)
+        return self._with(query)
 
     def join(self, **joins: Join) -> Self:
         """More rows beside each row, by a condition; their columns are reached by the name of the join.
@@ -272,11 +282,21 @@ class Question(Generic[M, R]):
         self._unsliced("join")
         query = self.query
         for name, join in joins.items():
+            rows = operand(join.source)
+            if isinstance(rows, Query):
+                refuse_query_elsewhere(rows, self._alias)
             query = joined(query, name, join)
+        refuse_query_elsewhere(query, self._alias)
         return self._with(query)
 
     def using(self, alias: str) -> Self:
-        """The same question to another database."""
+        """The same question to another database.
+
+        Raises:
+            QueryError: Something in it is of a database: a query that asks one by name, a row that it is compared with.
+        """
+        if alias != self._alias:
+            refuse_query_elsewhere(self.query, alias)
         new = self._with(self.query)
         new._alias = alias
         new._is_all = self._is_all

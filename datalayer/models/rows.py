@@ -20,12 +20,13 @@ from datalayer.models.aggregates import Aggregate, check_aggregate
 from datalayer.models.checks import checked
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
 from datalayer.models.combining import as_source, reading
+from datalayer.models.elsewhere import refuse_elsewhere
 from datalayer.models.expressions import DeferredOrder, Q
 from datalayer.models.hydrate import loader
 from datalayer.models.locking import check_transaction
 from datalayer.models.ordering import ordered_by
 from datalayer.models.question import M, Question, R
-from datalayer.models.state import key_values
+from datalayer.models.state import key_values, origin_of
 
 if TYPE_CHECKING:
     from datalayer.databases import Database
@@ -184,6 +185,12 @@ class Rows(Question[M, R]):
         query = self.query
         if query.columns is not None or not isinstance(item, self.model):
             raise QueryError(f"contains() asks for an instance of {query.table.model}, not for {item!r}")
+        origin = origin_of(item)
+        if origin is not None and origin.alias != self._alias:
+            raise QueryError(
+                f"contains() on {self._alias!r} was given {item!r}, a row of the database {origin.alias!r}; ask it "
+                f"there, with using({origin.alias!r}), or for the key: filter(pk=row.pk).exists()"
+            )
         key = key_values(item, query.table.primary_key)
         if key is None:
             raise QueryError(f"contains(): this {query.table.model} is not saved yet and has no key")
@@ -260,6 +267,7 @@ class Rows(Question[M, R]):
         found = tuple([(name, item.resolved(self.query.table, known)) for name, item in every.items()])
         for name, node in found:
             check_aggregate(node, name)
+            refuse_elsewhere(node, self._alias)
         return found
 
     def iterator(self, chunk_size: int = 500) -> Iterator[R]:

@@ -342,7 +342,7 @@ def _update(
     written = change.written
     given: list[object] = [values[name] for name in written]
     if assigning.Used.is_true:
-        change, given = assigning.with_expressions(change, instance.__class__, given)
+        change, given = assigning.with_expressions(change, instance.__class__, given, alias)
     prepared = compiler.update(change)
     given += key
     try:

@@ -59,11 +59,10 @@ class Exists(Q):
         rows: The query, which may use `OuterRef`.
     """
 
-    __slots__ = ("_alias", "asked")
+    __slots__ = ("asked",)
 
     def __init__(self, rows: Any) -> None:
         super().__init__()
-        self._alias: str = getattr(rows, "_alias", "default")
         query = operand(rows)
         if not isinstance(query, Query):
             raise QueryError(f"Exists() takes a query such as Book.objects.filter(...), not {rows!r}")
@@ -85,10 +84,9 @@ class Subquery(Computable):
         rows: A query of one column, and one row at most.
     """
 
-    __slots__ = ("_alias", "node")
+    __slots__ = ("node",)
 
     def __init__(self, rows: Any) -> None:
-        self._alias: str = getattr(rows, "_alias", "default")
         if not isinstance(operand(rows), Query):
             raise QueryError(f"Subquery() takes a query such as Book.objects.values('price')[:1], not {rows!r}")
         self.node: SubqueryNode = subquery_of(rows)

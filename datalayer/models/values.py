@@ -15,6 +15,7 @@ from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA
 from datalayer._query.walk import parts
 from datalayer.errors import QueryError
+from datalayer.models.elsewhere import refuse_columns_elsewhere, refuse_elsewhere
 from datalayer.models.expressions import expression_of, is_plain
 from datalayer.models.grouping import filters_before
 from datalayer.models.literals import literal
@@ -241,6 +242,7 @@ class Values(Shaped[M, R]):
                 query = query.replaced(group_by=(*query.group_by, AnnotationRef(name, node.type)))
             elif query.group_by is not None:
                 check_grouped(query, node, name)
+            refuse_elsewhere(node, self._alias)
             columns = (*columns, (name, AnnotationRef(name, node.type)))
         return query.replaced(columns=columns)
 
@@ -253,7 +255,9 @@ class Values(Shaped[M, R]):
         return tuple([node for _, node in columns])
 
     def _values(self, form: ValueForm, columns: tuple[Any, ...], named: dict[str, Any]) -> Values[M, Any]:
-        return formed(self._with(named_columns(self.query, columns, named)), form)
+        query = named_columns(self.query, columns, named)
+        refuse_columns_elsewhere(query, self._alias)
+        return formed(self._with(query), form)
 
     def _condition(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> Condition | None:
         found = super()._condition(conditions, named)

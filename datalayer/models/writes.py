@@ -10,6 +10,7 @@ from datalayer.models import bulk, changes, views
 from datalayer.models.bulk import Saved
 from datalayer.models.column import Condition, Expr, Several
 from datalayer.models.conflicts import conflict_of, named_in, written_of
+from datalayer.models.elsewhere import refuse_elsewhere
 from datalayer.models.expressions import Q
 from datalayer.models.locking import lock_of
 from datalayer.models.question import M
@@ -154,7 +155,7 @@ class WritableRows(Shaped[M, M]):
         """
         return self._database.run(
             changes.insert_from,
-            self._inserted(source, columns, conflict_of(self.model, on_conflict, update, where), returning),
+            self._inserted(source, columns, self._conflict(on_conflict, update, where), returning),
             self._load,
         )
 
@@ -193,7 +194,7 @@ class WritableRows(Shaped[M, M]):
         """The awaiting twin of `insert_from`."""
         return await self._database.arun(
             changes.insert_from,
-            self._inserted(source, columns, conflict_of(self.model, on_conflict, update, where), returning),
+            self._inserted(source, columns, self._conflict(on_conflict, update, where), returning),
             self._load,
         )
 
@@ -254,7 +255,7 @@ class WritableRows(Shaped[M, M]):
             self._many(
                 objects,
                 batch_size,
-                conflict_of(self.model, on_conflict, update, where, ignore_conflicts=ignore_conflicts),
+                self._conflict(on_conflict, update, where, ignore_conflicts=ignore_conflicts),
             ),
             self._database.depth,
         )
@@ -275,7 +276,7 @@ class WritableRows(Shaped[M, M]):
             self._many(
                 objects,
                 batch_size,
-                conflict_of(self.model, on_conflict, update, where, ignore_conflicts=ignore_conflicts),
+                self._conflict(on_conflict, update, where, ignore_conflicts=ignore_conflicts),
             ),
             self._database.depth,
         )
@@ -326,6 +327,15 @@ class WritableRows(Shaped[M, M]):
         """The awaiting twin of `bulk_delete`."""
         return await self._database.arun(bulk.bulk_delete, self._many(objects, None, None), self._database.depth)
 
+    def _conflict(self, *given: Any, ignore_conflicts: bool = False) -> OnConflict | None:
+        found = conflict_of(self.model, *given, ignore_conflicts=ignore_conflicts)
+        if found is not None:
+            for _, node in found.assignments:
+                refuse_elsewhere(node, self._alias)
+            if found.where is not None:
+                refuse_elsewhere(found.where, self._alias)
+        return found
+
     def _many(self, objects: Iterable[M], batch_size: int | None, conflict: OnConflict | None) -> bulk.Bulk:
         return bulk.Bulk(self.model, self._alias, list(objects), batch_size, conflict)
 
@@ -333,4 +343,6 @@ class WritableRows(Shaped[M, M]):
         if fields is not None and not fields:
             raise QueryError("bulk_update() was given no fields to write; leave them out for what differs in each")
         written = None if fields is None else written_of(self.model, fields, "bulk_update(fields)")
+        for _, node in written or ():
+            refuse_elsewhere(node, self._alias)
         return bulk.Bulk(self.model, self._alias, list(objects), batch_size, None, written)

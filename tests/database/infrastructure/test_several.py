@@ -12,15 +12,22 @@ import pytest
 import datalayer
 from datalayer import (
     CASCADE,
+    Case,
+    Count,
     Exists,
+    F,
     Field,
+    FilteredRelation,
     ForeignKey,
+    Join,
     Mapped,
     Model,
     OuterRef,
     Prefetch,
     Q,
     Subquery,
+    Value,
+    When,
     aprefetch_related_objects,
     atomic,
     prefetch_related_objects,
@@ -28,6 +35,7 @@ from datalayer import (
 from datalayer.conf import reset
 from datalayer.databases import databases
 from datalayer.errors import ConfigurationError, InvalidValue, QueryError, TransactionError
+from datalayer.functions import Coalesce
 from datalayer.models import registry
 from datalayer.pooling.registry import pools
 from datalayer.testing import acreate_tables, capture_queries, create_tables
@@ -193,14 +201,72 @@ ELSEWHERE: list[Callable[[Any], Any]] = [
     lambda authors: authors.annotate(title=Subquery(OTHER.values("title")[:1])),
     lambda authors: authors.alias(written=Exists(OTHER)),
     lambda authors: authors.order_by(Subquery(OTHER.values("title")[:1])),
+    lambda authors: authors.filter(Author.id.in_(OTHER.values("author"))),
+    lambda authors: authors.filter(F("id").in_(OTHER.values("author"))),
+    lambda authors: authors.filter(Author.id == Subquery(OTHER.values("author")[:1])),
+    lambda authors: authors.annotate(c=Case(When(pk__in=OTHER.values("author"), then=1), default=0)),
+    lambda authors: authors.annotate(c=Count("books", filter=Q(pk__in=OTHER.values("author")))),
+    lambda authors: authors.annotate(c=Coalesce(Subquery(OTHER.values("title")[:1]), Value("x"))),
+    lambda authors: authors.values("name", title=Subquery(OTHER.values("title")[:1])),
+    lambda authors: authors.values("name").annotate(title=Subquery(OTHER.values("title")[:1])),
+    lambda authors: authors.values_list(Case(When(Exists(OTHER), then=1), default=0)),
+    lambda authors: authors.join(b=Join(OTHER, Q(id=F("b__author")))),
+    lambda authors: authors.join(b=Join(Book, Q(id=F("b__author")) & Exists(OTHER))),
+    lambda authors: authors.annotate(b=FilteredRelation("books", Q(books__in=OTHER))),
+    lambda authors: authors.with_cte("c", Author.objects.using("other")),
 ]
 
 
-@pytest.mark.parametrize("make", ELSEWHERE)
-def test_a_query_inside_another_asks_the_same_database(world: World, two: None, make: Callable[[Any], Any]) -> None:
-    with pytest.raises(QueryError, match="is a query of the database 'other' inside one of 'default'; one statement"):
-        make(Author.objects)
-    assert world.iterate(make(Author.objects.using("other"))) == []
+def test_a_query_inside_another_asks_the_same_database(world: World, two: None) -> None:
+    for make in ELSEWHERE:
+        with pytest.raises(QueryError, match="a query of the database 'other' inside one of 'default'; one statement"):
+            make(Author.objects)
+        assert world.iterate(make(Author.objects.using("other"))) == []
+
+
+def test_what_is_written_and_aggregated_asks_the_same_database(world: World, two: None) -> None:
+    title = Subquery(OTHER.values("title")[:1])
+    for ask in (
+        lambda: world.call(Author.objects, "aggregate", Count("books", filter=Q(books__in=OTHER))),
+        lambda: world.call(Author.objects, "aggregate_list", Count("books", filter=Q(books__in=OTHER))),
+        lambda: world.call(Author.objects.all(), "update", name=title),
+        lambda: world.call(Author.objects, "bulk_create", [], on_conflict=("id",), update={"name": title}),
+        lambda: world.call(
+            Author.objects, "bulk_create", [], on_conflict=("id",), update=["name"], where=Exists(OTHER)
+        ),
+    ):
+        with capture_queries() as sent, pytest.raises(QueryError, match="'other' inside one of 'default'"):
+            ask()
+        assert not sent
+
+
+def test_a_query_is_not_moved_away_from_what_it_asks(two: None) -> None:
+    with pytest.raises(QueryError, match="'other' inside one of 'default'"):
+        Author.objects.using("other").filter(pk__in=OTHER.values("author")).using("default")
+    unsaid = Author.objects.filter(pk__in=Book.objects.filter(title="x").values("author"))
+    assert (unsaid.using("other").db, unsaid.db) == ("other", "default")
+
+
+def test_a_row_is_compared_in_its_own_database_only(world: World, two: None) -> None:
+    there = world.call(Author.objects.using("other"), "create", name="there")
+    here = world.call(Author.objects, "create", name="here")
+    for ask in (
+        lambda books, row: books.filter(author=row),
+        lambda books, row: books.exclude(author__in=[row]),
+        lambda books, row: books.filter(Q(title="x") | ~Q(author=row)),
+        lambda books, row: books.filter(Book.author == row),
+        lambda books, row: books.filter(Book.author.in_([row])),
+        lambda books, row: books.annotate(own=Case(When(author=row, then=1), default=0)),
+        lambda books, row: books.filter(pk__in=Book.objects.using(row._state.db).filter(author=row)),
+    ):
+        for row, alias in ((there, "default"), (here, "other")):
+            with pytest.raises(QueryError, match=f"of the database {row._state.db!r} "):
+                ask(Book.objects.using(alias), row)
+            assert world.iterate(ask(Book.objects.using(row._state.db), row)) == []
+    with pytest.raises(InvalidValue, match="rows of the databases 'default' and 'other'"):
+        Book.objects.filter(author__in=[here, there])
+    with pytest.raises(QueryError, match=r"contains\(\) on 'default' was given .*, a row of the database 'other'"):
+        world.call(Author.objects, "contains", there)
 
 
 def test_relations_do_not_cross_databases(world: World, two: None) -> None:
