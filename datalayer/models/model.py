@@ -15,6 +15,7 @@ from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotE
 from datalayer.models import deferring, linked_rows, loading, registry, related, saving, validating
 from datalayer.models._pydantic import (
     LATE,
+    assigning_of,
     fields_set,
     filled,
     own_fields,
@@ -127,11 +128,21 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         def __setattr__(self, name, value):
             cls = type(self)
             if name in cls.__datalayer_plain__ and value.__class__ in _VALUES:
-                changed = fields_set(self)
-                stored = _MISSING if name in changed else self.__dict__.get(name, _MISSING)
-                cls.__pydantic_validator__.validate_assignment(self, name, value)
-                if stored.__class__ in UNCHANGEABLE and self.__dict__[name] == stored and origin_of(self) is not None:
-                    self.__pydantic_fields_set__.discard(name)
+                changed, values = fields_set(self), self.__dict__
+                stored = _MISSING if name in changed else values.get(name, _MISSING)
+                validate = assigning_of(cls)[name]
+                try:
+                    new = _MISSING if validate is None else validate(value)
+                except ValidationError:
+                    new = _MISSING
+                if new is _MISSING:
+                    cls.__pydantic_validator__.validate_assignment(self, name, value)
+                    new = self.__dict__[name]
+                else:
+                    values[name] = new
+                    changed.add(name)
+                if stored.__class__ in UNCHANGEABLE and new == stored and origin_of(self) is not None:
+                    changed.discard(name)
                 return
             if name in cls.__datalayer_relations__:
                 related.assign(self, name, value, self.__pydantic_fields_set__)

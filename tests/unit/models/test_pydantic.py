@@ -141,6 +141,80 @@ def test_a_field_that_is_only_validated_is_assigned_by_the_validator_in_pydantic
     assert by_pydantic.model_fields_set == by_validator.model_fields_set == {"a"}
 
 
+class Kin(BaseModel):
+    kin: list[Kin] = []
+
+
+def test_an_assigned_value_is_validated_by_the_part_of_the_whole_that_is_its_field() -> None:
+    class Made(Model):
+        model_config = pydantic.ConfigDict(str_strip_whitespace=True)
+        a: Mapped[str] = Field(max_length=3)
+        b: Mapped[int] = Field(default=1)
+        c: Mapped[int] = Field(default=1)
+        kin: Mapped[dict[str, Kin]] = Field(default_factory=dict)
+
+        @pydantic.field_validator("b")
+        @classmethod
+        def _above_c(cls, value: int, info: pydantic.ValidationInfo) -> int:
+            if value < info.data["c"]:
+                raise ValueError("below c")
+            return value
+
+        @pydantic.field_validator("c")
+        @classmethod
+        def _even(cls, value: int) -> int:
+            return value * 2
+
+    one: Any = Made(a="x")
+    one.a = " abc "
+    assert one.a == "abc"
+    one.c = 3
+    assert one.c == 6
+    with pytest.raises(ValidationError, match="below c"):
+        one.b = 5
+    one.kin = {"x": {"kin": [{}]}}
+    assert one.kin["x"].kin == [Kin()]
+    with pytest.raises(ValidationError) as refused:
+        one.a = "abcd"
+    assert refused.value.title == "Made"
+    assert refused.value.errors()[0]["loc"] == ("a",)
+    assert one.a == "abc"
+
+
+def test_a_class_that_is_built_again_validates_assigned_values_anew() -> None:
+    class Made(Model):
+        a: Mapped[int]
+
+    one = Made(a=1)
+    one.a = 2
+    known = _pydantic.assigning_of(Made)
+    assert _pydantic.assigning_of(Made) is known
+    Made.model_rebuild(force=True)
+    assert _pydantic.assigning_of(Made) is not known
+    one.a = 3
+    assert one.a == 3
+
+
+def test_a_subclass_validates_assigned_values_by_its_own_fields() -> None:
+    class Base(Model):
+        a: Mapped[int] = Field(default=1)
+
+        class Meta:
+            abstract = True
+
+    class Small(Base):
+        a: Mapped[int] = Field(default=1, le=5)
+
+    class Other(Base):
+        pass
+
+    other, small = Other(), Small()
+    other.a = 9
+    with pytest.raises(ValidationError):
+        small.a = 9
+    assert other.a == 9
+
+
 def test_looking_at_the_fields_set_of_a_row_leaves_its_slot_empty() -> None:
     row = object.__new__(Plain)
     assert _pydantic.peek_fields_set(row) == frozenset()
