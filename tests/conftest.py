@@ -7,6 +7,7 @@ a run, in the process that controls the workers of pytest-xdist.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import secrets
@@ -79,6 +80,12 @@ def pytest_report_collectionfinish(items: list[pytest.Item]) -> str:
         backend, world = str(given.get("backend", "")), str(given.get("world", ""))
         counted[f"{backend} {world}".strip() or "neither"] += 1
     return "backend and world: " + ", ".join(f"{name} {number}" for name, number in sorted(counted.items()))
+
+
+def pytest_collection_finish() -> None:
+    # Ten thousand tests are a heap that the collector would walk again and again, and tests collect on purpose too.
+    gc.collect()
+    gc.freeze()
 
 
 def _needs_postgresql(item: pytest.Item) -> bool:
@@ -282,6 +289,7 @@ def configured(database_url: str, world: World) -> Iterator[str]:
     """Settings whose `default` is the fresh database; pools and settings are gone afterwards."""
     import datalayer
     from datalayer.conf import reset
+    from datalayer.databases import databases
     from datalayer.pooling.registry import pools
 
     datalayer.configure(databases={"default": database_url})
@@ -291,6 +299,7 @@ def configured(database_url: str, world: World) -> Iterator[str]:
         world.run(lambda: None, pools.aclose_all)
         pools.close_all()
         pools.reset()
+        databases.reset()
         reset()
 
 
