@@ -7,6 +7,7 @@ a run, in the process that controls the workers of pytest-xdist.
 
 from __future__ import annotations
 
+import compileall
 import gc
 import itertools
 import os
@@ -46,6 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker_input is None:
+        # Hundreds of processes are started, and each would compile the package where bytecode is not to be written.
+        compileall.compile_dir(str(Path(__file__).parents[1] / "datalayer"), quiet=2)
     if worker_input is not None and "postgres_url" in worker_input:
         config.stash[_URL] = worker_input["postgres_url"]
 
