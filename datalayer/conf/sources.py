@@ -88,15 +88,13 @@ def _read(path: Path) -> ProjectFile | None:
         line = found[1] if found else str(text.count("\n") + 1)
         problem = f"{reason[:1].lower()}{reason[1:]}"
     else:
-        lines = line_numbers(text)
         if not is_shared:
-            return ProjectFile(path, table, lines)
+            return ProjectFile(path, table, line_numbers(text))
         ours = as_table(table.get("tool", {}).get("datalayer"))
         if ours is None:
-            return None
-        return ProjectFile(
-            path, ours, {key[2:]: line for key, line in lines.items() if key[:2] == ("tool", "datalayer")}
-        )
+            return None  # before its lines are looked for, which takes longer than to parse it
+        lines = line_numbers(text).items()
+        return ProjectFile(path, ours, {key[2:]: line for key, line in lines if key[:2] == ("tool", "datalayer")})
     raise ConfigurationError(f"{path.name}:{line}: not valid TOML: {problem}", origin=f"{path.name}:{line}")
 
 
