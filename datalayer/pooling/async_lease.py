@@ -25,10 +25,6 @@ class AsyncReleasingPool(LeasePool[C], Protocol[C]):
 class LendingPool(Protocol[C]):
     """What an `Acquiring` needs of its pool."""
 
-    async def serve(self, acquiring: Acquiring[C]) -> C:
-        """Lends a connection for a block: puts its lease into the asking object, and gives the connection."""
-        ...
-
     def lend(self, acquiring: Acquiring[C]) -> Generator[Any, Any, AsyncLease[C]]:
         """Lends a connection and gives its lease: the steps of `Acquiring.__await__`."""
         ...
@@ -59,9 +55,7 @@ class AsyncLease(BaseLease[C]):
     ) -> Coroutine[Any, Any, None]:
         if exc is not None:
             self.report(exc)
-        if self._entry is None:  # discarded or detached in the block
-            return _nothing()
-        return self.pool.release_lease(self)
+        return _nothing() if self._entry is None else self.release()  # nothing: discarded or detached in the block
 
 
 async def _nothing() -> None:
@@ -77,8 +71,6 @@ class Acquiring(Placed, Generic[C]):
         lease: The lease of a block, once it was served.
     """
 
-    # `async with` and `await` await what these methods return: a coroutine of the pool, and none of our own around it.
-
     __slots__ = ("lease", "pool", "timeout")
 
     pool: LendingPool[C]
@@ -88,8 +80,9 @@ class Acquiring(Placed, Generic[C]):
     def __await__(self) -> Generator[Any, Any, AsyncLease[C]]:
         return self.pool.lend(self)
 
-    def __aenter__(self) -> Coroutine[Any, Any, C]:
-        return self.pool.serve(self)
+    async def __aenter__(self) -> C:
+        self.lease = lease = await self
+        return lease.conn
 
     def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
@@ -99,7 +92,7 @@ class Acquiring(Placed, Generic[C]):
 
 
 def async_lease_of(pool: AsyncReleasingPool[C], entry: Entry[C]) -> AsyncLease[C]:
-    """The lease of an entry; `AsyncPool.lend` does the same by hand."""
+    """The lease of an entry, for pools that do not fill it in by hand."""
     lease: AsyncLease[C] = AsyncLease()
     lease.pool, lease._entry = pool, entry  # pyright: ignore[reportPrivateUsage]  # a lease is filled in by its pool
     return lease

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
-from datalayer.pooling.async_lease import Acquiring, AsyncLease, async_lease_of
+from datalayer.pooling.async_lease import Acquiring, AsyncLease
+from datalayer.pooling.async_lending import PoolAcquiring, PoolLease
 from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
@@ -19,12 +20,11 @@ from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
 from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import describe_task, error_text, getframe, wrong_loop
 from datalayer.pooling.flows import Machine
-from datalayer.pooling.mutex import let_go
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
 from datalayer.pooling.stats import CheckReport, CloseReport
-from datalayer.pooling.stepping import Rest, in_time
+from datalayer.pooling.stepping import in_time
 from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
-from datalayer.pooling.waiting import Door, TaskWaiter, task_of
+from datalayer.pooling.waiting import Door, TaskWaiter
 
 log = logging.getLogger("datalayer.pooling")
 
@@ -160,7 +160,7 @@ class AsyncPool(Machine[C]):
         """
         if timeout is not DEFAULT:
             check_timeout(timeout)
-        asking: Acquiring[C] = Acquiring()
+        asking: PoolAcquiring[C] = PoolAcquiring()
         asking.pool = self
         asking.timeout = timeout
         caller = getframe(1)
@@ -182,33 +182,6 @@ class AsyncPool(Machine[C]):
         except TimeoutError:
             return None
 
-    def lend(self, acquiring: Acquiring[C]) -> Generator[Any, Any, AsyncLease[C]]:
-        """What awaiting `acquire` does."""
-        clock = self._clock  # read first, see `take_ready`
-        now = clock()
-        loop = get_running_loop()
-        owner = task_of(loop)
-        if loop is not self._loop:
-            self._check_loop()
-        mutex = self._mutex
-        try:  # a `with` that takes half the time; see `let_go`
-            mutex.acquire()
-            entry = self._core.take_ready(now, owner)
-        except BaseException:
-            let_go(mutex)
-            raise
-        mutex.release()
-        if entry is None:
-            entry = yield from self._acquire(acquiring.timeout, now, owner).__await__()
-        elif self._orphans:
-            self._collect()
-        entry.code = acquiring.code
-        entry.offset = acquiring.offset
-        lease: AsyncLease[C] = AsyncLease()
-        lease.pool = self
-        lease._entry = entry  # pyright: ignore[reportPrivateUsage]
-        return lease
-
     async def _acquire(self, timeout: Timeout, now: float, owner: object) -> Entry[C]:
         """Any acquire but the usual one."""
         if self._core.state == "new" and self._auto_open:
@@ -222,63 +195,11 @@ class AsyncPool(Machine[C]):
         self._collect()
         return entry
 
-    async def serve(self, acquiring: Acquiring[C]) -> C:
-        """What entering the block of `acquire` does."""
-        acquiring.lease = lease = await acquiring
-        return lease.conn
-
     async def release_entry(self, entry: Entry[C]) -> None:
-        """The same for a lease of which only the entry is known."""
-        await self.release_lease(async_lease_of(self, entry))
-
-    async def release_lease(self, lease: AsyncLease[C]) -> None:
-        """Ends a lease: cleans the connection, and keeps or closes it."""
-        entry = lease._entry  # pyright: ignore[reportPrivateUsage]
-        if entry is None:
-            entry = lease.end("given back")  # which refuses
-        if get_running_loop() is not self._loop:
-            self.refuse_elsewhere()
-        lease._entry = None  # pyright: ignore[reportPrivateUsage]
-        conn = entry.conn
-        connector = self._connector
-        drop: str | None = None
-        try:
-            if connector.is_broken(conn):
-                drop = "broken"
-            else:
-                resetting = connector.reset(conn)
-                if resetting is not None:
-                    try:  # as `in_time`, which is a call more
-                        step = resetting.send(None)
-                    except StopIteration:
-                        pass
-                    else:
-                        async with asyncio.timeout(self.config.reset_timeout):
-                            await Rest(resetting, step)
-                if self._reset is not None:
-                    async with asyncio.timeout(self.config.reset_timeout):
-                        await self._reset(conn)
-        except Exception as error:
-            drop = "reset_failed"
-            log.warning(
-                "connection %s of %s could not be reset and was thrown away: %s", entry.id, self, error_text(error)
-            )
-        except BaseException:
-            self.discard_entry(entry, "reset_failed")
-            raise
-        core, clock, mutex = self._core, self._clock, self._mutex
-        try:
-            mutex.acquire()
-            if (entry.state == LENT and entry.home is core.home) or self._owns(entry):
-                core.give_back(entry, clock(), drop)
-        except BaseException:
-            let_go(mutex)
-            if entry.home is core.home:  # interrupted in the middle: its place must not be lost
-                self._orphans.append(entry)
-            raise
-        mutex.release()
-        if core.actions or self._orphans:
-            self._collect()
+        """Ends a lease of which only the entry is known."""
+        lease: PoolLease[C] = PoolLease()
+        lease.pool, lease._entry = self, entry  # pyright: ignore[reportPrivateUsage]  # a lease is filled in by its pool
+        await lease.release()
 
     async def dedicated(self) -> C:
         """Opens a configured connection that is not the pool's: not counted, and yours to close."""

@@ -19,7 +19,7 @@ from datalayer._links.link import AsyncLink, Link
 from datalayer._links.sqlite import AsyncSQLiteLink, SQLiteLink, aconnect_sqlite, connect_sqlite
 from datalayer._plans.plan import Command
 from datalayer.errors import PoolConfigError, PoolError, choices_text, nearest
-from datalayer.pooling.async_lease import Acquiring, AsyncLease, asking_of
+from datalayer.pooling.async_lease import Acquiring, AsyncLease
 from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig, refuse_no_room
@@ -355,7 +355,9 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
         """The twin of `SQLitePool.acquire`."""
         if mode not in ("write", "read"):
             raise _wrong_mode(mode)
-        return asking_of(self.writer if mode == "write" else self.readers, timeout, call_site())
+        asking = (self.writer if mode == "write" else self.readers).acquire(timeout)
+        asking.code, asking.offset = call_site()
+        return asking
 
     async def try_acquire(self, mode: Mode = "write") -> AsyncLease[AsyncLink] | None:
         """The twin of `SQLitePool.try_acquire`."""

@@ -158,11 +158,6 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         except TimeoutError:
             return None
 
-    async def serve(self, acquiring: Acquiring[AsyncPostgresLink]) -> AsyncPostgresLink:
-        """What entering the block of `acquire` does."""
-        acquiring.lease = lease = await acquiring
-        return lease.conn
-
     def lend(self, acquiring: Acquiring[AsyncPostgresLink]) -> Generator[Any, Any, AsyncLease[AsyncPostgresLink]]:
         """What awaiting `acquire` does."""
         return self._acquire(acquiring).__await__()

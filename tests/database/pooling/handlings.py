@@ -347,7 +347,7 @@ HANDLINGS = [
     ),
     Handling(
         "20", "a lease keeps its connection",
-        "lease._entry = None  # pyright", "pass  # pyright",
+        "self._entry = None\n        conn, connector", "conn, connector",
         ("test_second_release_is_refused_and_changes_nothing",), cases="awaiting and not psycopg",
     ),
     Handling(
@@ -378,7 +378,7 @@ HANDLINGS = [
     ),
     Handling(
         "22", "a lease keeps its connection",
-        "lease._entry = None  # pyright", "pass  # pyright",
+        "self._entry = None\n        conn, connector", "conn, connector",
         ("test_lease_is_of_no_use_after_its_end",), cases="awaiting and not psycopg",
     ),
     Handling(
