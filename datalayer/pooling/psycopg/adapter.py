@@ -4,8 +4,8 @@ psycopg-pool keeps, opens and replaces the connections; the ledger counts what i
 before it is lent is done here, not by its `check` callback: a connection that fails is closed and the next one asked
 for at once, where psycopg-pool would pause for a second after each.
 
-When a connect can never succeed (a wrong password) its pool is retired on the spot, which lets everybody in its queue
-fail at once; the next acquire starts a new one. All other failures are tried again by our own pauses: see `gate`.
+When a connect can never succeed (a wrong password) everybody in the queue of psycopg-pool is turned away on the spot,
+and asks again here, to be told why. All failures are tried again by our own pauses: see `gate`.
 """
 
 from __future__ import annotations
@@ -220,12 +220,15 @@ class Adapter(LinkJudge, Watched[L]):
     def _give_up_hope(self) -> None:
         """Lets everybody in the queue fail when nobody can be served; `_ask` tells them why."""
         with self._mutex:
-            home, gate = self._home, self._gate
+            home = self._home
             if home is None or self._state != "open" or not self._ledger.is_hopeless(self._clock()):
                 return
-            self._home = None
-        gate.close()
-        self._retire(home)
+        self._turn_away(home)
+
+    def is_hopeless(self) -> bool:
+        """Whether nobody can be served; psycopg-pool asks before it queues a caller."""
+        with self._mutex:
+            return self._ledger.is_hopeless(self._clock())
 
     def _is_starving(self) -> bool:
         """Whether somebody waits and nothing is under way for him, as far as psycopg-pool is concerned."""
@@ -329,7 +332,7 @@ class Adapter(LinkJudge, Watched[L]):
         with self._mutex:
             ledger = self._ledger
             if isinstance(error, psycopg_pool.PoolClosed):
-                return None  # closed, or its pool was retired: `_ask` knows which
+                return None  # closed, or turned away: `_ask` knows which
             ledger.end(owner, "failed" if isinstance(error, Exception) else "cancelled")
             return error
 
@@ -495,7 +498,7 @@ class Adapter(LinkJudge, Watched[L]):
     def _new_home(self) -> Any:
         raise NotImplementedError
 
-    def _retire(self, home: Any) -> None:
+    def _turn_away(self, home: Any) -> None:
         raise NotImplementedError
 
     def _start_draining(self) -> None:
@@ -507,6 +510,16 @@ class Adapter(LinkJudge, Watched[L]):
     def discard_entry(self, entry: Entry[L], reason: str) -> None:
         """Ends a lease and closes its connection."""
         raise NotImplementedError
+
+
+def hopeless(ref: weakref.ref[Any]) -> Callable[[], bool]:
+    """The question of a pool of psycopg-pool whether queueing is of no use, to a pool of ours that may be gone."""
+
+    def is_hopeless() -> bool:
+        adapter: Adapter[Any] | None = ref()
+        return adapter is not None and adapter.is_hopeless()
+
+    return is_hopeless
 
 
 living: weakref.WeakSet[Adapter[Any]] = weakref.WeakSet()

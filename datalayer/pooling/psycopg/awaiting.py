@@ -23,7 +23,7 @@ from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
 from datalayer.pooling.explain import call_site, describe_task, error_text, wrong_loop
 from datalayer.pooling.lease import warn_of_orphan
-from datalayer.pooling.psycopg.adapter import Adapter
+from datalayer.pooling.psycopg.adapter import Adapter, hopeless
 from datalayer.pooling.psycopg.connections import AsyncHome, async_connection_class
 from datalayer.pooling.psycopg.gate import AsyncGate
 from datalayer.pooling.psycopg.ledger import RawEntry
@@ -437,7 +437,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         ref: weakref.ref[AsyncPsycopgPool] = weakref.ref(self)
         made = async_connection_class(ref, gate)
         home = AsyncHome(connection_class=made, reconnect_failed=_feeding(ref), **self._options())
-        home.look = _looking(ref)
+        home.look, home.is_hopeless = _looking(ref), hopeless(ref)
         return home
 
     async def feed(self, home: Any) -> None:
@@ -458,8 +458,8 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             await raw.close()
             raise
 
-    def _retire(self, home: Any) -> None:
-        self._later(home.close)
+    def _turn_away(self, home: Any) -> None:
+        self._later(home.turn_away)
 
     def _start_draining(self) -> None:
         home = self._home

@@ -23,7 +23,7 @@ from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
 from datalayer.pooling.explain import call_site, describe_thread, error_text
 from datalayer.pooling.lease import Lease, lease_of, warn_of_orphan
-from datalayer.pooling.psycopg.adapter import Adapter, living
+from datalayer.pooling.psycopg.adapter import Adapter, hopeless, living
 from datalayer.pooling.psycopg.connections import Home, connection_class
 from datalayer.pooling.psycopg.gate import Gate
 from datalayer.pooling.psycopg.ledger import RawEntry
@@ -72,7 +72,6 @@ class PsycopgPool(Adapter[PostgresLink]):
         clock: Callable[[], float] = STEADY,
         rng: Random | None = None,
     ) -> None:
-        self._retiring: list[threading.Thread] = []
         self._configure, self._check, self._reset, self._on_close = configure, check, reset, on_close
         self._watch: threading.Timer | None = None
         self._conninfo = conninfo
@@ -133,12 +132,9 @@ class PsycopgPool(Adapter[PostgresLink]):
         self._set_state("closing")
         with self._mutex:
             home, self._home = self._home, None
-            retiring, self._retiring = self._retiring, []
         self._gate.close()
         if home is not None:
             home.close(timeout=max(until - self._clock(), 0.5))
-        for thread in retiring:
-            thread.join(max(until - self._clock(), 0.5))
         while True:
             watcher: ThreadWaiter[Any] = ThreadWaiter(None)
             with self._mutex:
@@ -358,7 +354,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         weakref.finalize(self, gate.close).atexit = False
         ref: weakref.ref[PsycopgPool] = weakref.ref(self)
         home = Home(connection_class=connection_class(ref, gate), reconnect_failed=_feeding(ref), **self._options())
-        home.look = _looking(ref)
+        home.look, home.is_hopeless = _looking(ref), hopeless(ref)
         home.open()
         return home
 
@@ -383,13 +379,8 @@ class PsycopgPool(Adapter[PostgresLink]):
             raw.close()
             raise
 
-    def _retire(self, home: Any) -> None:
-        # Not by this thread: it is a worker of that pool, which waits for its workers when it is closed.
-        thread = threading.Thread(target=home.close, name=f"datalayer-pool-{self.name}-retire", daemon=True)
-        with self._mutex:
-            self._retiring = [one for one in self._retiring if one.is_alive()]
-            self._retiring.append(thread)
-        thread.start()
+    def _turn_away(self, home: Any) -> None:
+        home.turn_away()
 
     def _start_draining(self) -> None:
         home = self._home
@@ -414,7 +405,6 @@ class PsycopgPool(Adapter[PostgresLink]):
         if self._home is not None:
             self._home.leave_to_parent()
         super().forget_after_fork()
-        self._retiring = []
         self._watch = None
 
 

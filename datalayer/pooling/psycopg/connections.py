@@ -195,6 +195,10 @@ def async_connection_class(ref: weakref.ref[Any], gate: AsyncGate) -> type[psyco
 # -- the pools of psycopg-pool --------------------------------------------------------------------
 
 
+class AskAgain(psycopg_pool.PoolClosed):
+    """What callers who are turned away from the queue hear: as when the pool was closed, they ask the adapter again."""
+
+
 def _forget_gone(waiting: deque[Any]) -> None:
     """Takes those who gave up from the head of a queue, where they come to stand sooner or later: no search."""
     while waiting and waiting[0].error:
@@ -206,9 +210,11 @@ class Home(psycopg_pool.ConnectionPool[Any]):
 
     Attributes:
         look: Called with each idle connection by `check()`; raises when it is no good.
+        is_hopeless: Tells, under the lock of the queue, whether it is of no use to queue.
     """
 
     look: Callable[[Any], None]
+    is_hopeless: Callable[[], bool]
     _is_inherited = False
 
     def check_connection(self, conn: Any) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # a static method there
@@ -227,6 +233,20 @@ class Home(psycopg_pool.ConnectionPool[Any]):
             with self._lock:
                 _forget_gone(self._waiting)
             raise
+
+    def _get_ready_connection(self, timeout: float | None) -> Any:
+        found = super()._get_ready_connection(timeout)
+        if found is None and self.is_hopeless():
+            raise AskAgain
+        return found
+
+    def turn_away(self) -> None:
+        """Lets everybody in the queue ask again."""
+        with self._lock:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+        for one in waiting:
+            one.fail(AskAgain())
 
     def leave_to_parent(self) -> None:
         """In a child process: its threads are not here, and its locks may be held by one of them for ever."""
@@ -262,9 +282,11 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
 
     Attributes:
         look: Awaited with each idle connection by `check()`; raises when it is no good.
+        is_hopeless: As in `Home`.
     """
 
     look: Callable[[Any], Awaitable[None]]
+    is_hopeless: Callable[[], bool]
 
     def serves_at_once(self) -> bool:
         """Whether `getconn` waits for nothing: a connection is idle, and nobody is in the middle of taking one."""
@@ -277,6 +299,20 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
         except BaseException:
             _forget_gone(self._waiting)
             raise
+
+    async def _get_ready_connection(self, timeout: float | None) -> Any:
+        found = await super()._get_ready_connection(timeout)
+        if found is None and self.is_hopeless():
+            raise AskAgain
+        return found
+
+    async def turn_away(self) -> None:
+        """The twin of `Home.turn_away`."""
+        async with self._lock:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+        for one in waiting:
+            await one.fail(AskAgain())
 
     async def check_connection(self, conn: Any) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # a static method there
         """The twin of `Home.check_connection`."""

@@ -169,6 +169,16 @@ HANDLINGS = [
         ("test_wrong_password_fails_nobody_whom_a_returned_connection_will_serve",), cases="psycopg",
     ),
     Handling(
+        "7", "who waits when there is no hope any more hears nothing",
+        "one.fail(AskAgain())", "list(waiting)",
+        ("test_wrong_password_fails_who_waits_when_the_last_connection_is_lost",), cases="psycopg-blocking", times=2,
+    ),
+    Handling(
+        "7", "who comes when there is no hope any more hears nothing",
+        "if found is None and self.is_hopeless():", "if False:",
+        ("test_caller_who_queues_in_the_moment_of_a_refusal_is_told_at_once",), cases="psycopg", times=2,
+    ),
+    Handling(
         "8", "the first failure reaches the callers",
         "fatal = configured and self._is_fatal(error)", "fatal = True",
         ("test_one_failed_connect_is_not_seen",), cases="generic",
@@ -334,6 +344,24 @@ HANDLINGS = [
         'log.exception("a listener of %s failed on %s", pool, event)', "raise",
         ("test_listener_that_fails_harms_nobody",),
     ),
+    Handling(
+        "19", "a hook that hangs is waited for",
+        "self.config.close_timeout):\n                    await self._on_close(conn)",
+        "None):\n                    await self._on_close(conn)",
+        ("test_on_close_that_hangs_ends_with_its_time_and_cancels_nobody",), cases="generic",
+    ),
+    Handling(
+        "19", "a hook that hangs is waited for",
+        "self.config.close_timeout):\n                        await self._on_close(entry.conn)",
+        "None):\n                        await self._on_close(entry.conn)",
+        ("test_on_close_that_hangs_ends_with_its_time_and_cancels_nobody",), cases="psycopg",
+    ),
+    Handling(
+        "19", "a hook that hangs cancels who gave the lease back",
+        "if self._on_close is not None:  # it may wait with a time limit, which cancels the task that began to wait",
+        "if False:",
+        ("test_on_close_that_hangs_ends_with_its_time_and_cancels_nobody",), cases="psycopg",
+    ),
     # -- 20 to 23: leases -----------------------------------------------------------------------
     Handling(
         "20", "a lease keeps its connection",
@@ -390,6 +418,11 @@ HANDLINGS = [
         "23", "what nobody holds any more stays lent",
         "self.pool.orphan_entry(entry)", "pass",
         ("test_dropped_lease_warns_and_frees_its_place",),
+    ),
+    Handling(
+        "23", "who lost a lease, and waits for its connection, waits for himself",
+        "entry.owner = None  # whoever held it: to wait for what is about to be buried is no deadlock", "pass",
+        ("test_dropped_lease_warns_and_frees_its_place",), cases="psycopg-awaiting", times=2,
     ),
     # -- 24, 25: closing ------------------------------------------------------------------------
     Handling(
@@ -650,6 +683,11 @@ HANDLINGS = [
         "34", "a worker of psycopg-pool works on when it is cancelled",
         "ending: Any = _EndingQueue(q)", "ending: Any = q",
         ("test_asyncio_run_ends_while_the_server_does_not_answer",), cases="psycopg",
+    ),
+    Handling(
+        "34", "a pool of psycopg-pool waits for a worker that was cancelled, and closes nothing",
+        "if not worker.done()]", "]",
+        ("test_registry_has_a_pool_for_each_loop",), cases="psycopg",
     ),
     Handling(
         "34", "the pools of loops that are gone stay",

@@ -401,6 +401,47 @@ def test_wrong_password_is_told_at_once_to_who_holds_the_only_connection(
     play(world, script())
 
 
+def test_connection_that_comes_back_after_a_refusal_is_lent_again(
+    changed: Any, world: World, server: PostgresServer
+) -> None:
+    def script() -> Script:
+        first = yield from borrow(changed)
+        lease = yield changed.acquire
+        set_password(server, PASSWORD)
+        with pytest.raises(ConnectionFailed, match="password authentication failed"):
+            yield call(changed.acquire, 10.0)
+        yield lease.release
+        assert (yield from borrow(changed)) == first
+
+    play(world, script())
+    assert changed.stats().connections_opened == 1
+
+
+def test_caller_who_queues_in_the_moment_of_a_refusal_is_told_at_once(
+    make: Maker, changed: Any, world: World, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not make.is_psycopg:
+        return  # our own pool has one lock for both
+    ask = changed._ask
+
+    def asked_before(owner: object) -> Any:
+        monkeypatch.undo()
+        return changed._home
+
+    def script() -> Script:
+        lease = yield changed.acquire
+        set_password(server, PASSWORD)
+        with pytest.raises(ConnectionFailed, match="password authentication failed"):
+            yield call(changed.acquire, 10.0)
+        monkeypatch.setattr(changed, "_ask", asked_before)
+        with pytest.raises(ConnectionFailed, match="password authentication failed"):
+            yield call(changed.acquire, 10.0)
+        assert changed._ask == ask
+        yield lease.release
+
+    play(world, script())
+
+
 def set_password(server: PostgresServer, password: str) -> None:
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"ALTER ROLE locked PASSWORD '{password}'".encode())
