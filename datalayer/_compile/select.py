@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, TypeAlias, cast
@@ -209,7 +209,7 @@ class Selection:
     def conditions(self) -> Conditions:
         """WHERE and HAVING, and the conditions on windows, which are not written yet."""
         where: list[Element] = []
-        having: list[Element] = []
+        groups: list[tuple[int, Condition, int]] = []
         windows: list[tuple[Condition, int]] = []
         for number, (condition, place) in enumerate(zip(self.query.where, self.places.where, strict=True)):
             self.writer.filter = self.writer.reach = number
@@ -231,9 +231,23 @@ class Selection:
                 if self.is_qualified and self.writer.walk.has_window(part):
                     windows.append((part, at))
                     continue
-                (having if self._is_having(part) else where).append(self.writer.condition(part, at))
+                if self._is_having(part):
+                    groups.append((number, part, at))
+                else:
+                    where.append(self.writer.condition(part, at))
+        having = self._having(groups) if groups else []
         self.writer.filter, self.writer.reach = None, len(self.query.where)
         return where, having, windows
+
+    def _having(self, groups: list[tuple[int, Condition, int]]) -> list[Element]:
+        """HAVING; its aggregates are over what the groups and columns join, whose joins come first."""
+        self.writer.filter, self.writer.reach = None, len(self.query.where)
+        self._join_groups()
+        found: list[Element] = []
+        for number, condition, place in groups:
+            self.writer.filter = self.writer.reach = number
+            found.append(self.writer.condition(condition, place))
+        return found
 
     def _is_having(self, condition: Condition) -> bool:
         return self.writer.aggregates_here and self.writer.walk.has_aggregate(condition)
@@ -246,14 +260,13 @@ class Selection:
             for (name, expression), place in zip(query.columns, self.places.columns, strict=True):
                 found.append(self._computed(name, expression, place))
             return found
-        if query.group_by is None or not query.annotations:
-            self._fields((), query.table, found)
-            # A joined row hangs on its parent's, so every step of a path comes along, parents first.
-            for path in dict.fromkeys(whole[:length] for whole in query.joined for length in range(1, len(whole) + 1)):
-                table = query.table
-                for part in path:
-                    table = table.relations[part].target
-                self._fields(path, table, found)
+        self._fields((), query.table, found)
+        # A joined row hangs on its parent's, so every step of a path comes along, parents first.
+        for path in dict.fromkeys(whole[:length] for whole in query.joined for length in range(1, len(whole) + 1)):
+            table = query.table
+            for part in path:
+                table = table.relations[part].target
+            self._fields(path, table, found)
         hidden = query.extra.hidden if query.extra is not None else ()
         for (name, expression), place in zip(query.annotations, self.places.annotations, strict=True):
             if name not in hidden:
@@ -319,24 +332,44 @@ class Selection:
         found: list[Element] = []
         taken: set[int] = set()
         names = self.query.columns if self.query.columns is not None else self.query.annotations
-        for expression, place in zip(self.query.group_by or (), self.places.group_by, strict=True):
+        before = 0
+        if self.query.columns is None:
+            hidden = self.query.extra.hidden if self.query.extra is not None else ()
+            names = tuple([item for item in names if item[0] not in hidden])
+            before = len(self.outputs) - len(names)  # the fields of whole rows
+        keys = list(zip(self.query.group_by or (), self.places.group_by, strict=True))
+        for expression, place in keys:
             shape = expression.shape
             if expression.values or isinstance(expression, AnnotationRef):
                 number = next(
                     (
                         position
-                        for position, (name, other) in enumerate(names, 1)
+                        for position, (name, other) in enumerate(names, before + 1)
                         if (other.shape == shape and position not in taken)
                         or (isinstance(expression, AnnotationRef) and name == expression.name)
                     ),
                     None,
                 )
-                if number is not None and len(shown) == len(names):
+                if number is not None and len(shown) == before + len(names):
                     taken.add(number)
                     found.append(sa.literal_column(str(number)))
                     continue
             found.append(self.writer.expression(expression, place))
+        if self.query.columns is None:
+            found += self._beside_keys({expression.shape for expression, _ in keys})
         return found
+
+    def _beside_keys(self, known: set[Hashable]) -> Iterator[Element]:
+        """What must be in GROUP BY as well where groups are of whole rows: rows that come along, and what orders."""
+        for path in dict.fromkeys(whole[:length] for whole in self.query.joined for length in range(1, len(whole) + 1)):
+            table = self.query.table
+            for part in path:
+                table = table.relations[part].target
+            for name in table.fields:
+                yield self.writer.scope.column(path, name)
+        for item, place in zip(self.query.order, self.places.order, strict=True):
+            if item.expression.shape not in known and not self.writer.walk.has_aggregate(item.expression):
+                yield self._ordered(item.expression, place)
 
     # -- the whole --------------------------------------------------------------------------
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Window
+from datalayer._query.path import field_reference
 from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
@@ -49,6 +50,38 @@ def _is_over_many(node: Condition | Expression, table: TableSpec, annotations: M
     if isinstance(node, AnnotationRef):
         return _is_over_many(annotations[node.name], table, annotations)
     return any(_is_over_many(child, table, annotations) for child in node.children)
+
+
+def in_groups(query: Query) -> Query:
+    """A query of whole rows, in groups where an annotation repeats them and an aggregate stands beside it.
+
+    `annotate(p=F("books__price"), n=Count("books"))` has a row for each author and price, as in Django: the aggregate
+    is over the rows of its group. Without such a pair each row is there once, and aggregates are over what hangs on it.
+    """
+    annotations = dict(query.annotations)
+    hidden = query.extra.hidden if query.extra is not None else frozenset[str]()
+    keys: list[Expression] = []
+    is_repeated = is_aggregated = False
+    for name, node in query.annotations:
+        inside = list(_parts(node, annotations))
+        if any(isinstance(part, Aggregate | Window) for part in inside):
+            is_aggregated = is_aggregated or any(isinstance(part, Aggregate) for part in inside)
+            continue
+        is_repeated = is_repeated or _is_over_many(node, query.table, annotations)
+        if name not in hidden:
+            keys.append(AnnotationRef(name, node.type))
+    if not (is_repeated and is_aggregated):
+        return query
+    fields = [field_reference(query.table, (), name) for name in query.table.fields]
+    return query.replaced(group_by=(*fields, *keys))
+
+
+def _parts(node: Condition | Expression, annotations: Mapping[str, Expression]) -> Iterator[Condition | Expression]:
+    """As `parts`, with what annotations stand for."""
+    for part in parts(node):
+        yield part
+        if isinstance(part, AnnotationRef):
+            yield from _parts(annotations[part.name], annotations)
 
 
 def filters_before(query: Query, node: Expression) -> int:

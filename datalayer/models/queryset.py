@@ -19,6 +19,7 @@ from datalayer.models.annotation import Annotated, check_declared
 from datalayer.models.column import Expr, Several
 from datalayer.models.combining import FilteredRelation, filtered_relation
 from datalayer.models.elsewhere import refuse_columns_elsewhere, refuse_elsewhere, refuse_query_elsewhere
+from datalayer.models.grouping import in_groups
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
@@ -53,7 +54,8 @@ class QuerySet(WritableRows[M]):
         """As `annotate`, for values that are only used in other methods and do not come back with the rows."""
         query = self._annotated("alias", named)
         extra = query.extra or NO_EXTRA
-        return self._with(query.replaced(extra=extra.replaced(hidden=extra.hidden | frozenset(named))))
+        query = query.replaced(extra=extra.replaced(hidden=extra.hidden | frozenset(named)))
+        return self._with(in_groups(query) if len(query.annotations) > 1 else query)
 
     def _annotated(self, verb: str, named: dict[str, Any]) -> Query:
         self._unsliced(verb)
@@ -72,7 +74,7 @@ class QuerySet(WritableRows[M]):
             if name in made:
                 refuse_elsewhere(made[name], self._alias)
                 check_declared(self.model, name, made[name], made, verb)
-        return query
+        return in_groups(query) if len(made) > 1 else query
 
     def _has(self, name: str) -> bool:
         found = getattr(self.model, name, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -127,3 +128,40 @@ def test_querysets_with_aggregates_over_filtered_rows_are_not_combined(shelves: 
     one = Author.objects.filter(books__price__gt=5).annotate(n=Count("books"))
     with assert_num_queries(0), pytest.raises(QueryError, match=r"annotate\(\) what comes of it"):
         one | one
+
+
+def test_beside_a_value_of_each_related_row_an_aggregate_is_over_the_rows_of_that_value(
+    world: World, books: Shelf
+) -> None:
+    kinds = {(book.author, book.price) for book in books if book.price > 5}
+    wanted = {(a, price): sum(b.price == price for b in written(books, a)) for a, price in kinds}
+    priced = Author.objects.annotate(p=F("books__price"))
+    for query in (
+        priced.filter(p__gt=5).annotate(n=Count("books")),
+        priced.annotate(n=Count("books")).filter(p__gt=5),
+        Author.objects.annotate(n=Count("books")).annotate(p=F("books__price")).filter(p__gt=5).order_by("-p", "pk"),
+    ):
+        found = {(author, author.p): author.n for author in world.iterate(query)}
+        assert found == wanted
+        assert world.call(query, "count") == len(wanted)
+        twice = {(author, author.p) for author in world.iterate(query.filter(n__gt=1))}
+        assert twice == {key for key, n in wanted.items() if n > 1}
+    hidden = Author.objects.alias(p=F("books__price")).filter(p__gt=5).annotate(n=Count("books"))
+    assert {author: author.n for author in world.iterate(hidden)} == {
+        a: sum(book.price > 5 for book in written(books, a)) for a, _ in kinds
+    }
+
+
+def test_rows_in_such_groups_bring_others_and_are_ordered_by_them(world: World, books: Shelf) -> None:
+    query = Book.objects.annotate(other=F("author__books__price"), n=Count("author__books")).select_related("author")
+    for book in world.iterate(query.order_by("author__name", "other")):
+        assert book.n == sum(b.price == book.other for b in written(books, book.author))
+
+
+def test_groups_of_related_values_are_filtered_by_the_aggregate_that_is_shown(world: World, books: Shelf) -> None:
+    query = Author.objects.values("id", "books__price").annotate(n=Count("books"))
+    every = world.iterate(query)
+    assert any(row["n"] > 1 for row in every)
+    found = world.iterate(query.filter(n__gt=1).order_by("id", "books__price"))
+    key = itemgetter("id", "books__price")
+    assert found == sorted([row for row in every if row["n"] > 1], key=key)
