@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -27,6 +26,7 @@ from datalayer.models.forms import Form, form_of
 from datalayer.models.state import (
     Origin,
     content_of,
+    copied,
     key_values,
     origin_of,
     origins_of,
@@ -477,5 +477,5 @@ def _keep_content(instance: Any, tracked: Sequence[str]) -> None:
     """Notes that what may change in place is now as the row has it."""
     kept = {item[0]: item for item in content_of(instance) or ()}
     for name in tracked:
-        kept[name] = (name, copy.deepcopy(instance.__dict__[name]), None)
+        kept[name] = (name, copied(instance.__dict__[name]), None)
     set_content(instance, tuple(kept.values()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -32,6 +31,7 @@ from datalayer.models.relations import Forward
 from datalayer.models.state import (
     Origin,
     content_of,
+    copied,
     forget,
     key_values,
     origin_of,
@@ -167,7 +167,7 @@ def saved(
     form: Form,
     *,
     origin: Origin | None = None,
-    written: Iterable[str] | None = None,
+    written: Collection[str] | None = None,
     unsaved: Iterable[str] = (),
 ) -> None:
     """Marks an instance as being what the database has.
@@ -189,11 +189,11 @@ def saved(
     set_fields_set(instance, set(unsaved))
     if not form.tracked:
         return
-    tracked = [name for name in form.tracked if name in instance.__dict__]
+    tracked = [name for name in form.tracked if name in instance.__dict__ and (written is None or name in written)]
     if tracked:
         kept = {} if written is None else {item[0]: item for item in content_of(instance) or ()}
-        for name in tracked if written is None else set(tracked).intersection(written):
-            kept[name] = (name, copy.deepcopy(instance.__dict__[name]), None)
+        for name in tracked:
+            kept[name] = (name, copied(instance.__dict__[name]), None)
         set_content(instance, tuple(kept.values()))
 
 
@@ -358,11 +358,8 @@ def _update(
         undone.note_computed(alias, instance, change.returning)
         (row,) = prepared.read(reply.rows)
         values.update(zip(change.returning, row, strict=True))
-    if asked is None:
-        saved(instance, alias, form)
-    else:
-        unsaved = instance.__pydantic_fields_set__.difference(written)
-        saved(instance, alias, form, written=written, unsaved=unsaved)
+    unsaved = () if asked is None else instance.__pydantic_fields_set__.difference(written)
+    saved(instance, alias, form, written=(*written, *change.returning), unsaved=unsaved)
     return written
 
 

@@ -6,6 +6,7 @@ is the same row again: it keeps what the original knew, but loads relations alon
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -136,6 +137,18 @@ UNCHANGEABLE: Final = frozenset(
     {str, int, float, bool, bytes, Decimal, date, datetime, time, timedelta, UUID, type(None)}
 )
 """Types of values that nobody can change in place, and whose `==` is a plain one."""
+
+
+def copied(value: Any) -> Any:
+    """A copy of a value that nobody changes through the original: a `deepcopy` that is quick with lists and dicts."""
+    kind = value.__class__
+    if kind in UNCHANGEABLE:
+        return value
+    if kind is list:
+        return [copied(item) for item in value]
+    if kind is dict:
+        return {key: copied(item) for key, item in value.items()}
+    return copy.deepcopy(value)
 
 
 def key_fields_changed(instance: Any, spec: RelationSpec) -> None:

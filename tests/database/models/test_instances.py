@@ -537,3 +537,24 @@ def test_what_was_changed_in_place_and_assigned_again_is_written(world: World, c
     thing.more = thing.more
     world.call(thing, "save")
     assert world.call(Thing.objects, "get").more["a"] is True
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize("is_read", [False, True], ids=["new", "read"])
+def test_a_change_in_place_is_noticed_after_a_save_of_something_else(world: World, is_read: bool) -> None:
+    thing = world.call(Thing.objects, "create", name="a", more={"a": [{"b": 1}]}, tags=["x"])
+    if is_read:
+        thing = world.call(Thing.objects, "get")
+    thing.name = "b"
+    with capture_queries() as sent:
+        world.call(thing, "save")
+    assert written(sent) == ["name"]
+    thing.more["a"][0]["b"] = 2
+    with capture_queries() as sent:
+        world.call(thing, "save")
+        world.call(thing, "save")
+    assert written(sent) == ["more"]
+    thing.tags.append("y")
+    with capture_queries() as sent:
+        world.call(thing, "save")
+    assert written(sent) == ["tags"]
