@@ -15,7 +15,7 @@ import gc
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TypeAlias, TypedDict
@@ -157,8 +157,14 @@ def paths(model: Any, loop: asyncio.Runner, backend: str) -> Iterator[Hot]:
     yield "borrow a connection, awaiting", 100, lambda: loop.run(each_lent_awaiting())
 
 
-def counted(url: str) -> Counts:
-    """The counts of all paths on one database, which is empty."""
+def counted(url: str, *, only: Collection[str] = (), is_enough: Callable[[Counts], bool] | None = None) -> Counts:
+    """The counts of the paths on one database, which is empty.
+
+    Args:
+        url: Where it is.
+        only: The names of the paths that are counted; all when there are none.
+        is_enough: Whether a path that was counted so needs no other run.
+    """
     backend = urlsplit(url).scheme.partition("+")[0]
     configure(databases={"default": url})
     model: Any = journal(1)
@@ -168,15 +174,22 @@ def counted(url: str) -> Counts:
     found: Counts = {}
     with asyncio.Runner() as loop:
         for name, items, work in paths(model, loop, backend):
+            if only and name not in only:
+                continue
             work()  # compiled and imported by now
             gc.collect()
             gc.disable()
             try:
-                runs = [counter.measure(work) for _ in range(RUNS)]
+                runs: list[tuple[int, int]] = []
+                for _ in range(RUNS):
+                    runs.append(counter.measure(work))
+                    calls, lines = (min(numbers) / items for numbers in zip(*runs, strict=True))
+                    count: Counts = {f"{backend}: {name}": {"calls": round(calls, 2), "lines": round(lines, 2)}}
+                    found |= count
+                    if is_enough is not None and is_enough(count):
+                        break
             finally:
                 gc.enable()
-            calls, lines = (min(numbers) for numbers in zip(*runs, strict=True))
-            found[f"{backend}: {name}"] = {"calls": round(calls / items, 2), "lines": round(lines / items, 2)}
         loop.run(pools.aclose_all())
     pools.close_all()
     return found
@@ -221,9 +234,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="take the counts of today as what they should be")
     parser.add_argument("--url", help="an empty database; a new SQLite file when not given")
+    parser.add_argument("--only", action="append", metavar="PATH", help="count this path; may be given several times")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="datalayer-counts-") as folder:
-        found = counted(options.url or f"sqlite:///{Path(folder) / 'counts.sqlite3'}")
+        found = counted(
+            options.url or f"sqlite:///{Path(folder) / 'counts.sqlite3'}",
+            only=options.only or (),
+            is_enough=None if options.write else lambda count: not worse_than_known(count),
+        )
     everything: dict[str, Counts] = json.loads(FILE.read_text()) if FILE.exists() else {}
     known = everything.get(version(), {})
     for name, count in found.items():
