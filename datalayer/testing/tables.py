@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from datalayer._plans.plan import Command, Plan
@@ -12,7 +12,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.databases.database import databases
 
 if TYPE_CHECKING:
-    from datalayer._compile.compiler import Compiler
+    from datalayer._compile.compiler import BackendName, Compiler
     from datalayer.models.model import ModelBase
 
 
@@ -82,10 +82,16 @@ def _referred(tables: list[TableSpec]) -> list[TableSpec]:
     return found
 
 
-def _create(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:
+@lru_cache(maxsize=32)
+def _creation(backend: BackendName, tables: tuple[TableSpec, ...], existing: tuple[TableSpec, ...]) -> list[str]:
+    """The statements, kept: tests make the same tables again and again."""
     from datalayer._compile.tables import create_all_statements  # noqa: PLC0415  (imports SQLAlchemy)
 
-    statements = create_all_statements(tables, compiler.backend, _referred(tables))
+    return create_all_statements(tables, backend, existing)
+
+
+def _create(compiler: Compiler, tables: list[TableSpec], depth: int) -> Plan[None]:
+    statements = _creation(compiler.backend, tuple(tables), tuple(_referred(tables)))
     return nested(compiler.backend, partial(_send, compiler.backend, statements), depth=depth)
 
 
