@@ -54,6 +54,7 @@
     │       ├── LeaseReleased
     │       ├── ForeignLease            (also a ValueError)
     │       └── DoubleRelease
+    ├── CommandError                    a command cannot do what it was asked (exit code 1)
     ├── LoadError                       a line of a file of rows cannot be loaded
     └── MigrationError
         └── UnansweredQuestion          a question only a person can answer, and no terminal (exit code 3)
@@ -433,6 +434,10 @@ class UnansweredQuestion(MigrationError):
 
 
 # -- data ---------------------------------------------------------------------------------------
+
+
+class CommandError(DatalayerError):
+    """A command cannot do what it was asked; one of the project's own raises it for one line on stderr, exit code 1."""
 
 
 class LoadError(DatalayerError):

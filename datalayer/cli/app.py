@@ -6,14 +6,13 @@
     3  a question only a person can answer, and no terminal to ask on
     130  Ctrl-C; 143 a request to end (SIGTERM)
 
-`--traceback`, anywhere on the line, shows where an error came from. Commands import what they need when they run,
-so that `datalayer --help` stays fast.
+Anywhere on the line `--config FILE` names another settings file, and `--traceback` shows where an error came from.
+Commands import what they need when they run, so that `datalayer --help` stays fast.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import signal
 import sys
@@ -24,7 +23,8 @@ from typing import Any
 
 import typer
 
-from datalayer.cli import data, database, diagram, here, inspect, making, output, pools, project, shell, whole
+from datalayer.cli import data, database, diagram, here, inspect, making, output, own, pools, project, shell, whole
+from datalayer.cli.options import every, name_arguments
 from datalayer.errors import DatalayerError, ModelError, UnansweredQuestion, choices_text, nearest
 
 DONE, FAILED, WRONG_USE, UNANSWERED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
@@ -40,8 +40,8 @@ A project's first day:
   datalayer makemigrations       models -> a migration you can read
   datalayer migrate              apply it
 """
-EPILOG = """`datalayer COMMAND --help` explains one command. `--traceback`, anywhere on the line, shows where an error
-came from.
+EPILOG = """`datalayer COMMAND --help` explains one command. Anywhere on the line, `--config FILE` names another
+settings file, and `--traceback` shows where an error came from.
 
 \b
 Exit codes:
@@ -93,25 +93,10 @@ def root(
 def command_line() -> Any:
     """All commands, as typer makes them; help says the name of an argument, and not the type it has in Python."""
     made: Any = typer.main.get_command(app)
+    own.add_to(made)
     for command in every(made):
-        for argument in (item for item in command.params if item.param_type_name == "argument"):
-            argument.display_type_rich = functools.partial(constantly, None)
-            if argument.required:
-                argument.get_usage_pieces = functools.partial(constantly, [argument.metavar])
+        name_arguments(command)
     return made
-
-
-def constantly(value: object, *_: object, **__: object) -> object:
-    """What a question of typer is answered with, whatever it asks about."""
-    return value
-
-
-def every(group: Any) -> list[Any]:
-    """The commands of the whole command line, those of its groups too."""
-    found: list[Any] = []
-    for command in group.commands.values():
-        found += getattr(command, "commands", {"": command}).values()
-    return found
 
 
 def installed_version() -> str:
@@ -142,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = [*arguments[1:], "--help"]
     asked: list[int] = []
     try:
-        with heard(asked):
+        with heard(asked), here.settings_file(arguments):
             result = command_line().main(arguments, prog_name="datalayer", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED

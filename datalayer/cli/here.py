@@ -10,6 +10,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from datalayer.errors import ConfigurationError, ConnectionFailed, DatalayerError
 
 if TYPE_CHECKING:
@@ -41,6 +43,34 @@ def _make_importable() -> None:
         logger.addHandler(logging.NullHandler())
     if root not in sys.path:
         sys.path.insert(0, root)
+
+
+@contextlib.contextmanager
+def settings_file(words: list[str]) -> Generator[None]:
+    """Inside, the settings are those of the file that `--config FILE` names; both words are taken off the line.
+
+    Raises:
+        BadParameter: No file is named.
+    """
+    place = next((place for place, word in enumerate(words) if word.partition("=")[0] == "--config"), None)
+    if place is None:
+        yield
+        return
+    _, sign, name = words.pop(place).partition("=")
+    if not sign and place < len(words):
+        name = words.pop(place)
+    if not name:
+        raise typer.BadParameter("--config needs the name of a settings file")
+    from datalayer.conf.sources import CONFIG_VARIABLE
+
+    before = os.environ.get(CONFIG_VARIABLE)
+    os.environ[CONFIG_VARIABLE] = name
+    try:
+        yield
+    finally:
+        os.environ.pop(CONFIG_VARIABLE)
+        if before is not None:
+            os.environ[CONFIG_VARIABLE] = before
 
 
 def enter(database_url: str | None = None, migrations: Path | None = None, alias: str = "default") -> Settings:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import typer
 
 from datalayer.cli import completion
@@ -40,3 +43,25 @@ def refuse_together(*options: tuple[str, object]) -> None:
     said = [name for name, value in options if value]
     if len(said) > 1:
         raise typer.BadParameter(f"{' and '.join(said)} exclude each other; say one of them")
+
+
+def every(group: Any) -> list[Any]:
+    """The commands of a command line, those of its groups too; of a single command itself."""
+    found: list[Any] = []
+    for command in getattr(group, "commands", {"": group}).values():
+        found += getattr(command, "commands", {"": command}).values()
+    return found
+
+
+def name_arguments(command: Any) -> None:
+    """Make help and errors say the name of each argument, and not the type it has in Python."""
+    for argument in (item for item in command.params if item.param_type_name == "argument"):
+        argument.metavar = argument.metavar or str(argument.name).upper()
+        argument.display_type_rich = functools.partial(_constantly, None)
+        if argument.required:
+            argument.get_usage_pieces = functools.partial(_constantly, [argument.metavar])
+
+
+def _constantly(value: object, *_: object, **__: object) -> object:
+    """What a question of typer is answered with, whatever it asks about."""
+    return value

@@ -42,6 +42,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ModulePath = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 FunctionPath = Annotated[str, AfterValidator(_module_and_name)]
 """A function of the project, `package.module:name`."""
+CommandName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 Alias = Annotated[str, StringConstraints(pattern=r"^[^\W\d][\w-]*$")]
 
 
@@ -198,6 +199,7 @@ class Settings(Options):
         models: The modules that declare models.
         migrations: The folder of the migrations.
         databases: The databases by alias.
+        commands: The project's own commands: a name, and the function or `typer.Typer`, `package.module:name`.
         settings: The class that holds the settings, `package.module:Class`; None for this one.
         allow_sync_in_async: Permits blocking calls inside a running event loop, as notebooks need.
         root: The folder of the settings file, or the working directory without one; it cannot be set in a file.
@@ -208,6 +210,7 @@ class Settings(Options):
     databases: Annotated[dict[Alias, DatabaseSettings], AfterValidator(_frozen)] = Field(
         default_factory=dict, validate_default=True
     )
+    commands: dict[CommandName, FunctionPath] = Field(default_factory=dict)
     settings: str | None = None
     allow_sync_in_async: bool = False
     root: Path = Field(default_factory=Path.cwd)

@@ -12,7 +12,7 @@ from datalayer.cli import app
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "commands.md").read_text("utf-8")
 SECTIONS = {match[1]: match[2] for match in re.finditer(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)}
-OTHERS = {"Rows from Python", "Options of several commands", "Completion"}
+OTHERS = {"Rows from Python", "Commands of your own", "Options of several commands", "Completion"}
 GROUP: Any = app.command_line()
 
 
