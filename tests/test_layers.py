@@ -38,7 +38,10 @@ ROOMS_OF = {  # third-party package -> the rooms that may import it
     "jinja2": {"cli"},
     "pygraphviz": {"cli"},
 }
-PROGRAMS = {"datalayer.cli.shell"}  # whose loop is the user's own: it awaits what is typed at its prompt
+PROGRAMS = {
+    "datalayer.cli.shell",
+    "datalayer.cli.own",
+}  # whose loop is of the user's own code: at a prompt, in a command
 NOT_IN_PLANS = {"time", "asyncio", "threading", "contextvars", "sqlite3", "psycopg", "datalayer.conf"}
 MODULES = sorted((ROOT / "datalayer").rglob("*.py"))
 
