@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
+from datalayer.pooling.arguments import awaited_hook, check_connector, to_be_awaited
 from datalayer.pooling.async_lease import Acquiring, AsyncLease
 from datalayer.pooling.async_lending import PoolAcquiring, PoolLease
 from datalayer.pooling.clock import STEADY
@@ -47,6 +48,9 @@ class AsyncPool(Machine[C]):
         clock: The source of time, monotonic seconds.
         rng: The source of jitter.
         auto_open: Open on first use; False demands an explicit `open()`.
+
+    Raises:
+        PoolConfigError: One of these is not what it must be.
     """
 
     def __init__(
@@ -64,14 +68,15 @@ class AsyncPool(Machine[C]):
         rng: Random | None = None,
         auto_open: bool = True,
     ) -> None:
+        check_connector(connector, is_async=True)
         super().__init__(
             connector, config, name=name, listeners=listeners,
             clock=clock, rng=rng, auto_open=auto_open, has_configure=configure is not None,
         )  # fmt: skip
-        self._configure = configure
-        self._check = check
-        self._reset = reset
-        self._on_close = on_close
+        self._configure = awaited_hook("configure", configure)
+        self._check = awaited_hook("check", check)
+        self._reset = awaited_hook("reset", reset)
+        self._on_close = awaited_hook("on_close", on_close)
         self._connector = connector
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[object]] = set()
@@ -311,7 +316,7 @@ class AsyncPool(Machine[C]):
                 await in_time(self._ping(conn), seconds)
             case Connect():
                 async with asyncio.timeout(self.config.connect_timeout):
-                    return await self._connector.connect()
+                    return await to_be_awaited("connect() of the connector", self._connector.connect())
             case Configure(conn=conn):
                 assert self._configure is not None
                 async with asyncio.timeout(self.config.connect_timeout):

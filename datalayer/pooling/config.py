@@ -154,6 +154,18 @@ class PoolConfig:
         )
 
 
+def chosen(config: PoolConfig | None, usual: PoolConfig) -> PoolConfig:
+    """The configuration that a pool was given, or the usual one.
+
+    Raises:
+        PoolConfigError: It was given something else.
+    """
+    if config is not None and not isinstance(config, PoolConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+        hint = ": use PoolConfig.from_mapping() for it" if isinstance(config, Mapping) else ": use PoolConfig(...)"
+        raise PoolConfigError(f"config={config!r} is no PoolConfig{hint}")
+    return usual if config is None else config
+
+
 def refuse_no_room(config: PoolConfig) -> None:
     """Raises when a pool of this size could never lend anything.
 

@@ -16,9 +16,10 @@ from threading import RLock
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from datalayer.errors import ConnectionBroken, DoubleRelease, ForeignLease
+from datalayer.errors import ConnectionBroken, DoubleRelease, ForeignLease, PoolConfigError
 from datalayer.pooling.actions import Action
-from datalayer.pooling.config import PoolConfig, refuse_no_room
+from datalayer.pooling.arguments import check_sources
+from datalayer.pooling.config import PoolConfig, chosen, refuse_no_room
 from datalayer.pooling.connectors import Judge
 from datalayer.pooling.core import Core
 from datalayer.pooling.entry import LENT, NEVER, Entry, State, Waiter
@@ -56,9 +57,8 @@ class Machine(Watched[C]):
         auto_open: bool,
         has_configure: bool,
     ) -> None:
-        super().__init__(
-            self._limits(config if config is not None else self._usual), name=name, listeners=listeners, clock=clock
-        )
+        check_sources(clock, rng)
+        super().__init__(self._limits(chosen(config, self._usual)), name=name, listeners=listeners, clock=clock)
         self._judge = judge
         self._rng = rng if rng is not None else Random()
         self._auto_open = auto_open
@@ -357,7 +357,7 @@ class Machine(Watched[C]):
         return CloseReport(leftovers, terminated)
 
     def _open_failed(self, error: BaseException, *, configured: bool = True) -> None:
-        fatal = configured and self._is_fatal(error)
+        fatal = isinstance(error, PoolConfigError) or (configured and self._is_fatal(error))
         with self._mutex:
             self._core.open_failed(error, self._clock(), fatal=fatal, configured=configured)
         self._collect()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from datalayer.errors import PoolConfigError
+from datalayer.pooling.arguments import check_listener
 from datalayer.pooling.events import Event, Listener
 
 log = logging.getLogger("datalayer.pooling")
@@ -18,10 +20,19 @@ class Listeners:
     """
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
-        self.all = tuple(listeners)
+        self.all: tuple[Listener, ...] = ()
+        if not isinstance(listeners, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # whom no checker told
+            raise PoolConfigError(f"listeners={listeners!r} is no list: give a list of functions")
+        for one in listeners:
+            self.add(one)
 
     def add(self, listener: Listener) -> None:
-        """One more; called under the lock of the pool."""
+        """One more; called under the lock of the pool.
+
+        Raises:
+            PoolConfigError: It cannot be told.
+        """
+        check_listener(listener)
         self.all = (*self.all, listener)
 
     def remove(self, listener: Listener) -> None:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
+from datalayer.pooling.arguments import check_connector, plain_hook
 from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
@@ -97,6 +98,9 @@ class Pool(Machine[C]):
         clock: The source of time, monotonic seconds.
         rng: The source of jitter.
         auto_open: Open on first use; False demands an explicit `open()`.
+
+    Raises:
+        PoolConfigError: One of these is not what it must be.
     """
 
     def __init__(
@@ -114,14 +118,15 @@ class Pool(Machine[C]):
         rng: Random | None = None,
         auto_open: bool = True,
     ) -> None:
+        check_connector(connector, is_async=False)
         super().__init__(
             connector, config, name=name, listeners=listeners,
             clock=clock, rng=rng, auto_open=auto_open, has_configure=configure is not None,
         )  # fmt: skip
-        self._configure = configure
-        self._check = check
-        self._reset = reset
-        self._on_close = on_close
+        self._configure = plain_hook("configure", configure)
+        self._check = plain_hook("check", check)
+        self._reset = plain_hook("reset", reset)
+        self._on_close = plain_hook("on_close", on_close)
         self._connector = connector
         self._ping_within: Callable[[C, float], object] | None = getattr(connector, "ping_within", None)
         self._keeper = Keeper(f"datalayer-pool-{name}-upkeep")

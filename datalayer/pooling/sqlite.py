@@ -22,7 +22,7 @@ from datalayer.errors import PoolConfigError, PoolError, choices_text, nearest
 from datalayer.pooling.async_lease import Acquiring, AsyncLease
 from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.clock import STEADY
-from datalayer.pooling.config import PoolConfig, refuse_no_room
+from datalayer.pooling.config import PoolConfig, chosen, refuse_no_room
 from datalayer.pooling.entry import State
 from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import call_site
@@ -57,7 +57,7 @@ class _Plan:
         if not is_whole or readers < 1:
             raise PoolConfigError(f"readers={readers!r} is out of range: use an int of 1 or more")
         text = os.fspath(path)
-        base = config if config is not None else PoolConfig(test_bypass=PING_BYPASS)
+        base = chosen(config, PoolConfig(test_bypass=PING_BYPASS))
         refuse_no_room(base)
         self.path = memory_name() if text == ":memory:" else text
         self.uri = self.path.startswith("file:")

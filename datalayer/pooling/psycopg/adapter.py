@@ -26,12 +26,14 @@ from datalayer.errors import (
     DoubleRelease,
     ForeignLease,
     PoolClosed,
+    PoolConfigError,
     PoolDeadlock,
     PoolError,
     PoolTimeout,
     TooManyWaiting,
 )
-from datalayer.pooling.config import PoolConfig
+from datalayer.pooling.arguments import check_sources
+from datalayer.pooling.config import PoolConfig, chosen
 from datalayer.pooling.entry import GONE, LENT, NEVER, Entry, State, Wakeable
 from datalayer.pooling.events import (
     AcquireRejected,
@@ -92,7 +94,8 @@ class Adapter(LinkJudge, Watched[L]):
         clock: Callable[[], float],
         rng: Random | None,
     ) -> None:
-        super().__init__(config if config is not None else PoolConfig(), name=name, listeners=listeners, clock=clock)
+        check_sources(clock, rng)
+        super().__init__(chosen(config, PoolConfig()), name=name, listeners=listeners, clock=clock)
         refuse_what_cannot_be_honoured(self.config)
         self.alias = name
         self._transaction_pooling = transaction_pooling
@@ -208,7 +211,7 @@ class Adapter(LinkJudge, Watched[L]):
         """
         with self._mutex:
             now, ledger = self._clock(), self._ledger
-            hopeless = self.is_fatal(error) or not self.config.retry_connection
+            hopeless = isinstance(error, PoolConfigError) or self.is_fatal(error) or not self.config.retry_connection
             outage_begins = ledger.connect_failed(error, now, configured=configured, hopeless=hopeless)
             attempt, pause = ledger.outage.failures, ledger.outage.retry_at - now
         self._tell(ConnectFailed(error, attempt, pause))

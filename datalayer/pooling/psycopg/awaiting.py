@@ -16,6 +16,7 @@ import psycopg
 
 from datalayer._links.postgresql import AsyncPostgresLink, aconnect_postgresql
 from datalayer.errors import PoolError
+from datalayer.pooling.arguments import awaited_hook, check_address
 from datalayer.pooling.async_lease import Acquiring, AsyncLease, asking_of, async_lease_of
 from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
@@ -58,8 +59,10 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watch: asyncio.TimerHandle | None = None
+        check_address(conninfo)
         self._conninfo = conninfo
-        self._configure, self._check, self._reset, self._on_close = configure, check, reset, on_close
+        self._configure, self._check = awaited_hook("configure", configure), awaited_hook("check", check)
+        self._reset, self._on_close = awaited_hook("reset", reset), awaited_hook("on_close", on_close)
         super().__init__(
             name=name, config=config, transaction_pooling=transaction_pooling, listeners=listeners,
             clock=clock, rng=rng,

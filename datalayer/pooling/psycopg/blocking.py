@@ -17,6 +17,7 @@ import psycopg
 
 from datalayer._links.postgresql import PostgresLink, connect_postgresql
 from datalayer.errors import PoolError
+from datalayer.pooling.arguments import check_address, plain_hook
 from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry
@@ -72,8 +73,10 @@ class PsycopgPool(Adapter[PostgresLink]):
         clock: Callable[[], float] = STEADY,
         rng: Random | None = None,
     ) -> None:
-        self._configure, self._check, self._reset, self._on_close = configure, check, reset, on_close
+        self._configure, self._check = plain_hook("configure", configure), plain_hook("check", check)
+        self._reset, self._on_close = plain_hook("reset", reset), plain_hook("on_close", on_close)
         self._watch: threading.Timer | None = None
+        check_address(conninfo)
         self._conninfo = conninfo
         super().__init__(
             name=name, config=config, transaction_pooling=transaction_pooling, listeners=listeners,
