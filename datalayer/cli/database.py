@@ -261,6 +261,9 @@ def check(
     ),
     database_url: str | None = DATABASE_URL,
     migrations: Path | None = MIGRATIONS,
+    tag: list[str] = typer.Option([], "--tag", "-t", metavar="TAG", help="Look at this alone; may be repeated."),
+    list_tags: bool = typer.Option(False, "--list-tags", help="Show the tags there are."),
+    deploy: bool = typer.Option(False, "--deploy", help="Look also at what is no good in production."),
     fail_level: str = typer.Option("error", metavar="LEVEL", help="error, or warning to fail on dangers as well."),
 ) -> int:
     """Check settings, models and migrations; changes nothing.
@@ -272,16 +275,24 @@ def check(
     Examples:
       datalayer check
       datalayer check --database default
+      datalayer check --tag models --tag migrations
+      datalayer check --deploy --fail-level warning
       datalayer check --database-url sqlite:///db.sqlite3 --migrations sql
     """
     if fail_level not in ("error", "warning"):
         raise typer.BadParameter(f"--fail-level is error or warning, not {fail_level!r}")
     alias = database or "default"
+    if list_tags:
+        from datalayer.migrations.checking import TAGS
+
+        return show(f"{name:<11} {words}" for name, words in TAGS.items())
     enter(database_url, migrations, alias)
     from datalayer.migrations import commands
 
-    is_compared = database is not None or database_url is not None
-    found = commands.check(alias, schema=is_compared, fails_on_warnings=fail_level == "warning")
+    is_compared = not tag and (database is not None or database_url is not None)
+    found = commands.check(
+        alias, schema=is_compared, deploy=deploy, tags=tag, fails_on_warnings=fail_level == "warning"
+    )
     return show(map(placed, found) if found else found.lines, found.exit_code)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from sqlalchemy.exc import DBAPIError
 
 from datalayer._compile import tables as compiled
-from datalayer.errors import DatalayerError, MigrationError
+from datalayer.errors import DatalayerError, MigrationError, nearest
 from datalayer.migrations import config
+from datalayer.migrations.deploying import deployment
 from datalayer.migrations.describing import describe
 from datalayer.migrations.drift import drift
 from datalayer.migrations.environment import Environment
@@ -16,35 +17,70 @@ from datalayer.migrations.findings import Checked, Finding
 from datalayer.migrations.history import History, newest_of
 from datalayer.migrations.lint import lint
 from datalayer.migrations.making import makemigrations
+from datalayer.migrations.records import Applied
 from datalayer.migrations.state import State
 
+TAGS = {
+    "models": "whether the models can be built, and whether the migrations say what they say",
+    "migrations": "whether the files can be read, and follow one another",
+    "database": "whether it can be reached, which migrations it lacks, and which were edited after it had them",
+    "dangers": "what the migrations that it lacks do to tables in use",
+    "schema": "whether its live schema is what migrations and models say",
+    "deploy": "what is no good in production, of the settings and of the server",
+}
+"""What `check` can look at, and what that means."""
 
-def check(alias: str = "default", *, schema: bool = False, fails_on_warnings: bool = False) -> Checked:
+_ONLY_WHEN_ASKED = frozenset({"schema", "deploy"})
+
+
+def check(
+    alias: str = "default",
+    *,
+    schema: bool = False,
+    deploy: bool = False,
+    tags: Collection[str] = (),
+    fails_on_warnings: bool = False,
+) -> Checked:
     """Looks for problems without changing anything: models, the history, drift between them, dangers, the database.
 
     Args:
         alias: The database; the linter looks at what it does not have yet.
         schema: Whether the live schema is compared with the migrations.
-        fails_on_warnings: Whether the linter's warnings count as failures.
+        deploy: Whether what is no good in production is looked for.
+        tags: What alone is looked at, of `TAGS`; all but schema and deploy when left out.
+        fails_on_warnings: Whether warnings count as failures.
+
+    Raises:
+        MigrationError: There is no such tag.
     """
+    for tag in tags:
+        if tag not in TAGS:
+            raise MigrationError(f"no tag {tag!r}; the tags are {', '.join(TAGS)}{nearest(tag, TAGS)}")
+    chosen = set(tags) or set(TAGS) - _ONLY_WHEN_ASKED
+    chosen |= {tag for tag, is_asked in (("schema", schema), ("deploy", deploy)) if is_asked}
     findings: list[Finding] = []
     history: History | None = None
-    try:
-        history = config.history()
-        history.states()
-    except DatalayerError as error:
-        findings.append(Finding("migrations", str(error)))
-        history = None
+    if chosen != {"deploy"}:
+        try:
+            history = config.history()
+            history.states()
+        except DatalayerError as error:
+            findings.append(Finding("migrations", str(error)))
+            history = None
     models: State | None = None
-    try:
-        models = describe(compiled.to_metadata(config.tables()))
-    except DatalayerError as error:
-        findings.append(Finding("models", str(error), cause=error))
-    else:
-        if history is not None:
-            findings += _drift()
-    if history is not None:
-        findings += _database(alias, models, schema)
+    if chosen - {"migrations", "deploy"}:
+        try:
+            models = describe(compiled.to_metadata(config.tables()))
+        except DatalayerError as error:
+            if "models" in chosen:
+                findings.append(Finding("models", str(error), cause=error))
+        else:
+            if history is not None and "models" in chosen:
+                findings += _drift()
+    if history is not None and chosen & {"database", "dangers", "schema"}:
+        findings += _database(alias, models, chosen)
+    if "deploy" in chosen:
+        findings += deployment(alias)
     return Checked(tuple(findings), fails_on_warnings)
 
 
@@ -59,7 +95,7 @@ def _drift() -> list[Finding]:
     return [Finding("drift", f"the models have changes that are in no migration: {what}; run datalayer makemigrations")]
 
 
-def _database(alias: str, models: State | None, schema: bool) -> list[Finding]:
+def _database(alias: str, models: State | None, tags: Collection[str]) -> list[Finding]:
     """What a database lacks, and what it has in another form."""
     try:
         environment = config.environment(alias)
@@ -68,26 +104,30 @@ def _database(alias: str, models: State | None, schema: bool) -> list[Finding]:
     except DatalayerError as error:
         return [Finding("database", str(error))]
     found: list[Finding] = []
-    if left:
+    if left and "database" in tags:
         names = newest_of([step.name for step in left])
         found.append(Finding("pending", f"database {alias!r} lacks {names}; run datalayer migrate", is_error=False))
-    if schema and environment.url.has_no_file:
-        found.append(Finding("database", environment.url.without_file(alias)))
-    elif schema:
-        try:
-            found += [Finding("schema", text) for text in drift(environment, applied, models)]
-        except DBAPIError as error:
-            reason = " ".join(str(error.orig).split())
-            message = f"the schema of database {alias!r} cannot be compared: {reason}"
-            found.append(Finding("database", message))
-    found += _dangers(environment, applied.names, models)
-    for one in applied.edited(environment.history):
+    if "schema" in tags:
+        found += _schema(alias, environment, applied, models)
+    if "dangers" in tags:
+        found += _dangers(environment, applied.names, models)
+    for one in applied.edited(environment.history) if "database" in tags else ():
         message = (
             f"{one.name} was edited after database {alias!r} had it, which changes nothing there; put the file back "
             "and write a new migration, or take it as it is with migrate --fake"
         )
         found.append(Finding("edited", message, is_error=False))
     return found
+
+
+def _schema(alias: str, environment: Environment, applied: Applied, models: State | None) -> list[Finding]:
+    if environment.url.has_no_file:
+        return [Finding("database", environment.url.without_file(alias))]
+    try:
+        return [Finding("schema", text) for text in drift(environment, applied, models)]
+    except DBAPIError as error:
+        reason = " ".join(str(error.orig).split())
+        return [Finding("database", f"the schema of database {alias!r} cannot be compared: {reason}")]
 
 
 def _dangers(environment: Environment, applied: Collection[str], models: State | None) -> list[Finding]:

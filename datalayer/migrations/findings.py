@@ -13,7 +13,7 @@ class Finding:
 
     Attributes:
         code: What kind of thing it is: `models`, `migrations`, `drift`, `database`, `schema`, `pending`, `edited`, or a
-            rule of the linter such as `M103`.
+            rule of the linter such as `M103`, or one of `check --deploy` such as `D101`.
         message: What is wrong and what to do.
         is_error: Whether the check fails because of it.
         cause: The error it comes from, which knows the line of the project's code; None for one of no error.
@@ -30,8 +30,8 @@ class Finding:
 
     @property
     def is_risk(self) -> bool:
-        """Whether it is the linter's."""
-        return bool(re.fullmatch(r"M\d+", self.code))
+        """Whether it is the linter's, or one of `check --deploy`."""
+        return bool(re.fullmatch(r"[MD]\d+", self.code))
 
 
 @dataclass(frozen=True)
