@@ -118,7 +118,7 @@ def delete(backend_name: str, change: Delete) -> Prepared:
     backend, statement = BACKENDS[backend_name], Statement()
     selection, where = _rows(backend, statement, change.query, 0)
     target: Any = selection.writer.scope.root
-    return _compiled(
+    prepared = _compiled(
         backend,
         statement,
         sa.delete(target).where(*where),
@@ -127,6 +127,9 @@ def delete(backend_name: str, change: Delete) -> Prepared:
         target,
         len(change.values),
     )
+    # Rows that refer to it are looked for, and may go along.
+    prepared.is_one_row = is_by_key(change.query) and not change.query.table.referrers
+    return prepared
 
 
 def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tuple[Selection, list[Element]]:

@@ -9,6 +9,7 @@ from datalayer._query.change import Delete, Insert, OnConflict, Update
 from datalayer._query.comparing import comparison
 from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
+from datalayer._schema.table import ForeignKeySpec, TableSpec
 from tests.unit.compile import shop
 
 SQLITE = compiler_for("sqlite")
@@ -33,8 +34,16 @@ def rows(name: str, value: object) -> Query:
         (SQLITE.update(Update(rows("author__id", 1), TITLE)), False),
         (SQLITE.update(Update(rows("id", 1), (("title", FieldRef((), "title", shop.TEXT)),))), False),
         (SQLITE.update(Update(Query(shop.BOOK), TITLE)), False),
-        (SQLITE.delete(Delete(rows("id", 1))), False),
+        (SQLITE.delete(Delete(rows("id", 1))), True),
+        (SQLITE.delete(Delete(rows("id__gt", 1))), False),
     ],
 )
 def test_a_write_of_one_row_is_known(what, expected: bool) -> None:
     assert what.command([1] * 9).is_one_row is expected
+
+
+def test_a_delete_of_a_row_that_others_may_refer_to_is_more() -> None:
+    owner = TableSpec("owner", model="Owner", primary_key=("id",), fields=(shop.ID,))
+    owner.referred_by(shop.BOOK, ForeignKeySpec("book_owner", ("author_id",), "owner", ("id",)))
+    query = Query(owner).filtered(comparison(owner, "id", 1))
+    assert not SQLITE.delete(Delete(query)).command([1]).is_one_row
