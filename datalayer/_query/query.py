@@ -234,9 +234,10 @@ class Query:
             outline = self.outline
             if outline.shape is None:
                 outline.finish()
+            where = self.where
             self._shape = (
                 outline.shape,
-                tuple([condition.shape for condition in self.where]),
+                (where[0].shape,) if len(where) == 1 else tuple([condition.shape for condition in where]),
                 self.limit is not None,
                 self.offset is not None,
             )

@@ -120,7 +120,7 @@ class Database:
         if type(first) is Call:
             return self._run_calling(plan, first)
         try:
-            mode = _mode(first, operation)
+            mode: Mode = "write" if first.writes or is_writing(operation) else "read"  # `_mode`, in a call less
             lease = router.borrow(pool, mode) if pool.is_routed else pool.borrow(mode)
         except BaseException:
             plan.close()
@@ -156,7 +156,7 @@ class Database:
         if type(first) is Call:
             return await self._arun_calling(plan, first)
         try:
-            mode = _mode(first, operation)
+            mode: Mode = "write" if first.writes or is_writing(operation) else "read"
             lease = await (router.aborrow(pool, mode) if pool.is_routed else pool.aborrow(mode))
         except BaseException:
             plan.close()

@@ -222,10 +222,10 @@ class ModelMeta(PydanticMeta):
             return cls
 
         def __getattr__(cls, item):
+            columns = cls.__dict__.get("__datalayer_columns__")
+            if columns is not None and item in columns and not _building.depth:
+                return columns[item]
             if not _building.depth and not item.startswith("__"):
-                columns = cls.__dict__.get("__datalayer_columns__")
-                if columns is not None and item in columns:
-                    return columns[item]
                 fields = cls.__dict__.get("__pydantic_fields__")
                 if fields is not None and (item in fields or item == "pk"):
                     return registry.column_of(cls, item)

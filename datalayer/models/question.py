@@ -104,8 +104,9 @@ class Question(Generic[M, R]):
         return {name: expression.type for name, expression in self.query.annotations}
 
     def _condition(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> ConditionNode | None:
-        table = self.query.table
-        annotations = self._annotations if self.query.annotations else None
+        outline = self.query.outline
+        table = outline.table
+        annotations = self._annotations if outline.annotations else None
         found: list[ConditionNode] = []
         for item in (*conditions, *named.items()) if named else conditions:
             if is_own(item, table):
@@ -116,7 +117,7 @@ class Question(Generic[M, R]):
                 found.append(condition)
                 if not is_simple(condition):
                     refuse_elsewhere(condition, self._alias)
-                    if self.query.group_by is None:
+                    if outline.group_by is None:
                         check_ungrouped(condition, self.query)
                 elif type(condition) is OfRow:
                     refuse_elsewhere(condition, self._alias)

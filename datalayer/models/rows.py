@@ -47,7 +47,7 @@ class Rows(Question[M, R]):
 
     @property
     def _database(self) -> Database:
-        if self.query.lock is not None:
+        if self.query.outline.lock is not None:
             check_transaction(self.query, self._alias)
         return databases[self._alias]
 
