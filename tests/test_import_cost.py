@@ -47,3 +47,15 @@ def modules_after(code: str) -> set[str]:
 
 def test_the_guard_sees_them() -> None:
     assert loaded_after("import alembic") >= {"alembic", "sqlalchemy"}
+
+
+def test_sqlite_loads_no_dialect_of_postgresql() -> None:
+    code = (
+        "import sys, datalayer\nfrom datalayer import *\nfrom datalayer.testing import create_tables\n"
+        "class A(Model):\n    name: Mapped[str]\n"
+        "datalayer.configure(databases={'default': {'url': 'sqlite:///:memory:'}})\n"
+        "create_tables()\nA.objects.create(name='x')\nA.objects.filter(name='x').order_by('name').first()\n"
+        "print([name for name in sys.modules if name.startswith('sqlalchemy.dialects.postgresql')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"

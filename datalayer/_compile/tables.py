@@ -252,7 +252,11 @@ def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpe
     for one in table.exclusions:
         where = None if one.condition is None else _per_backend(one.condition)
         pairs = [(table.fields[name].column, sign) for name, sign in one.pairs]
-        parts.append(types.Exclusion(*pairs, name=one.name, using=one.method, where=where))
+        parts.append(
+            import_module("datalayer._compile.exclusion").Exclusion(
+                *pairs, name=one.name, using=one.method, where=where
+            )
+        )
     for key in table.foreign_keys:
         target = tables.get(key.target)
         names = [target.fields[name].column if target else name for name in key.target_fields]

@@ -7,14 +7,11 @@ PostgreSQL. Each type writes itself for both; its `repr` is what makemigrations 
 from __future__ import annotations
 
 import uuid
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
-
-from datalayer.errors import NotSupported
 
 # SQLite numbers rows by itself only in a column declared INTEGER, and its integers all have 64 bits.
 
@@ -146,27 +143,6 @@ def _write_range(type_: Range, compiler: Any, **options: Any) -> str:
     if found is None:
         raise TypeError(f"there are no ranges of {type_.item!r}")
     return found
-
-
-class Exclusion(postgresql.ExcludeConstraint):
-    """No two rows for which all operators hold between their columns; SQLite has no such thing."""
-
-    inherit_cache = False
-
-    def __init__(
-        self, *pairs: tuple[str, str], name: str, using: str = "gist", where: BackendSql | None = None, **more: Any
-    ) -> None:
-        self.pairs = tuple([(str(getattr(column, "name", column)), sign) for column, sign in pairs])
-        elements: list[Any] = [(sa.column(column), sign) for column, sign in self.pairs]
-        super().__init__(*elements, name=name, using=using, where=cast("Any", where), **more)
-
-
-@compiles(postgresql.ExcludeConstraint, "sqlite")
-def _refuse_exclusion(constraint: postgresql.ExcludeConstraint, compiler: Any, **options: Any) -> str:
-    raise NotSupported(
-        f"{constraint.name} is an exclusion constraint, which SQLite does not have; use PostgreSQL, or leave it out of "
-        "the model"
-    )
 
 
 PORTABLE: tuple[type[sa.types.TypeEngine[Any]], ...] = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from datalayer._compile import types
+from datalayer._compile import exclusion
 from datalayer._compile.tables import DIALECTS, deferral, index_part, unique_options
 from datalayer._compile.types import sql
 from datalayer._schema.names import constraint_name
@@ -118,7 +118,7 @@ def with_constraint(table: Table, constraint: sa.Constraint) -> Table:
     if isinstance(constraint, sa.CheckConstraint):
         key = name or constraint_name("ck", table.name, (), str(len(table.checks)))
         return replace(table, checks={**table.checks, key: sql_text(constraint.sqltext)})
-    if isinstance(constraint, types.Exclusion):
+    if isinstance(constraint, exclusion.Exclusion):
         key = name or constraint_name("ex", table.name, tuple(dict(constraint.pairs)))
         where: Any = constraint.where
         one = Exclusion(constraint.pairs, constraint.using or "gist", None if where is None else sql_text(where))
@@ -190,7 +190,7 @@ def _to_table(table: Table, metadata: sa.MetaData) -> sa.Table:
         parts.append(sa.CheckConstraint(_clause(check), name=name))
     for name, one in table.exclusions.items():
         where = None if one.where is None else _clause(one.where)
-        parts.append(types.Exclusion(*one.pairs, name=name, using=one.method, where=where))
+        parts.append(exclusion.Exclusion(*one.pairs, name=name, using=one.method, where=where))
     for name, key in table.foreign_keys.items():
         remote = [f"{key.target}.{column}" for column in key.remote]
         said: dict[str, Any] = {"ondelete": key.on_delete, **deferral(key.initially)}

@@ -12,7 +12,7 @@ from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
 
-from datalayer._compile import types
+from datalayer._compile import exclusion
 from datalayer._compile.tables import DIALECTS
 from datalayer.errors import MigrationError, choices_text, nearest
 from datalayer.migrations.describing import describe_column, describe_index, describe_table, sql_text, with_constraint
@@ -122,7 +122,7 @@ def _add_constraint(state: State, operation: ops.AddConstraintOp, context: Migra
     if isinstance(operation, CreateExcludeConstraintOp):
         said: Any = operation
         pairs: list[Any] = list(operation.elements)
-        made: Any = types.Exclusion(
+        made: Any = exclusion.Exclusion(
             *pairs, name=str(operation.constraint_name), where=cast("Any", operation.where), **said.kw
         )
         return {**state, table.name: with_constraint(table, made)}

@@ -1,5 +1,6 @@
 """The column types and the `sql()` of migration files; one file runs on SQLite and on PostgreSQL."""
 
+from datalayer._compile.exclusion import Exclusion
 from datalayer._compile.types import (
     Array,
     BigInteger,
@@ -9,7 +10,6 @@ from datalayer._compile.types import (
     DateTime,
     Decimal,
     Duration,
-    Exclusion,
     Float,
     Inet,
     Integer,
