@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
@@ -27,7 +26,6 @@ class Given(Expression):
         return f"Excluded({self.field!r})"
 
 
-@dataclass(frozen=True, slots=True)
 class OnConflict:
     """What an INSERT does about rows that are in the way. Order of values: assignments, then the condition's.
 
@@ -38,10 +36,19 @@ class OnConflict:
         where: Only rows in the way that satisfy it are written to.
     """
 
-    fields: tuple[str, ...] = ()
-    index: SqlText | None = None
-    assignments: tuple[tuple[str, Expression], ...] = ()
-    where: Condition | None = None
+    __slots__ = ("assignments", "fields", "index", "where")
+
+    def __init__(
+        self,
+        fields: tuple[str, ...] = (),
+        index: SqlText | None = None,
+        assignments: tuple[tuple[str, Expression], ...] = (),
+        where: Condition | None = None,
+    ) -> None:
+        self.fields = fields
+        self.index = index
+        self.assignments = assignments
+        self.where = where
 
     @property
     def shape(self) -> Hashable:
@@ -60,7 +67,6 @@ class OnConflict:
         return found if self.where is None else found + self.where.values
 
 
-@dataclass(frozen=True, slots=True)
 class Insert:
     """INSERT of rows that set the same fields. Order of values: the rows', then those of the conflict.
 
@@ -73,20 +79,25 @@ class Insert:
         shape: The insert without its values.
     """
 
-    table: TableSpec
-    fields: tuple[str, ...]
-    returning: tuple[str, ...] = ()
-    conflict: OnConflict | None = None
-    is_telling: bool = False
-    shape: Hashable = field(init=False, repr=False, compare=False)
+    __slots__ = ("conflict", "fields", "is_telling", "returning", "shape", "table")
 
-    def __post_init__(self) -> None:
-        conflict = None if self.conflict is None else self.conflict.shape
-        shape = ("insert", self.table.key, self.fields, self.returning, conflict, self.is_telling)
-        object.__setattr__(self, "shape", shape)
+    def __init__(
+        self,
+        table: TableSpec,
+        fields: tuple[str, ...],
+        returning: tuple[str, ...] = (),
+        conflict: OnConflict | None = None,
+        is_telling: bool = False,
+    ) -> None:
+        self.table = table
+        self.fields = fields
+        self.returning = returning
+        self.conflict = conflict
+        self.is_telling = is_telling
+        done = None if conflict is None else conflict.shape
+        self.shape: Hashable = ("insert", table.key, fields, returning, done, is_telling)
 
 
-@dataclass(frozen=True, slots=True)
 class InsertFrom:
     """INSERT of what a query finds. Order of values: the query's, then those of the conflict.
 
@@ -98,11 +109,21 @@ class InsertFrom:
         conflict: As in `Insert`.
     """
 
-    table: TableSpec
-    fields: tuple[str, ...]
-    query: Query
-    returning: tuple[str, ...] = ()
-    conflict: OnConflict | None = None
+    __slots__ = ("conflict", "fields", "query", "returning", "table")
+
+    def __init__(
+        self,
+        table: TableSpec,
+        fields: tuple[str, ...],
+        query: Query,
+        returning: tuple[str, ...] = (),
+        conflict: OnConflict | None = None,
+    ) -> None:
+        self.table = table
+        self.fields = fields
+        self.query = query
+        self.returning = returning
+        self.conflict = conflict
 
     @property
     def shape(self) -> Hashable:
@@ -116,7 +137,6 @@ class InsertFrom:
         return self.query.values + (() if self.conflict is None else self.conflict.values)
 
 
-@dataclass(frozen=True, slots=True)
 class UpdateMany:
     """UPDATE of many rows by primary key, each with its own values. Order of values: the rows', then the assignments'.
 
@@ -127,10 +147,19 @@ class UpdateMany:
         returning: The field names to read back.
     """
 
-    table: TableSpec
-    fields: tuple[str, ...]
-    assignments: tuple[tuple[str, Expression], ...]
-    returning: tuple[str, ...] = ()
+    __slots__ = ("assignments", "fields", "returning", "table")
+
+    def __init__(
+        self,
+        table: TableSpec,
+        fields: tuple[str, ...],
+        assignments: tuple[tuple[str, Expression], ...],
+        returning: tuple[str, ...] = (),
+    ) -> None:
+        self.table = table
+        self.fields = fields
+        self.assignments = assignments
+        self.returning = returning
 
     @property
     def shape(self) -> Hashable:
@@ -144,20 +173,28 @@ class UpdateMany:
         return tuple([value for _, expression in self.assignments for value in expression.values])
 
 
-@dataclass(frozen=True, slots=True)
 class Update:
-    """UPDATE of the rows a query finds. Order of values: assignments, then the query's."""
+    """UPDATE of the rows a query finds. Order of values: assignments, then the query's.
 
-    query: Query
-    assignments: tuple[tuple[str, Expression], ...]
-    returning: tuple[str, ...] = ()
-    written: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    shape: Hashable = field(init=False, repr=False, compare=False)
+    Attributes:
+        query: Which rows.
+        assignments: What is written.
+        returning: The field names to read back.
+        written: The names of the fields that are written.
+        shape: The update without its values.
+    """
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "written", tuple([name for name, _ in self.assignments]))
-        written = tuple([(name, expression.shape) for name, expression in self.assignments])
-        object.__setattr__(self, "shape", ("update", self.query.shape, written, self.returning))
+    __slots__ = ("assignments", "query", "returning", "shape", "written")
+
+    def __init__(
+        self, query: Query, assignments: tuple[tuple[str, Expression], ...], returning: tuple[str, ...] = ()
+    ) -> None:
+        self.query = query
+        self.assignments = assignments
+        self.returning = returning
+        self.written = tuple([name for name, _ in assignments])
+        shapes = tuple([(name, expression.shape) for name, expression in assignments])
+        self.shape: Hashable = ("update", query.shape, shapes, returning)
 
     @property
     def values(self) -> tuple[object, ...]:
@@ -165,16 +202,15 @@ class Update:
         return tuple([v for _, e in self.assignments for v in e.values]) + self.query.values
 
 
-@dataclass(frozen=True, slots=True)
 class Delete:
     """DELETE of the rows a query finds."""
 
-    query: Query
-    returning: tuple[str, ...] = ()
-    shape: Hashable = field(init=False, repr=False, compare=False)
+    __slots__ = ("query", "returning", "shape")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", ("delete", self.query.shape, self.returning))
+    def __init__(self, query: Query, returning: tuple[str, ...] = ()) -> None:
+        self.query = query
+        self.returning = returning
+        self.shape: Hashable = ("delete", query.shape, returning)
 
     @property
     def values(self) -> tuple[object, ...]:

@@ -1,22 +1,22 @@
-"""What a pool tells its listeners: frozen values, given after the fact and outside of every lock."""
+"""What a pool tells its listeners: named tuples, given after the fact and outside of every lock.
+
+To tell one kind from another, ask for its class: as tuples two of different kinds may be equal.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionOpened:
+class ConnectionOpened(NamedTuple):
     """A connection was opened."""
 
     id: int
     took: float
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectFailed:
+class ConnectFailed(NamedTuple):
     """An attempt to open a connection failed; the next one comes in `retry_in` seconds."""
 
     error: BaseException
@@ -24,8 +24,7 @@ class ConnectFailed:
     retry_in: float
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionClosed:
+class ConnectionClosed(NamedTuple):
     """A connection left the pool, for the reason that counts it in `PoolStats.closed_...`."""
 
     id: int
@@ -34,39 +33,34 @@ class ConnectionClosed:
     uses: int
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedOut:
+class CheckedOut(NamedTuple):
     """A connection was lent."""
 
     id: int
     waited: float
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedIn:
+class CheckedIn(NamedTuple):
     """A connection came back."""
 
     id: int
     used: float
 
 
-@dataclass(frozen=True, slots=True)
-class AcquireTimeout:
+class AcquireTimeout(NamedTuple):
     """A caller waited in vain."""
 
     timeout: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AcquireRejected:
+class AcquireRejected(NamedTuple):
     """A caller was turned away without waiting."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeakSuspected:
+class LeakSuspected(NamedTuple):
     """A connection is lent out for longer than `leak_threshold`."""
 
     id: int
@@ -74,52 +68,45 @@ class LeakSuspected:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseAbandoned:
+class LeaseAbandoned(NamedTuple):
     """A lease was garbage collected without having been given back."""
 
     id: int
     held: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlockDetected:
+class DeadlockDetected(NamedTuple):
     """Everybody who holds a connection waits for another one."""
 
     holders: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(NamedTuple):
     """An outage began: connecting has failed for `unavailable_after` seconds."""
 
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class Available:
+class Available(NamedTuple):
     """An outage is over."""
 
     down_for: float
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationChanged:
+class GenerationChanged(NamedTuple):
     """Every connection opened before is stale."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Resized:
+class Resized(NamedTuple):
     """The pool's limits changed."""
 
     max_size: int
     min_idle: int
 
 
-@dataclass(frozen=True, slots=True)
-class StateChanged:
+class StateChanged(NamedTuple):
     """The pool was opened, paused, resumed or closed."""
 
     state: str
