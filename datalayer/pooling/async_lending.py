@@ -13,6 +13,7 @@ import logging
 from asyncio import get_running_loop
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import ref
 
 from datalayer.pooling.async_lease import Acquiring, AsyncLease
 from datalayer.pooling.entry import LENT
@@ -98,7 +99,8 @@ class PoolAcquiring(Acquiring[C]):
         clock = pool._clock  # read first, see `take_ready`
         now = clock()
         loop = get_running_loop()
-        owner = task_of(loop)
+        task = task_of(loop)
+        owner = task and ref(task)  # a task that ends without giving back is garbage, and its lease with it
         if loop is not pool._loop:
             pool._check_loop()
         mutex = pool._mutex

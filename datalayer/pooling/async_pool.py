@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import ref
 
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
 from datalayer.pooling.arguments import awaited_hook, check_connector, to_be_awaited
@@ -414,8 +415,9 @@ class AsyncPool(Machine[C]):
         return describe_task(owner)
 
     def current_owner(self) -> object:
-        """The running task."""
-        return asyncio.current_task()
+        """The running task, held weakly."""
+        task = asyncio.current_task()
+        return task and ref(task)
 
     def _arm(self, at: float) -> None:
         loop = self._loop

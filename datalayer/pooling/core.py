@@ -41,7 +41,7 @@ from datalayer.pooling.events import (
     StateChanged,
     Unavailable,
 )
-from datalayer.pooling.explain import again, borrowed_at, explain_deadlock, explain_full_queue
+from datalayer.pooling.explain import again, borrowed_at, explain_deadlock, explain_full_queue, living
 from datalayer.pooling.outage import Outage
 from datalayer.pooling.shedding import Shedding
 from datalayer.pooling.stats import PoolStats
@@ -576,8 +576,9 @@ class Core(Tally, Generic[C]):
                 return
             if entry.owner != asking:
                 # Looked up only when the first holder is not the caller itself, which is the rare case.
-                queued = Counter(one.owner for one in self.waiters) if queued is None else queued
-                if entry.owner not in queued:
+                queued = Counter(living(one.owner) for one in self.waiters) if queued is None else queued
+                holder = living(entry.owner)
+                if holder is None or holder not in queued:
                     return
         self.deadlocks += 1
         holders = tuple(f"connection {entry.id}{borrowed_at(entry.site)}" for entry in self.entries.values())
@@ -595,8 +596,8 @@ class Core(Tally, Generic[C]):
 
     def _may_come_back(self, *asking: object) -> bool:
         """Whether there is a connection whose holder is not one of those who wait, or ask now."""
-        queued = {*asking, *(one.owner for one in self.waiters)}
-        return any(one.owner is None or one.owner not in queued for one in self.entries.values())
+        queued = {*map(living, asking), *(living(one.owner) for one in self.waiters)} - {None}
+        return any(living(one.owner) not in queued for one in self.entries.values())
 
     def _could_open(self, now: float) -> bool:
         return len(self.waiters) < self.max_size - len(self.entries) and self.outage.retry_at <= now

@@ -7,7 +7,8 @@ import sys
 import threading
 from collections.abc import Sequence
 from types import CodeType
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
+from weakref import ReferenceType
 
 from datalayer.errors import PoolDeadlock, PoolTimeout, TooManyWaiting, WrongEventLoop
 from datalayer.pooling.stats import LeaseInfo, PoolStats
@@ -82,6 +83,11 @@ def borrowed_at(site: Site) -> str:
     return f", borrowed at {site_text(site)}" if site != NOWHERE else ""
 
 
+def living(owner: Any) -> Any:
+    """A holder that may be held weakly; None for one that is gone."""
+    return cast("Any", owner)() if isinstance(owner, ReferenceType) else owner
+
+
 def describe_thread(owner: object) -> tuple[str, str]:
     """The name of a thread, and where it is at this moment."""
     for thread in threading.enumerate():
@@ -96,6 +102,7 @@ def describe_thread(owner: object) -> tuple[str, str]:
 
 def describe_task(owner: object) -> tuple[str, str]:
     """The name of a task, and where it is at this moment."""
+    owner = living(owner)
     if not isinstance(owner, asyncio.Task):
         return "nobody known", ""
     stack = owner.get_stack(limit=1)

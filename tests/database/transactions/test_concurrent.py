@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
 from typing import Any
 
@@ -331,3 +332,30 @@ def test_generators_are_refused(world: World) -> None:
 def test_wrong_options_are_refused(options: Any, words: str) -> None:
     with pytest.raises(TransactionError, match=words):
         atomic(**options)
+
+
+@pytest.mark.filterwarnings("ignore:a lease of connection:ResourceWarning")
+def test_who_ends_with_a_transaction_open_leaves_the_connection_to_others(table: Table, world: World) -> None:
+    def blocking() -> None:
+        def leave() -> None:
+            atomic().__enter__()
+            databases["default"].run(sql, "insert into t (id) values (?)", 1)
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        thread.join()
+        gc.collect()
+        databases["default"].run(sql, "insert into t (id) values (?)", 2)
+
+    async def awaiting() -> None:
+        async def leave() -> None:
+            await atomic().__aenter__()
+            await add(1)
+
+        await asyncio.create_task(leave())
+        await asyncio.sleep(0)  # this task was woken by that one, which is held until the next turn of the loop
+        gc.collect()
+        await add(2)
+
+    world.run(blocking, awaiting)
+    assert table.all() == [2]
