@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
     "errors": 0,
+    "extras": 0,
     "conf": 0,
     "_query": 1,
     "_schema": 1,

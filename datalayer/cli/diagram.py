@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from datalayer.cli import output
 from datalayer.cli.here import enter_models
 from datalayer.cli.options import MODELS
-from datalayer.errors import MissingExtra
+from datalayer.extras import optional
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -53,12 +52,9 @@ def drawn(dot: str, dark: Mapping[str, str]) -> str:
     Raises:
         MissingExtra: Graphviz is not installed.
     """
-    try:
-        pygraphviz: Any = importlib.import_module("pygraphviz")
-    except ImportError as error:
-        raise MissingExtra(
-            "a drawn picture needs Graphviz: pip install 'datalayer[diagram]'; without --svg it is Mermaid's text"
-        ) from error
+    pygraphviz = optional(
+        "pygraphviz", "a drawn picture needs Graphviz", "'datalayer[diagram]'", "without --svg it is Mermaid's text"
+    )
     with silence():
         picture: bytes = pygraphviz.AGraph(string=dot).draw(format="svg", prog="dot")
     rules = "".join(f'[fill="{light}"]{{fill:{to}}}[stroke="{light}"]{{stroke:{to}}}' for light, to in dark.items())

@@ -5,6 +5,7 @@ This file says what may be set; where the values come from is the business of `l
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,10 @@ def _below_root(path: Path, info: ValidationInfo) -> Path:
     return (project_root(info) or Path.cwd()) / path
 
 
+def _none_for_ever(seconds: float | None) -> float | None:
+    return None if seconds == math.inf else seconds
+
+
 def _module_and_name(path: str) -> str:
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", path):
         raise ValueError('must be "package.module:function"')
@@ -39,6 +44,9 @@ ProjectPath = Annotated[Path, AfterValidator(_below_root), Field(validate_defaul
 """A path; a relative one is taken from the folder of the settings file."""
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Patience = Annotated[float | None, Field(gt=0), AfterValidator(_none_for_ever)]
+"""Seconds, or None for ever, which TOML and the environment have no word for: there it is `inf`."""
+
 ModulePath = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 FunctionPath = Annotated[str, AfterValidator(_module_and_name)]
 """A function of the project, `package.module:name`."""
@@ -75,15 +83,15 @@ class PoolSettings(Options):
     readers: int = Field(default=4, ge=1)
     max_size: int = Field(default=10, ge=1)
     min_idle: int = Field(default=0, ge=0)
-    connection_timeout: float | None = Field(default=30.0, ge=0, allow_inf_nan=False)
+    connection_timeout: Annotated[float | None, Field(ge=0), AfterValidator(_none_for_ever)] = 30.0
     connect_timeout: Seconds = 10.0
     validation_timeout: Seconds = 5.0
     reset_timeout: Seconds = 5.0
     close_timeout: Seconds = 5.0
-    max_lifetime: Seconds | None = 1800.0
+    max_lifetime: Patience = 1800.0
     lifetime_jitter: float = Field(default=0.1, ge=0, le=1)
-    idle_timeout: Seconds | None = 600.0
-    keepalive: Seconds | None = None
+    idle_timeout: Patience = 600.0
+    keepalive: Patience = None
     max_uses: int | None = Field(default=None, ge=1)
     reaper_rate: Seconds = 30.0
     queue_strategy: Literal["lifo", "fifo"] = "lifo"
@@ -95,11 +103,11 @@ class PoolSettings(Options):
     backoff_initial: Seconds = 0.2
     backoff_max: Seconds = 10.0
     backoff_jitter: float = Field(default=0.5, ge=0, le=1)
-    unavailable_after: Seconds = 5.0
+    unavailable_after: Patience = 5.0
     fail_fast: bool = False
-    leak_threshold: Seconds | None = None
+    leak_threshold: Patience = None
     on_deadlock: Literal["raise", "warn", "ignore"] = "raise"
-    queue_target: Seconds | None = None
+    queue_target: Patience = None
     queue_interval: Seconds = 1.0
 
     @model_validator(mode="after")
@@ -122,8 +130,8 @@ class MigrateSettings(Options):
         statement_timeout: How long one statement may take; None for as long as it needs.
     """
 
-    lock_timeout: Seconds | None = 10.0
-    statement_timeout: Seconds | None = None
+    lock_timeout: Patience = 10.0
+    statement_timeout: Patience = None
 
 
 class DatabaseSettings(Options):

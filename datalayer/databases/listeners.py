@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from importlib import import_module
 from typing import Any
 
 from datalayer.databases.events import Listener, Statement
-from datalayer.errors import MissingExtra
+from datalayer.extras import optional
 
 
 class SlowQueryLog(Listener):
@@ -65,12 +64,8 @@ class OpenTelemetryTracing(Listener):
 
     def __init__(self, tracer: Any = None) -> None:
         if tracer is None:
-            try:
-                tracer = import_module("opentelemetry.trace").get_tracer("datalayer")
-            except ImportError as error:
-                raise MissingExtra(
-                    "OpenTelemetryTracing() needs the package opentelemetry-api; pip install opentelemetry-api"
-                ) from error
+            api = optional("opentelemetry.trace", "OpenTelemetryTracing() needs its API", "opentelemetry-api")
+            tracer = api.get_tracer("datalayer")
         self.tracer = tracer
         self._spans: dict[int, Any] = {}
         self._lock = threading.Lock()

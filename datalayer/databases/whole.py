@@ -7,7 +7,6 @@ exist, and nobody can drop the database they are connected to.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sqlite3
 from collections.abc import Generator
@@ -19,7 +18,8 @@ from datalayer._links.run import run
 from datalayer._links.sqlite import connect_sqlite
 from datalayer._plans import servers
 from datalayer.conf.url import DatabaseUrl
-from datalayer.errors import ConfigurationError, ConnectionFailed, DatabaseError, DatalayerError, MissingExtra
+from datalayer.errors import ConfigurationError, ConnectionFailed, DatabaseError, DatalayerError
+from datalayer.extras import for_postgresql
 
 if TYPE_CHECKING:
     from datalayer._links.link import Link
@@ -175,11 +175,7 @@ def _refuse_others(name: str) -> None:
 def _server(url: DatabaseUrl) -> Generator[Link]:
     """A connection to the server beside the database."""
     refuse_the_servers_own(url)
-    try:
-        driver: Any = importlib.import_module("datalayer._links.postgresql")
-    except ImportError as error:
-        raise MissingExtra("PostgreSQL needs the extra: pip install 'datalayer[postgres]'") from error
-    link: Link = _connected(driver, url)
+    link: Link = _connected(for_postgresql("datalayer._links.postgresql"), url)
     try:
         yield link
     finally:

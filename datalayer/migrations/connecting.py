@@ -15,7 +15,8 @@ from datalayer._links.functions import register
 from datalayer._links.sqlite import why_not_open
 from datalayer._links.translate import with_cure
 from datalayer.conf.url import DatabaseUrl
-from datalayer.errors import ConnectionFailed, MigrationError, MissingExtra
+from datalayer.errors import ConnectionFailed, MigrationError
+from datalayer.extras import for_postgresql
 
 _CURES = {
     "locked": "; another process is writing to it: run this again when it has finished",
@@ -109,10 +110,8 @@ def _engine(url: DatabaseUrl, alias: str, lock_timeout: float | None) -> sa.Engi
         database=url.database,
         query=options,
     )
-    try:
-        return sa.create_engine(made, poolclass=NullPool)
-    except ModuleNotFoundError as error:
-        raise MissingExtra("PostgreSQL needs the extra: pip install 'datalayer[postgres]'") from error
+    for_postgresql("psycopg")
+    return sa.create_engine(made, poolclass=NullPool)
 
 
 def _open_sqlite(database: str, lock_timeout: float | None) -> sqlite3.Connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 
 from datalayer._links.link import AsyncLink, Link
 from datalayer.conf import DatabaseSettings
-from datalayer.errors import MissingExtra
+from datalayer.extras import for_postgresql
 from datalayer.pooling.address import Address
 from datalayer.pooling.async_lease import Acquiring
 from datalayer.pooling.async_pool import AsyncPool
@@ -116,12 +115,12 @@ def link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> 
     address, behind = Address(alias, chosen), chosen.transaction_pooling
     if chosen.pool.implementation == "generic":
         connect = partial(
-            _driver("datalayer._links.postgresql").connect_postgresql,
+            for_postgresql("datalayer._links.postgresql").connect_postgresql,
             alias=alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
         )  # fmt: skip
         connector = LinkConnector(lambda: connect(address.now().render()), ping_timeout=config.validation_timeout)
         return Moded(Pool(connector, config, name=alias))
-    driver = _driver("datalayer.pooling.psycopg")
+    driver = for_postgresql("datalayer.pooling.psycopg")
     return Moded(driver.PsycopgPool(lambda: address.now().render(), config, name=alias, transaction_pooling=behind))
 
 
@@ -136,7 +135,7 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
         return (await address.anow()).render()
 
     if chosen.pool.implementation == "generic":
-        aconnect = _driver("datalayer._links.postgresql").aconnect_postgresql
+        aconnect = for_postgresql("datalayer._links.postgresql").aconnect_postgresql
 
         async def connect() -> AsyncLink:
             link: AsyncLink = await aconnect(
@@ -145,7 +144,7 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
             return link
 
         return AsyncModed(AsyncPool(AsyncLinkConnector(connect), config, name=alias))
-    driver = _driver("datalayer.pooling.psycopg")
+    driver = for_postgresql("datalayer.pooling.psycopg")
     return AsyncModed(driver.AsyncPsycopgPool(url, config, name=alias, transaction_pooling=behind))
 
 
@@ -155,13 +154,3 @@ def _config_of(database: DatabaseSettings) -> PoolConfig:
     if "test_bypass" not in chosen.model_fields_set:
         options["test_bypass"] = PING_BYPASS if database.url.backend == "sqlite" else 0.5
     return PoolConfig(**options)
-
-
-def _driver(module: str) -> Any:
-    """A module that needs psycopg, imported late: psycopg is an extra."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtra(
-            "PostgreSQL needs psycopg and psycopg-pool, which are not installed: pip install 'datalayer[postgres]'"
-        ) from error

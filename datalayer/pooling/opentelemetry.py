@@ -20,11 +20,10 @@ It needs the package `opentelemetry-api`, and nothing else of datalayer does. Ea
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from datalayer.errors import MissingExtra
+from datalayer.extras import optional
 from datalayer.pooling.events import AcquireTimeout, CheckedIn, CheckedOut, ConnectionOpened, Event
 from datalayer.pooling.registry import PoolRegistry, pools
 from datalayer.pooling.stats import PoolStats
@@ -48,12 +47,7 @@ class PoolMetrics:
     """
 
     def __init__(self, meter: Any = None, *, registry: PoolRegistry = pools) -> None:
-        try:
-            api: Any = importlib.import_module("opentelemetry.metrics")
-        except ImportError as error:
-            raise MissingExtra(
-                "OpenTelemetry is not installed: pip install opentelemetry-sdk, and an exporter for where it shall go"
-            ) from error
+        api = optional("opentelemetry.metrics", "PoolMetrics() needs OpenTelemetry", "opentelemetry-sdk")
         self._registry = registry
         self._observation: Callable[[int, dict[str, str]], Any] = api.Observation
         self._is_started = False

@@ -435,6 +435,14 @@ def test_a_wrong_pool_value_names_file_and_key_and_what_is_allowed(write: Write,
     assert f"databases.a.pool.{name} (datalayer.toml:1): must be " in str(problem())
 
 
+@pytest.mark.parametrize(
+    "name", ["connection_timeout", "max_lifetime", "idle_timeout", "keepalive", "leak_threshold", "unavailable_after"]
+)
+def test_a_time_without_end_is_inf(write: Write, name: str) -> None:
+    write(f'databases.a = {{url = "sqlite:///a", pool.{name} = inf}}')
+    assert getattr(load(environ={}).databases["a"].pool, name) is None
+
+
 def test_settings_allow_a_pool_for_which_nobody_waits_as_pools_do(write: Write) -> None:
     write('databases.a = {url = "sqlite:///a", pool.connection_timeout = 0}')
     assert load(environ={}).databases["a"].pool.connection_timeout == 0
