@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from datalayer.errors import QueryError
+from datalayer.models._pydantic import own_names
 from datalayer.models.linked_rows import LinkedRows
 from datalayer.models.question import M
 
@@ -54,7 +55,7 @@ class Manager(LinkedRows[M]):
                 raise QueryError(f"managers belong to the class: {owner.__name__}.objects, not an instance")
             if type(self).get_queryset is not Manager.get_queryset:
                 return self._bound(owner)  # it may answer otherwise each time
-            managers = owner.__dict__.get("__datalayer_managers__")
+            managers = own_names(owner).get("__datalayer_managers__")
             if managers is None:
                 managers = {}
                 type.__setattr__(owner, "__datalayer_managers__", managers)

@@ -33,6 +33,7 @@ from datalayer.models._pydantic import (
     is_made_by_validator,
     only_validated,
     own_fields,
+    own_names,
 )
 from datalayer.models.annotation import Annotation
 from datalayer.models.building import Options, proxy_options, read_meta
@@ -222,7 +223,7 @@ class ModelMeta(PydanticMeta):
             return cls
 
         def __getattr__(cls, item):
-            columns = cls.__dict__.get("__datalayer_columns__")
+            columns = own_names(cls).get("__datalayer_columns__")
             if columns is not None and item in columns and not _building.depth:
                 return columns[item]
             if not _building.depth and not item.startswith("__"):
@@ -234,7 +235,7 @@ class ModelMeta(PydanticMeta):
     @property
     def table(cls) -> TableSpec:
         """The table behind the model; asking for it resolves relations."""
-        known = cls.__dict__
+        known = own_names(cls)
         if "__datalayer_linked__" in known and "__datalayer_table__" in known:  # as it is but for the first time
             found: TableSpec = known["__datalayer_table__"]
             return found

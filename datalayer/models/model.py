@@ -15,6 +15,7 @@ from datalayer.errors import MultipleObjectsReturned, NotUpdated, ObjectDoesNotE
 from datalayer.models import deferring, linked_rows, loading, registry, related, saving, validating
 from datalayer.models._pydantic import (
     LATE,
+    Assigning,
     assigning_of,
     fields_set,
     filled,
@@ -69,6 +70,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
     model_config = ConfigDict(validate_assignment=True, extra="forbid")
     __datalayer_root__: ClassVar[bool] = True
+    __datalayer_assigning__: ClassVar[Assigning | None] = None
 
     if TYPE_CHECKING:
         table: ClassVar[TableSpec]
@@ -85,22 +87,24 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             abstract = True
 
         def __init__(self, /, **data):
+            # What the class knows is read from the instance: by way of the class, whose own class has a `__getattr__`,
+            # it takes three times as long.
             cls = type(self)
             if "pk" in data:
                 _spell_key(cls, data)
-            linked = _linked(cls, data) if cls.__datalayer_relations__ or cls.__datalayer_many__ else None
-            if cls.__datalayer_abstract__:
+            linked = _linked(cls, data) if self.__datalayer_relations__ or self.__datalayer_many__ else None
+            if self.__datalayer_abstract__:
                 raise QueryError(f"{cls.__name__} is abstract; make an instance of one of its subclasses")
             if linked:
                 _give_keys(cls, linked, data)
             try:
-                if cls.__datalayer_direct__:
-                    cls.__pydantic_validator__.validate_python(data, self_instance=self)
+                if self.__datalayer_direct__:
+                    self.__pydantic_validator__.validate_python(data, self_instance=self)
                 else:
                     super().__init__(**data)
             except ValidationError as error:
                 raise with_choices(error, [*cls.__pydantic_fields__, *cls.__datalayer_relations__]) from None
-            _drop_unset(self, cls.__datalayer_lacking__)
+            _drop_unset(self, self.__datalayer_lacking__)
             set_origin(self, None)
             if linked is not None:
                 set_cache(self, {})
@@ -127,10 +131,13 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
 
         def __setattr__(self, name, value):
             cls = type(self)
-            if name in cls.__datalayer_plain__ and value.__class__ in _VALUES:
+            if name in self.__datalayer_plain__ and value.__class__ in _VALUES:
                 changed, values = fields_set(self), self.__dict__
                 stored = _MISSING if name in changed else values.get(name, _MISSING)
-                validate = assigning_of(cls)[name]
+                assigning = self.__datalayer_assigning__
+                if assigning is None or assigning.whole is not self.__pydantic_validator__:
+                    assigning = assigning_of(cls)
+                validate = assigning[name]
                 try:
                     new = _MISSING if validate is None else validate(value)
                 except ValidationError:
@@ -144,7 +151,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 if stored.__class__ in UNCHANGEABLE and new == stored and origin_of(self) is not None:
                     changed.discard(name)
                 return
-            if name in cls.__datalayer_relations__:
+            if name in self.__datalayer_relations__:
                 related.assign(self, name, value, self.__pydantic_fields_set__)
                 return
             if name == "pk":
