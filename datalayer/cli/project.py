@@ -20,10 +20,15 @@ from pathlib import Path
 import typer
 
 from datalayer.cli import output
+from datalayer.cli.options import refuse_together
 from datalayer.errors import DatalayerError
 
 TAKEN = frozenset({"datalayer", "migrations", "noxfile", "test", "tests"})  # names the template itself uses
+LEFT_OUT = frozenset({"__pycache__", ".git"})  # what lies in the folder of a template and belongs to no project
 SERVICE_FILES = frozenset({"project/service.py", "tests/test_service.py"})  # left out by --minimal
+TEMPLATE = typer.Option(
+    None, "--template", metavar="FOLDER", help="A folder of your own to make it from.", show_default=False
+)
 
 
 def startproject(
@@ -32,6 +37,7 @@ def startproject(
         None, metavar="FOLDER", help="Where to put it; a new folder NAME by default.", show_default=False
     ),
     minimal: bool = typer.Option(False, "--minimal", help="Leave the HTTP service out."),
+    template: Path | None = TEMPLATE,
 ) -> None:
     """Start a project with models, a service and green tests.
 
@@ -43,21 +49,25 @@ def startproject(
       datalayer startproject shop              into ./shop
       datalayer startproject shop .            into this folder, which is empty
       datalayer startproject shop --minimal    without the HTTP service
+      datalayer startproject shop --template ~/templates/service
     """
+    refuse_together(("--minimal", minimal), ("--template", template))
     target = (folder or Path(name)).absolute()
     check_name(name, target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DatalayerError(f"cannot start {name!r} in {target}: it is not an empty folder; name another one")
-    write(target, rendered(template_folder() / "project", name, service=not minimal))
+    write(target, rendered(template_of("project", template), name, service=not minimal))
     shown = folder or Path(name)
     output.say(f"started {name} in {shown}; next:")
     run = f"python -m {name}" if not minimal else f"python -m {name}.report"
-    for line in (f"cd {shlex.quote(str(shown))}", "pip install -e '.[dev]'", "datalayer migrate", "pytest", run):
+    output.say(f"  cd {shlex.quote(str(shown))}")
+    for line in () if template else ("pip install -e '.[dev]'", "datalayer migrate", "pytest", run):
         output.say(f"  {line}")
 
 
 def startapp(
     name: str = typer.Argument(metavar="NAME", help="The app's name, which Python can import."),
+    template: Path | None = TEMPLATE,
 ) -> None:
     """Add a package with models to the project.
 
@@ -75,7 +85,7 @@ def startapp(
     check_name(name, target)
     if target.exists():
         raise DatalayerError(f"cannot start app {name!r}: {name} exists here; name another one")
-    write(target, rendered(template_folder() / "app", name, service=False))
+    write(target, rendered(template_of("app", template), name, service=False))
     is_registered = register(here / "datalayer.toml", f"{name}.models")
     output.say(f"started app {name}; next:")
     if file is None:
@@ -137,24 +147,51 @@ def template_folder() -> Path:
     raise DatalayerError("the app template is missing from this installation; install datalayer again")
 
 
-def rendered(template: Path, name: str, *, service: bool) -> dict[Path, str]:
-    """Every file of a template, as relative path and text.
+def template_of(kind: str, given: Path | None) -> Path:
+    """The folder of a template: the one that is given, or the bundled one.
 
-    A folder called `project` or `app` gets the name, and a leading `dot-` becomes a dot.
+    Raises:
+        DatalayerError: What is given is no folder, or an empty one.
     """
-    from jinja2 import Environment, StrictUndefined
+    if given is None:
+        return template_folder() / kind
+    found = given.expanduser()
+    if not found.is_dir() or not any(found.iterdir()):
+        what = "is empty" if found.is_dir() else "is no folder"
+        raise DatalayerError(f"--template: {str(given)!r} {what}; name one that holds the files to begin with")
+    return found
+
+
+def rendered(template: Path, name: str, *, service: bool) -> dict[Path, str | bytes]:
+    """Every file of a template, as relative path and text; what is no text is taken as it is.
+
+    A folder called `project` gets the name, and a leading `dot-` becomes a dot.
+
+    Raises:
+        DatalayerError: A file is no template that Jinja can fill in.
+    """
+    from jinja2 import Environment, StrictUndefined, TemplateError
 
     engine = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
-    found: dict[Path, str] = {}
+    known = {"name": name, "title": titled(name), "service": service}
+    found: dict[Path, str | bytes] = {}
     for source in sorted(template.rglob("*")):
         relative = source.relative_to(template)
-        if source.is_dir() or "__pycache__" in relative.parts:
+        if source.is_dir() or not LEFT_OUT.isdisjoint(relative.parts):
             continue
         if not service and relative.as_posix() in SERVICE_FILES:
             continue
         parts = [name if part == "project" else re.sub(r"^dot-", ".", part) for part in relative.parts]
-        text = engine.from_string(source.read_text("utf-8")).render(name=name, title=titled(name), service=service)
-        found[Path(*parts)] = text
+        content = source.read_bytes()
+        try:
+            found[Path(*parts)] = engine.from_string(content.decode("utf-8")).render(known)
+        except UnicodeDecodeError:
+            found[Path(*parts)] = content
+        except TemplateError as error:
+            raise DatalayerError(
+                f"--template: {relative} cannot be filled in: {error}; it may use {', '.join(known)}, and what is for "
+                "another program stands between {% raw %} and {% endraw %}"
+            ) from error
     return found
 
 
@@ -163,14 +200,14 @@ def titled(name: str) -> str:
     return name.replace("_", " ").strip().capitalize()
 
 
-def write(target: Path, files: Mapping[Path, str]) -> None:
+def write(target: Path, files: Mapping[Path, str | bytes]) -> None:
     """Write all files below `target`, or none."""
     existed = target.exists()
     try:
         for relative, text in files.items():
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, "utf-8")
+            place.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
     except BaseException:  # Ctrl-C included: no half project stays behind
         for child in target.iterdir() if target.is_dir() else ():
             shutil.rmtree(child) if child.is_dir() else child.unlink()

@@ -92,3 +92,36 @@ def test_template_is_found_in_a_checkout() -> None:
 def test_a_folder_with_a_space_is_shown_as_a_shell_takes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["startproject", "shop", str(tmp_path / "my shop")]) == 0
     assert f"\n  cd '{tmp_path / 'my shop'}'\n" in capsys.readouterr().out
+
+
+def template(tmp_path: Path, **files: bytes) -> str:
+    folder = tmp_path / "mine"
+    for name, content in files.items():
+        place = folder / name.replace("__", "/").replace("_txt", ".txt")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    return str(folder)
+
+
+def test_a_folder_of_ones_own_is_a_template_for_projects_and_apps(tmp_path: Path) -> None:
+    mine = template(tmp_path, project__read_txt=b"{{ name }} is {{ title }}", picture=b"\x89\xff", **{"dot-env": b""})
+    assert app.main(["startproject", "book_shop", "--template", mine]) == 0
+    made = tmp_path / "book_shop"
+    assert files_of(made) == {"book_shop/read.txt", "picture", ".env"}
+    assert (made / "book_shop" / "read.txt").read_text() == "book_shop is Book shop"
+    assert (made / "picture").read_bytes() == b"\x89\xff"
+    assert app.main(["startapp", "blog", f"--template={mine}"]) == 0
+    assert (tmp_path / "blog" / "blog" / "read.txt").is_file()
+
+
+def test_a_template_that_cannot_be_filled_in_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = template(tmp_path, good_txt=b"", wrong_txt=b"{{ owner }}")
+    assert app.main(["startproject", "shop", "--template", mine]) == 1
+    assert "wrong.txt cannot be filled in: 'owner' is undefined; it may use name, title" in capsys.readouterr().err
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_template_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["startproject", "shop", "--template", "nowhere"]) == 1
+    assert capsys.readouterr().err.startswith("error: --template: 'nowhere' is no folder")
+    assert app.main(["startproject", "shop", "--minimal", "--template", "nowhere"]) == 2
