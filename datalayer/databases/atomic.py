@@ -61,8 +61,8 @@ def _begin(transaction: Transaction) -> Plan[None]:
         # A reader of the pool refuses writes already; the one connection of a database in memory does not.
         found = yield Command("PRAGMA query_only")
         if found.rows[0][0] == 0:
+            transaction.restores_writing = True  # before it is so: a cancellation may come between the two
             yield Command("PRAGMA query_only = ON", returns_rows=False)
-            transaction.restores_writing = True
     isolation = cast("Isolation | None", transaction.isolation)
     yield from texts.begin(transaction.backend, isolation=isolation, read_only=transaction.read_only)
 
@@ -226,8 +226,8 @@ class Atomic:
     def _start(self) -> None:
         pool = self._pool()
         lease = pool.borrow("read" if self.read_only else "write")
+        transaction = self._made(lease)
         try:
-            transaction = self._made(lease)
             for left in range(self.retries, -1, -1):
                 try:
                     self._run(_begin(transaction), transaction)
@@ -236,6 +236,7 @@ class Atomic:
                     if not left:
                         raise
         except BaseException as error:
+            self._close(transaction)
             lease.__exit__(None, error, None)
             raise
         current.variable(self.using).set(transaction)
@@ -287,8 +288,8 @@ class Atomic:
     async def _astart(self) -> None:
         pool = self._pool()
         lease = await pool.aborrow("read" if self.read_only else "write")
+        transaction = self._made(lease)
         try:
-            transaction = self._made(lease)
             for left in range(self.retries, -1, -1):
                 try:
                     await self._arun(_begin(transaction), transaction)
@@ -297,6 +298,7 @@ class Atomic:
                     if not left:
                         raise
         except BaseException as error:
+            self._close(transaction)
             await _to_the_end(lease.__aexit__(None, error, None), None)
             raise
         current.variable(self.using).set(transaction)
@@ -340,6 +342,8 @@ class Atomic:
 
     def _close(self, transaction: Transaction) -> None:
         transaction.is_open = False
+        if transaction.restores_writing:
+            transaction.lease.discard("it was left refusing writes")
         if not transaction.is_committed:
             transaction.undo()
         elif not transaction.read_only:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, cast
 
 import pytest
 
+from datalayer.conf import configure, reset
 from datalayer.databases import atomic, on_commit
 from datalayer.pooling.registry import pools
 from tests.worlds import AwaitingWorld
@@ -191,3 +192,26 @@ def test_a_stream_gives_its_connection_back(accounts: Accounts, world: AwaitingW
         await every_connection_works(configured)
 
     world.wait(main())
+
+
+@pytest.fixture
+def in_memory(world: AwaitingWorld) -> Iterator[None]:
+    configure(databases={"default": "sqlite:///:memory:"})
+    yield
+    world.wait(pools.aclose_all())
+    pools.close_all()
+    pools.reset()
+    reset()
+
+
+def test_a_read_only_transaction_leaves_no_database_in_memory_read_only(in_memory: None, world: AwaitingWorld) -> None:
+    Accounts(world)
+
+    async def body(name: str) -> None:
+        async with atomic(read_only=True):
+            assert not await Account.objects.filter(owner=name).aexists()
+
+    async def check(name: str, is_finished: bool) -> None:
+        await Account.objects.acreate(owner=name)
+
+    assert world.wait(cancelled_everywhere(body, 0, check)) > 4
