@@ -153,13 +153,12 @@ def _switch_to_wal(raw: sqlite3.Connection) -> None:
     except sqlite3.OperationalError as error:
         # Another connection is switching or writing, or the file is read-only: both work without WAL, and the
         # next connection tries again.
-        if not (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_READONLY")):
+        if not translate.code_of(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_READONLY")):
             raise
 
 
 def _cannot_open(name: str, alias: str, error: sqlite3.Error, *, uri: bool) -> errors.DatabaseError:
-    code = getattr(error, "sqlite_errorname", None) or ""
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    if translate.code_of(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return translate.from_sqlite(error, alias=alias)
     reason = str(error) if uri else why_not_open(name, error)
     return translate.connection_failed(alias, f"SQLite {name!r}", reason, fatal=True)
@@ -172,13 +171,12 @@ def why_not_open(name: str, error: BaseException) -> str:
         name: The path of the file.
         error: What SQLite raised.
     """
-    code = getattr(error, "sqlite_errorname", None) or ""
     folder = os.path.dirname(os.path.abspath(name))
     if not os.path.isdir(folder):
         return f"the folder {folder!r} does not exist; make it first"
     if os.path.isdir(name):
         return "it is a folder; name a file in it"
-    if code.startswith("SQLITE_NOTADB"):
+    if translate.code_of(error).startswith("SQLITE_NOTADB"):
         return "it is not an SQLite database; check the url"
     if os.path.exists(name) and not os.access(name, os.R_OK):
         return "the file is not readable for this user"

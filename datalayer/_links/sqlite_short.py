@@ -16,6 +16,7 @@ import sqlite3
 from typing import Final
 
 from datalayer._links.sqlite_thread import Worker
+from datalayer._links.translate import code_of
 from datalayer._plans.plan import Command, Reply, Row
 
 STEPS: Final = 300
@@ -81,9 +82,10 @@ class ShortStatements:
             cursor = raw.execute(command.sql, command.params)
             reply = Reply(key_row(cursor) if command.returns_key else cursor.fetchall(), cursor.rowcount)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorname == "SQLITE_INTERRUPT":
+            code = code_of(error)
+            if code == "SQLITE_INTERRUPT":
                 self._remember(command.sql)
-            elif error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            elif code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 self._is_off = True  # others keep readers out of this file: waiting is for the thread
             else:
                 raise

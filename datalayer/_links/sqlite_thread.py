@@ -18,6 +18,8 @@ from concurrent.futures import Future as ThreadFuture
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from datalayer._links.translate import code_of
+
 T = TypeVar("T")
 
 # An interruption that comes before SQLite has begun is lost: after so many of its steps (some hundredths of a second)
@@ -200,7 +202,7 @@ class _State:
                 deadline = deadline or started + self.lock_timeout
                 # SQLite gives up before its turn has passed where waiting would be a deadlock.
                 has_waited = now - started >= LOCK_TURN / 2
-                is_lock = error.sqlite_errorname == "SQLITE_BUSY"
+                is_lock = code_of(error) == "SQLITE_BUSY"
                 if not is_lock or not has_waited or now >= deadline - LOCK_TURN / 2 or self.is_unwanted():
                     raise
                 if self.raw is not None and self.raw.total_changes != changes:

@@ -56,6 +56,7 @@ _SQLITE_TEXTS: list[tuple[re.Pattern[str], type[errors.DatabaseError]]] = [
     (re.compile(r"no such column: (?:(?P<table>[^.\s]+)\.)?(?P<column>\S+)"), errors.UndefinedColumn),
     (re.compile(r"malformed JSON|integer overflow|string or blob too big|JSON path error"), errors.DataError),
     (re.compile(r"user-defined (?:function|aggregate)"), errors.DataError),
+    (re.compile(r"Could not decode to UTF-8"), errors.DataError),
     (re.compile(r"closed database|closed cursor"), errors.ConnectionLost),
     (re.compile(r"transaction|savepoint"), errors.OperationalError),
 ]
@@ -69,6 +70,11 @@ _PEP_249: dict[str, type[errors.DatabaseError]] = {
     "InternalError": errors.OperationalError,
     "InterfaceError": errors.ProgrammingError,
 }
+
+
+def code_of(error: BaseException) -> str:
+    """SQLite's name of what went wrong, such as `SQLITE_BUSY`; empty where Python's module itself has refused."""
+    return getattr(error, "sqlite_errorname", None) or ""
 
 
 def from_sqlite(error: Exception, *, alias: str, command: Command | Batch | None = None) -> errors.DatabaseError:
@@ -91,7 +97,7 @@ def from_sqlite(error: Exception, *, alias: str, command: Command | Batch | None
 def _sqlite_kind(error: Exception, facts: Facts) -> type[errors.DatabaseError]:
     if not isinstance(error, sqlite3.Error):
         return errors.DataError
-    name: str = getattr(error, "sqlite_errorname", None) or ""
+    name = code_of(error)
     if name.startswith("SQLITE_CONSTRAINT"):
         _read_sqlite_constraint(facts)
     if name == "SQLITE_CONSTRAINT_TRIGGER" and facts.text == "FOREIGN KEY constraint failed":
@@ -104,6 +110,7 @@ def _sqlite_kind(error: Exception, facts: Facts) -> type[errors.DatabaseError]:
             named = found.groupdict()
             if "user-defined" in facts.text:  # SQLite keeps for itself which one, and why
                 facts.text = "a function in the statement has no answer for a value, such as Cast() for a text"
+            facts.text = facts.text.partition(" with text ")[0]  # which is a value
             facts.table = named.get("table")
             facts.columns = (named["column"],) if named.get("column") else ()
             return kind

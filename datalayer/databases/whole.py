@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from datalayer._links.run import run
 from datalayer._links.sqlite import connect_sqlite
+from datalayer._links.translate import code_of
 from datalayer._plans import servers
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConfigurationError, ConnectionFailed, DatabaseError, DatalayerError
@@ -160,7 +161,7 @@ def _refuse_others(name: str) -> None:
         raw.execute("PRAGMA journal_mode = delete")
         raw.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
-        if not (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        if not code_of(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return  # damaged or read-only: what is broken may go, and the folder decides on the rest
         raise DatalayerError(
             f"another process has {name!r} open (`fuser {name}` names it); end it, or use --force"

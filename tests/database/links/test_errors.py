@@ -217,3 +217,12 @@ def test_constraint_and_columns_are_found_in_the_metadata(link: Any) -> None:
     with pytest.raises(errors.CheckViolation) as check:
         link.do("execute", Command("INSERT INTO author VALUES (2, 'b', 0)", returns_rows=False, table=spec))
     assert (check.value.constraint, check.value.columns) == ("author_age", ("age",))
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("indent", ["", " "], ids=["short", "on the thread"])
+def test_text_that_is_no_utf8(link: Any, indent: str) -> None:
+    with pytest.raises(errors.DataError, match="Could not decode to UTF-8") as caught:
+        link.rows(f"{indent}SELECT CAST(x'736563726574ff' AS text) AS name")
+    assert "secret" not in str(caught.value)
+    assert link.rows("SELECT 1") == [(1,)]
