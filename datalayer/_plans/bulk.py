@@ -14,7 +14,7 @@ from datalayer._plans.write import numbered_on, writing
 from datalayer._query.change import Given, Insert, OnConflict, UpdateMany
 from datalayer._query.expression import Expression
 from datalayer._schema.table import TableSpec
-from datalayer.errors import ForeignKeyViolation
+from datalayer.errors import DatabaseError, ForeignKeyViolation
 
 T = TypeVar("T")
 
@@ -93,6 +93,14 @@ def create(
                 reply = yield prepared.command((*values, *others) if others else values)
             except ForeignKeyViolation as error:
                 return (yield from explained(compiler, table, fields, piece, error))
+            if len(reply.rows) != len(piece) and returning and conflict is None:
+                raise DatabaseError(
+                    f"{len(piece)} new rows of {table.model} were written and {len(reply.rows)} kept: a trigger or "
+                    f"rule of {table.name!r} has ignored the others, and which ones is not told; let it keep the rows, "
+                    "or raise an error",
+                    model=table.model,
+                    table=table.name,
+                )
             made = prepared.read(reply.rows)
             width = len(table.primary_key)
             found.extend([(*row, row[:width] not in known) for row in made] if looks else made)

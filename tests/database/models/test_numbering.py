@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import psycopg
 import pytest
 
 from datalayer import Field, Mapped, Model, atomic
@@ -65,6 +66,36 @@ def test_a_row_that_a_trigger_ignores_gets_no_key_of_another(tables: str, world:
     with pytest.raises(DatabaseError, match="a trigger or rule of 'numbering_entry' has ignored the row"):
         made_in_a_transaction(world, "b") if inside else world.call(Entry.objects, "create", text="b")
     assert world.call(Entry.objects, "count") == 1
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
+def test_rows_of_which_a_trigger_ignores_some_get_no_keys_of_others(
+    tables: str, world: World, backend: str, inside: bool
+) -> None:
+    condition = "WHEN (new.text = 'b')"
+    if backend == "sqlite":
+        trigger(tables, f"BEFORE INSERT ON numbering_entry {condition} BEGIN SELECT raise(ignore); END")
+    else:
+        with psycopg.connect(tables) as raw:
+            raw.execute("CREATE FUNCTION ignored() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+            raw.execute(
+                f"CREATE TRIGGER beside BEFORE INSERT ON numbering_entry FOR EACH ROW {condition} "  # type: ignore[arg-type]
+                "EXECUTE FUNCTION ignored()"
+            )
+    entries = [Entry(text=text) for text in "abc"]
+
+    def made() -> None:
+        if inside:
+            with world.enter(atomic()):
+                world.call(Entry.objects, "bulk_create", entries)
+        else:
+            world.call(Entry.objects, "bulk_create", entries)
+
+    told = "3 new rows of Entry were written and 2 kept: a trigger or rule of 'numbering_entry' has ignored the others"
+    with pytest.raises(DatabaseError, match=told):
+        made()
+    assert all(entry._state.adding for entry in entries)
+    assert world.call(Entry.objects, "count") == (0 if inside else 2)
 
 
 @pytest.mark.usefixtures("tables")
