@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from datalayer import errors
 from datalayer._compile.values import from_driver
 from datalayer._schema.field import Kind
 from datalayer._schema.table import CheckSpec, ForeignKeySpec, TableSpec, UniqueSpec
-from datalayer.conf.options import SECRET_NAME
 
 
 class Facts:
@@ -93,15 +92,6 @@ _FROM_TEXT: dict[Kind, Callable[[Any], object]] = {
     Kind.UUID: UUID,
 }
 """How the text in a message of PostgreSQL becomes a value."""
-
-HIDDEN: Final = "**********"
-
-
-def is_secret(column: str, spec: TableSpec | None) -> bool:
-    """Whether a column's values stay out of errors: by its type (SecretStr) or by its name."""
-    field = None if spec is None else spec.by_column.get(column)
-    kept = getattr(getattr(field, "type", None), "python", object)
-    return kept.__name__.startswith("Secret") or SECRET_NAME.search(column) is not None
 
 
 def _columns(spec: TableSpec, fields: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,8 @@ import sqlite3
 from typing import Protocol
 
 from datalayer import errors
-from datalayer._links.facts import HIDDEN, Facts, complete, is_secret, told
+from datalayer._compile.secrets import HIDDEN, is_secret
+from datalayer._links.facts import Facts, complete, told
 from datalayer._links.functions import refused
 from datalayer._plans.plan import Batch, Command
 

@@ -14,7 +14,7 @@ from datalayer._plans.write import numbered_on, writing
 from datalayer._query.change import Given, Insert, OnConflict, UpdateMany
 from datalayer._query.expression import Expression
 from datalayer._schema.table import TableSpec
-from datalayer.errors import DatabaseError, ForeignKeyViolation
+from datalayer.errors import DatabaseError, ForeignKeyViolation, UniqueViolation
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def create(
             prepared, values = _inserting(compiler, insert, piece, by_column)
             try:
                 reply = yield prepared.command((*values, *others) if others else values)
-            except ForeignKeyViolation as error:
+            except (ForeignKeyViolation, UniqueViolation) as error:
                 return (yield from explained(compiler, table, fields, piece, error))
             if len(reply.rows) != len(piece) and returning and conflict is None:
                 raise DatabaseError(
@@ -177,7 +177,7 @@ def update(
             )
             try:
                 reply = yield prepared.command([*values, *others])
-            except ForeignKeyViolation as error:
+            except (ForeignKeyViolation, UniqueViolation) as error:
                 return (yield from explained(compiler, table, change.fields, piece, error))
             total += len(reply.rows) if returning else reply.count
             found.extend(prepared.read(reply.rows))

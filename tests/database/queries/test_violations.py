@@ -111,6 +111,23 @@ def test_a_unique_constraint_tells_columns_name_and_values(world: World, team: T
     assert error.values["full_name"] == "x"
 
 
+def test_a_unique_constraint_tells_the_values_among_many_rows(world: World, team: Team) -> None:
+    there = [Player(name=name, team=team) for name in ("a", "x", "b")]
+    twice = [Player(name=name, team=team) for name in ("a", "b", "b")]
+    for players, name in ((there, "x"), (twice, "b")):
+        error = refused(UniqueViolation, world, Player.objects, "bulk_create", players)
+        assert (error.columns, error.values) == (("full_name", "born"), {"full_name": name, "born": BORN})
+    players = world.iterate(Player.objects.order_by("name"))
+    for player in players:
+        player.name, player.born = "same", BORN
+    error = refused(UniqueViolation, world, Player.objects, "bulk_update", players, ["name", "born"])
+    assert error.values == {"full_name": "same", "born": BORN}
+    players[1].name = players[0].name = "x"
+    players[0].born = date(1999, 1, 1)
+    error = refused(UniqueViolation, world, Player.objects, "bulk_update", players[1:], ["name", "born"])
+    assert error.values == {"full_name": "x", "born": BORN}
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_check_tells_columns_name_and_values(world: World, team: Team, way: str) -> None:
     error = refused(CheckViolation, world, *WAYS[way](world, team, wage=Decimal("1000.50")))
