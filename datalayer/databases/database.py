@@ -328,12 +328,14 @@ class Databases:
         self._found: dict[str, Database] = {}
 
     def __getitem__(self, alias: str) -> Database:
-        """The database of that alias; what is done with it raises where the settings have none of that name.
+        """The database of that alias.
 
-        Settings are not asked for here: a mistake in a query is told before one in them.
+        Raises:
+            ConfigurationError: The settings have none of that name; the message lists them.
         """
         found = self._found.get(alias)
         if found is None:
+            pools[alias]  # raises for an unknown alias
             found = self._found.setdefault(alias, Database(alias))
         return found
 
