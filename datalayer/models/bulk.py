@@ -20,7 +20,7 @@ from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.models import assigning, deleting, protecting, related, saving, undone
-from datalayer.models._pydantic import fields_set, peek_fields_set, set_fields_set
+from datalayer.models._pydantic import peek_fields_set, set_fields_set
 from datalayer.models.conflicts import twins
 from datalayer.models.forms import Form, form_of
 from datalayer.models.state import (
@@ -359,8 +359,9 @@ def _update(
             instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
     tracked = [name for name in written if table.fields[name].tracks_content]
     for instance in objects:
-        if peek_fields_set(instance):
-            fields_set(instance).difference_update(written)
+        changed = peek_fields_set(instance)
+        if changed:
+            set_fields_set(instance, set(changed) - set(written))
         if tracked:
             _keep_content(instance, tracked)
     return count

@@ -24,6 +24,7 @@ from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
 from datalayer.models import bulk, changes, deleting, saving, undone, upserts
+from datalayer.models._pydantic import set_fields_set
 from datalayer.models.checks import check_complete, checked
 from datalayer.models.hooks import hooks_of, opened
 from datalayer.models.related import alias_of, assign, drop
@@ -295,7 +296,7 @@ def _now_refers(link: Link, item: Any, instance: Any) -> None:
     if before is not None and before is not instance:
         drop(before, spec.name, link.alias)
     assign(item, spec.reverse, instance, set())
-    item.__pydantic_fields_set__.difference_update(spec.remote)
+    set_fields_set(item, item.__pydantic_fields_set__.difference(spec.remote))
 
 
 # -- remove, clear, set ---------------------------------------------------------------------------

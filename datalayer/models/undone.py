@@ -6,7 +6,7 @@ of how things stood before; the notes keep no instance alive, and are forgotten 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 from weakref import ref
 
@@ -72,9 +72,7 @@ def note_change(alias: str, instance: Any, fields: Iterable[str] = (), *, is_tra
     """
     transaction = current.transaction(alias)
     if transaction is not None:
-        unsaved = set(fields).union(peek_fields_set(instance))
-        content = content_of(instance) if is_tracked else None
-        transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), unsaved, content)))
+        transaction.undos.append(_change(instance, fields, is_tracked))
 
 
 def note_changes(alias: str, instances: Sequence[Any], fields: Iterable[str] = (), *, is_tracked: bool = True) -> None:
@@ -86,9 +84,16 @@ def note_changes(alias: str, instances: Sequence[Any], fields: Iterable[str] = (
         fields: What is about to be written of each.
         is_tracked: As for `note_change`.
     """
-    if current.transaction(alias) is not None:
-        for instance in instances:
-            note_change(alias, instance, fields, is_tracked=is_tracked)
+    transaction = current.transaction(alias)
+    if transaction is not None:
+        fields = tuple(fields)
+        transaction.undos.extend([_change(instance, fields, is_tracked) for instance in instances])
+
+
+def _change(instance: Any, fields: Iterable[str], is_tracked: bool) -> tuple[Any, tuple[Any, ...]]:
+    content = content_of(instance) if is_tracked else None
+    # The set of changed fields is not copied: whoever writes the instance gives it another one.
+    return _changed_again, (ref(instance), origin_of(instance), fields, peek_fields_set(instance), content)
 
 
 def note_relation(alias: str, instance: Any, name: str) -> None:
@@ -135,7 +140,11 @@ def _all_new_again(reference: ref[Origin], absent: Collection[str]) -> None:
 
 
 def _changed_again(
-    reference: ref[Any], origin: Origin | None, unsaved: set[str], content: tuple[Any, ...] | None
+    reference: ref[Any],
+    origin: Origin | None,
+    fields: Iterable[str],
+    changed: Set[str],
+    content: tuple[Any, ...] | None,
 ) -> None:
     instance = reference()
     if instance is None:
@@ -143,6 +152,7 @@ def _changed_again(
     set_origin(instance, origin)
     # A row that exists again keeps its key, though its delete has made everything unsaved.
     table: TableSpec = instance.__class__.table
-    set_fields_set(instance, (unsaved | instance.__pydantic_fields_set__).difference(table.primary_key))
+    unsaved = {*fields, *changed, *instance.__pydantic_fields_set__}
+    set_fields_set(instance, unsaved.difference(table.primary_key))
     if content is not None:
         set_content(instance, content)
