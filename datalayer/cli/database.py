@@ -215,6 +215,10 @@ def squashmigrations(
 def inspectdb(
     tables: list[str] = typer.Argument(None, metavar="TABLE", help="Which tables or views; all tables by default."),
     include_views: bool = typer.Option(False, "--include-views", help="Views too, as models that are only read."),
+    include_partitions: bool = typer.Option(
+        False, "--include-partitions", help="Partitions too, each as a model of its own."
+    ),
+    but: list[str] = typer.Option([], "--except", "-e", metavar="TABLE", help="Leave it out; * is any letters."),
     database: str = DATABASE,
     database_url: str | None = DATABASE_URL,
 ) -> int:
@@ -226,12 +230,15 @@ def inspectdb(
     Examples:
       datalayer inspectdb > models.py
       datalayer inspectdb author book
+      datalayer inspectdb --except "auth_*" --except spatial_ref_sys
       datalayer inspectdb --include-views --database-url sqlite:///db.sqlite3
     """
     enter(database_url, None, database)
     from datalayer.migrations import inspecting
 
-    text = inspecting.inspectdb(tables or (), include_views=include_views, alias=database)
+    text = inspecting.inspectdb(
+        tables or (), include_views=include_views, include_partitions=include_partitions, but=but, alias=database
+    )
     return show([text.rstrip("\n")])
 
 

@@ -24,6 +24,7 @@ from datalayer.migrations.facts import Facts
 from datalayer.migrations.history import History
 from datalayer.migrations.inspecting import inspected
 from datalayer.migrations.lines import INDENT, Changes, created, q
+from datalayer.migrations.live import Wanted
 from datalayer.migrations.state import State, Table
 
 T = TypeVar("T")
@@ -127,13 +128,15 @@ def _read(environment: Environment, names: list[str]) -> State:
     sys.modules[name] = module
     try:
         with registry.isolated():
-            exec(compile(inspected(environment, names), name, "exec"), module.__dict__)
+            exec(compile(inspected(environment, Wanted(names)), name, "exec"), module.__dict__)
             found = describe(compiled.to_metadata(registry.tables()))
     finally:
         del sys.modules[name]
     lacking = [one for one in names if one not in found]
     if lacking:
-        raise MigrationError(f"table {lacking[0]!r} cannot be adopted: {_why(inspected(environment, [lacking[0]]))}")
+        raise MigrationError(
+            f"table {lacking[0]!r} cannot be adopted: {_why(inspected(environment, Wanted([lacking[0]])))}"
+        )
     if environment.url.backend == "postgresql":
         with environment.connect() as connection:
             look = sa.inspect(connection)

@@ -17,7 +17,7 @@ from datalayer.migrations.drafts import Draft, choose_key, kind_of, name_fields,
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.history import History
 from datalayer.migrations.identifiers import class_names
-from datalayer.migrations.live import LiveColumn, LiveKey, LiveTable, live_tables
+from datalayer.migrations.live import LiveColumn, LiveKey, LiveTable, Wanted, live_tables
 
 _ON_DELETE = {
     "CASCADE": "CASCADE",
@@ -28,29 +28,39 @@ _ON_DELETE = {
 }
 
 
-def inspectdb(tables: Collection[str] = (), *, include_views: bool = False, alias: str = "default") -> str:
+def inspectdb(
+    tables: Collection[str] = (),
+    *,
+    include_views: bool = False,
+    include_partitions: bool = False,
+    but: Collection[str] = (),
+    alias: str = "default",
+) -> str:
     """The text of a module with a model for each table of a database.
 
     Args:
         tables: The names of tables or views; all tables when empty.
         include_views: Whether views become models too.
+        include_partitions: Whether the partitions of a table become models, besides that of the table.
+        but: Tables and views that are left out; `*` in a name stands for any letters.
         alias: The database.
 
     Raises:
         MigrationError: A table does not exist.
         ConnectionFailed: The database cannot be reached.
     """
-    return inspected(config.environment(alias, known=History(None)), tables, include_views=include_views)
+    wanted = Wanted(tables, include_views, include_partitions, but)
+    return inspected(config.environment(alias, known=History(None)), wanted)
 
 
-def inspected(environment: Environment, tables: Collection[str] = (), *, include_views: bool = False) -> str:
+def inspected(environment: Environment, wanted: Wanted) -> str:
     """The same for a database that is given itself."""
     backend = environment.url.backend
     environment.refuse_without_file()
     with environment.connect() as connection, environment.in_words("inspected"):
         if backend == "sqlite":
             connection = connection.execution_options(datalayer_reads=True)
-        live = live_tables(connection, tables, include_views)
+        live = live_tables(connection, wanted)
         connection.rollback()
     return _module(live, backend)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import warnings
 from collections.abc import Collection
@@ -107,16 +108,28 @@ class LiveTable:
     keys: list[LiveKey] = field(default_factory=list[LiveKey])
 
 
-def live_tables(connection: sa.Connection, wanted: Collection[str], include_views: bool) -> list[LiveTable]:
+@dataclass(frozen=True)
+class Wanted:
+    """Which tables of a database are looked at.
+
+    Attributes:
+        names: The names of tables and views; all tables when empty.
+        views: Whether all views come along.
+        partitions: Whether the partitions of tables come along, which are tables of their own on PostgreSQL.
+        but: Names that are left out; `*` in one stands for any letters.
+    """
+
+    names: Collection[str] = ()
+    views: bool = False
+    partitions: bool = False
+    but: Collection[str] = ()
+
+
+def live_tables(connection: sa.Connection, wanted: Wanted) -> list[LiveTable]:
     """What a database has, by name.
 
-    Args:
-        connection: The database.
-        wanted: The names of tables and views; all tables when empty.
-        include_views: Whether views come along.
-
     Raises:
-        MigrationError: A wanted table does not exist.
+        MigrationError: A table that is wanted, or left out, does not exist.
     """
     look: Any = sa.inspect(connection)
     is_sqlite = connection.dialect.name == "sqlite"
@@ -125,14 +138,15 @@ def live_tables(connection: sa.Connection, wanted: Collection[str], include_view
         views.update(dict.fromkeys(look.get_materialized_view_names(), "materialized"))
     tables = [name for name in look.get_table_names() if name not in OWN_TABLES]
     known = sorted({*tables, *views})
-    for name in wanted:
-        if name not in known:
+    for name in (*wanted.names, *wanted.but):
+        if not fnmatch.filter(known, name) if name in wanted.but else name not in known:
             raise MigrationError(f"no table or view {name!r}; there are: {choices_text(known)}{nearest(name, known)}")
-    if wanted:
-        chosen = sorted(set(wanted))
+    if wanted.names:
+        chosen = sorted(set(wanted.names))
     else:
-        parts = set[str]() if is_sqlite else _partitions(connection)
-        chosen = [name for name in (known if include_views else sorted(tables)) if name not in parts]
+        parts = set[str]() if is_sqlite or wanted.partitions else _partitions(connection)
+        chosen = [name for name in (known if wanted.views else sorted(tables)) if name not in parts]
+    chosen = [name for name in chosen if not any(fnmatch.fnmatchcase(name, but) for but in wanted.but)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # about what it does not know: a comment of ours says it
         return [_table(connection, look, name, views.get(name)) for name in chosen]

@@ -410,3 +410,27 @@ def test_rows_are_written_and_read_through_the_printed_models(postgresql_url: st
         finally:
             del sys.modules["inspected_rows"]
             pools.close_all()
+
+
+def test_tables_are_left_out_by_name_and_by_pattern(database_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": database_url}}, migrations=str(tmp_path)):
+        run(*(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY)" for name in ("auth_user", "auth_group", "book", "lamp")))
+        text = inspectdb(but=("auth_*", "lamp"))
+        assert "class Book" in text
+        assert "class Auth" not in text
+        assert "class Lamp" not in text
+        with pytest.raises(MigrationError, match=r"no table or view 'lmap'.*did you mean 'lamp'"):
+            inspectdb(but=("lmap",))
+        with pytest.raises(MigrationError, match=r"no table or view 'x_\*'"):
+            inspectdb(but=("x_*",))
+
+
+def test_partitions_come_along_when_asked(postgresql_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        run(
+            "CREATE TABLE visit (id bigint, year int, PRIMARY KEY (id, year)) PARTITION BY LIST (year)",
+            "CREATE TABLE visit_2026 PARTITION OF visit FOR VALUES IN (2026)",
+        )
+        assert "class Visit(" in inspectdb()
+        assert "class Visit2026(" not in inspectdb()
+        assert "class Visit2026(" in inspectdb(include_partitions=True)
