@@ -7,12 +7,15 @@ leaves a link as one of `datalayer.errors`, with the driver's as `__cause__`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Literal, Protocol, TypeAlias
 
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
 BackendName: TypeAlias = Literal["sqlite", "postgresql"]
+
+IsOurs: TypeAlias = Callable[[], bool]
+"""Whether the connection still belongs to whoever runs now: asked where something is sent behind the caller's back."""
 
 
 class Link(Protocol):
@@ -33,8 +36,12 @@ class Link(Protocol):
         """Runs one statement, or one statement for many rows of values."""
         ...
 
-    def stream(self, command: Command, chunk_size: int) -> Iterator[list[Row]]:
-        """Runs a query and gives its rows in lists of at most `chunk_size`, holding one such list at a time."""
+    def stream(self, command: Command, chunk_size: int, is_ours: IsOurs | None = None) -> Iterator[list[Row]]:
+        """Runs a query and gives its rows in lists of at most `chunk_size`, holding one such list at a time.
+
+        It may be dropped half-way and collected much later, in another thread or task, when somebody else uses the
+        connection: where `is_ours` denies it then, nothing is sent, and the end of the transaction closes the cursor.
+        """
         ...
 
     @property
@@ -75,7 +82,7 @@ class AsyncLink(Protocol):
     @property
     def raw(self) -> object: ...
     async def execute(self, command: Command | Batch) -> Reply: ...
-    def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]: ...
+    def stream(self, command: Command, chunk_size: int, is_ours: IsOurs | None = None) -> AsyncIterator[list[Row]]: ...
     @property
     def in_transaction(self) -> bool: ...
     @property

@@ -31,7 +31,7 @@ from psycopg.rows import tuple_row
 from datalayer import errors
 from datalayer._links import translate
 from datalayer._links.cancelling import AsyncConnection, Connection
-from datalayer._links.link import BackendName
+from datalayer._links.link import BackendName, IsOurs
 from datalayer._links.statements import Statements
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
@@ -396,7 +396,7 @@ class PostgresLink:
         except _RAISED_BY_PSYCOPG as error:
             raise _translated(error, self.raw, self.alias, command) from error
 
-    def stream(self, command: Command, chunk_size: int) -> Iterator[list[Row]]:
+    def stream(self, command: Command, chunk_size: int, is_ours: IsOurs | None = None) -> Iterator[list[Row]]:
         """Runs a query behind a cursor of the server, in a transaction of its own where none is open."""
         owns = not self.in_transaction
         try:
@@ -409,7 +409,8 @@ class PostgresLink:
                     yield rows
             finally:
                 try:
-                    cursor.close()
+                    if is_ours is None or is_ours():
+                        cursor.close()
                 finally:
                     # Sends nothing: where Ctrl-C has interrupted the CLOSE, a rollback is what closes it.
                     psycopg.Cursor.close(cursor)
@@ -533,7 +534,9 @@ class AsyncPostgresLink:
         except _RAISED_BY_PSYCOPG as error:
             raise _translated(error, self._raw, self.alias, command) from error
 
-    async def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]:
+    async def stream(
+        self, command: Command, chunk_size: int, is_ours: IsOurs | None = None
+    ) -> AsyncIterator[list[Row]]:
         """The awaiting twin of `PostgresLink.stream`."""
         owns = not self.in_transaction
         try:
@@ -546,7 +549,8 @@ class AsyncPostgresLink:
                     yield rows
             finally:
                 try:
-                    await cursor.close()
+                    if is_ours is None or is_ours():
+                        await cursor.close()
                 finally:
                     # Sends nothing: where a cancellation has interrupted the CLOSE, a rollback is what closes it.
                     await psycopg.AsyncCursor.close(cursor)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from datalayer import errors
 from datalayer._links import functions, sqlite_thread, translate
-from datalayer._links.link import BackendName
+from datalayer._links.link import BackendName, IsOurs
 from datalayer._links.sqlite_short import ShortStatements, key_row
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
@@ -266,7 +266,7 @@ class SQLiteLink:
         except _RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
 
-    def stream(self, command: Command, chunk_size: int) -> Iterator[list[Row]]:
+    def stream(self, command: Command, chunk_size: int, is_ours: IsOurs | None = None) -> Iterator[list[Row]]:
         """Runs a query and gives its rows in lists of at most `chunk_size`."""
         cursor = self.raw.cursor()
         try:
@@ -364,7 +364,9 @@ class AsyncSQLiteLink:
         except _RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
 
-    async def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]:
+    async def stream(
+        self, command: Command, chunk_size: int, is_ours: IsOurs | None = None
+    ) -> AsyncIterator[list[Row]]:
         """The awaiting twin of `SQLiteLink.stream`."""
         call = self.raw.worker.call
         try:

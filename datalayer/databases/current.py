@@ -140,6 +140,19 @@ class Transaction:
         if self.failure is not None:
             raise self.broken() from self.failure
 
+    def check_stream(self, *, is_async: bool) -> None:
+        """As `check`, before a stream that was begun in the transaction fetches more: it may have ended meanwhile."""
+        if not self.is_open:
+            raise TransactionError(
+                f"the atomic() on {self.alias!r} that this stream was begun in has ended, and its connection may be "
+                "somebody else's; read the stream to its end inside of the block, or begin it outside"
+            )
+        self.check(is_async=is_async)
+
+    def is_ours(self) -> bool:
+        """Whether it goes on and belongs to the thread or task that runs now."""
+        return self.is_open and self.owner == current_owner()
+
     def _other_world(self) -> str:
         if self.is_async:
             return (
@@ -188,10 +201,13 @@ class Transaction:
     def note(self, error: BaseException) -> None:
         """Looks, after an error, whether the transaction can go on.
 
+        The end of a stream that was dropped, which the event loop awaits in a task of its own, says nothing of it: its
+        owner may have committed meanwhile.
+
         Raises:
             TransactionError: It was broken before, unseen by us.
         """
-        if self.failure is not None:
+        if self.failure is not None or not self.is_ours():
             return
         link = self.link
         if link.is_broken or link.is_failed or not link.in_transaction:

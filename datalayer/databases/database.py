@@ -230,9 +230,11 @@ class Database:
             transaction.check(is_async=False)
             command, load = operation(transaction.compiler, *args, **kwargs)
             try:
-                with closing(cast("Any", _heard(transaction.link).stream(command, chunk_size))) as chunks:
+                streamed = _heard(transaction.link).stream(command, chunk_size, transaction.is_ours)
+                with closing(cast("Any", streamed)) as chunks:
                     for rows in chunks:
                         yield from run(load(rows), _heard(transaction.link))
+                        transaction.check_stream(is_async=False)
             except BaseException as error:
                 transaction.note(error)
                 raise
@@ -272,10 +274,12 @@ class Database:
             transaction.check(is_async=True)
             command, load = operation(transaction.compiler, *args, **kwargs)
             try:
-                async with aclosing(cast("Any", _aheard(transaction.link).stream(command, chunk_size))) as chunks:
+                streamed = _aheard(transaction.link).stream(command, chunk_size, transaction.is_ours)
+                async with aclosing(cast("Any", streamed)) as chunks:
                     async for rows in chunks:
                         for each in await arun(load(rows), _aheard(transaction.link)):
                             yield each
+                        transaction.check_stream(is_async=True)
             except BaseException as error:
                 transaction.note(error)
                 raise

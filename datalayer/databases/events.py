@@ -11,13 +11,13 @@ import logging
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 from time import perf_counter
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, cast
 
-from datalayer._links.link import AsyncLink, BackendName, Link
+from datalayer._links.link import AsyncLink, BackendName, IsOurs, Link
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
 log = logging.getLogger("datalayer.events")
@@ -209,15 +209,16 @@ class Heard:
         _ended(statement, _count(reply))
         return reply
 
-    def stream(self, command: Command, chunk_size: int) -> Iterator[list[Row]]:
+    def stream(self, command: Command, chunk_size: int, is_ours: IsOurs | None = None) -> Iterator[list[Row]]:
         """Streams the rows, and tells about the statement when the stream ends."""
         statement = _begun(self._link, command)
         error: BaseException | None = None
         rows = 0
         try:
-            for chunk in self._link.stream(command, chunk_size):
-                rows += len(chunk)
-                yield chunk
+            with closing(cast("Any", self._link.stream(command, chunk_size, is_ours))) as chunks:
+                for chunk in chunks:
+                    rows += len(chunk)
+                    yield chunk
         except Exception as failed:
             error = failed
             raise
@@ -244,13 +245,15 @@ class AsyncHeard:
         _ended(statement, _count(reply))
         return reply
 
-    async def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]:
+    async def stream(
+        self, command: Command, chunk_size: int, is_ours: IsOurs | None = None
+    ) -> AsyncIterator[list[Row]]:
         """Streams the rows, and tells about the statement when the stream ends."""
         statement = _begun(self._link, command)
         error: BaseException | None = None
         rows = 0
         try:
-            async with aclosing(cast("Any", self._link.stream(command, chunk_size))) as chunks:
+            async with aclosing(cast("Any", self._link.stream(command, chunk_size, is_ours))) as chunks:
                 async for chunk in chunks:
                     rows += len(chunk)
                     yield chunk

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -184,6 +185,48 @@ def test_a_stream_gives_rows_in_chunks(table: Table, world: World) -> None:
         table.add(10)
         assert world.iterate(stream(4, select)) == list(range(11))
     assert in_use(world) == 0
+
+
+def numbers(compiler: Any) -> Any:
+    def load(rows: list[Any]) -> Any:
+        return [row[0] for row in rows]
+        yield  # a plan that sends nothing
+
+    return next(sql(compiler, "select id from t order by id")), load
+
+
+@pytest.mark.parametrize("end", ["next", "close"])
+def test_a_stream_ends_with_its_transaction(table: Table, world: World, end: str) -> None:
+    table.add(1)
+    table.add(2)
+    with world.enter(atomic()):
+        streamed = (table.database.astream if world.is_async else table.database.stream)(1, numbers)
+        assert world.run(lambda: next(streamed), lambda: anext(streamed)) == 1
+    with world.enter(atomic()):
+        table.add(3)  # on the connection that the stream had
+        if end == "close":
+            world.run(lambda: streamed.close(), lambda: streamed.aclose())
+        else:
+            with pytest.raises(TransactionError, match="that this stream was begun in has ended"):
+                world.run(lambda: next(streamed), lambda: anext(streamed))
+        table.add(4)
+    assert table.all() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("world", ["awaiting"], indirect=True)
+def test_a_stream_that_is_left_half_way_is_in_nobodys_way(table: Table, world: AwaitingWorld) -> None:
+    async def leave(turns: int) -> None:
+        async with atomic():
+            async for _ in table.database.astream(1, numbers):
+                break  # the event loop closes the stream, in a task of its own
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            assert len(await table.database.arun(sql, "select id from t where id > ?", 0)) == 2
+
+    table.add(1)
+    table.add(2)
+    for turns in range(6):
+        world.wait(leave(turns))
 
 
 # -- the decorator -------------------------------------------------------------------------------
