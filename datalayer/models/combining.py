@@ -247,6 +247,8 @@ def joined(query: Query, name: str, join: Join) -> Query:
         QueryError: The name is taken, or the condition is empty.
         FieldError: An unknown name in the condition.
     """
+    if not isinstance(join, Join):
+        raise QueryError(f"join({name}={join!r}): say what is joined and how: join({name}=Join(Model, Q(...)))")
     extra = query.extra or NO_EXTRA
     source: Source | None = None
     table = getattr(join.source, "table", None)

@@ -122,6 +122,8 @@ def named_in(table: TableSpec, given: Iterable[Any], option: str) -> tuple[str, 
         FieldError: An unknown name.
         QueryError: Text instead of a list, or a column of another table.
     """
+    if isinstance(given, Expr | Related):
+        raise QueryError(f"{option} is {given!r} alone; give columns in a list: [{given!r}]")
     items = given if isinstance(given, str) else [_name(table, item, option) for item in given]
     return field_names(table, items, option)
 

@@ -44,7 +44,11 @@ RELATION: Final = {
 }
 UNIQUE: Final = {"fields": _ONE_BY_ONE, "expressions": _ONE_BY_ONE}
 INDEX: Final = {**UNIQUE, "db_tablespace": "a migration in SQL can move it"}
-CHECK: Final = {"check": "call it condition=, or give it first: CheckConstraint(Q(price__gt=0), name=...)"}
+CHECK: Final = {
+    "check": "call it condition=, or give it first: CheckConstraint(Q(price__gt=0), name=...)",
+    "no condition": "say what holds for every row: CheckConstraint(Q(price__gt=0), name=...)",
+    "no name": 'say what the database calls it, in its errors too: CheckConstraint(..., name="price_is_positive")',
+}
 EXCLUSION: Final = {
     "expressions": 'give fields with their operators one by one: ExclusionConstraint(("room", "="), ("nights", "&&"))',
     "index_type": "call it method=",
@@ -84,12 +88,20 @@ def taught(owner: str, words: Mapping[str, str]) -> Callable[[Callable[P, T]], C
         code = function.__code__
         known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         most = None if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+        first = code.co_argcount - len(function.__defaults__ or ())
+        optional = function.__kwdefaults__ or {}
+        needed = [name for place, name in enumerate(known) if place < first or place >= code.co_argcount]
+        needed = [name for name in needed if name not in optional]
 
         @functools.wraps(function)
         def call(*args: P.args, **named: P.kwargs) -> T:
             unknown = next((name for name in named if name not in known), None)
             if unknown is not None or (most is not None and len(args) > most):
                 raise _refused(owner or type(args[0]).__name__, words, known, unknown)
+            for name in needed:
+                if name not in named and name not in known[: min(len(args), code.co_argcount)]:
+                    cure = hint(words, f"no {name}", owner) or f"; write {name}=..."
+                    raise ModelError(f"{owner or type(args[0]).__name__} needs {name}{cure}")
             return function(*args, **named)
 
         return call

@@ -365,6 +365,8 @@ class F(Computable):
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - who does not check types
+            raise QueryError(f"F({name!r}) takes the name of a column; a column stands for itself, without F()")
         self.name = name
 
     def resolved(self, table: TableSpec | None, annotations: dict[str, ColumnType | None] | None = None) -> Expression:

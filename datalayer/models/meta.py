@@ -114,6 +114,15 @@ def key_annotation(relation: Forward, box: list[Any]) -> Any:
     return annotation | None if relation.nullable else annotation
 
 
+def _has_own(bases: tuple[type, ...], field: str) -> bool:
+    """Whether a class above declares a field that is not the key of a relation of its own."""
+    for base in bases:
+        relations: dict[str, Forward] = getattr(base, "__datalayer_relations__", {})
+        if field in getattr(base, "__pydantic_fields__", {}):
+            return not any(field in relation.key_fields for relation in relations.values())
+    return False
+
+
 class _Parts:
     """What a class body says that pydantic must not see."""
 
@@ -121,6 +130,13 @@ class _Parts:
         self.meta: type | None = namespace.pop("Meta", None)
         self.box: list[Any] = [None]  # the class itself, once it exists
         self.managers = {k: v for k, v in namespace.items() if getattr(v.__class__, "__datalayer_manager__", False)}
+        for key, value in namespace.items():
+            if getattr(value.__class__, "__datalayer_manager__", None) is False:
+                own = type(value).__name__
+                raise ModelError(
+                    f"{name}.{key} is a {own}, which is a queryset and no manager; a manager is both here: "
+                    f'class {own}(Manager["{name}"])'
+                )
         self.relations: dict[str, Forward] = {}
         self.many: dict[str, Many] = {}
         self.reverses: list[str] = []
@@ -163,8 +179,8 @@ class _Parts:
             if isinstance(value, Declared):
                 value.declared(key, None, f"{name}.{key}")
         for key, relation in self.relations.items():
-            if not relation.options["fields"] and relation.key_fields[0] in declared:
-                field = relation.key_fields[0]
+            field = relation.key_fields[0]
+            if not relation.options["fields"] and (field in declared or _has_own(bases, field)):
                 raise ModelError(
                     f"{name}.{field} is the key of {name}.{key}, which makes it; take its declaration away, or "
                     f"say that the relation uses it: fields=({field!r},)"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, Self, TypeVar, cast, overload
+from typing import Any, Literal, Never, NoReturn, Self, TypeVar, cast, overload
 
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA
-from datalayer.errors import QueryError, choices_text, nearest
+from datalayer.errors import ModelError, QueryError, choices_text, nearest
 from datalayer.models import deferring, operations
 from datalayer.models.annotation import Annotated, check_declared
 from datalayer.models.column import Expr, Several
@@ -27,11 +27,18 @@ from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
 from datalayer.models.sampling import sampled
 from datalayer.models.shaped import ValueForm
-from datalayer.models.values import Values, annotated, formed, named_columns
+from datalayer.models.values import Values, annotated, formed, named_columns, refuse_unnamed
 from datalayer.models.walk import Related
 from datalayer.models.writes import WritableRows
 
 K = TypeVar("K")
+
+
+def _refuse_turning(cls: type, call: str) -> NoReturn:
+    raise ModelError(
+        f"{cls.__name__}.{call}: a manager is a queryset here, and its methods chain on both; write one class, "
+        'class BookManager(Manager["Book"]) with the methods, and objects: ClassVar[BookManager] = BookManager()'
+    )
 
 
 class QuerySet(WritableRows[M]):
@@ -39,19 +46,39 @@ class QuerySet(WritableRows[M]):
 
     __slots__ = ()
 
+    @classmethod
+    def as_manager(cls) -> NoReturn:
+        """Django's way from a queryset to a manager: here a manager is a queryset already, so it only tells that.
+
+        Raises:
+            ModelError: Always.
+        """
+        _refuse_turning(cls, "as_manager()")
+
+    @classmethod
+    def from_queryset(cls, queryset: object, class_name: str | None = None) -> NoReturn:
+        """Django's way to copy methods of a queryset onto a manager, which here is one.
+
+        Raises:
+            ModelError: Always.
+        """
+        _refuse_turning(cls, f"from_queryset({getattr(queryset, '__name__', queryset)})")
+
     # -- what comes along ------------------------------------------------------------------------
 
-    def annotate(self, **named: Any) -> Self:
+    def annotate(self, *unnamed: Never, **named: Any) -> Self:
         """Values computed by the database beside each row: `annotate(total=Count("books"))`.
 
         Raises:
             QueryError: A name that the model has already.
             FieldError: An unknown name inside.
         """
+        refuse_unnamed("annotate", unnamed)
         return self._with(self._annotated("annotate", named))
 
-    def alias(self, **named: Any) -> Self:
+    def alias(self, *unnamed: Never, **named: Any) -> Self:
         """As `annotate`, for values that are only used in other methods and do not come back with the rows."""
+        refuse_unnamed("alias", unnamed)
         query = self._annotated("alias", named)
         extra = query.extra or NO_EXTRA
         query = query.replaced(extra=extra.replaced(hidden=extra.hidden | frozenset(named)))

@@ -283,7 +283,7 @@ class Question(Generic[M, R]):
         self._unsliced("join")
         query = self.query
         for name, join in joins.items():
-            rows = operand(join.source)
+            rows = operand(getattr(join, "source", None))
             if isinstance(rows, Query):
                 refuse_query_elsewhere(rows, self._alias)
             query = joined(query, name, join)
@@ -296,6 +296,8 @@ class Question(Generic[M, R]):
         Raises:
             QueryError: Something in it is of a database: a query that asks one by name, a row that it is compared with.
         """
+        if not isinstance(alias, str):  # pyright: ignore[reportUnnecessaryIsInstance] - who does not check types
+            raise QueryError(f"using({alias!r}) takes the alias of a database, such as 'default'")
         if alias != self._alias:
             refuse_query_elsewhere(self.query, alias)
         new = self._with(self.query)

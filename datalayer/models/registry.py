@@ -13,7 +13,8 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from datalayer._schema.field import ColumnType
+from datalayer._query.comparing import comparable
+from datalayer._schema.field import ColumnType, FieldSpec
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import ForeignKeySpec, SqlText, TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
@@ -377,6 +378,8 @@ def _link(model: Any) -> None:
                 f"{model.__name__}.{relation.name} has to_field={remote[0]!r}, which is not unique in {other.model} at "
                 "every moment; give that field unique=True"
             )
+        for here, there in zip(relation.key_fields, remote, strict=True):
+            _check_comparable(table, relation, here, other.fields[there])
         name = _reverse_name(model, relation)
         spec = RelationSpec(
             relation.name, relation.kind, table, other, relation.key_fields, remote, relation.nullable, name
@@ -403,6 +406,16 @@ def _link(model: Any) -> None:
     for option in ("ordering", "get_latest_by"):
         for item in getattr(model.__datalayer_options__, option):
             _check_ordering(table, item, option)
+
+
+def _check_comparable(table: TableSpec, relation: Forward, here: str, there: FieldSpec) -> None:
+    """Refuses a field of one type as the key of a row that has one of another."""
+    own = table.fields[here].type.kind
+    if not comparable(own, there.type.kind):
+        raise ModelError(
+            f"{table.model}.{relation.name} uses the field {here!r}, which is {own.value}, and refers to "
+            f"{there.name!r}, which is {there.type.kind.value}; declare {here!r} as that"
+        )
 
 
 def _link_many(model: Any, relation: Many, table: TableSpec) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from collections import namedtuple
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from datalayer._compile.prepared import Prepared
 from datalayer._plans.plan import Row
@@ -21,6 +21,16 @@ from datalayer.models.grouping import filters_before
 from datalayer.models.literals import literal
 from datalayer.models.question import M, R
 from datalayer.models.shaped import Shaped, ValueForm
+
+
+def refuse_unnamed(verb: str, unnamed: tuple[object, ...]) -> None:
+    """Refuses values without a name.
+
+    Raises:
+        QueryError: There is one.
+    """
+    if unnamed:
+        raise QueryError(f"{verb}({unnamed[0]!r}): give it a name, by which rows and queries know it: {verb}(name=...)")
 
 
 def annotated(query: Query, named: dict[str, Any], verb: str) -> Query:
@@ -209,17 +219,19 @@ class Values(Shaped[M, R]):
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def annotate(self, **named: Any) -> Self:
+    def annotate(self, *unnamed: Never, **named: Any) -> Self:
         """More columns; with an aggregate among them, one row for each group of equal columns named before.
 
         Raises:
             QueryError: A name that is a column already, or a value that differs inside of a group.
         """
+        refuse_unnamed("annotate", unnamed)
         self._unsliced("annotate")
         return self._with(self._grouped("annotate", named))
 
-    def alias(self, **named: Any) -> Self:
+    def alias(self, *unnamed: Never, **named: Any) -> Self:
         """As `annotate`, for values that are only used in other methods and are no columns."""
+        refuse_unnamed("alias", unnamed)
         self._unsliced("alias")
         shown = self.query.columns
         return self._with(self._grouped("alias", named).replaced(columns=shown))

@@ -101,12 +101,14 @@ class PoolRegistry:
     def override(self, alias: str, *, url: str | DatabaseUrl) -> Generator[DatabasePool, None, None]:
         """Another database under an alias inside the block, for all threads and tasks; for tests.
 
+        What the settings say of its pool holds for one of the same backend.
+
         Args:
             alias: The alias; it need not be in the settings.
             url: The database to use instead.
         """
         parsed = DatabaseUrl.parse(url) if isinstance(url, str) else url
-        pool = self._made(alias, DatabaseSettings(url=parsed))
+        pool = self._made(alias, _elsewhere(alias, parsed))
         before = self._overrides.get(alias)
         self._overrides[alias] = pool
         try:
@@ -159,6 +161,14 @@ class PoolRegistry:
     def _known(self) -> list[DatabasePool]:
         with self._lock:
             return [*self._pools.values(), *self._overrides.values(), *self._others]
+
+
+def _elsewhere(alias: str, url: DatabaseUrl) -> DatabaseSettings:
+    """The settings of an alias for another url; those of another backend mean nothing to it."""
+    known = current.get().databases if current.is_configured() else {}
+    if alias not in known or known[alias].url.backend != url.backend:
+        return DatabaseSettings(url=url)
+    return known[alias].model_copy(update={"url": url, "url_from": None, "replica_of": None})
 
 
 pools = PoolRegistry()

@@ -20,6 +20,7 @@ from datalayer import (
     Field,
     ForeignKey,
     Index,
+    Manager,
     ManyToMany,
     Mapped,
     Model,
@@ -32,6 +33,7 @@ from datalayer import (
 )
 from datalayer.errors import ModelError
 from datalayer.models import registry
+from datalayer.models.queryset import QuerySet
 
 
 @pytest.fixture(autouse=True)
@@ -517,3 +519,48 @@ def test_a_field_that_a_relation_makes_is_not_declared_again() -> None:
         class Book(Model):
             author_id: Mapped[int] = Field(default=3)
             author: ForeignKey[Book] = ForeignKey()
+
+
+def test_the_field_of_a_relation_is_of_the_type_of_the_key_it_refers_to() -> None:
+    class Author(Model):
+        name: Mapped[str] = Field()
+
+    class Book(Model):
+        author_id: Mapped[str] = Field()
+        author: ForeignKey[Author] = ForeignKey(fields=("author_id",))
+
+    with pytest.raises(ModelError, match=r"Book.author uses the field 'author_id', which is text, .* big integer;"):
+        registry.tables()
+
+
+def test_a_field_from_above_is_not_the_key_of_a_relation() -> None:
+    class Kept(Model):
+        author_id: Mapped[str] = Field()
+
+        class Meta:
+            abstract = True
+
+    with pytest.raises(ModelError, match=r"Book.author_id is the key of Book.author, which makes it"):
+
+        class Book(Kept):
+            author: ForeignKey[Book] = ForeignKey()
+
+
+def test_a_check_without_a_name_tells_to_give_one() -> None:
+    with pytest.raises(ModelError, match=r"CheckConstraint needs name; say what the database calls it"):
+        CheckConstraint("price > 0")  # type: ignore[call-arg]  # what is refused
+
+
+@pytest.mark.parametrize("turn", [lambda: Rows.as_manager(), lambda: Manager.from_queryset(Rows)])
+def test_who_makes_managers_of_querysets_is_told_that_they_are_one(turn: Any) -> None:
+    with pytest.raises(ModelError, match=r'a manager is a queryset here, .* class BookManager\(Manager\["Book"\]\)'):
+        turn()
+
+
+def test_a_queryset_is_no_manager() -> None:
+    with pytest.raises(ModelError, match=r'Thing.objects is a Rows, .*: class Rows\(Manager\["Thing"\]\)'):
+        declare("name", str, objects=Rows())
+
+
+class Rows(QuerySet[Any]):
+    """What a Django user makes a manager of."""

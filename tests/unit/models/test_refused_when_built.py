@@ -238,6 +238,16 @@ CASES: dict[str, list[tuple[Ask, tuple[str, ...]]]] = {
         (lambda: row.save(update_fields="title"), ("save(update_fields) is 'title'", "['title']")),
         (lambda: books.bulk_update([book], "title"), ("bulk_update(fields) is 'title'", "['title']")),
     ],
+    "another kind of thing than asked for": [
+        (lambda: books.annotate(Count("tags")), ("annotate(Count('tags'))", "annotate(name=...)")),  # type: ignore[arg-type]
+        (lambda: books.values("id").alias(F("id")), ("alias(F('id'))", "give it a name")),  # type: ignore[arg-type]
+        (lambda: books.using(5), ("using(5) takes the alias",)),  # type: ignore[arg-type]
+        (lambda: books.join(other=5), ("join(other=Join(Model, Q(...)))",)),  # type: ignore[arg-type]
+        (lambda: F(5), ("F(5) takes the name of a column",)),  # type: ignore[arg-type]
+        (lambda: books.select_for_update(of=5), ("takes a tuple of names",)),  # type: ignore[arg-type]
+        (lambda: books.bulk_update([], Book.title), ("Book.title", "truth value")),  # type: ignore[arg-type]
+        (lambda: books.insert_from(books.values("title"), columns=Book.title), ("in a list: [<Column Book.title>]",)),  # type: ignore[arg-type]
+    ],
     "truth values": [
         (lambda: books.filter((columns.pages > 1) and (columns.title == "x")), ("& | ~",)),
         (lambda: books.filter((columns.pages > 1) or (columns.title == "x")), ("& | ~",)),

@@ -95,6 +95,14 @@ def test_override_is_another_database() -> None:
         assert conn.execute("select count(*) from sqlite_master").fetchone() == (1,)
 
 
+def test_override_keeps_what_the_settings_say_of_the_pool() -> None:
+    conf.configure(databases={"default": {"url": "sqlite:///a.db", "pool": {"max_size": 3}}})
+    with pools.override("default", url="sqlite:///:memory:") as pool:
+        assert (pool.settings.pool.max_size, str(pool.settings.url)) == (3, "sqlite:///:memory:")
+    with pools.override("default", url="postgresql://localhost/x") as pool:
+        assert pool.settings.pool.max_size == 10  # of another backend: what holds for a file means nothing there
+
+
 def test_stats_and_close(tmp_path: Path) -> None:
     use(f"sqlite:///{tmp_path}/a.db")
     assert pools["default"].stats().state == "new"
