@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.explain import Placed, Site
-from datalayer.pooling.lease import BaseLease, LeasePool
+from datalayer.pooling.lease import BaseLease, LeasePool, grip_of
 from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
 
 C = TypeVar("C")
@@ -55,7 +55,7 @@ class AsyncLease(BaseLease[C]):
     ) -> Coroutine[Any, Any, None]:
         if exc is not None:
             self.report(exc)
-        return _nothing() if self._entry is None else self.release()  # nothing: discarded or detached in the block
+        return _nothing() if self._grip is None else self.release()  # nothing: discarded or detached in the block
 
 
 async def _nothing() -> None:
@@ -94,7 +94,7 @@ class Acquiring(Placed, Generic[C]):
 def async_lease_of(pool: AsyncReleasingPool[C], entry: Entry[C]) -> AsyncLease[C]:
     """The lease of an entry, for pools that do not fill it in by hand."""
     lease: AsyncLease[C] = AsyncLease()
-    lease.pool, lease._entry = pool, entry  # pyright: ignore[reportPrivateUsage]  # a lease is filled in by its pool
+    lease.pool, lease._grip = pool, grip_of(pool, entry)  # pyright: ignore[reportPrivateUsage]  # filled in by hand
     return lease
 
 

@@ -18,6 +18,7 @@ from weakref import ref
 from datalayer.pooling.async_lease import Acquiring, AsyncLease
 from datalayer.pooling.entry import LENT
 from datalayer.pooling.explain import error_text
+from datalayer.pooling.lease import Grip
 from datalayer.pooling.mutex import let_go
 from datalayer.pooling.stepping import Rest
 from datalayer.pooling.waiting import task_of
@@ -39,13 +40,14 @@ class PoolLease(AsyncLease[C]):
 
     async def release(self) -> None:
         """Ends the lease: cleans the connection, and keeps or closes it."""
-        entry = self._entry
-        if entry is None:
-            entry = self.end("given back")  # which refuses
+        grip = self._grip
+        if grip is None or (entry := grip.entry) is None:
+            raise self._refusal()
         pool = self.pool
         if get_running_loop() is not pool._loop:
             pool.refuse_elsewhere()
-        self._entry = None
+        self._grip = grip.entry = None
+        entry.grip = grip
         conn, connector = entry.conn, pool._connector
         drop: str | None = None
         try:
@@ -117,7 +119,12 @@ class PoolAcquiring(Acquiring[C]):
             pool._collect()
         entry.code = self.code
         entry.offset = self.offset
+        grip = entry.grip
+        if grip is None:
+            grip = Grip(pool)
+        entry.grip = None
+        grip.entry = entry
         lease: PoolLease[C] = PoolLease()
         lease.pool = pool
-        lease._entry = entry
+        lease._grip = grip
         return lease

@@ -22,6 +22,7 @@ from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
 from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import describe_task, error_text, getframe, wrong_loop
 from datalayer.pooling.flows import Machine
+from datalayer.pooling.lease import grip_of
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
 from datalayer.pooling.stats import CheckReport, CloseReport
 from datalayer.pooling.stepping import in_time
@@ -204,7 +205,7 @@ class AsyncPool(Machine[C]):
     async def release_entry(self, entry: Entry[C]) -> None:
         """Ends a lease of which only the entry is known."""
         lease: PoolLease[C] = PoolLease()
-        lease.pool, lease._entry = self, entry  # pyright: ignore[reportPrivateUsage]  # a lease is filled in by its pool
+        lease.pool, lease._grip = self, grip_of(self, entry)  # pyright: ignore[reportPrivateUsage]  # filled in by hand
         await lease.release()
 
     async def dedicated(self) -> C:

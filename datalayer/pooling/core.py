@@ -67,9 +67,9 @@ class Core(Tally, Generic[C]):
 
     # Slots for speed: an object of so many attributes has no cheap ones otherwise.
     __slots__ = (
-        "_bypass", "_cap", "_fewest_idle", "_idle_limit", "_keeps", "_last_reap", "_next_id", "_pop", "_shedding",
-        "actions", "checking", "config", "entries", "generation", "home", "idle", "listening", "max_size", "min_idle",
-        "opening", "outage", "ready", "rng", "shelf", "state", "testing", "waiters", "wake_at", "watchers",
+        "_bypass", "_calm", "_cap", "_fewest_idle", "_idle_limit", "_is_fifo", "_keeps", "_last_reap", "_next_id",
+        "_shedding", "actions", "checking", "config", "entries", "generation", "home", "idle", "listening", "max_size",
+        "min_idle", "opening", "outage", "ready", "rng", "shelf", "state", "testing", "waiters", "wake_at", "watchers",
     )  # fmt: skip
 
     def __init__(self, config: PoolConfig, *, rng: Random, listening: bool = False, keeps: bool = True) -> None:
@@ -85,7 +85,7 @@ class Core(Tally, Generic[C]):
         self.actions: list[Action[C]] = []
         self.entries: dict[int, Entry[C]] = {}
         self.idle: deque[Entry[C]] = deque()
-        self._pop = self.idle.pop if config.queue_strategy == "lifo" else self.idle.popleft
+        self._is_fifo = config.queue_strategy == "fifo"
         self.ready: deque[Entry[C]] = _NONE  # the idle ones, while `take_ready` may lend them
         self.shelf: deque[Entry[C]] | None = None  # the idle ones, while `give_back` may just put one there
         self.waiters: OrderedDict[Waiter[C], None] = OrderedDict()
@@ -93,9 +93,9 @@ class Core(Tally, Generic[C]):
         self.opening = 0
         self.testing = 0
         self.checking = 0  # pinged for no caller
-        self.wake_at = NEVER
         self._bypass = config.test_bypass if config.test_on_check_out else NEVER
         self._idle_limit = min(config.idle_timeout or NEVER, config.keepalive or NEVER)  # the first that is due
+        self._wake(NEVER)
         self._next_id = 0
         self._last_reap = -NEVER
         self._shedding = Shedding(config)
@@ -173,8 +173,7 @@ class Core(Tally, Generic[C]):
         ready = self.ready
         if not ready:
             return None
-        pop = self._pop  # read first: `self._pop()` would look for a method, in vain and slowly
-        entry = pop()
+        entry = ready.popleft() if self._is_fifo else ready.pop()
         if entry.expires <= now or now - entry.seen >= self._bypass:
             self._unpop(entry)
             return None
@@ -352,10 +351,10 @@ class Core(Tally, Generic[C]):
         if used > self.notable:
             self.note_use(used)
         entry.owner = None
-        shelf, expires, wake_at = self.shelf, entry.expires, self.wake_at
+        shelf, expires = self.shelf, entry.expires
         if (
             shelf is None or drop is not None or self.waiters
-            or expires <= now or expires < wake_at or now + self._idle_limit < wake_at
+            or expires <= now or expires < self.wake_at or now < self._calm
         ):  # fmt: skip
             self._take_back(entry, now, used, drop)
             return
@@ -456,7 +455,7 @@ class Core(Tally, Generic[C]):
 
     def tick(self, now: float) -> None:
         """Does what is due: idle and old connections, the next attempt to connect, suspected leaks."""
-        self.wake_at = NEVER
+        self._wake(NEVER)
         if self.state not in ("open", "paused"):
             return
         if now >= self._reap_at():
@@ -666,17 +665,17 @@ class Core(Tally, Generic[C]):
 
     def _pop_idle(self, now: float) -> Entry[C] | None:
         while self.idle:
-            entry = self._pop()
+            entry = self.idle.popleft() if self._is_fifo else self.idle.pop()
             if entry.expires > now:
                 return entry
             self._drop(entry, "lifetime", now)
         return None
 
     def _unpop(self, entry: Entry[C]) -> None:
-        if self.config.queue_strategy == "lifo":
-            self.idle.append(entry)
-        else:
+        if self._is_fifo:
             self.idle.appendleft(entry)
+        else:
+            self.idle.append(entry)
 
     def _remove(self, entry: Entry[C], reason: str, now: float) -> None:
         del self.entries[entry.id]
@@ -780,9 +779,13 @@ class Core(Tally, Generic[C]):
         if self.config.leak_threshold is not None:
             self._arm(now + self.config.leak_threshold)
 
+    def _wake(self, at: float) -> None:
+        self.wake_at = at
+        self._calm = at - self._idle_limit  # what becomes idle from then on is due later; NaN, as a limit, is none
+
     def _arm(self, at: float) -> None:
         if at < self.wake_at:
-            self.wake_at = at
+            self._wake(at)
             self.actions.append(Arm(at))
 
     def _settle(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from datalayer.pooling.explain import NOWHERE, Placed
+
+if TYPE_CHECKING:
+    from datalayer.pooling.lease import Grip
 
 C = TypeVar("C")
 
@@ -18,8 +21,8 @@ class Entry(Placed, Generic[C]):
     """A connection of the pool, and what the pool knows about it."""
 
     __slots__ = (
-        "born", "conn", "expires", "fresh", "generation", "home", "id", "info", "owner", "reported", "seen", "since",
-        "state", "uses",
+        "born", "conn", "expires", "fresh", "generation", "grip", "home", "id", "info", "owner", "reported", "seen",
+        "since", "state", "uses",
     )  # fmt: skip
 
     def __init__(self, conn: C, id: int, now: float, expires: float, generation: int) -> None:
@@ -38,6 +41,7 @@ class Entry(Placed, Generic[C]):
         self.code, self.offset = NOWHERE  # where it was borrowed
         self.reported = False
         self.info: dict[str, object] | None = None
+        self.grip: Grip[C] | None = None  # of the leases it had; the present one has it while it is lent
 
 
 class Waiter(Protocol[C]):

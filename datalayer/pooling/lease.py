@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+import weakref
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -48,6 +49,39 @@ class LeasePool(Protocol[C]):
         ...
 
 
+class Grip(Generic[C]):
+    """What a lease holds its entry by; one that dies while it holds an entry died with a lease that was not ended.
+
+    The entry keeps it from lease to lease: so no lease has a `__del__`, which costs as much as making one.
+
+    Attributes:
+        entry: What it holds; None between two leases.
+    """
+
+    __slots__ = ("_pool", "entry")
+
+    def __init__(self, pool: LeasePool[C]) -> None:
+        self.entry: Entry[C] | None = None
+        self._pool = weakref.ref(pool)  # a pool that is dropped goes at once, whatever its entries keep
+
+    def __del__(self) -> None:
+        entry = self.entry
+        if entry is not None:
+            pool = self._pool()
+            if pool is not None:
+                pool.orphan_entry(entry)
+
+
+def grip_of(pool: LeasePool[C], entry: Entry[C]) -> Grip[C]:
+    """The grip for a new lease; the pools that lend most do the same by hand."""
+    grip = entry.grip
+    if grip is None:
+        grip = Grip(pool)
+    entry.grip = None
+    grip.entry = entry
+    return grip
+
+
 class BaseLease(Generic[C]):
     """The right to use one connection until it is given back.
 
@@ -55,12 +89,18 @@ class BaseLease(Generic[C]):
         pool: Where it came from.
     """
 
-    __slots__ = ("_entry", "_gone", "pool")
+    __slots__ = ("_gone", "_grip", "pool")
 
     # A pool makes one and fills it in by hand: an `__init__` would cost a tenth of an acquire and release.
     pool: LeasePool[C]
-    _entry: Entry[C] | None
+    _grip: Grip[C] | None  # None once it has ended
     _gone: str  # how it ended, when it was not given back
+
+    @property
+    def _entry(self) -> Entry[C] | None:
+        """What it holds."""
+        grip = self._grip
+        return None if grip is None else grip.entry
 
     @property
     def conn(self) -> C:
@@ -69,8 +109,8 @@ class BaseLease(Generic[C]):
         Raises:
             LeaseReleased: It was given back; somebody else may be using it.
         """
-        entry = self._entry
-        if entry is None:
+        grip = self._grip
+        if grip is None or (entry := grip.entry) is None:
             raise LeaseReleased(
                 f"this lease was {self._how()}: its connection may belong to somebody else by now; acquire a new one"
             )
@@ -135,31 +175,29 @@ class BaseLease(Generic[C]):
         if self._entry is not None and self.pool.is_lost(exc):
             self.pool.lose_entry(self.end("discarded"), exc)
 
-    def __del__(self) -> None:
-        entry = self._entry
-        if entry is not None:
-            self._entry = None
-            self.pool.orphan_entry(entry)
-
     def __repr__(self) -> str:
-        if self._entry is None:
-            return f"<{type(self).__name__} {self._how()}>"
-        return f"<{type(self).__name__} of connection {self._entry.id}>"
+        entry = self._entry
+        return f"<{type(self).__name__} {self._how() if entry is None else f'of connection {entry.id}'}>"
 
     def _held(self) -> Entry[C]:
-        if self._entry is None:
+        entry = self._entry
+        if entry is None:
             raise LeaseReleased(f"this lease was {self._how()}: acquire a new one")
-        return self._entry
+        return entry
 
     def _how(self) -> str:
         return getattr(self, "_gone", "given back")
 
+    def _refusal(self) -> DoubleRelease:
+        return DoubleRelease(f"this lease was {self._how()} already: give each lease back once, best by `with`")
+
     def end(self, how: str) -> Entry[C]:
         """Ends the lease; for its pool, which has to do the rest."""
-        entry = self._entry
-        if entry is None:
-            raise DoubleRelease(f"this lease was {self._how()} already: give each lease back once, best by `with`")
-        self._entry = None
+        grip = self._grip
+        if grip is None or (entry := grip.entry) is None:
+            raise self._refusal()
+        self._grip = grip.entry = None
+        entry.grip = grip
         self._gone = how
         return entry
 
@@ -185,27 +223,25 @@ class Lease(BaseLease[C]):
         Raises:
             DoubleRelease: The lease has ended already.
         """
-        entry = self._entry
-        if entry is None:
-            entry = self.end("given back")  # which refuses
-        self._entry = None
-        self.pool.release_entry(entry)
+        self.pool.release_entry(self.end("given back"))
 
     def __enter__(self) -> C:
-        entry = self._entry
-        return self.conn if entry is None else entry.conn
+        grip = self._grip
+        if grip is None or (entry := grip.entry) is None:
+            return self.conn  # which refuses
+        return entry.conn
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         if exc is not None:
             self.report(exc)
-        if self._entry is not None:  # not after a discard or detach in the block
+        if self._grip is not None:  # not after a discard or detach in the block
             self.release()
 
 
 def lease_of(pool: ReleasingPool[C], entry: Entry[C]) -> Lease[C]:
     """The lease of an entry; `Pool.acquire` does the same by hand."""
     lease: Lease[C] = Lease()
-    lease.pool, lease._entry = pool, entry  # pyright: ignore[reportPrivateUsage]  # a lease is filled in by its pool
+    lease.pool, lease._grip = pool, grip_of(pool, entry)  # pyright: ignore[reportPrivateUsage]  # filled in by hand
     return lease
 
 

@@ -24,7 +24,7 @@ from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import describe_thread, error_text, getframe
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.keeper import Keeper
-from datalayer.pooling.lease import Lease
+from datalayer.pooling.lease import Grip, Lease, grip_of
 from datalayer.pooling.mutex import is_held, let_go
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
 from datalayer.pooling.stats import CheckReport, CloseReport
@@ -46,10 +46,11 @@ class _Lease(Lease[C]):
 
     def release(self) -> None:
         """Ends the lease: cleans the connection, and keeps or closes it."""
-        entry = self._entry
-        if entry is None:
-            entry = self.end("given back")  # which refuses
-        self._entry = None
+        grip = self._grip
+        if grip is None or (entry := grip.entry) is None:
+            raise self._refusal()
+        self._grip = grip.entry = None
+        entry.grip = grip
         pool = self.pool
         conn, connector = entry.conn, pool._connector
         drop: str | None = None
@@ -225,9 +226,14 @@ class Pool(Machine[C]):
         # Of `datalayer` itself only the registry and the SQLite pool ask: they say for whom.
         entry.code = caller.f_code
         entry.offset = caller.f_lasti
+        grip = entry.grip
+        if grip is None:
+            grip = Grip(self)
+        entry.grip = None
+        grip.entry = entry
         lease: _Lease[C] = _Lease()
         lease.pool = self
-        lease._entry = entry
+        lease._grip = grip
         return lease
 
     def _acquire(self, timeout: Timeout, now: float, owner: object) -> Entry[C]:
@@ -259,7 +265,7 @@ class Pool(Machine[C]):
     def release_entry(self, entry: Entry[C]) -> None:
         """Ends a lease of which only the entry is known."""
         lease: _Lease[C] = _Lease()
-        lease.pool, lease._entry = self, entry
+        lease.pool, lease._grip = self, grip_of(self, entry)
         lease.release()
 
     def dedicated(self) -> C:

@@ -25,7 +25,7 @@ from datalayer.pooling.entry import LENT, Entry, Waiter
 from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import call_site
 from datalayer.pooling.flows import Machine
-from datalayer.pooling.lease import BaseLease
+from datalayer.pooling.lease import BaseLease, grip_of
 from datalayer.pooling.links import LinkJudge
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
 from datalayer.pooling.testing.report import SimReport
@@ -127,7 +127,7 @@ class SimLease(BaseLease[SimConnection]):
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         if exc is not None:
             self.report(exc)
-        if self._entry is not None:
+        if self._grip is not None:
             self.release()
 
 
@@ -224,7 +224,7 @@ class SimPool(Machine[SimConnection]):
         self._waits.append(self.seconds - began)
         entry.code, entry.offset = call_site()
         lease = SimLease()
-        lease.pool, lease._entry = self, entry  # pyright: ignore[reportPrivateUsage]
+        lease.pool, lease._grip = self, grip_of(self, entry)  # pyright: ignore[reportPrivateUsage]
         return lease
 
     def sleep(self, seconds: float) -> Client[None]:

@@ -365,23 +365,18 @@ HANDLINGS = [
     # -- 20 to 23: leases -----------------------------------------------------------------------
     Handling(
         "20", "a lease keeps its connection",
-        "self._entry = None\n        pool = self.pool", "pool = self.pool",
+        "self._grip = grip.entry = None\n        entry.grip = grip\n        pool = self.pool", "pool = self.pool",
         ("test_second_release_is_refused_and_changes_nothing",), cases="blocking and not psycopg",
     ),
     Handling(
         "20", "a lease keeps its connection",
-        "self._entry = None\n        self.pool.release_entry(entry)", "self.pool.release_entry(entry)",
-        ("test_second_release_is_refused_and_changes_nothing",), cases="blocking and psycopg",
-    ),
-    Handling(
-        "20", "a lease keeps its connection",
-        "self._entry = None\n        conn, connector", "conn, connector",
+        "self._grip = grip.entry = None\n        entry.grip = grip\n        conn, connector", "conn, connector",
         ("test_second_release_is_refused_and_changes_nothing",), cases="awaiting and not psycopg",
     ),
     Handling(
         "20", "a lease keeps its connection",
-        "self._entry = None\n        self._gone = how", "self._gone = how",
-        ("test_second_release_is_refused_and_changes_nothing",), cases="awaiting and psycopg",
+        "self._grip = grip.entry = None\n        entry.grip = grip\n        self._gone = how", "self._gone = how",
+        ("test_second_release_is_refused_and_changes_nothing",), cases="psycopg",
     ),
     Handling(
         "21", "nobody asks whose a connection is",
@@ -396,27 +391,22 @@ HANDLINGS = [
     ),
     Handling(
         "22", "a lease keeps its connection",
-        "self._entry = None\n        pool = self.pool", "pool = self.pool",
+        "self._grip = grip.entry = None\n        entry.grip = grip\n        pool = self.pool", "pool = self.pool",
         ("test_lease_is_of_no_use_after_its_end",), cases="blocking and not psycopg",
     ),
     Handling(
         "22", "a lease keeps its connection",
-        "self._entry = None\n        self.pool.release_entry(entry)", "self.pool.release_entry(entry)",
-        ("test_lease_is_of_no_use_after_its_end",), cases="blocking and psycopg",
-    ),
-    Handling(
-        "22", "a lease keeps its connection",
-        "self._entry = None\n        conn, connector", "conn, connector",
+        "self._grip = grip.entry = None\n        entry.grip = grip\n        conn, connector", "conn, connector",
         ("test_lease_is_of_no_use_after_its_end",), cases="awaiting and not psycopg",
     ),
     Handling(
         "22", "a lease keeps its connection",
-        "self._entry = None\n        self._gone = how", "self._gone = how",
-        ("test_lease_is_of_no_use_after_its_end",), cases="awaiting and psycopg",
+        "self._grip = grip.entry = None\n        entry.grip = grip\n        self._gone = how", "self._gone = how",
+        ("test_lease_is_of_no_use_after_its_end",), cases="psycopg",
     ),
     Handling(
         "23", "what nobody holds any more stays lent",
-        "self.pool.orphan_entry(entry)", "pass",
+        "pool.orphan_entry(entry)", "pass",
         ("test_dropped_lease_warns_and_frees_its_place",),
     ),
     Handling(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
+import warnings
 from typing import Any
 
 import pytest
@@ -271,6 +272,34 @@ def test_foreign_entry_is_refused() -> None:
         assert lease._entry is not None
         with pytest.raises(ForeignLease):
             ours.release_entry(lease._entry)
+        lease.release()
+
+
+def test_dropped_lease_is_noticed_however_often_its_connection_was_lent_before() -> None:
+    with Pool(FakeConnector(), PoolConfig(max_size=1)) as pool:
+        ended = []
+        for _ in range(2):
+            ended.append(pool.acquire())
+            ended[-1].release()
+        lost = pool.acquire()
+        with pytest.warns(ResourceWarning, match="dropped without being given back"):
+            del lost
+        assert (pool.stats().leaks, pool.stats().in_use) == (1, 0)
+        with pytest.raises(DoubleRelease):
+            ended[0].release()
+        pool.acquire(0).release()
+
+
+def test_lease_that_has_ended_is_no_loss_whoever_keeps_it() -> None:
+    with Pool(FakeConnector(), PoolConfig(max_size=1)) as pool:
+        before = pool.acquire()
+        before.release()
+        lease = pool.acquire()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            del before
+        assert lease.conn is not None
+        assert pool.stats().in_use == 1
         lease.release()
 
 
