@@ -637,7 +637,13 @@ def _savepoint_around(transaction: Transaction) -> int:
 def _call_back(callbacks: list[Callback]) -> None:
     for callback in callbacks:
         try:
-            callback.function()
+            result = callback.function()
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TransactionError(
+                    "a function given to on_commit() gave back a coroutine, which nobody can await after a blocking "
+                    "atomic(): what it was to do is not done; use 'async with', or give it a plain function"
+                )
         except Exception:
             if not callback.is_robust:
                 raise

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer.conf.current import settings
-from datalayer.errors import DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
+from datalayer.errors import ConnectionLost, DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
 from datalayer.pooling import holding
 
 if TYPE_CHECKING:
@@ -237,12 +237,14 @@ class Transaction:
             raise self.failure
 
     def look(self) -> None:
-        """Finds out, before an end, whether a statement has failed behind our back.
+        """Finds out, before an end, whether a statement has failed behind our back, or the connection was lost.
 
         PostgreSQL answers the COMMIT of a failed transaction with a rollback and no error.
         """
         if self.failure is None and self.link.is_failed:
             self.failure = DatabaseError("a statement in it failed", alias=self.alias)
+        elif self.failure is None and self.link.is_broken:
+            self.failure = ConnectionLost("the connection was lost", alias=self.alias)
 
 
 def current_owner() -> Owner:

@@ -165,29 +165,34 @@ def _begun(link: Link | AsyncLink, command: Command | Batch) -> Statement:
     return statement
 
 
-def _ended(statement: Statement, rows: int, error: BaseException | None = None) -> None:
+def _ended(link: Link | AsyncLink, statement: Statement, rows: int, error: BaseException | None = None) -> None:
     statement.took = perf_counter() - statement.started
     statement.rows = rows
     statement.error = error
     method = "statement_finished" if error is None else "statement_failed"
-    moment = _moment(statement.sql, error) if statement.sql.startswith(("BEGIN", "COMMIT", "ROLLBACK")) else None
+    is_control = statement.sql.startswith(("BEGIN", "COMMIT", "ROLLBACK"))
+    moment = _moment(link, statement.sql, error) if is_control else None
     for listener in listeners:
         _tell(listener, method, statement)
         if moment is not None:
             _tell(listener, "transaction", statement.alias, moment)
 
 
-def _moment(sql: str, error: BaseException | None) -> Moment | None:
+def _moment(link: Link | AsyncLink, sql: str, error: BaseException | None) -> Moment | None:
     """What a statement that begins or ends a transaction has done."""
     if sql.startswith("BEGIN"):
         return "begun" if error is None else None
-    if sql == "COMMIT":
-        return "committed" if error is None else None
-    return "rolled back" if sql == "ROLLBACK" else None
+    if sql == "COMMIT" and error is None:
+        return "committed"
+    # PostgreSQL has rolled back when it refuses a commit; where the connection was lost nobody knows.
+    is_undone = sql == "ROLLBACK" or (sql == "COMMIT" and not link.in_transaction and not link.is_broken)
+    return "rolled back" if is_undone else None
 
 
-def _count(reply: Reply) -> int:
-    return len(reply.rows) or reply.count
+def _count(command: Command | Batch, reply: Reply) -> int:
+    if isinstance(command, Command) and command.returns_rows:
+        return len(reply.rows)
+    return reply.count
 
 
 class Heard:
@@ -204,9 +209,9 @@ class Heard:
         try:
             reply = self._link.execute(command)
         except BaseException as error:
-            _ended(statement, -1, error)
+            _ended(self._link, statement, -1, error)
             raise
-        _ended(statement, _count(reply))
+        _ended(self._link, statement, _count(command, reply))
         return reply
 
     def stream(self, command: Command, chunk_size: int, is_ours: IsOurs | None = None) -> Iterator[list[Row]]:
@@ -223,7 +228,7 @@ class Heard:
             error = failed
             raise
         finally:
-            _ended(statement, rows, error)
+            _ended(self._link, statement, rows, error)
 
 
 class AsyncHeard:
@@ -240,9 +245,9 @@ class AsyncHeard:
         try:
             reply = await self._link.execute(command)
         except BaseException as error:
-            _ended(statement, -1, error)
+            _ended(self._link, statement, -1, error)
             raise
-        _ended(statement, _count(reply))
+        _ended(self._link, statement, _count(command, reply))
         return reply
 
     async def stream(
@@ -261,4 +266,4 @@ class AsyncHeard:
             error = failed
             raise
         finally:
-            _ended(statement, rows, error)
+            _ended(self._link, statement, rows, error)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from datalayer import Field, Listener, Mapped, Model, OpenTelemetryTracing, SlowQueryLog, Statement, atomic, listen
-from datalayer.databases import events
-from datalayer.errors import MissingExtra, UniqueViolation
+from datalayer._plans.plan import Command
+from datalayer.databases import databases, events
+from datalayer.errors import ForeignKeyViolation, MissingExtra, UniqueViolation
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, capture_queries, create_tables
 from tests.worlds import World
@@ -82,6 +83,26 @@ def test_transactions_are_told(world: World, diary: Diary) -> None:
         undone()
     told = [entry for entry in diary.entries if entry[0] == "default"]
     assert told == [("default", moment) for moment in ("begun", "committed", "begun", "rolled back")]
+
+
+def test_a_refused_commit_is_told_as_rolled_back(configured: str, world: World) -> None:
+    def send(compiler: Any, text: str) -> Any:
+        yield Command(text, returns_rows=False, writes=True)
+
+    database = databases["default"]
+    world.call(database, "run", send, "create table up (id integer primary key)")
+    world.call(database, "run", send, "create table down (up integer references up (id) deferrable initially deferred)")
+    diary = Diary()
+    with listen(diary), pytest.raises(ForeignKeyViolation), world.enter(atomic()):
+        world.call(database, "run", send, "insert into down values (1)")
+    assert [moment for alias, moment in diary.entries if alias == "default"] == ["begun", "rolled back"]
+
+
+def test_no_row_is_told_as_none(world: World, words: None) -> None:
+    with capture_queries() as sent:
+        assert not world.call(Word.objects.filter(text="nothing"), "exists")
+        assert world.call(Word.objects.filter(text="nothing"), "delete") == 0
+    assert [each.rows for each in sent] == [0, 0]
 
 
 def test_a_stream_is_told_once(world: World, diary: Diary) -> None:

@@ -375,6 +375,20 @@ def test_an_error_of_a_function(table: Table, world: World, caplog: pytest.LogCa
     assert table.all() == [1, 2]
 
 
+@pytest.mark.parametrize("world", ["blocking"], indirect=True)
+def test_a_coroutine_that_nobody_awaits_is_an_error(table: Table, caplog: pytest.LogCaptureFixture) -> None:
+    async def mail() -> None:
+        """What a lambda may hide."""
+
+    with pytest.raises(TransactionError, match="nobody can await"), atomic():
+        table.add(1)
+        on_commit(lambda: mail())
+    with atomic():
+        on_commit(lambda: mail(), robust=True)
+    assert "nobody can await" in caplog.text
+    assert table.all() == [1]
+
+
 # -- nothing is left behind ----------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from datalayer.errors import (
     DiskFull,
     LockTimeout,
     PoolTimeout,
+    TransactionError,
     TransactionResolutionUnknown,
     UndefinedColumn,
     UndefinedTable,
@@ -479,3 +480,18 @@ def test_a_connection_lost_during_the_commit_leaves_its_outcome_unknown(
     assert (caught.value.alias, called) == ("default", [])
     assert set(behind.all()) == {"Ada"}
     assert pools["default"].stats().in_use == 0
+
+
+@POSTGRESQL
+def test_a_connection_lost_before_the_commit_is_not_lost_during_it(
+    behind: Accounts, proxy: Proxy, world: World
+) -> None:
+    def inner() -> None:
+        with world.enter(atomic()):
+            proxy.drop()
+
+    with pytest.raises(TransactionError, match="the connection was lost"), world.enter(atomic()):
+        behind.add("Ada")
+        with pytest.raises(ConnectionLost):
+            inner()
+    assert behind.all() == {}

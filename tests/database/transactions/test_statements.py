@@ -111,7 +111,7 @@ def test_depth_counts_blocks(table: Table, world: World) -> None:
 
 def test_an_unknown_alias_names_the_choices(table: Table) -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'default'"):
-        databases["defualt"].run(sql, "select 1")
+        databases["defualt"]
 
 
 def rows_of_t(compiler: Any) -> Any:
