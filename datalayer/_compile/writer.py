@@ -416,6 +416,8 @@ class Writer:
         left = self.backend.collated(left, type, is_column=isinstance(node.left, FieldRef))
         if not (node.lookup == "in" and isinstance(right, Subquery)):
             left = self.backend.same(left, type)
+        if node.lookup in TEXT_LOOKUPS or (node.lookup == "in" and isinstance(right, Value)):
+            left = self.backend.as_text(left, type)
         if node.lookup in added.lookups:
             return spliced(self.backend, added.lookups[node.lookup], [left, self.expression(right, at)])
         if not isinstance(right, Value):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SAWarning
 
 from datalayer._schema.table import Initially
@@ -110,6 +111,8 @@ def _exclusions(connection: sa.Connection, schema: str | None, found: Facts) -> 
 
 def _type(column: dict[str, Any], is_sqlite: bool) -> str:
     """Its type; all sizes of whole numbers are one to SQLite."""
+    if isinstance(column["type"], postgresql.ENUM):
+        return f"ENUM {column['type'].name}"
     text = str(column["type"])
     return "INTEGER" if is_sqlite and _WHOLE.fullmatch(text.upper()) else text
 

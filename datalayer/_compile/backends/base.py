@@ -48,6 +48,10 @@ class Backend(ABC):
         """A bound array or range where the backend could not guess its type."""
         return bound
 
+    def as_text(self, value: Element, type: ColumnType | None) -> Element:
+        """The text of a value that the database may keep as one of a type of its own."""
+        return value
+
     @abstractmethod
     def one_of(self, left: Element, bound: Element, type: ColumnType | None) -> Element:
         """`left IN` a bound list."""

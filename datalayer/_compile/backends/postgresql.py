@@ -50,6 +50,11 @@ class PostgreSQL(Backend):
     def typed_composite(self, bound: Element, type: ColumnType | None) -> Element:
         return self.typed(bound, type) if type is not None and type.kind in {Kind.ARRAY, Kind.RANGE} else bound
 
+    def as_text(self, value: Element, type: ColumnType | None) -> Element:
+        # For a varchar this is what PostgreSQL does by itself, indexes included; for an ENUM it has no such comparison.
+        is_text = type is not None and type.kind is Kind.ENUM and type_name(type) == "text"
+        return cast_to(value, "text") if is_text else value
+
     def one_of(self, left: Element, bound: Element, type: ColumnType | None) -> Element:
         listed = bound if type is None else cast_to(bound, type_name(type) + "[]")
         return left == sa.func.ANY(listed)
