@@ -278,8 +278,8 @@ def behind(manager: Any, instance: Any, spec: RelationSpec) -> Any:
     """The rows of a manager that are behind a relation of an instance."""
     new: Any = object.__new__(manager.__class__)
     new.__dict__.update(manager.__dict__)
-    new._start(manager.model, alias_of(instance))
-    new.query = manager.query.filtered(is_behind(spec, key_values(instance, spec.local) or ()))
+    query = manager.query.filtered(is_behind(spec, key_values(instance, spec.local) or ()))
+    new._start(manager.model, alias_of(instance), query)
     new._prefetched = manager._prefetched
     new._behind_of = new._parent = (instance, spec)
     known = peek(instance, spec.name)

@@ -60,9 +60,9 @@ class Question(Generic[M, R]):
     model: type[M]
     query: Query
 
-    def _start(self, model: Any, alias: str = "default") -> None:
+    def _start(self, model: Any, alias: str = "default", query: Query | None = None) -> None:
         self.model = model
-        self.query = Query(model.table)
+        self.query = Query(model.table) if query is None else query
         self._alias = alias
         self._kept: list[R] | None = None
         self._prefetched: tuple[Lookup, ...] = ()
