@@ -2,63 +2,29 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from datetime import date, datetime, time, tzinfo
 from typing import Any, Final, TypeVar, cast, overload
 
-from datalayer._query.arithmetic import MOMENTS, TEXT
 from datalayer._query.expression import Expression, Function
-from datalayer._query.expression import Value as ValueNode
 from datalayer._query.lookup import TRANSFORMS, transformed, transforms_of
 from datalayer._schema.field import ColumnType, Kind
-from datalayer.errors import FieldError, QueryError, choices_text, nearest
+from datalayer.errors import FieldError, choices_text, nearest
 from datalayer.models.column import Deferred, Expr
 from datalayer.models.computed import computed, function
 from datalayer.models.expressions import Computable
+from datalayer.models.moments import local_time, truncated, zone_name
 
 M = TypeVar("M")
 D = TypeVar("D")
 
 _AWARE: Final = ColumnType(Kind.DATETIME, datetime)
-_NAIVE: Final = ColumnType(Kind.NAIVE_DATETIME, datetime)
 _DATE: Final = ColumnType(Kind.DATE, date)
-_STEPS: Final = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
 
 
 def Now() -> Computable:
     """The moment of the statement, or of the transaction it is in; with milliseconds on SQLite."""
     found: Computable = function("Now", "now", (), _AWARE)
     return found
-
-
-def _zone(zone: tzinfo | str | None) -> str | None:
-    """The name of a time zone, which both backends know by it.
-
-    Raises:
-        QueryError: There is none of that name, or it has no name.
-    """
-    if zone is None:
-        return None
-    name = zone if isinstance(zone, str) else getattr(zone, "key", None)
-    if name is None and zone.utcoffset(None) is not None and str(zone) == "UTC":  # type: ignore[union-attr]
-        name = "UTC"
-    if not isinstance(name, str):
-        raise QueryError(f"{zone!r} is no zone with a name; use ZoneInfo('Europe/Berlin')")
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        raise QueryError(f"there is no time zone {name!r}; use names such as 'Europe/Berlin'") from None
-    return name
-
-
-def _local(node: Expression, zone: str | None, word: str) -> Expression:
-    """A moment as the clocks of a zone show it."""
-    if node.type is None or node.type.kind is not Kind.DATETIME:
-        if zone is not None:
-            what = "it" if node.type is None else f"a {node.type.kind.value}"
-            raise QueryError(f"{word}(): {what} is in no time zone, so tzinfo= has no meaning for it")
-        return node
-    return Function("in_zone", (node, ValueNode(zone or "UTC", TEXT)), _NAIVE)
 
 
 @overload
@@ -81,7 +47,7 @@ def Extract(source: Any, part: str, /, *, tzinfo: tzinfo | str | None = None) ->
         raise FieldError(
             f"there is no part {part!r}; the choices are {choices_text(TRANSFORMS)}{nearest(part, TRANSFORMS)}"
         )
-    zone = _zone(tzinfo)
+    zone = zone_name(tzinfo)
 
     def build(nodes: list[Expression]) -> Expression:
         (node,) = nodes
@@ -90,7 +56,7 @@ def Extract(source: Any, part: str, /, *, tzinfo: tzinfo | str | None = None) ->
             raise FieldError(
                 f"Extract(): {kind} has no {part}; the choices are {choices_text(transforms_of(node.type))}"
             )
-        local = node if zone is None else _local(node, zone, "Extract")
+        local = node if zone is None else local_time(node, zone, "Extract")
         return Function(part, (local,), transformed(node.type, part))
 
     return computed("Extract", (source,), build)
@@ -111,24 +77,7 @@ def Trunc(source: Any, step: str, /, *, tzinfo: tzinfo | str | None = None) -> A
     Raises:
         FieldError: There is no such step.
     """
-    if step not in _STEPS:
-        raise FieldError(f"there is no step {step!r}; the choices are {choices_text(_STEPS)}{nearest(step, _STEPS)}")
-    zone = _zone(tzinfo)
-
-    def build(nodes: list[Expression]) -> Expression:
-        (node,) = nodes
-        kind = None if node.type is None else node.type.kind
-        if kind not in MOMENTS:
-            raise QueryError(f"Trunc() is of dates and moments, not of {'this' if kind is None else kind.value}")
-        if kind is Kind.DATE and step in {"hour", "minute", "second"}:
-            raise QueryError(f"Trunc(): a date has no {step}")
-        local = _local(node, zone, "Trunc")
-        found = Function(f"trunc_{step}", (local,), local.type)
-        if kind is not Kind.DATETIME:
-            return found
-        return Function("from_zone", (found, ValueNode(zone or "UTC", TEXT)), _AWARE)
-
-    return computed(f"Trunc{step.capitalize()}", (source,), build)
+    return truncated(source, step, tzinfo)
 
 
 @overload

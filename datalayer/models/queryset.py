@@ -7,19 +7,23 @@ here is what instances have beyond that: what comes along with them, and the oth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Literal, Never, NoReturn, Self, TypeVar, cast, overload
 
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA
+from datalayer._schema.field import Kind
 from datalayer.errors import ModelError, QueryError, choices_text, nearest
 from datalayer.models import deferring, operations
 from datalayer.models.annotation import Annotated, check_declared
 from datalayer.models.column import Expr, Several
 from datalayer.models.combining import FilteredRelation, filtered_relation
 from datalayer.models.elsewhere import refuse_columns_elsewhere, refuse_elsewhere, refuse_query_elsewhere
+from datalayer.models.expressions import F
 from datalayer.models.grouping import in_groups
+from datalayer.models.moments import truncated
 from datalayer.models.ordering import default_order, order_item
 from datalayer.models.prefetch import Prefetch, lookups_of, path_of
 from datalayer.models.question import M
@@ -193,9 +197,57 @@ class QuerySet(WritableRows[M]):
         new = cast("Values[M, Any]", object.__new__(Values))
         new._start(self.model, self._alias)
         new._is_unordered = self._is_unordered
-        new.query = named_columns(self.query.replaced(joined=()), columns, named)
+        new.query, keys = named_columns(self.query.replaced(joined=()), columns, named)
         refuse_columns_elsewhere(new.query, self._alias)
-        return formed(new, form)
+        return formed(new, form, keys)
+
+    def dates(
+        self,
+        field: str | Expr[M, date] | Expr[M, date | None],
+        step: Literal["year", "quarter", "month", "week", "day"],
+        order: Literal["ASC", "DESC"] = "ASC",
+    ) -> Values[M, date]:
+        """The years, quarters, months, weeks (Mondays) or days that a date lies in, each once and in order.
+
+        Args:
+            field: A column of dates; rows without one are left out.
+            step: What each date is cut down to.
+            order: Earliest or latest first.
+
+        Raises:
+            QueryError: No dates: `datetimes` is for moments.
+        """
+        return self._moments("dates", field, step, order, None, Kind.DATE)
+
+    def datetimes(
+        self,
+        field: str | Expr[M, datetime] | Expr[M, datetime | None],
+        step: Literal["year", "quarter", "month", "week", "day", "hour", "minute", "second"],
+        order: Literal["ASC", "DESC"] = "ASC",
+        *,
+        tzinfo: tzinfo | str | None = None,
+    ) -> Values[M, datetime]:
+        """As `dates`, of moments, down to the second.
+
+        Args:
+            field: A column of moments; rows without one are left out.
+            step: What each moment is cut down to.
+            order: Earliest or latest first.
+            tzinfo: A ZoneInfo or its name: whose midnight it is; UTC when nothing is given.
+
+        Raises:
+            QueryError: No moments: `dates` is for dates.
+        """
+        return self._moments("datetimes", field, step, order, tzinfo, Kind.DATETIME, Kind.NAIVE_DATETIME)
+
+    def _moments(self, verb: str, field: Any, step: str, order: str, zone: Any, *kinds: Kind) -> Values[M, Any]:
+        if order not in ("ASC", "DESC"):
+            raise QueryError(f"{verb}(order={order!r}): the choices are 'ASC' and 'DESC'")
+        column = F(field) if isinstance(field, str) else field
+        found = self.filter(column.is_not_null())._values(
+            "flat", (), {verb: truncated(field, step, zone, verb, *kinds)}
+        )
+        return found.distinct().order_by(verb if order == "ASC" else f"-{verb}")
 
     # -- by key ----------------------------------------------------------------------------------
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import keyword
 from collections import namedtuple
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import TYPE_CHECKING, Any, Never, Self, TypeAlias, cast
 
 from datalayer._compile.prepared import Prepared
 from datalayer._plans.plan import Row
 from datalayer._query.condition import Condition, Junction
-from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Window
+from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Together, Window
+from datalayer._query.path import reference
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA
 from datalayer._query.walk import parts
@@ -90,8 +91,12 @@ def has(node: Condition | Expression, annotations: dict[str, Expression], kind: 
     return False
 
 
-def named_columns(query: Query, columns: tuple[Any, ...], named: dict[str, Any]) -> Query:
-    """A query for values: of the columns given, or of every field and annotation.
+Keys: TypeAlias = tuple[tuple[int, int, str], ...]
+"""Columns that are one key together: the place of the first, how many, and what the key is called."""
+
+
+def named_columns(query: Query, columns: tuple[Any, ...], named: dict[str, Any]) -> tuple[Query, Keys]:
+    """A query for values: of the columns given, or of every field and annotation; and which of them are keys.
 
     Raises:
         FieldError: An unknown name.
@@ -101,13 +106,21 @@ def named_columns(query: Query, columns: tuple[Any, ...], named: dict[str, Any])
     hidden = query.extra.hidden if query.extra is not None else frozenset[str]()
     known = {name: expression.type for name, expression in query.annotations}
     wanted: list[tuple[str, Expression]] = []
+    keys: Keys = ()
     if not columns and not named:
         columns = (*table.fields, *[name for name in known if name not in hidden])
     for place, item in enumerate(columns):
         name = item if isinstance(item, str) else getattr(item, "default_name", f"column{place}")
-        node = expression_of(item, table, known)
-        if not isinstance(item, str) and isinstance(node, FieldRef):
-            name = "__".join((*node.path, node.field))
+        if isinstance(item, str):
+            node = reference(table, item, annotations=known, columns=0)
+            if isinstance(node, Together):
+                keys += ((len(wanted), len(node.parts), name),)
+                wanted.extend([(f"{name}__{cast('FieldRef', part).field}", part) for part in node.parts])
+                continue
+        else:
+            node = expression_of(item, table, known)
+            if isinstance(node, FieldRef):
+                name = "__".join((*node.path, node.field))
         wanted.append((name, node))
     if named:
         # As annotations they can be grouped, filtered and ordered by.
@@ -124,10 +137,23 @@ def named_columns(query: Query, columns: tuple[Any, ...], named: dict[str, Any])
     if query.group_by is not None:
         for name, node in wanted:
             check_grouped(query, node, name)
-    return _reaching(
+    made = _reaching(
         query.replaced(columns=tuple(wanted)),
         {name: filters_before(query, node) for name, node in wanted if not isinstance(node, AnnotationRef)},
     )
+    return made, keys
+
+
+def _with_keys(names: tuple[str, ...], rows: list[Any], keys: Keys) -> tuple[tuple[str, ...], list[Any]]:
+    """The names and rows of columns in which each key is one tuple; None for a reference to nothing."""
+    for place, width, name in reversed(keys):
+        end = place + width
+        names = (*names[:place], name, *names[end:])
+        parts = [row[place:end] for row in rows]
+        rows = [
+            (*row[:place], None if None in part else part, *row[end:]) for row, part in zip(rows, parts, strict=True)
+        ]
+    return names, rows
 
 
 @lru_cache(maxsize=256)
@@ -187,21 +213,31 @@ class Values(Shaped[M, R]):
     aggregate are what is grouped by. `filter()` on an aggregate then takes groups, and on other columns rows.
     """
 
-    __slots__ = ("form",)
+    __slots__ = ("form", "keys")
 
     form: ValueForm
     """How each row is given: `dict`, `tuple`, `named` for a named tuple, or `flat` for one bare value."""
+    keys: Keys
+    """Which columns are one value together, as a key of several columns is."""
 
     def _with(self, query: Query) -> Self:
         new = super()._with(query)
-        formed(new, self.form)
+        formed(new, self.form, self.keys)
         return new
 
     @property
     def _load(self) -> Any:
-        form = self.form
+        form, keys = self.form, self.keys
 
         def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
+            if keys:
+                names = tuple([column.name for column in prepared.columns])
+                names, found = _with_keys(names, prepared.read(rows), keys)
+                if form == "dict":
+                    return [dict(zip(names, row, strict=True)) for row in found]
+                if form == "flat":
+                    return [row[0] for row in found]
+                return found if form == "tuple" else [*map(row_type(names)._make, found)]
             if form == "named":
                 names = tuple([column.name for column in prepared.columns])
                 return [*map(row_type(names)._make, prepared.read(rows))]
@@ -267,9 +303,9 @@ class Values(Shaped[M, R]):
         return tuple([node for _, node in columns])
 
     def _values(self, form: ValueForm, columns: tuple[Any, ...], named: dict[str, Any]) -> Values[M, Any]:
-        query = named_columns(self.query, columns, named)
+        query, keys = named_columns(self.query, columns, named)
         refuse_columns_elsewhere(query, self._alias)
-        return formed(self._with(query), form)
+        return formed(self._with(query), form, keys)
 
     def _condition(self, conditions: tuple[Any, ...], named: dict[str, Any]) -> Condition | None:
         found = super()._condition(conditions, named)
@@ -281,15 +317,16 @@ class Values(Shaped[M, R]):
         return found
 
 
-def formed(rows: Values[M, Any], form: ValueForm) -> Values[M, Any]:
+def formed(rows: Values[M, Any], form: ValueForm, keys: Keys = ()) -> Values[M, Any]:
     """Rows that were just made, in a form.
 
     Raises:
         QueryError: A name that no attribute can have, where they are named tuples.
     """
     rows.form = form
+    rows.keys = keys
     if form == "named":
-        row_type(tuple([name for name, _ in rows.query.columns or ()]))
+        row_type(_with_keys(tuple([name for name, _ in rows.query.columns or ()]), [], keys)[0])
     return rows
 
 

@@ -6,9 +6,10 @@ import gc
 import json
 import tracemalloc
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -705,3 +706,39 @@ def test_aggregates_as_a_tuple_are_those_by_name(world: World, books: Shelf) -> 
 def test_what_is_no_aggregate_is_refused(world: World, books: Shelf, wanted: tuple[Any, ...], message: str) -> None:
     with assert_num_queries(0), pytest.raises(QueryError, match=message):
         world.call(Book.objects, "aggregate_list", *wanted)
+
+
+# -- dates and moments -----------------------------------------------------------------------------
+
+
+def test_the_months_of_dates_come_once_and_in_order(world: World, books: Shelf) -> None:
+    months = {book.published_on.replace(day=1) for book in books if book.published_on is not None}
+    assert world.iterate(Book.objects.dates("published_on", "month")) == sorted(months)
+    years = sorted({month.replace(month=1) for month in months}, reverse=True)
+    assert world.iterate(Book.objects.filter(id__gt=0).dates(Book.published_on, "year", "DESC")) == years
+    authors = {book.author.born.replace(day=1) for book in books if book.author.born is not None}
+    assert world.iterate(Book.objects.dates("author__born", "month")) == sorted(authors)
+
+
+def test_the_days_of_moments_begin_at_the_midnight_of_a_zone(world: World, books: Shelf) -> None:
+    zone = ZoneInfo("Asia/Kolkata")
+    sold = {book.sold_at.astimezone(zone) for book in books if book.sold_at is not None}
+    days = {moment.replace(hour=0, minute=0, second=0, microsecond=0) for moment in sold}
+    assert world.iterate(Book.objects.datetimes("sold_at", "day", tzinfo="Asia/Kolkata")) == sorted(days)
+    hours = {moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0) for moment in sold}
+    found = Book.objects.datetimes(Book.sold_at, "hour", "DESC")
+    assert world.iterate(found) == sorted(hours, reverse=True)
+    assert world.call(found, "count") == len(hours)
+
+
+@pytest.mark.usefixtures("shelves")
+def test_dates_and_moments_are_told_apart() -> None:
+    with assert_num_queries(0):
+        with pytest.raises(QueryError, match=r"dates\(\) is of dates, not of datetime"):
+            Book.objects.dates("sold_at", "day")
+        with pytest.raises(QueryError, match=r"datetimes\(\) is of datetimes and .*, not of date"):
+            Book.objects.datetimes("published_on", "day")
+        with pytest.raises(FieldError, match=r"there is no step 'yaer'; .* did you mean 'year'"):
+            Book.objects.dates("published_on", "yaer")  # type: ignore[arg-type]  # what is refused
+        with pytest.raises(QueryError, match="the choices are 'ASC' and 'DESC'"):
+            Book.objects.dates("published_on", "year", "down")  # type: ignore[arg-type]  # what is refused

@@ -171,3 +171,25 @@ def test_what_does_not_fit_a_key_is_refused_when_it_is_built() -> None:
             Seat.objects.filter(Exists(Ticket.objects.filter(id=OuterRef("pk"))))
         with pytest.raises(FieldError, match="has several columns"):
             Seat.objects.annotate(n=Count("pk", distinct=True))
+
+
+def test_the_whole_key_is_one_value_among_others(world: World, seats: list[Seat]) -> None:
+    rows = Seat.objects.order_by("pk")
+    whole = [seat.pk for seat in seats]
+    assert world.iterate(rows.values_list("pk", flat=True)) == whole == [(1, "a"), (1, "b"), (2, "a")]
+    assert world.iterate(rows.values("pk", "price")) == [{"pk": seat.pk, "price": seat.price} for seat in seats]
+    assert world.iterate(rows.values_list("price", "pk", F("price") * 2)) == [
+        (seat.price, seat.pk, seat.price * 2) for seat in seats
+    ]
+    assert [row.pk for row in world.iterate(rows.values_list("pk", "price", named=True).filter(price=9))] == whole[1:]
+    counted = rows.values("pk").annotate(n=Count("tickets"))
+    assert world.iterate(counted) == [{"pk": seat.pk, "n": n} for seat, n in zip(seats, (2, 0, 1), strict=True)]
+    assert world.call(rows.values_list("pk"), "first") == ((1, "a"),)
+
+
+def test_a_reference_by_a_whole_key_is_one_value_too(world: World, seats: list[Seat]) -> None:
+    found = world.iterate(Ticket.objects.order_by("id").values_list("seat", flat=True))
+    assert found == [(1, "a"), (1, "a"), (2, "a"), None, None]
+    assert world.iterate(Stub.objects.order_by("id").values("ticket__seat"))[2] == {"ticket__seat": (2, "a")}
+    assert keys(world, Seat.objects.filter(pk__in=Ticket.objects.values("seat"))) == [(1, "a"), (2, "a")]
+    assert keys(world, Seat.objects.filter(pk__in=Seat.objects.filter(price=9).values("pk"))) == [(1, "b"), (2, "a")]
