@@ -16,10 +16,8 @@ from functools import lru_cache
 from datalayer._links.collectors import COLLECTORS, STATISTICS
 from datalayer._links.documents import DOCUMENTS
 from datalayer._links.ranges import RANGES
-from datalayer._links.scalars import SCALARS
+from datalayer._links.scalars import EXACT, SCALARS, as_decimal, rounded
 
-# Wide enough that sums of money and of any column a person would declare stay exact.
-_EXACT = Context(prec=1000, rounding=ROUND_HALF_EVEN)
 _AVERAGE_DIGITS = 28
 
 
@@ -87,12 +85,12 @@ class DecimalSum:
         """Adds one value; NULL counts for nothing."""
         if value is not None:
             self.count += 1
-            self.total = _EXACT.add(self.total or Decimal(0), Decimal(str(value)))
+            self.total = EXACT.add(self.total or Decimal(0), Decimal(str(value)))
 
     def inverse(self, value: object) -> None:
         """Takes one value out, where a window moves on."""
         if value is not None:
-            self.total = _EXACT.subtract(self.total or Decimal(0), Decimal(str(value)))
+            self.total = EXACT.subtract(self.total or Decimal(0), Decimal(str(value)))
             self.count -= 1
 
     def value(self) -> str | None:
@@ -112,13 +110,13 @@ class DecimalAverage:
     def step(self, value: object) -> None:
         """Counts one value in; NULL counts for nothing."""
         if value is not None:
-            self.total = _EXACT.add(self.total, Decimal(str(value)))
+            self.total = EXACT.add(self.total, Decimal(str(value)))
             self.count += 1
 
     def inverse(self, value: object) -> None:
         """Counts one value out, where a window moves on."""
         if value is not None:
-            self.total = _EXACT.subtract(self.total, Decimal(str(value)))
+            self.total = EXACT.subtract(self.total, Decimal(str(value)))
             self.count -= 1
 
     def value(self) -> str | None:
@@ -130,13 +128,6 @@ class DecimalAverage:
     finalize = value
 
 
-def _exact(value: object) -> Decimal:
-    """A number or decimal text as what it says; a whole double has no digit after its point."""
-    if type(value) is float and value.is_integer():
-        return Decimal(int(value))
-    return Decimal(str(value))
-
-
 def _exactly(compute: Callable[[Decimal, Decimal], Decimal]) -> Callable[[object, object], str | None]:
     """An operator on decimal texts and numbers; NULL for NULL, and where there is no answer, as SQLite does."""
 
@@ -144,15 +135,11 @@ def _exactly(compute: Callable[[Decimal, Decimal], Decimal]) -> Callable[[object
         if left is None or right is None:
             return None
         try:
-            return _text(compute(_exact(left), _exact(right)))
+            return _text(compute(as_decimal(left), as_decimal(right)))
         except ArithmeticError:
             return None
 
     return run
-
-
-def _rounded(number: Decimal, places: Decimal) -> Decimal:
-    return number.quantize(Decimal(1).scaleb(-int(places)), rounding=ROUND_HALF_UP, context=_EXACT)
 
 
 # -- what a column has room for --------------------------------------------------------------------
@@ -193,7 +180,7 @@ def fitted_decimal(value: object, scale: int, precision: int, column: str) -> st
     """A number with the digits of its column; a precision of -1 is none."""
     if value is None:
         return None
-    number = _rounded(_exact(value), Decimal(scale))
+    number = rounded(value, scale)
     if precision >= 0 and number and number.adjusted() >= precision - scale:
         raise _refuse(column, f"has more digits than the {precision - scale} before the point it has room for")
     return _text(number)
@@ -203,8 +190,10 @@ def fitted_integer(value: object, bits: int, column: str) -> object:
     """A number that a column of so many bits holds; a fraction is rounded, as PostgreSQL does."""
     if value is None:
         return None
-    rounding = ROUND_HALF_UP if type(value) is str else ROUND_HALF_EVEN  # decimals are text: PostgreSQL's numeric
-    number = value if type(value) is int else int(_exact(value).to_integral_value(rounding, _EXACT))
+    if isinstance(value, int | float):
+        number = round(value)
+    else:  # a decimal, PostgreSQL's numeric
+        number = int(as_decimal(value).to_integral_value(ROUND_HALF_UP, EXACT))
     if not -(1 << bits - 1) <= number < 1 << bits - 1:
         raise _refuse(column, f"is out of the range of a whole number of {bits} bits")
     return number
@@ -224,11 +213,11 @@ FUNCTIONS: list[tuple[str, int, Callable[..., object]]] = [
     ("iregexp", 2, iregexp),
     ("datalayer_lower", 1, lower),
     ("datalayer_upper", 1, upper),
-    ("datalayer_decimal_add", 2, _exactly(_EXACT.add)),
-    ("datalayer_decimal_subtract", 2, _exactly(_EXACT.subtract)),
-    ("datalayer_decimal_multiply", 2, _exactly(_EXACT.multiply)),
+    ("datalayer_decimal_add", 2, _exactly(EXACT.add)),
+    ("datalayer_decimal_subtract", 2, _exactly(EXACT.subtract)),
+    ("datalayer_decimal_multiply", 2, _exactly(EXACT.multiply)),
     ("datalayer_decimal_divide", 2, _exactly(_QUOTIENT.divide)),
-    ("datalayer_decimal_remainder", 2, _exactly(_EXACT.remainder)),
+    ("datalayer_decimal_remainder", 2, _exactly(EXACT.remainder)),
     ("datalayer_decimal_fitted", 4, fitted_decimal),
     ("datalayer_integer_fitted", 3, fitted_integer),
     ("datalayer_text_fitted", 3, fitted_text),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, cast
 
+from datalayer._links.scalars import as_decimal
 from datalayer._schema.ranges import Bounds, Interval
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -25,7 +26,7 @@ def _parsed(text: str) -> Interval[Any]:
 def _end(value: str | float) -> Decimal | str | None:
     if isinstance(value, str):
         return Decimal(value) if _NUMBER.fullmatch(value) else value or None
-    return Decimal(value if isinstance(value, int) else format(value, ".15g"))
+    return as_decimal(value)
 
 
 def _lower(text: str | None) -> str | None:

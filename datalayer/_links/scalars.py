@@ -11,11 +11,13 @@ import hashlib
 import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo
 
-_EXACT = Context(prec=1000)
+EXACT: Final = Context(prec=1000, rounding=ROUND_HALF_EVEN)
+"""Wide enough that sums of money and of any column a person would declare stay exact."""
 
 
 def _null_safe(function: Callable[..., object]) -> Callable[..., object]:
@@ -79,18 +81,20 @@ def decimal_text(number: object, scale: int | None) -> str | None:
     """A decimal with the digits of its scale."""
     if number is None:
         return None
-    found = _decimal(number)
-    if scale is not None:
-        found = found.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP, context=_EXACT)
-    return format(found, "f")
+    return format(as_decimal(number) if scale is None else rounded(number, scale), "f")
 
 
 # -- numbers ---------------------------------------------------------------------------------------
 
 
-def _decimal(number: object) -> Decimal:
-    """A number exactly; of a double the 15 digits that it keeps, as PostgreSQL does."""
+def as_decimal(number: object) -> Decimal:
+    """A number or its text exactly; of a double the 15 digits that it keeps, as PostgreSQL does."""
     return Decimal(format(number, ".15g")) if isinstance(number, float) else Decimal(str(number))
+
+
+def rounded(number: object, places: int) -> Decimal:
+    """The number rounded half away from zero, to places behind the point or before it."""
+    return as_decimal(number).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP, context=EXACT)
 
 
 def _like(found: Decimal, given: object) -> object:
@@ -104,30 +108,34 @@ def round_(number: object, places: int = 0) -> object:
     """A number rounded half away from zero, to places behind the point or before it."""
     if isinstance(number, float) and not math.isfinite(number):
         return number
-    return _like(_decimal(number).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP, context=_EXACT), number)
+    return _like(rounded(number, places), number)
 
 
 def ceil(number: object) -> object:
     """The next whole number upwards."""
-    return _like(_decimal(number).to_integral_value(ROUND_CEILING), number)
+    if isinstance(number, float):
+        return float(math.ceil(number)) if math.isfinite(number) else number
+    return _like(as_decimal(number).to_integral_value(ROUND_CEILING), number)
 
 
 def floor(number: object) -> object:
     """The next whole number downwards."""
-    return _like(_decimal(number).to_integral_value(ROUND_FLOOR), number)
+    if isinstance(number, float):
+        return float(math.floor(number)) if math.isfinite(number) else number
+    return _like(as_decimal(number).to_integral_value(ROUND_FLOOR), number)
 
 
 def sign(number: object) -> object:
     """-1, 0 or 1."""
-    found = _decimal(number)
+    found = as_decimal(number)
     return _like(Decimal((found > 0) - (found < 0)), number)
 
 
 def mod(number: object, divisor: object) -> object:
     """What a division leaves, with the sign of the number; NULL for a division by zero."""
-    if _decimal(divisor) == 0:
+    if as_decimal(divisor) == 0:
         return None
-    found = _EXACT.remainder(_decimal(number), _decimal(divisor))
+    found = EXACT.remainder(as_decimal(number), as_decimal(divisor))
     return _like(found, number if isinstance(number, float) else divisor if isinstance(divisor, float) else number)
 
 
@@ -148,7 +156,9 @@ def _power(base: float, exponent: float) -> float:
 
 
 def _log(base: float, number: float) -> float:
-    return math.log(number) / math.log(base)
+    # The quotient misses whole answers: log(10, 1000) would be just below 3.
+    exactly = {2.0: math.log2, 10.0: math.log10}.get(base)
+    return math.log(number) / math.log(base) if exactly is None else exactly(number)
 
 
 def _cot(number: float) -> float:
@@ -170,13 +180,13 @@ def least(*values: object) -> object:
 def greatest_decimal(*values: object) -> object:
     """`greatest` of decimals, some of which are text."""
     found = [value for value in values if value is not None]
-    return max(found, key=_decimal) if found else None
+    return max(found, key=as_decimal) if found else None
 
 
 def least_decimal(*values: object) -> object:
     """`least` of decimals, some of which are text."""
     found = [value for value in values if value is not None]
-    return min(found, key=_decimal) if found else None
+    return min(found, key=as_decimal) if found else None
 
 
 # -- from one type to another ----------------------------------------------------------------------
@@ -189,7 +199,7 @@ def integer(value: object, is_even: int) -> int:
     if isinstance(value, float) and is_even:
         return round(value)
     if isinstance(value, float):
-        return int(_decimal(value).to_integral_value(ROUND_HALF_UP))
+        return int(as_decimal(value).to_integral_value(ROUND_HALF_UP))
     try:
         return int(str(value))
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from datalayer import Avg, BigInt, Count, F, Field, Mapped, Model, SmallInt, Sum, Value
 from datalayer.errors import DataError, InvalidValue
-from datalayer.functions import Concat
+from datalayer.functions import Ceil, Concat, Floor
 from datalayer.models import registry
 from datalayer.testing.tables import acreate_tables, create_tables
 from tests.worlds import World
@@ -22,6 +23,7 @@ with registry.isolated():
         days: Mapped[SmallInt] = Field(default=1)
         hours: Mapped[int] = Field(default=0)
         number: Mapped[BigInt] = Field(default=0)
+        rate: Mapped[float] = Field(default=1.0)
 
         class Meta:
             table = "money_payslip"
@@ -118,6 +120,34 @@ TOO_MUCH: list[tuple[str, Any]] = [
     ("number", F("number") + 9223372036854775807 + 1),
     ("name", Concat("name", Value("-"), "name")),
 ]
+
+
+@pytest.mark.parametrize(
+    ("rate", "expression", "expected"),
+    [
+        (1.005, F("pay") + F("rate"), "3.02"),
+        (1.0049999999999997, F("rate"), "1.01"),
+        (1.0049, F("rate"), "1.00"),
+    ],
+)
+def test_a_double_brings_its_15_digits_to_money(world: World, rate: float, expression: Any, expected: str) -> None:
+    add(world, "2.01", rate=rate)
+    world.call(Objects.all(), "update", pay=expression)
+    assert column(world, Objects.values_list("pay", flat=True)) == [Decimal(expected)]
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(2.5, 2), (-3.5, -4), (1.4999999999999998, 1), (1e15 + 0.5, 10**15)])
+def test_a_double_is_rounded_to_a_whole_number(world: World, rate: float, expected: int) -> None:
+    add(world, "0", rate=rate)
+    world.call(Objects.all(), "update", number=F("rate"))
+    assert column(world, Objects.values_list("number", flat=True)) == [expected]
+
+
+@pytest.mark.parametrize("rate", [1.0000000000000002, 0.9999999999999999, 123456789012345678.0, -2.5])
+def test_doubles_go_up_and_down_to_whole_numbers(world: World, rate: float) -> None:
+    add(world, "0", rate=rate)
+    found = column(world, Objects.annotate(up=Ceil("rate"), down=Floor("rate")).values_list("up", "down"))
+    assert found == [(math.ceil(rate), math.floor(rate))]
 
 
 @pytest.mark.parametrize(("name", "expression"), TOO_MUCH)

@@ -125,6 +125,7 @@ NUMBERS: Wanted = {
     "power": (fn.Power("pages", 2), safe(lambda v: float(v) ** 2, "pages")),
     "sqrt": (fn.Sqrt(fn.Abs("pages")), safe(lambda v: math.sqrt(abs(v)), "pages")),
     "exp": (fn.Exp(fn.Sign("pages")), safe(lambda v: math.exp((v > 0) - (v < 0)), "pages")),
+    "log_whole": (fn.Floor(fn.Log(10, Value(1000))), lambda b: 3),
     "ln": (fn.Ln(Value(2)), lambda b: math.log(2)),
     "log": (fn.Log(10, 100), lambda b: 2.0),
     "sin": (fn.Sin("rating"), safe(lambda v: math.sin(v), "rating")),
