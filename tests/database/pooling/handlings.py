@@ -603,7 +603,7 @@ HANDLINGS = [
     ),
     Handling(
         "31", "a full pool is a deadlock",
-        "if entry.owner not in queued:\n                    return", "",
+        "if holder is None or holder not in queued:\n                    return", "",
         ("test_holder_that_does_not_wait_is_no_deadlock",), cases="not psycopg",
     ),
     Handling(
