@@ -9,6 +9,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from threading import get_ident
 from types import TracebackType
@@ -131,7 +132,7 @@ class Pool(Machine[C]):
         self._connector = connector
         self._ping_within: Callable[[C, float], object] | None = getattr(connector, "ping_within", None)
         self._keeper = Keeper(f"datalayer-pool-{name}-upkeep")
-        self._openers: set[threading.Thread] = set()
+        self._workers: set[threading.Thread] = set()
         weakref.finalize(self, self._keeper.wake).atexit = False
 
     # -- life -----------------------------------------------------------------------------------
@@ -180,8 +181,8 @@ class Pool(Machine[C]):
         report = self._drive(self._empty(until, force=force))
         self._keeper.wake()
         me = threading.current_thread()
-        for thread in [self._keeper.thread, *self._openers]:
-            if thread is not None and thread is not me:
+        for thread in [self._keeper.thread, *self._workers]:
+            if thread is not None and thread is not me and thread.is_alive():  # another close() may just start one
                 thread.join(max(until - self._clock(), 0.05))
         return report
 
@@ -342,10 +343,12 @@ class Pool(Machine[C]):
             self._connector.ping(conn)
 
     def _perform(self, actions: list[Action[C]]) -> None:
+        if dead := [one.conn for one in actions if isinstance(one, Close)]:
+            self._beside(partial(self._drop_all, dead))
         for action in actions:
             if isinstance(action, Close):
-                self._drop_now(action.conn)
-            elif isinstance(action, Open):
+                continue
+            if isinstance(action, Open):
                 self._start(self._open_one())
             elif isinstance(action, Arm):
                 self._arm()
@@ -357,23 +360,34 @@ class Pool(Machine[C]):
                 self._tell(action.event)
 
     def _start(self, flow: Flow[C, object]) -> None:
-        """Runs a flow for nobody in particular: in a thread, or at once where that takes no time."""
-        if getattr(self._connector, "fast_open", False):
-            self._drive(flow)
-            return
-        thread = threading.Thread(
-            target=self._run_in_thread, args=(flow,), name=f"datalayer-pool-{self.name}-open", daemon=True
-        )
-        self._openers.add(thread)
-        thread.start()
+        """Runs a flow for nobody in particular."""
+        self._beside(partial(self._drive, flow))
 
-    def _run_in_thread(self, flow: Flow[C, object]) -> None:
+    def _beside(self, work: Callable[[], object]) -> None:
+        """Runs what is slow, and nobody shall wait for, in a thread of the pool; at once where it takes no time."""
+        if getattr(self._connector, "fast_open", False):
+            work()
+            return
+        name = f"datalayer-pool-{self.name}-work"
+        thread = threading.Thread(target=self._run_in_thread, args=(work,), name=name, daemon=True)
+        self._workers.add(thread)
         try:
-            self._drive(flow)
+            thread.start()
+        except RuntimeError:  # there are no more threads to be had, or the interpreter is on its way out
+            self._workers.discard(thread)
+            work()
+
+    def _run_in_thread(self, work: Callable[[], object]) -> None:
+        try:
+            work()
         except BaseException:
-            log.exception("opening a connection for %s was interrupted", self)
+            log.exception("what %s does beside its callers was interrupted", self)
         finally:
-            self._openers.discard(threading.current_thread())
+            self._workers.discard(threading.current_thread())
+
+    def _drop_all(self, conns: list[C]) -> None:
+        for conn in conns:
+            self._drop_now(conn)
 
     def _drop_now(self, conn: C) -> None:
         try:
@@ -442,4 +456,4 @@ class Pool(Machine[C]):
         """In a child process: starts with nothing, and no thread."""
         super().forget_after_fork()
         self._keeper = Keeper(self._keeper.name)
-        self._openers = set()
+        self._workers = set()
