@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-def dumpdata(models: list[str] = MODELS, database: str = DATABASE, database_url: str | None = MODELS_URL) -> int:
+def dumpdata(
+    models: list[str] = MODELS,
+    database: str = DATABASE,
+    database_url: str | None = MODELS_URL,
+    natural_foreign: bool = typer.Option(
+        False, "--natural-foreign", help="Write references as the natural key of the row they lead to, if it has one."
+    ),
+    natural_primary: bool = typer.Option(
+        False, "--natural-primary", help="Leave out the numbered keys of rows that have a natural one."
+    ),
+) -> int:
     """Write the rows of models to stdout as lines of JSON.
 
     Each model comes after those it refers to, and all rows are of one moment.
@@ -28,12 +38,20 @@ def dumpdata(models: list[str] = MODELS, database: str = DATABASE, database_url:
     Examples:
       datalayer dumpdata > rows.jsonl
       datalayer dumpdata Product Order > orders.jsonl
+      datalayer dumpdata --natural-foreign --natural-primary > rows.jsonl
     """
     project = enter_rows(database_url, database)
     from datalayer.data import dump
 
     with impatient(project), progress() as on_rows:
-        dump(sys.stdout.buffer, models or (), using=database, on_rows=on_rows)
+        dump(
+            sys.stdout.buffer,
+            models or (),
+            using=database,
+            natural_foreign=natural_foreign,
+            natural_primary=natural_primary,
+            on_rows=on_rows,
+        )
     sys.stdout.buffer.flush()
     return 0
 

@@ -6,6 +6,7 @@ import base64
 import functools
 import json
 import math
+import operator
 import re
 from decimal import Decimal
 from typing import (
@@ -13,6 +14,7 @@ from typing import (
     Any,
     NotRequired,  # pydantic needs this one below Python 3.12
     Optional,
+    Union,
     cast,
 )
 
@@ -21,6 +23,7 @@ from typing_extensions import TypedDict
 
 from datalayer._schema.field import ColumnType, FieldSpec, Kind
 from datalayer._schema.table import TableSpec
+from datalayer.data.natural import Reference, references
 from datalayer.models.checks import annotation_of
 
 _HEAD = re.compile(rb'\{\s*"rows"\s*:\s*(\d+)\s*\}')
@@ -55,14 +58,18 @@ def row_adapter(table: TableSpec) -> TypeAdapter[dict[str, object]]:
     By the types of the columns and not by the fields of the model: its validators and serializers may change a value,
     and its limits may be younger than the row.
     """
-    fields = {name: _annotation(table.fields[name]) for name in written_fields(table)}
+    natural = references(table)
+    fields = {name: _annotation(table.fields[name], natural.get(name)) for name in written_fields(table)}
     row = cast("Any", TypedDict)(table.model, fields)
     row.__pydantic_config__ = ConfigDict(extra="forbid")
     return TypeAdapter(row)
 
 
-def _annotation(field: FieldSpec) -> Any:
+def _annotation(field: FieldSpec, natural: Reference | None) -> Any:
     found = _of_type(field.type)
+    if natural is not None:
+        parts = [_of_type(part.type) if part.type is not None else Any for part in natural.columns]
+        found = Union[found, operator.getitem(cast("Any", tuple), tuple(parts))]  # noqa: UP007 - as below
     if field.nullable:
         found = Optional[found]  # noqa: UP045 - what it is of is a value here, which may have no `|`
     is_optional = field.nullable or field.is_identity or field.db_default is not None

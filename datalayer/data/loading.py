@@ -19,6 +19,7 @@ from datalayer._plans.write import writing
 from datalayer._schema.table import TableSpec
 from datalayer.data.dumping import CHUNK
 from datalayer.data.lines import announced, beginning, row_adapter, written_fields
+from datalayer.data.natural import looked_up
 from datalayer.data.order import find, labels, late_fields
 from datalayer.databases.atomic import atomic
 from datalayer.databases.database import databases
@@ -266,6 +267,8 @@ def _refuse(number: int, table: TableSpec, error: ValidationError) -> NoReturn:
 
 def _insert(compiler: Compiler, batch: _Batch, late: set[str], depth: int) -> Plan[None]:
     """Writes the rows, those fields NULL that may refer to rows still to come."""
+    early = [name for name in batch.fields if name not in late]
+    yield from looked_up(compiler, batch.table, batch.rows, batch.lines, early)
     rows = [tuple([None if name in late else values[name] for name in batch.fields]) for values in batch.rows]
 
     def write(some: list[tuple[object, ...]]) -> Plan[object]:
@@ -277,6 +280,7 @@ def _insert(compiler: Compiler, batch: _Batch, late: set[str], depth: int) -> Pl
 def _complete(compiler: Compiler, batch: _Batch, late: tuple[str, ...], depth: int) -> Plan[None]:
     """Writes the fields that were left NULL."""
     fields = tuple([name for name in late if name in batch.fields])
+    yield from looked_up(compiler, batch.table, batch.rows, batch.lines, fields)
     key = batch.table.primary_key
     rows: list[tuple[object, ...]] = []
     lines: list[int] = []

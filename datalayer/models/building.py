@@ -52,6 +52,7 @@ class Options:
     default_manager_name: str | None = None
     base_manager_name: str | None = None
     get_latest_by: tuple[Any, ...] = ()
+    natural_key: tuple[str, ...] = ()
     view: str | None = None
     inherited: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -70,6 +71,7 @@ META_NAMES = (
     "default_manager_name",
     "base_manager_name",
     "get_latest_by",
+    "natural_key",
     "view",
 )
 VIEWS = ("plain", "materialized")
@@ -82,6 +84,7 @@ _INHERITED = (
     "managed",
     "default_related_name",
     "get_latest_by",
+    "natural_key",
     *_MANAGERS,
 )
 
@@ -109,7 +112,7 @@ def read_meta(meta: type | None, inherited: Mapping[str, Any], model: str) -> Op
             raise ModelError(f"{model}.Meta has the unknown option {name!r}{hint(META, name, model) or choices}")
         if name == "get_latest_by" and isinstance(value, str):
             value = (value,)
-        if name in ("ordering", "constraints", "indexes", "primary_key", "get_latest_by"):
+        if name in ("ordering", "constraints", "indexes", "primary_key", "get_latest_by", "natural_key"):
             if isinstance(value, str) or not isinstance(value, list | tuple):
                 raise ModelError(f"{model}.Meta.{name} is {value!r}; it must be a tuple, such as ({value!r},)")
             value = tuple(cast("Iterable[object]", value))

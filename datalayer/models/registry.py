@@ -403,6 +403,7 @@ def _link(model: Any) -> None:
     table.foreign_keys = tuple(keys)
     for between in model.__datalayer_many__.values():
         _link_many(model, between, table)
+    _check_natural_key(table, model.__datalayer_options__.natural_key)
     for option in ("ordering", "get_latest_by"):
         for item in getattr(model.__datalayer_options__, option):
             _check_ordering(table, item, option)
@@ -451,6 +452,30 @@ def _is_unique(table: TableSpec, fields: tuple[str, ...]) -> bool:
     return fields == table.primary_key or any(
         u.fields == fields and u.is_whole and u.initially is None for u in table.unique
     )
+
+
+def _check_natural_key(table: TableSpec, names: tuple[str, ...]) -> None:
+    """Refuses a natural key that names nothing, or that several rows could have.
+
+    Raises:
+        ModelError: It does.
+    """
+    forward = {name: relation.local for name, relation in table.relations.items() if relation.kind.is_forward}
+    fields: list[str] = []
+    for name in names:
+        if name not in table.fields and name not in forward:
+            choices = {*table.fields, *forward}
+            raise ModelError(
+                f"{table.model}.Meta.natural_key names {name!r}, which is neither a field nor a relation to one row; "
+                f"the choices are {choices_text(choices)}{nearest(name, choices)}"
+            )
+        fields.extend(forward.get(name, (name,)))
+    unique = (table.primary_key, *[one.fields for one in table.unique if one.is_whole])
+    if names and not any(set(one) <= set(fields) for one in unique):
+        raise ModelError(
+            f"{table.model}.Meta.natural_key is {names!r}, which several rows could have; add "
+            f"UniqueConstraint({', '.join(map(repr, names))}) to its constraints"
+        )
 
 
 def _check_ordering(table: TableSpec, path: object, option: str) -> None:
