@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _MOST: Final = 512
 """Statements that are remembered: as many as psycopg keeps prepared."""
 
+_MOST_NAMES: Final = 16
+"""Names of one statement whose loaders are remembered: one that is evicted and prepared again has a new name."""
+
 _BINARY: Final = Format.BINARY
 _NO_PIPELINE: Final = PipelineStatus.OFF
 _TUPLES: Final = ExecStatus.TUPLES_OK
@@ -124,6 +127,8 @@ class Statements:
         if status == _TUPLES:
             loader = self._loaders.get(self._name)
             if loader is None:
+                if len(self._loaders) >= _MOST_NAMES:
+                    self._loaders.clear()
                 loader = self._loaders[self._name] = adapt.Transformer(self._raw)
                 loader.set_pgresult(result)
             else:

@@ -285,3 +285,14 @@ def test_a_psycopg_that_calls_a_private_part_otherwise_runs_everything_itself(da
         assert sent == (not part)
     finally:
         link.close()
+
+
+@pytest.mark.parametrize("world", ["blocking"], indirect=True)
+def test_statements_that_are_prepared_over_and_over_are_forgotten(link: Any) -> None:
+    link.link.raw.prepared_max = 1
+    for _ in range(40):
+        for number in (1, 2):
+            assert link.rows(f"SELECT {number} + ?::int", 1) == link.rows(f"SELECT {number} + ?::int", 1)
+    kept = [len(known.loaders) for known in link.link._statements._known.values()]
+    assert len(kept) == 2
+    assert max(kept) <= 16
