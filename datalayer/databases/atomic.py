@@ -226,7 +226,7 @@ class Atomic:
     def _start(self) -> None:
         pool = self._pool()
         lease = pool.borrow("read" if self.read_only else "write")
-        transaction = self._made(lease)
+        transaction = self._made(pool, lease)
         try:
             for left in range(self.retries, -1, -1):
                 try:
@@ -288,7 +288,7 @@ class Atomic:
     async def _astart(self) -> None:
         pool = self._pool()
         lease = await pool.aborrow("read" if self.read_only else "write")
-        transaction = self._made(lease)
+        transaction = self._made(pool, lease)
         try:
             for left in range(self.retries, -1, -1):
                 try:
@@ -318,10 +318,11 @@ class Atomic:
             )
         return pool
 
-    def _made(self, lease: Any) -> Transaction:
+    def _made(self, pool: DatabasePool, lease: Any) -> Transaction:
         return Transaction(
             self.using,
             compiler=compiler_for(lease.conn.backend),
+            pool=pool,
             lease=lease,
             isolation=self.isolation,
             read_only=self.read_only,
@@ -347,7 +348,7 @@ class Atomic:
         if not transaction.is_committed:
             transaction.undo()
         elif not transaction.read_only:
-            router.note_write(pools[self.using])
+            router.note_write(transaction.pool)
         # Not reset(token): the end of an asynchronous fixture may run in another context than its start.
         current.variable(self.using).set(None)
 

@@ -23,6 +23,7 @@ from datalayer.pooling import holding
 
 if TYPE_CHECKING:
     from datalayer._compile.compiler import Compiler
+    from datalayer.pooling.database import DatabasePool
 
 _IN_FAILED_TRANSACTION = "25P02"
 
@@ -58,6 +59,7 @@ class Transaction:
         alias: The database.
         backend: Which SQL it speaks.
         compiler: The compiler of its backend.
+        pool, lease: Where its connection is from, whatever the settings say meanwhile.
         link: The connection it has borrowed, blocking or awaiting.
         owner: The thread (an int) or the task that began it.
         isolation, read_only: What was asked for.
@@ -88,6 +90,7 @@ class Transaction:
         "lease",
         "link",
         "owner",
+        "pool",
         "read_only",
         "restores_writing",
         "undone",
@@ -99,6 +102,7 @@ class Transaction:
         alias: str,
         *,
         compiler: Compiler,
+        pool: DatabasePool,
         lease: Any,
         isolation: str | None = None,
         read_only: bool = False,
@@ -106,6 +110,7 @@ class Transaction:
     ) -> None:
         self.alias = alias
         self.compiler = compiler
+        self.pool = pool
         self.lease = lease
         self.link: Any = lease.conn
         self.backend: BackendName = self.link.backend

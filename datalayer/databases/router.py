@@ -17,16 +17,43 @@ from datalayer.errors import ConnectionFailed, PoolError, QueryError
 from datalayer.pooling.registry import pools
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from datalayer._links.link import AsyncLink, Link
     from datalayer.pooling.async_lease import AsyncLease
     from datalayer.pooling.database import DatabasePool
-    from datalayer.pooling.lease import Lease
     from datalayer.pooling.sqlite import Mode
 
 log = logging.getLogger("datalayer.replicas")
 
 _wrote: Final[ContextVar[dict[str, float] | None]] = ContextVar("datalayer_wrote", default=None)
 """When this task or thread has last written to which database."""
+
+
+class _Writing:
+    """A lease for a write that is noted at its end, however long it took: until then no replica has it."""
+
+    __slots__ = ("_lease", "_pool")
+
+    def __init__(self, lease: Any, pool: DatabasePool) -> None:
+        self._lease = lease
+        self._pool = pool
+
+    def __enter__(self) -> Link:
+        link: Link = self._lease.__enter__()
+        return link
+
+    def __exit__(self, *ended: Any) -> None:
+        note_write(self._pool)
+        self._lease.__exit__(*ended)
+
+    async def __aenter__(self) -> AsyncLink:
+        link: AsyncLink = await self._lease.__aenter__()
+        return link
+
+    async def __aexit__(self, *ended: Any) -> None:
+        note_write(self._pool)
+        await self._lease.__aexit__(*ended)
 
 
 def note_write(pool: DatabasePool) -> None:
@@ -42,7 +69,6 @@ def _chosen(pool: DatabasePool, mode: Mode) -> DatabasePool:
                 f"{pool.alias!r} is a replica of {pool.settings.replica_of!r} and takes no writes; use "
                 f"using({pool.settings.replica_of!r})"
             )
-        note_write(pool)
         return pool
     if not pool.replicas:
         return pool
@@ -52,7 +78,7 @@ def _chosen(pool: DatabasePool, mode: Mode) -> DatabasePool:
     return pools[random.choice(pool.replicas)]
 
 
-def borrow(pool: DatabasePool, mode: Mode) -> Lease[Link]:
+def borrow(pool: DatabasePool, mode: Mode) -> AbstractContextManager[Link, None]:
     """A connection for one operation, of the database or of one of its replicas.
 
     Raises:
@@ -60,20 +86,22 @@ def borrow(pool: DatabasePool, mode: Mode) -> Lease[Link]:
     """
     chosen = _chosen(pool, mode)
     try:
-        return chosen.borrow(mode)
+        lease = chosen.borrow(mode)
     except (PoolError, ConnectionFailed) as error:
         _pass_by(chosen, pool, error)
         return pool.borrow(mode)
+    return _Writing(lease, pool) if mode == "write" else lease
 
 
-async def aborrow(pool: DatabasePool, mode: Mode) -> AsyncLease[AsyncLink]:
+async def aborrow(pool: DatabasePool, mode: Mode) -> AsyncLease[AsyncLink] | _Writing:
     """The awaiting twin of `borrow`."""
     chosen = _chosen(pool, mode)
     try:
-        return await chosen.aborrow(mode)
+        lease = await chosen.aborrow(mode)
     except (PoolError, ConnectionFailed) as error:
         _pass_by(chosen, pool, error)
         return await pool.aborrow(mode)
+    return _Writing(lease, pool) if mode == "write" else lease
 
 
 def _pass_by(chosen: DatabasePool, pool: DatabasePool, error: Any) -> None:

@@ -20,20 +20,23 @@ from datalayer import (
     FilteredRelation,
     ForeignKey,
     Join,
+    Listener,
     Mapped,
     Model,
     OuterRef,
     Prefetch,
     Q,
+    Statement,
     Subquery,
     Value,
     When,
     aprefetch_related_objects,
     atomic,
+    listen,
     prefetch_related_objects,
 )
 from datalayer.conf import reset
-from datalayer.databases import databases
+from datalayer.databases import databases, router
 from datalayer.errors import ConfigurationError, InvalidValue, QueryError, TransactionError
 from datalayer.functions import Coalesce
 from datalayer.models import registry
@@ -329,6 +332,24 @@ def test_reads_go_to_the_replica_and_writes_to_the_primary(world: World, replica
 def test_who_has_written_reads_what_he_wrote(world: World, replicated: None) -> None:
     def both() -> list[str]:
         world.call(Author.objects, "create", name="new")
+        return names(world)
+
+    assert anew(world, both) == ["new"]
+
+
+def test_what_took_long_to_write_is_read_where_it_was_written(
+    world: World, replicated: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(router, "monotonic", lambda: now[0])
+
+    class Slow(Listener):
+        def statement_finished(self, statement: Statement) -> None:
+            now[0] += 7200 if statement.sql.startswith("INSERT") else 0
+
+    def both() -> list[str]:
+        with listen(Slow()):
+            world.call(Author.objects, "create", name="new")
         return names(world)
 
     assert anew(world, both) == ["new"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from datalayer import conf
 from datalayer.databases import atomic, databases, on_commit
 from datalayer.errors import (
     DataError,
@@ -403,6 +404,20 @@ def test_the_pool_is_clean_after_an_error(table: Table, world: World, error: Any
     with world.enter(atomic()):
         table.add(1)
     assert table.all() == [1]
+
+
+def test_the_connection_goes_back_though_the_settings_have_changed(table: Table, world: World, configured: str) -> None:
+    def change() -> None:
+        conf.reset()
+        conf.configure(databases={"other": configured})
+
+    pool = pools["default"]
+    with world.enter(atomic()):
+        table.add(1)
+        change()
+    assert pool.stats().in_use == 0
+    world.run(lambda: None, pool.aclose)
+    pool.close()
 
 
 def test_a_value_the_database_cannot_hold_is_an_error_of_its_own(table: Table, world: World) -> None:
