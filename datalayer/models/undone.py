@@ -61,7 +61,7 @@ def note_computed(alias: str, instance: Any, names: Iterable[str]) -> None:
             transaction.undos.append((_as_asked_again, (ref(instance), before)))
 
 
-def note_change(alias: str, instance: Any, fields: Iterable[str] = (), *, is_tracked: bool = True) -> None:
+def note_change(alias: str, instance: Any, fields: Collection[str] = (), *, is_tracked: bool = True) -> None:
     """Notes how an instance stands before it is updated or deleted.
 
     Args:
@@ -72,10 +72,15 @@ def note_change(alias: str, instance: Any, fields: Iterable[str] = (), *, is_tra
     """
     transaction = current.transaction(alias)
     if transaction is not None:
-        transaction.undos.append(_change(instance, fields, is_tracked))
+        content = content_of(instance) if is_tracked else None
+        # The set of changed fields is not copied: whoever writes the instance gives it another one.
+        before = (ref(instance), origin_of(instance), fields, peek_fields_set(instance), content)
+        transaction.undos.append((_changed_again, before))
 
 
-def note_changes(alias: str, instances: Sequence[Any], fields: Iterable[str] = (), *, is_tracked: bool = True) -> None:
+def note_changes(
+    alias: str, instances: Sequence[Any], fields: Collection[str] = (), *, is_tracked: bool = True
+) -> None:
     """As `note_change` of each of some instances.
 
     Args:
@@ -84,16 +89,9 @@ def note_changes(alias: str, instances: Sequence[Any], fields: Iterable[str] = (
         fields: What is about to be written of each.
         is_tracked: As for `note_change`.
     """
-    transaction = current.transaction(alias)
-    if transaction is not None:
-        fields = tuple(fields)
-        transaction.undos.extend([_change(instance, fields, is_tracked) for instance in instances])
-
-
-def _change(instance: Any, fields: Iterable[str], is_tracked: bool) -> tuple[Any, tuple[Any, ...]]:
-    content = content_of(instance) if is_tracked else None
-    # The set of changed fields is not copied: whoever writes the instance gives it another one.
-    return _changed_again, (ref(instance), origin_of(instance), fields, peek_fields_set(instance), content)
+    if current.transaction(alias) is not None:
+        for instance in instances:
+            note_change(alias, instance, fields, is_tracked=is_tracked)
 
 
 def note_relation(alias: str, instance: Any, name: str) -> None:
@@ -142,7 +140,7 @@ def _all_new_again(reference: ref[Origin], absent: Collection[str]) -> None:
 def _changed_again(
     reference: ref[Any],
     origin: Origin | None,
-    fields: Iterable[str],
+    fields: Collection[str],
     changed: Set[str],
     content: tuple[Any, ...] | None,
 ) -> None:
