@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
+    "checks": 1,
     "errors": 0,
     "extras": 0,
     "conf": 0,

@@ -15,8 +15,8 @@ from datalayer.cli.here import enter, enter_project, place_of
 from datalayer.cli.options import DATABASE, DATABASE_URL, MIGRATION, MIGRATIONS, refuse_together
 
 if TYPE_CHECKING:
+    from datalayer.checks import Finding
     from datalayer.migrations.environment import Hooks
-    from datalayer.migrations.findings import Finding
     from datalayer.migrations.history import Step
 
 NUMBER = typer.Option(None, "--number", "-n", min=0, metavar="N", help="How many, the newest first; 1 by default.")

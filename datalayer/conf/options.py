@@ -208,6 +208,7 @@ class Settings(Options):
         migrations: The folder of the migrations.
         databases: The databases by alias.
         commands: The project's own commands: a name, and the function or `typer.Typer`, `package.module:name`.
+        silenced_checks: The codes of what `datalayer check` leaves out, such as `M103` or `shop.W001`.
         settings: The class that holds the settings, `package.module:Class`; None for this one.
         allow_sync_in_async: Permits blocking calls inside a running event loop, as notebooks need.
         root: The folder of the settings file, or the working directory without one; it cannot be set in a file.
@@ -219,6 +220,7 @@ class Settings(Options):
         default_factory=dict, validate_default=True
     )
     commands: dict[CommandName, FunctionPath] = Field(default_factory=dict)
+    silenced_checks: tuple[str, ...] = ()
     settings: str | None = None
     allow_sync_in_async: bool = False
     root: Path = Field(default_factory=Path.cwd)

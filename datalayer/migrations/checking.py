@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from sqlalchemy.exc import DBAPIError
 
+from datalayer import checks
 from datalayer._compile import tables as compiled
-from datalayer.errors import DatalayerError, MigrationError, nearest
+from datalayer.checks import Finding
+from datalayer.conf import is_configured, settings
+from datalayer.errors import ConfigurationError, DatalayerError, MigrationError, nearest
 from datalayer.migrations import config
 from datalayer.migrations.deploying import deployment
 from datalayer.migrations.describing import describe
 from datalayer.migrations.drift import drift
 from datalayer.migrations.environment import Environment
-from datalayer.migrations.findings import Checked, Finding
+from datalayer.migrations.findings import Checked
 from datalayer.migrations.history import History, newest_of
 from datalayer.migrations.lint import lint
 from datalayer.migrations.making import makemigrations
@@ -24,12 +27,14 @@ TAGS = {
     "models": "whether the models can be built, and whether the migrations say what they say",
     "migrations": "whether the files can be read, and follow one another",
     "database": "whether it can be reached, which migrations it lacks, and which were edited after it had them",
+    "own": "what the checks of the project find, which @register of datalayer.checks has made known",
     "dangers": "what the migrations that it lacks do to tables in use",
     "schema": "whether its live schema is what migrations and models say",
     "deploy": "what is no good in production, of the settings and of the server",
 }
 """What `check` can look at, and what that means."""
 
+_NEVER_SILENT = frozenset({"models", "migrations", "drift", "database", "schema"})
 _ONLY_WHEN_ASKED = frozenset({"schema", "deploy"})
 
 
@@ -75,13 +80,47 @@ def check(
             if "models" in chosen:
                 findings.append(Finding("models", str(error), cause=error))
         else:
+            if "models" in chosen and is_configured() and alias in settings.databases:
+                findings += _lacking(alias)
             if history is not None and "models" in chosen:
                 findings += _drift()
     if history is not None and chosen & {"database", "dangers", "schema"}:
         findings += _database(alias, models, chosen)
+    if "own" in chosen and models is not None:
+        findings += checks.run()
     if "deploy" in chosen:
         findings += deployment(alias)
-    return Checked(tuple(findings), fails_on_warnings)
+    return Checked(tuple(_told(findings)), fails_on_warnings)
+
+
+def _told(findings: list[Finding]) -> Iterator[Finding]:
+    """The findings that `silenced_checks` of the settings leaves.
+
+    Raises:
+        ConfigurationError: It names what must not be silent.
+    """
+    silenced = set(settings.silenced_checks) if is_configured() else set[str]()
+    for code in silenced & _NEVER_SILENT:
+        raise ConfigurationError(
+            f"silenced_checks names {code!r}, and without its message nobody knows why the check fails; name the codes "
+            "of warnings and of checks of your own, such as 'M103' and 'shop.W001'"
+        )
+    return (one for one in findings if one.code not in silenced)
+
+
+def _lacking(alias: str) -> Iterator[Finding]:
+    """What the models say and the backend does not do."""
+    if settings.databases[alias].url.backend != "sqlite":
+        return
+    for table in config.tables():
+        every = [(rule.fields, rule.nulls_distinct) for rule in table.unique]
+        every += [(rule.fields, rule.nulls_distinct) for rule in table.indexes]
+        for fields in [fields for fields, is_distinct in every if not is_distinct]:
+            text = (
+                f"{table.model} says nulls_distinct=False of {', '.join(fields)}, and SQLite takes any number of rows "
+                "with NULL there; validate_constraints() finds them, a UniqueConstraint with a condition refuses them"
+            )
+            yield Finding("B101", text, is_error=False)
 
 
 def _drift() -> list[Finding]:

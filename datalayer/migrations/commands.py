@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from datalayer.checks import Finding
 from datalayer.errors import MigrationError
 from datalayer.migrations import config, running
 from datalayer.migrations.checking import check
 from datalayer.migrations.environment import Environment, Hooks
-from datalayer.migrations.findings import Checked, Finding
+from datalayer.migrations.findings import Checked
 from datalayer.migrations.history import ZERO, Step, newest_of
 from datalayer.migrations.making import MadeMigration, makemigrations, makesql
 from datalayer.migrations.merging import mergemigrations

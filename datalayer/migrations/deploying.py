@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from datalayer.checks import Finding
 from datalayer.conf import Settings
 from datalayer.conf.options import DatabaseSettings
 from datalayer.conf.sources import as_table, find_file
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import DatalayerError
 from datalayer.migrations import config
-from datalayer.migrations.findings import Finding
 from datalayer.migrations.history import History
 
 _SAFE_MODES = ("require", "verify-ca", "verify-full")

@@ -1,37 +1,11 @@
-"""What checks and the linter say."""
+"""What all checks together say."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class Finding:
-    """Something `check` does not like.
-
-    Attributes:
-        code: What kind of thing it is: `models`, `migrations`, `drift`, `database`, `schema`, `pending`, `edited`, or a
-            rule of the linter such as `M103`, or one of `check --deploy` such as `D101`.
-        message: What is wrong and what to do.
-        is_error: Whether the check fails because of it.
-        cause: The error it comes from, which knows the line of the project's code; None for one of no error.
-    """
-
-    code: str
-    message: str
-    is_error: bool = True
-    cause: BaseException | None = field(default=None, compare=False, repr=False)
-
-    def __str__(self) -> str:
-        word = "error" if self.is_error else "warning" if self.is_risk else "note"
-        return f"{word} ({self.code}): {self.message}"
-
-    @property
-    def is_risk(self) -> bool:
-        """Whether it is the linter's, or one of `check --deploy`."""
-        return bool(re.fullmatch(r"[MD]\d+", self.code))
+from datalayer.checks import Finding
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
 
 from datalayer._compile import types
+from datalayer.checks import Finding
 from datalayer.errors import MigrationError, choices_text, nearest
 from datalayer.migrations._alembic import as_op
 from datalayer.migrations.describing import sql_text
-from datalayer.migrations.findings import Finding
 from datalayer.migrations.history import Migration, in_words
 from datalayer.migrations.operations import Recording, recording_context
 from datalayer.migrations.rules import RULES

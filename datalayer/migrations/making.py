@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 from datalayer._compile import tables as compiled
 from datalayer._schema.table import TableSpec
+from datalayer.checks import Finding
 from datalayer.errors import MigrationError, UnansweredQuestion, nearest
 from datalayer.migrations import adopting, config, enums, files, scripts, updating
 from datalayer.migrations.autogenerate import difference
 from datalayer.migrations.describing import describe
 from datalayer.migrations.filling import Answers
-from datalayer.migrations.findings import Finding
 from datalayer.migrations.following import followed
 from datalayer.migrations.history import History
 from datalayer.migrations.lines import Changes

@@ -1,0 +1,95 @@
+"""Checks of a project's own: they run with those of `datalayer check`, and codes can be silenced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datalayer import Field, Mapped, Model, UniqueConstraint, checks, conf
+from datalayer.checks import Finding, register
+from datalayer.errors import ConfigurationError
+from datalayer.migrations import commands
+from datalayer.migrations.findings import Checked
+from datalayer.models import registry
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path) -> Iterator[None]:
+    settings = {"databases": {"default": f"sqlite:///{tmp_path}/db.sqlite3"}, "migrations": str(tmp_path)}
+    with registry.isolated(), checks.isolated(), conf.override(**settings):
+        yield
+
+
+def said(*codes: str) -> None:
+    @register
+    def each() -> Iterator[Finding]:
+        return (Finding(code, "so it is") for code in codes)
+
+
+def found() -> Checked:
+    return commands.check(tags=("own",))
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "exit_code"),
+    [
+        ("shop.E001", "error (shop.E001): so it is", 1),
+        ("shop.W001", "warning (shop.W001): so it is", 0),
+        ("shop.I001", "note (shop.I001): so it is", 0),
+    ],
+)
+def test_the_code_of_a_finding_says_how_bad_it_is(code: str, line: str, exit_code: int) -> None:
+    said(code)
+    assert (found().lines, found().exit_code) == ([line], exit_code)
+
+
+def test_a_warning_of_the_project_counts_where_warnings_do() -> None:
+    said("shop.W001")
+    assert commands.check(tags=("own",), fails_on_warnings=True).exit_code == 1
+
+
+def test_checks_of_the_project_run_with_all_others_and_not_without() -> None:
+    said("shop.W001")
+    assert "shop.W001" in {one.code for one in commands.check()}
+    assert not commands.check(tags=("migrations",))
+
+
+def test_a_code_is_silenced_by_the_settings() -> None:
+    said("shop.E001", "shop.W002")
+    with conf.override(silenced_checks=("shop.E001",)):
+        assert [one.code for one in found()] == ["shop.W002"]
+        assert found().exit_code == 0
+
+
+def test_what_makes_the_check_fail_is_never_silent() -> None:
+    with (
+        conf.override(silenced_checks=("drift",)),
+        pytest.raises(ConfigurationError, match="silenced_checks names 'drift'"),
+    ):
+        found()
+
+
+def test_a_code_that_tells_nothing_is_refused() -> None:
+    said("wrong")
+    with pytest.raises(
+        ConfigurationError, match=r"the check .*each found something of the code 'wrong'; .*'shop\.W001'"
+    ):
+        found()
+
+
+def test_nulls_that_sqlite_takes_as_different_are_told(postgresql_url: str) -> None:
+    class Badge(Model):
+        number: Mapped[int | None] = Field(default=None)
+
+        class Meta:
+            constraints = (UniqueConstraint("number", nulls_distinct=False),)
+
+    def told() -> list[str]:
+        return [one.message for one in commands.check(tags=("models",)) if one.code == "B101"]
+
+    (message,) = told()
+    assert message.startswith("Badge says nulls_distinct=False of number, and SQLite takes any number of rows")
+    with conf.override(databases={"default": postgresql_url}):
+        assert told() == []
