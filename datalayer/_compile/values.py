@@ -314,7 +314,8 @@ def _read_datetime(value: object) -> object:
     try:
         return datetime.fromisoformat(f"{value}+00:00")  # half the time of replace(tzinfo=UTC)
     except ValueError:  # somebody else has written it, with a zone
-        return datetime.fromisoformat(str(value)).replace(tzinfo=UTC)
+        found = datetime.fromisoformat(str(value))
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _read_naive_datetime(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -59,3 +60,19 @@ def test_text_that_is_no_json_is_refused() -> None:
     assert JSON is not None
     with pytest.raises(json.JSONDecodeError):
         JSON("[1,")
+
+
+@pytest.mark.parametrize(
+    ("kept", "hour"),
+    [
+        ("2024-06-01 12:00:00.000000", 12),
+        ("2024-06-01 12:00:00", 12),
+        ("2024-06-01T12:00:00+02:00", 10),
+        ("2024-06-01 12:00:00-05:00", 17),
+        ("2024-06-01T12:00:00Z", 12),
+    ],
+)
+def test_a_moment_that_somebody_else_wrote_is_that_moment(kept: str, hour: int) -> None:
+    read = from_driver(ColumnType(Kind.DATETIME, datetime), "sqlite")
+    assert read is not None
+    assert read(kept) == datetime(2024, 6, 1, hour, tzinfo=UTC)
