@@ -24,7 +24,7 @@ from sqlalchemy.schema import (
 from sqlalchemy.sql import ddl
 
 from datalayer._compile import types
-from datalayer._compile.values import array_text, to_driver
+from datalayer._compile.values import array_text, is_numeric_decimal, to_driver
 from datalayer._schema.field import UNSET, ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.names import constraint_name
 from datalayer._schema.ranges import is_interval
@@ -118,7 +118,7 @@ def literal_sql(value: object, column_type: ColumnType | None = None) -> types.B
     if isinstance(value, int | float):
         return types.sql(str(value))
     if isinstance(value, decimal.Decimal):
-        as_text = column_type is None or (column_type.precision or 99) > types.LONGEST_SQLITE_DECIMAL
+        as_text = column_type is None or not is_numeric_decimal(column_type)
         return types.sql(sqlite=_quoted(f"{value:f}") if as_text else f"{value:f}", postgresql=f"{value:f}")
     if isinstance(value, datetime.datetime):
         if value.tzinfo is None:

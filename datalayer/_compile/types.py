@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
+from datalayer._compile.values import EXACT_DIGITS
+
 # SQLite numbers rows by itself only in a column declared INTEGER, and its integers all have 64 bits.
 
 
@@ -184,14 +186,13 @@ def _register(kind: type, sqlite: str, postgresql: str) -> None:
 for _kind, (_sqlite, _postgresql) in _FIXED.items():
     _register(_kind, _sqlite, _postgresql)
 
-LONGEST_SQLITE_DECIMAL = 15
 WIDE_DECIMAL = "TEXT COLLATE datalayer_decimal"
 """Longer ones on SQLite: text that compares, sorts, groups, is unique and is indexed by its value."""
 
 
 @compiles(Decimal)
 def _write_decimal(type_: Decimal, compiler: Any, **options: Any) -> str:
-    if compiler.dialect.name == "sqlite" and (type_.precision is None or type_.precision > LONGEST_SQLITE_DECIMAL):
+    if compiler.dialect.name == "sqlite" and (type_.precision is None or type_.precision > EXACT_DIGITS):
         return WIDE_DECIMAL
     name = "DECIMAL" if compiler.dialect.name == "sqlite" else "NUMERIC"
     if type_.precision is None:

@@ -405,7 +405,7 @@ def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> 
     is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max", "any_value"}
     if type.kind is Kind.DECIMAL:
         if backend != "sqlite":
-            return _read_decimal
+            return as_decimal
         return from_driver(type, backend) if is_rounded else _padding_reader(type)
     if type.kind is Kind.FLOAT:
         return float  # type: ignore[return-value]
@@ -416,9 +416,7 @@ def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> 
 
 def _array_reader(type: ColumnType, backend: str) -> Convert:
     """A list of values: JSON text on SQLite, a list of the driver on PostgreSQL."""
-    item = (
-        _read_decimal if type.item is not None and type.item.kind is Kind.DECIMAL else from_driver(type.item, backend)
-    )
+    item = as_decimal if type.item is not None and type.item.kind is Kind.DECIMAL else from_driver(type.item, backend)
 
     def run(value: object) -> object:
         found = json.loads(value) if isinstance(value, str) else value
@@ -431,18 +429,18 @@ def _array_reader(type: ColumnType, backend: str) -> Convert:
 def _padding_reader(type: ColumnType) -> Convert:
     """Reads what was computed from decimals as PostgreSQL gives it: with the zeros of the scale, and never rounded."""
     if not type.scale:
-        return _read_decimal
+        return as_decimal
     last = -type.scale
     unit = Decimal(1).scaleb(last)
 
     def run(value: object) -> object:
-        found = _read_decimal(value)
+        found = as_decimal(value)
         is_short = found.is_finite() and cast("int", found.as_tuple().exponent) > last
         return found.quantize(unit, context=_EXACT) if is_short else found
 
     return run
 
 
-def _read_decimal(value: object) -> Decimal:
-    # 15 digits are what a double keeps: more would show the noise of binary fractions.
-    return Decimal(format(value, ".15g")) if isinstance(value, float) else Decimal(str(value))
+def as_decimal(number: object) -> Decimal:
+    """A number or its text exactly; of a double the 15 digits that it keeps, as PostgreSQL does."""
+    return Decimal(format(number, ".15g")) if isinstance(number, float) else Decimal(str(number))

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
 
+from datalayer._compile.values import as_decimal
 from datalayer._links.collectors import COLLECTORS, STATISTICS
 from datalayer._links.documents import DOCUMENTS
 from datalayer._links.ranges import RANGES
-from datalayer._links.scalars import EXACT, SCALARS, as_decimal, rounded
+from datalayer._links.scalars import EXACT, SCALARS, rounded
 
 _AVERAGE_DIGITS = 28
 

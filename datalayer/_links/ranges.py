@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, cast
 
-from datalayer._links.scalars import as_decimal
+from datalayer._compile.values import as_decimal
 from datalayer._schema.ranges import Bounds, Interval
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")

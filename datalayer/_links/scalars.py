@@ -16,6 +16,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from datalayer._compile.values import as_decimal
+
 EXACT: Final = Context(prec=1000, rounding=ROUND_HALF_EVEN)
 """Wide enough that sums of money and of any column a person would declare stay exact."""
 
@@ -85,11 +87,6 @@ def decimal_text(number: object, scale: int | None) -> str | None:
 
 
 # -- numbers ---------------------------------------------------------------------------------------
-
-
-def as_decimal(number: object) -> Decimal:
-    """A number or its text exactly; of a double the 15 digits that it keeps, as PostgreSQL does."""
-    return Decimal(format(number, ".15g")) if isinstance(number, float) else Decimal(str(number))
 
 
 def rounded(number: object, places: int) -> Decimal:

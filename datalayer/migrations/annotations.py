@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from datalayer._compile.types import LONGEST_SQLITE_DECIMAL
+from datalayer._compile.values import EXACT_DIGITS
 from datalayer.migrations.live import LiveColumn
 
 
@@ -110,7 +110,7 @@ def annotation(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation
     if word in _TEXTS:
         return Annotation("str", (f"max_length={first}",), is_exact=word == "VARCHAR")
     if word in ("NUMERIC", "DECIMAL"):
-        exact = word == "NUMERIC" if backend == "postgresql" else word == "DECIMAL" and first <= LONGEST_SQLITE_DECIMAL
+        exact = word == "NUMERIC" if backend == "postgresql" else word == "DECIMAL" and first <= EXACT_DIGITS
         places = int(second or 0)
         if places > first:
             return None
