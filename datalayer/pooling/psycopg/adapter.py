@@ -251,8 +251,8 @@ class Adapter(LinkJudge, Watched[L]):
 
     # -- steps of acquire and release -----------------------------------------------------------
 
-    def _begin(self, owner: object) -> bool:
-        """Begins an acquire; gives whether it is served without waiting for others."""
+    def _begin(self, owner: object) -> tuple[Any, bool]:
+        """Begins an acquire; gives the pool to ask, as `_ask`, and whether it serves without waiting for others."""
         with self._mutex:
             if self._state == "new":
                 self._state = "open"
@@ -269,6 +269,8 @@ class Adapter(LinkJudge, Watched[L]):
             immediate = ledger.idle >= ledger.queued  # those who asked in the same moment are served first
             if holders and self.config.on_deadlock == "raise":
                 ledger.end(owner, "rejected")
+            if crowd is None and not holders:
+                return self._home_for(owner), immediate
         if crowd is not None:
             raise self._one_too_many(owner, crowd)
         try:
@@ -276,7 +278,7 @@ class Adapter(LinkJudge, Watched[L]):
         except PoolDeadlock:
             self._tell(AcquireRejected("deadlock"))
             raise
-        return immediate
+        return self._ask(owner), immediate
 
     def _one_too_many(self, owner: object, waiting: int) -> TooManyWaiting:
         with self._mutex:
@@ -310,22 +312,24 @@ class Adapter(LinkJudge, Watched[L]):
     def _ask(self, owner: object) -> Any:
         """The pool of psycopg-pool to ask now; raises what must be raised without asking."""
         with self._mutex:
-            ledger = self._ledger
-            if self._state != "open":
-                ledger.end(owner, "failed")
-                raise PoolClosed("the pool was closed while this caller waited for a connection")
-            outage = ledger.outage
-            if outage.refusal is not None and ledger.is_hopeless(self._clock()):
-                ledger.end(owner, "failed")
-                raise again(outage.refusal)
-            if self._home is None:
-                self._home = self._new_home()
-            home = self._home
-            if not outage.failures:
-                return home
+            return self._home_for(owner)
+
+    def _home_for(self, owner: object) -> Any:
+        """The same, called under the lock."""
+        ledger = self._ledger
+        if self._state != "open":
+            ledger.end(owner, "failed")
+            raise PoolClosed("the pool was closed while this caller waited for a connection")
+        outage = ledger.outage
+        if outage.refusal is not None and ledger.is_hopeless(self._clock()):
+            ledger.end(owner, "failed")
+            raise again(outage.refusal)
+        if self._home is None:
+            self._home = self._new_home()
+        if outage.failures:
             ledger.hurry(self._clock())
-        self._gate.wake()
-        return home
+            self._gate.wake()
+        return self._home
 
     def _refused(self, error: BaseException, owner: object, began: float) -> BaseException | None:
         """psycopg-pool refused: gives the error to raise, None to try again."""
@@ -353,8 +357,10 @@ class Adapter(LinkJudge, Watched[L]):
         self._tell(AcquireTimeout(waited, reason))
         return self._timed_out(reason, waited)
 
-    def _take(self, raw: Any, home: Any, owner: object) -> tuple[RawEntry[L] | None, str | None, bool]:
-        """A connection was handed out: gives its entry, why it cannot be used, and whether to ping it."""
+    def _take(
+        self, raw: Any, home: Any, owner: object, site: Site, began: float, *, immediate: bool
+    ) -> tuple[RawEntry[L] | None, str | None, bool]:
+        """Lends what was handed out; gives its entry, why it cannot be lent, and whether it must be pinged before."""
         now = self._clock()
         with self._mutex:
             ledger = self._ledger
@@ -365,10 +371,14 @@ class Adapter(LinkJudge, Watched[L]):
                 entry.reason = "stale"
             elif entry.expires <= now:
                 entry.reason = "lifetime"
-            due = entry.reason is None and not entry.fresh and now - entry.since >= self._bypass
-            if due:
+            if entry.reason is not None:
+                return entry, entry.reason, False
+            if not entry.fresh and now - entry.since >= self._bypass:
                 ledger.pings += 1
-            return entry, entry.reason, due
+                return entry, None, True
+            ledger.lend(entry, owner, site, now, now - began, immediate=immediate)
+        self._lent(entry, now - began)
+        return entry, None, False
 
     def _ping_failed(self, entry: RawEntry[L], error: BaseException) -> bool:
         """Notes a failed ping; gives whether all connections are stale now."""
@@ -390,16 +400,21 @@ class Adapter(LinkJudge, Watched[L]):
             entry.reason = "invalid"
 
     def _lend(self, entry: RawEntry[L], owner: object, site: Site, began: float, *, immediate: bool) -> None:
-        """Ends an acquire: the connection is lent."""
+        """Ends an acquire whose connection was pinged: it is lent."""
         now = self._clock()
         with self._mutex:
-            self._ledger.lend(entry, owner, now, now - began, immediate=immediate)
-            entry.code, entry.offset = site
-            watch = self.config.leak_threshold is not None and not self._is_watching
-            self._is_watching = self._is_watching or watch
-        self._tell(CheckedOut(entry.id, now - began))
-        if watch and self.config.leak_threshold is not None:
-            self._watch_in(self.config.leak_threshold)
+            self._ledger.lend(entry, owner, site, now, now - began, immediate=immediate)
+        self._lent(entry, now - began)
+
+    def _lent(self, entry: RawEntry[L], waited: float) -> None:
+        """What follows when a connection was lent; called without the lock held."""
+        if self._listeners.all:
+            self._tell(CheckedOut(entry.id, waited))
+        if self.config.leak_threshold is not None:
+            with self._mutex:
+                watch, self._is_watching = not self._is_watching, True
+            if watch:
+                self._watch_in(self.config.leak_threshold)
 
     def _look_for_leaks(self) -> None:
         """Reports the leases that are out for too long, and comes back while any is out."""
@@ -426,7 +441,8 @@ class Adapter(LinkJudge, Watched[L]):
                 raise DoubleRelease(f"connection {entry.id} is not lent at this moment: give each lease back once")
             used = now - entry.since
             drop = self._ledger.give_back(entry, now, drop)
-        self._tell(CheckedIn(entry.id, used))
+        if self._listeners.all:
+            self._tell(CheckedIn(entry.id, used))
         return entry, drop is not None
 
     def _is_ready(self, began: float) -> bool:

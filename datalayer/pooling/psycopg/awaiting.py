@@ -22,7 +22,7 @@ from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
-from datalayer.pooling.explain import call_site, describe_task, error_text, wrong_loop
+from datalayer.pooling.explain import Site, call_site, describe_task, error_text, wrong_loop
 from datalayer.pooling.lease import warn_of_orphan
 from datalayer.pooling.psycopg.adapter import Adapter, hopeless
 from datalayer.pooling.psycopg.connections import AsyncHome, async_connection_class
@@ -170,9 +170,9 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         owner = asyncio.current_task()
         began = self._clock()
         until = began + self._limit(acquiring.timeout)
-        immediate = self._begin(owner)
+        site = acquiring.site
+        home, immediate = self._begin(owner)
         while True:
-            home = self._ask(owner)
             try:
                 if home.closed:
                     await home.open()
@@ -183,13 +183,11 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
                     raise
                 if refused is not None:
                     raise refused from refused.__cause__ or error
-                immediate = False
-                continue
-            entry = await self._tested(raw, home, owner, until)
-            if entry is not None:
-                self._lend(entry, owner, (acquiring.code, acquiring.offset), began, immediate=immediate)
-                return async_lease_of(self, entry)
-            immediate = False
+            else:
+                entry = await self._tested(raw, home, owner, site, began, until, immediate=immediate)
+                if entry is not None:
+                    return async_lease_of(self, entry)
+            home, immediate = self._ask(owner), False
 
     async def release_lease(self, lease: AsyncLease[AsyncPostgresLink]) -> None:
         """Ends a lease: cleans the connection, and keeps or closes it."""
@@ -328,9 +326,11 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             async with asyncio.timeout(self.config.connect_timeout):
                 await self._configure(link)
 
-    async def _tested(self, raw: Any, home: Any, owner: object, until: float) -> RawEntry[AsyncPostgresLink] | None:
-        """What was handed out, when it is good; else it is closed, and None says: ask again."""
-        entry, reason, due = self._take(raw, home, owner)
+    async def _tested(
+        self, raw: Any, home: Any, owner: object, site: Site, began: float, until: float, *, immediate: bool
+    ) -> RawEntry[AsyncPostgresLink] | None:
+        """Lends what was handed out, when it is good; else it is closed, and None says: ask again."""
+        entry, reason, due = self._take(raw, home, owner, site, began, immediate=immediate)
         if entry is None:
             await self._to_the_end(_close_and_put(raw, home))
             return None
@@ -350,6 +350,8 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
                 self._later(lambda: self._put(entry, True))
                 raise
         if reason is None:
+            if due:
+                self._lend(entry, owner, site, began, immediate=immediate)
             return entry
         self._put_back(owner)
         try:

@@ -22,7 +22,7 @@ from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry
 from datalayer.pooling.events import LeaseAbandoned, Listener
-from datalayer.pooling.explain import call_site, describe_thread, error_text
+from datalayer.pooling.explain import Site, call_site, describe_thread, error_text
 from datalayer.pooling.lease import Lease, lease_of, warn_of_orphan
 from datalayer.pooling.psycopg.adapter import Adapter, hopeless, living
 from datalayer.pooling.psycopg.connections import Home, connection_class
@@ -173,12 +173,11 @@ class PsycopgPool(Adapter[PostgresLink]):
             TooManyWaiting: The queue is full.
             PoolDeadlock: Everybody who holds a connection waits for another one.
         """
-        owner = threading.get_ident()
+        owner, site = threading.get_ident(), call_site()
         began = self._clock()
         until = began + self._limit(timeout)
-        immediate = self._begin(owner)
+        home, immediate = self._begin(owner)
         while True:
-            home = self._ask(owner)
             try:  # psycopg-pool serves nothing at 0, not even what is idle
                 raw = home.getconn(max(until - self._clock(), 0.001))
             except BaseException as error:
@@ -187,13 +186,11 @@ class PsycopgPool(Adapter[PostgresLink]):
                     raise
                 if refused is not None:
                     raise refused from refused.__cause__ or error
-                immediate = False
-                continue
-            entry = self._tested(raw, home, owner, until)
-            if entry is not None:
-                self._lend(entry, owner, call_site(), began, immediate=immediate)
-                return lease_of(self, entry)
-            immediate = False
+            else:
+                entry = self._tested(raw, home, owner, site, began, until, immediate=immediate)
+                if entry is not None:
+                    return lease_of(self, entry)
+            home, immediate = self._ask(owner), False
 
     def try_acquire(self) -> Lease[PostgresLink] | None:
         """Lends an idle connection if there is one now; when another caller is faster, a new one may be opened."""
@@ -293,9 +290,11 @@ class PsycopgPool(Adapter[PostgresLink]):
         if self._configure is not None:
             self._configure(link)
 
-    def _tested(self, raw: Any, home: Any, owner: object, until: float) -> RawEntry[PostgresLink] | None:
-        """What was handed out, when it is good; else it is closed, and None says: ask again."""
-        entry, reason, due = self._take(raw, home, owner)
+    def _tested(
+        self, raw: Any, home: Any, owner: object, site: Site, began: float, until: float, *, immediate: bool
+    ) -> RawEntry[PostgresLink] | None:
+        """Lends what was handed out, when it is good; else it is closed, and None says: ask again."""
+        entry, reason, due = self._take(raw, home, owner, site, began, immediate=immediate)
         if entry is None:
             raw.close()
             home.putconn(raw)
@@ -316,6 +315,8 @@ class PsycopgPool(Adapter[PostgresLink]):
                 home.putconn(raw)
                 raise
         if reason is None:
+            if due:
+                self._lend(entry, owner, site, began, immediate=immediate)
             return entry
         self._put_back(owner)
         self._close_raw(entry)

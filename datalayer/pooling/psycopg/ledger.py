@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import GONE, IDLE, LENT, NEVER, TESTING, Entry, State
+from datalayer.pooling.explain import Site
 from datalayer.pooling.outage import Outage
 from datalayer.pooling.stats import PoolStats
 from datalayer.pooling.tally import Outcome, Tally
@@ -169,10 +170,13 @@ class Ledger(Tally, Generic[L]):
         self.queued += 1
         self.waiting[owner] = self.waiting.get(owner, 0) + 1
 
-    def lend(self, entry: RawEntry[L], owner: object, now: float, waited: float, *, immediate: bool) -> None:
+    def lend(
+        self, entry: RawEntry[L], owner: object, site: Site, now: float, waited: float, *, immediate: bool
+    ) -> None:
         """Ends an acquire: the connection is lent."""
         self.end(owner, None if immediate else "waited", tested=True)
         entry.owner, entry.since, entry.state, entry.fresh, entry.reported = owner, now, LENT, False, False
+        entry.code, entry.offset = site
         entry.uses += 1
         self.lent_count += 1
         self.peak_in_use = max(self.peak_in_use, self.lent_count)

@@ -438,7 +438,7 @@ HANDLINGS = [
     ),
     Handling(
         "24", "the queue of a closed pool opens it again",
-        'if self._state != "open":\n                ledger.end(owner, "failed")', 'if False:\n                pass',
+        'if self._state != "open":\n            ledger.end(owner, "failed")', 'if False:\n            pass',
         ("test_close_fails_the_queue",), cases="psycopg",
     ),
     Handling(
@@ -454,7 +454,7 @@ HANDLINGS = [
     ),
     Handling(
         "24", "whoever was pinging opens the pool again",
-        'if self._state != "open":\n                ledger.end(owner, "failed")', 'if False:\n                pass',
+        'if self._state != "open":\n            ledger.end(owner, "failed")', 'if False:\n            pass',
         ("test_close_during_a_ping_leaves_no_session",), cases="psycopg",
     ),
     Handling(
