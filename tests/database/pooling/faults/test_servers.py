@@ -422,7 +422,7 @@ def test_caller_who_queues_in_the_moment_of_a_refusal_is_told_at_once(
 ) -> None:
     if not make.is_psycopg:
         return  # our own pool has one lock for both
-    ask = changed._ask
+    ask = changed._home_for
 
     def asked_before(owner: object) -> Any:
         monkeypatch.undo()
@@ -433,10 +433,10 @@ def test_caller_who_queues_in_the_moment_of_a_refusal_is_told_at_once(
         set_password(server, PASSWORD)
         with pytest.raises(ConnectionFailed, match="password authentication failed"):
             yield call(changed.acquire, 10.0)
-        monkeypatch.setattr(changed, "_ask", asked_before)
+        monkeypatch.setattr(changed, "_home_for", asked_before)
         with pytest.raises(ConnectionFailed, match="password authentication failed"):
             yield call(changed.acquire, 10.0)
-        assert changed._ask == ask
+        assert changed._home_for == ask
         yield lease.release
 
     play(world, script())
