@@ -13,6 +13,7 @@ import typing
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Literal, cast, get_args, get_origin
 
 import pydantic
@@ -156,6 +157,11 @@ def column_type(annotation: Any, metadata: tuple[object, ...], where: str) -> tu
     if core is decimal.Decimal:
         return _decimal(found, where), nullable
     if _hashable(core) and core in _TEXTS:
+        if core is pydantic.EmailStr and find_spec("email_validator") is None:
+            raise ModelError(
+                f"{where} is an EmailStr, which pydantic checks by the package email-validator, and that is not "
+                "installed: pip install 'pydantic[email]', or annotate it str"
+            )
         length = found.get("max_length")
         kind = Kind.TEXT if length is None else Kind.STRING
         return ColumnType(kind, python=str, length=length), nullable

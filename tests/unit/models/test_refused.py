@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
+from pydantic import EmailStr
 
 from datalayer import (
     CASCADE,
@@ -555,6 +557,14 @@ def test_a_check_without_a_name_tells_to_give_one() -> None:
 def test_who_makes_managers_of_querysets_is_told_that_they_are_one(turn: Any) -> None:
     with pytest.raises(ModelError, match=r'a manager is a queryset here, .* class BookManager\(Manager\["Book"\]\)'):
         turn()
+
+
+def test_an_email_that_nothing_can_check_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "email_validator", None)
+    declare("email", EmailStr)
+    told = r"Thing.email is an EmailStr, .* that is not installed: pip install 'pydantic\[email\]'"
+    with pytest.raises(ModelError, match=told):
+        registry.tables()
 
 
 def test_a_queryset_is_no_manager() -> None:
