@@ -160,7 +160,8 @@ def heard(asked: list[int]) -> Generator[None]:
 
     def stop(number: int, frame: object) -> None:
         asked.append(number)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # In the background of a script Ctrl-C is ignored, which is no reason not to end.
+        if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_IGN, signal.SIG_DFL):
             raise Terminated
         signal.raise_signal(signal.SIGINT)  # an event loop has its own way to stop
 

@@ -72,10 +72,10 @@ def folder(database_url: str, tmp_path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def migrating(folder: Path, url: str) -> Iterator[subprocess.Popen[str]]:
-    """The command in a process of its own, in the middle of its second migration."""
+def migrating(folder: Path, url: str, *before: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, in the middle of its second migration; `before` is what starts it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "datalayer", "migrate"],
+        [*before, sys.executable, "-m", "datalayer", "migrate"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": url},
         stdout=subprocess.PIPE,
@@ -130,6 +130,17 @@ def test_a_signal_ends_the_statement_at_once_and_leaves_nothing_half_applied(
         "applied 0001_first\n",
         f"error: {word}; nothing more was done\n",
     )
+    assert_only_the_first_is_there(folder)
+
+
+def test_a_request_to_end_is_heard_where_a_script_has_put_the_command_in_the_background(
+    folder: Path, database_url: str
+) -> None:
+    # A shell without job control lets what it starts by `&` ignore Ctrl-C.
+    with migrating(folder, database_url, "sh", "-c", "trap '' INT; exec \"$@\"", "sh") as process:
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (143, "error: terminated; nothing more was done\n")
     assert_only_the_first_is_there(folder)
 
 
