@@ -438,9 +438,14 @@ class PostgresLink:
         """Whether it was closed, or the server went away while it was used."""
         return _is_broken(self.raw)
 
-    def reset(self) -> None:
-        """Rolls back what is open. Raises when a statement, a COPY or a pipeline still runs."""
+    def reset(self, timeout: float | None = None) -> None:
+        """Rolls back what is open. Raises when a statement, a COPY or a pipeline still runs.
+
+        A rollback of psycopg waits for its answer for ever: the server is asked for a sign of life before it.
+        """
         needs_rollback = _needs_rollback(self.raw, self.alias)
+        if needs_rollback and timeout is not None:
+            self.ping(timeout)
         try:
             if needs_rollback:
                 self.raw.rollback()
@@ -578,9 +583,11 @@ class AsyncPostgresLink:
         """Whether it was closed, or the server went away while it was used."""
         return _is_broken(self._raw)
 
-    async def reset(self) -> None:
+    async def reset(self, timeout: float | None = None) -> None:
         """The awaiting twin of `PostgresLink.reset`."""
         needs_rollback = _needs_rollback(self._raw, self.alias)
+        if needs_rollback and timeout is not None:
+            await self.ping(timeout)
         try:
             if needs_rollback:
                 await self._raw.rollback()

@@ -297,8 +297,8 @@ class SQLiteLink:
             return True
         return False
 
-    def reset(self) -> None:
-        """Rolls back what is open."""
+    def reset(self, timeout: float | None = None) -> None:
+        """Rolls back what is open; waits for nobody."""
         try:
             if self.raw.in_transaction:
                 self.raw.execute("ROLLBACK")
@@ -395,7 +395,7 @@ class AsyncSQLiteLink:
         """Whether it was closed."""
         return self.raw.is_closed
 
-    async def reset(self) -> None:
+    async def reset(self, timeout: float | None = None) -> None:
         """The awaiting twin of `SQLiteLink.reset`."""
         if not self.is_broken and not self._raw.in_transaction:
             return

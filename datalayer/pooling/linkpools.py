@@ -118,7 +118,10 @@ def link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> 
             for_postgresql("datalayer._links.postgresql").connect_postgresql,
             alias=alias, connect_timeout=config.connect_timeout, transaction_pooling=behind,
         )  # fmt: skip
-        connector = LinkConnector(lambda: connect(address.now().render()), ping_timeout=config.validation_timeout)
+        connector = LinkConnector(
+            lambda: connect(address.now().render()),
+            ping_timeout=config.validation_timeout, reset_timeout=config.reset_timeout,
+        )  # fmt: skip
         return Moded(Pool(connector, config, name=alias))
     driver = for_postgresql("datalayer.pooling.psycopg")
     return Moded(driver.PsycopgPool(lambda: address.now().render(), config, name=alias, transaction_pooling=behind))
@@ -143,7 +146,9 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
             )
             return link
 
-        return AsyncModed(AsyncPool(AsyncLinkConnector(connect), config, name=alias))
+        return AsyncModed(
+            AsyncPool(AsyncLinkConnector(connect, reset_timeout=config.reset_timeout), config, name=alias)
+        )
     driver = for_postgresql("datalayer.pooling.psycopg")
     return AsyncModed(driver.AsyncPsycopgPool(url, config, name=alias, transaction_pooling=behind))
 

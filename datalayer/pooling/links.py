@@ -30,14 +30,21 @@ class LinkConnector(LinkJudge):
         connect: Makes one.
         fast_open: Whether it is made in the thread of the caller.
         ping_timeout: How long a ping may take, in seconds; None leaves it to the network.
+        reset_timeout: The same for the clean-up at the return of a connection.
     """
 
     def __init__(
-        self, connect: Callable[[], Link], *, fast_open: bool = False, ping_timeout: float | None = None
+        self,
+        connect: Callable[[], Link],
+        *,
+        fast_open: bool = False,
+        ping_timeout: float | None = None,
+        reset_timeout: float | None = None,
     ) -> None:
         self.connect = connect
         self.fast_open = fast_open
         self.ping_timeout = ping_timeout
+        self.reset_timeout = reset_timeout
 
     def close(self, conn: Link) -> None:
         """Closes the link."""
@@ -57,7 +64,7 @@ class LinkConnector(LinkJudge):
 
     def reset(self, conn: Link) -> None:
         """Rolls back what is open."""
-        conn.reset()
+        conn.reset(self.reset_timeout)
 
     def terminate(self, conn: Link) -> None:
         """Ends what runs on the link in another thread."""
@@ -67,8 +74,9 @@ class LinkConnector(LinkJudge):
 class AsyncLinkConnector(LinkJudge):
     """Connector over awaiting links; the twin of `LinkConnector`."""
 
-    def __init__(self, connect: Callable[[], Awaitable[AsyncLink]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[AsyncLink]], *, reset_timeout: float | None = None) -> None:
         self._connect = connect
+        self.reset_timeout = reset_timeout
 
     async def connect(self) -> AsyncLink:
         """Makes a link."""
@@ -88,7 +96,7 @@ class AsyncLinkConnector(LinkJudge):
 
     def reset(self, conn: AsyncLink) -> Coroutine[Any, Any, None]:
         """Rolls back what is open."""
-        return conn.reset()
+        return conn.reset(self.reset_timeout)
 
     def terminate(self, conn: AsyncLink) -> None:
         """Drops the link without awaiting anything."""

@@ -200,7 +200,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             if link.is_broken:
                 drop = "broken"
             else:
-                await in_time(link.reset(), self.config.reset_timeout)
+                await in_time(link.reset(self.config.reset_timeout), self.config.reset_timeout)
                 if self._reset is not None:
                     async with asyncio.timeout(self.config.reset_timeout):
                         await self._reset(link)
@@ -441,8 +441,10 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         self._gate = gate = AsyncGate()
         ref: weakref.ref[AsyncPsycopgPool] = weakref.ref(self)
         made = async_connection_class(ref, gate)
-        home = AsyncHome(connection_class=made, reconnect_failed=_feeding(ref), **self._options())
-        home.look, home.is_hopeless = _looking(ref), hopeless(ref)
+        home = AsyncHome(
+            is_hopeless=hopeless(ref), connection_class=made, reconnect_failed=_feeding(ref), **self._options()
+        )
+        home.look = _looking(ref)
         return home
 
     async def feed(self, home: Any) -> None:

@@ -209,7 +209,7 @@ class PsycopgPool(Adapter[PostgresLink]):
             if link.is_broken:
                 drop = "broken"
             else:
-                link.reset()
+                link.reset(self.config.reset_timeout)
                 if self._reset is not None:
                     self._reset(link)
         except Exception as error:
@@ -357,8 +357,11 @@ class PsycopgPool(Adapter[PostgresLink]):
         self._gate = gate = Gate()
         weakref.finalize(self, gate.close).atexit = False
         ref: weakref.ref[PsycopgPool] = weakref.ref(self)
-        home = Home(connection_class=connection_class(ref, gate), reconnect_failed=_feeding(ref), **self._options())
-        home.look, home.is_hopeless = _looking(ref), hopeless(ref)
+        home = Home(
+            is_hopeless=hopeless(ref), connection_class=connection_class(ref, gate), reconnect_failed=_feeding(ref),
+            **self._options(),
+        )  # fmt: skip
+        home.look = _looking(ref)
         home.open()
         return home
 

@@ -199,6 +199,24 @@ class AskAgain(psycopg_pool.PoolClosed):
     """What callers who are turned away from the queue hear: as when the pool was closed, they ask the adapter again."""
 
 
+class Line(deque[Any]):
+    """The queue of a pool of psycopg-pool, in which nobody takes a place in vain.
+
+    Args:
+        is_hopeless: Whether nobody can be served; asked under the lock of the queue, with nothing between.
+    """
+
+    def __init__(self, is_hopeless: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_hopeless = is_hopeless
+
+    def append(self, client: Any) -> None:
+        """One more who waits."""
+        if self._is_hopeless():
+            raise AskAgain
+        super().append(client)
+
+
 def _forget_gone(waiting: deque[Any]) -> None:
     """Takes those who gave up from the head of a queue, where they come to stand sooner or later: no search."""
     while waiting and waiting[0].error:
@@ -208,14 +226,20 @@ def _forget_gone(waiting: deque[Any]) -> None:
 class Home(psycopg_pool.ConnectionPool[Any]):
     """A pool of psycopg-pool that is left alone in a child process.
 
+    Args:
+        is_hopeless: As for `Line`.
+        options: Those of psycopg-pool.
+
     Attributes:
         look: Called with each idle connection by `check()`; raises when it is no good.
-        is_hopeless: Tells, under the lock of the queue, whether it is of no use to queue.
     """
 
     look: Callable[[Any], None]
-    is_hopeless: Callable[[], bool]
     _is_inherited = False
+
+    def __init__(self, *, is_hopeless: Callable[[], bool], **options: Any) -> None:
+        super().__init__(**options)
+        self._waiting = Line(is_hopeless)
 
     def check_connection(self, conn: Any) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # a static method there
         """Looks at an idle connection."""
@@ -233,12 +257,6 @@ class Home(psycopg_pool.ConnectionPool[Any]):
             with self._lock:
                 _forget_gone(self._waiting)
             raise
-
-    def _get_ready_connection(self, timeout: float | None) -> Any:
-        found = super()._get_ready_connection(timeout)
-        if found is None and self.is_hopeless():
-            raise AskAgain
-        return found
 
     def turn_away(self) -> None:
         """Lets everybody in the queue ask again."""
@@ -280,13 +298,19 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
     Its own swallow a cancellation that finds them connecting, or, before Python 3.12, one in the moment when something
     else wakes them; and `asyncio.run`, which cancels everything at its end and waits for it, would wait for ever.
 
+    Args:
+        is_hopeless: As for `Line`.
+        options: Those of psycopg-pool.
+
     Attributes:
         look: Awaited with each idle connection by `check()`; raises when it is no good.
-        is_hopeless: As in `Home`.
     """
 
     look: Callable[[Any], Awaitable[None]]
-    is_hopeless: Callable[[], bool]
+
+    def __init__(self, *, is_hopeless: Callable[[], bool], **options: Any) -> None:
+        super().__init__(**options)
+        self._waiting = Line(is_hopeless)
 
     def serves_at_once(self) -> bool:
         """Whether `getconn` waits for nothing: a connection is idle, and nobody is in the middle of taking one."""
@@ -299,12 +323,6 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
         except BaseException:
             _forget_gone(self._waiting)
             raise
-
-    async def _get_ready_connection(self, timeout: float | None) -> Any:
-        found = await super()._get_ready_connection(timeout)
-        if found is None and self.is_hopeless():
-            raise AskAgain
-        return found
 
     async def turn_away(self) -> None:
         """The twin of `Home.turn_away`."""

@@ -84,12 +84,14 @@ class Maker:
             pool = kind(target, limits, readers=max(limits.max_size - 1, 1), **options)
         elif self.world.is_async:
             kind = AsyncNullPool if self.kind == "null" else AsyncPool
-            pool = kind(AsyncLinkConnector(lambda: self.aconnect(target, limits)), limits, **options)
+            connecting = AsyncLinkConnector(lambda: self.aconnect(target, limits), reset_timeout=limits.reset_timeout)
+            pool = kind(connecting, limits, **options)
         else:
             connector = LinkConnector(
                 lambda: self.connect(target, limits),
                 fast_open=self.kind == "sqlite",
                 ping_timeout=limits.validation_timeout,
+                reset_timeout=limits.reset_timeout,
             )
             pool = NullPool(connector, limits, **options) if self.kind == "null" else Pool(connector, limits, **options)
         return pool

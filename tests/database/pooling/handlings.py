@@ -149,6 +149,11 @@ HANDLINGS = [
         "return self.config.validation_timeout",
         ("test_ping_into_nothing_is_bounded_by_the_patience_of_the_caller",), cases="psycopg",
     ),
+    Handling(
+        "6", "a return waits for its rollback for ever",
+        "if needs_rollback and timeout is not None:", "if False:",
+        ("test_return_into_nothing_ends_with_its_time",), cases="generic-blocking", times=2,
+    ),
     # -- 7, 8: it refuses -----------------------------------------------------------------------
     Handling(
         "7", "a wrong password is tried again like anything else",
@@ -175,8 +180,8 @@ HANDLINGS = [
     ),
     Handling(
         "7", "who comes when there is no hope any more hears nothing",
-        "if found is None and self.is_hopeless():", "if False:",
-        ("test_caller_who_queues_in_the_moment_of_a_refusal_is_told_at_once",), cases="psycopg", times=2,
+        "if self._is_hopeless():", "if False:",
+        ("test_caller_who_queues_in_the_moment_of_a_refusal_is_told_at_once",), cases="psycopg",
     ),
     Handling(
         "8", "the first failure reaches the callers",

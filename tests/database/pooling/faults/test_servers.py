@@ -283,6 +283,26 @@ def test_ping_into_nothing_is_bounded_by_the_patience_of_the_caller(make: Maker,
     assert pool.stats().closed_invalid == 1
 
 
+def test_return_into_nothing_ends_with_its_time(make: Maker, world: World, proxy: Proxy) -> None:
+    pool = make(reset_timeout=0.2)
+
+    def give_back(lease: Any) -> Script:
+        yield lease.release
+
+    def script() -> Script:
+        lease = yield pool.acquire
+        yield call(lease.conn.execute, Command("begin", returns_rows=False))
+        proxy.freeze()
+        worker = yield Spawn(give_back(lease))
+        try:
+            yield Join(worker)
+        finally:
+            proxy.thaw()
+
+    play(world, script())
+    assert pool.stats().closed_reset_failed == 1
+
+
 def test_server_that_shuts_its_side_is_noticed(make: Maker, world: World, proxy: Proxy) -> None:
     pool = make()
 
