@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from datalayer import errors
     from datalayer._schema.field import UNSET
     from datalayer.conf import DatabaseUrl, Settings, configure, override, settings
-    from datalayer.databases.atomic import atomic, on_commit
+    from datalayer.databases.atomic import atomic
     from datalayer.databases.events import Listener, Statement, listen
+    from datalayer.databases.inside import on_commit
     from datalayer.databases.listeners import OpenTelemetryTracing, SlowQueryLog
     from datalayer.models.adapters import register_type
     from datalayer.models.adding import Lookup, SqlFunction, Transform
@@ -122,7 +123,7 @@ _HOMES = {
     "display": "models.display",
     "errors": "",
     "listen": "databases.events",
-    "on_commit": "databases.atomic",
+    "on_commit": "databases.inside",
     "override": "conf",
     "pools": "pooling.registry",
     "prefetch_related_objects": "models.prefetch",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datalayer.databases.atomic import Atomic, atomic, get_rollback, on_commit, set_rollback
+from datalayer.databases.atomic import Atomic, atomic
 from datalayer.databases.database import Database, Databases, databases
+from datalayer.databases.inside import get_rollback, on_commit, set_rollback
 
 __all__ = ["Atomic", "Database", "Databases", "atomic", "databases", "get_rollback", "on_commit", "set_rollback"]
