@@ -15,9 +15,10 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
 from alembic.script.revision import RevisionMap
+from alembic.util import CommandError
 
 from datalayer._compile import tables as compiled
-from datalayer.errors import MigrationError
+from datalayer.errors import DatalayerError, MigrationError
 from datalayer.migrations import config, files, records
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.history import Migration
@@ -85,7 +86,17 @@ def run(alias: str) -> None:
 
     Args:
         alias: The database of the settings.
+
+    Raises:
+        CommandError: What datalayer has against it, for alembic to tell in one line.
     """
+    try:
+        _run(alias)
+    except DatalayerError as error:
+        raise CommandError(str(error)) from error
+
+
+def _run(alias: str) -> None:
     environment = config.environment(alias)
     metadata = compiled.to_metadata(config.tables())
     if context.is_offline_mode():

@@ -53,6 +53,14 @@ def test_alembic_writes_sql_and_new_files_after_an_eject(ejected: Path) -> None:
     assert commands.migrate().applied == ("0001_thing", "0002_rows", "0003_n", "0004")
 
 
+def test_plain_alembic_tells_in_one_line_what_datalayer_has_against_it(ejected: Path) -> None:
+    pair(ejected, "0004_wrong", "DROP TABLE nowhere;", "")
+    done = forks.run(["-m", "alembic", "upgrade", "head"], folder=ejected.parent)
+    assert done.returncode != 0
+    assert "FAILED: migration '0004_wrong' cannot be applied" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_eject_writes_over_nothing(ejected: Path) -> None:
     from datalayer.migrations.ejected import eject
 
