@@ -31,6 +31,7 @@ from datalayer.models.raw import RawRows
 from datalayer.models.rows import Rows
 from datalayer.models.sampling import sampled
 from datalayer.models.shaped import ValueForm
+from datalayer.models.ties import shown_tied
 from datalayer.models.values import Values, annotated, formed, named_columns, refuse_unnamed
 from datalayer.models.walk import Related
 from datalayer.models.writes import WritableRows
@@ -105,6 +106,8 @@ class QuerySet(WritableRows[M]):
             if name in made:
                 refuse_elsewhere(made[name], self._alias)
                 check_declared(self.model, name, made[name], made, verb)
+        if self._parent is not None:
+            query = shown_tied(self._parent, query)
         return in_groups(query) if len(made) > 1 else query
 
     def _has(self, name: str) -> bool:
@@ -199,6 +202,8 @@ class QuerySet(WritableRows[M]):
         new._is_unordered = self._is_unordered
         new.query, keys = named_columns(self.query.replaced(joined=()), columns, named)
         refuse_columns_elsewhere(new.query, self._alias)
+        if self._parent is not None:
+            new.query = shown_tied(self._parent, new.query)
         return formed(new, form, keys)
 
     def dates(

@@ -22,6 +22,7 @@ from datalayer.models.expressions import DeferredOrder, Q, condition_of, express
 from datalayer.models.grouping import check_ungrouped
 from datalayer.models.loading import Lookup
 from datalayer.models.ordering import default_order, is_total, order_item, ordered_by, spread
+from datalayer.models.ties import shown_tied, tied
 
 if TYPE_CHECKING:
     from datalayer.models.model import ModelBase
@@ -142,7 +143,9 @@ class Question(Generic[M, R]):
         """
         self._unsliced("filter")
         condition = self._condition(conditions, named)
-        return self._with(self.query if condition is None else self.query.filtered(condition))
+        if condition is not None:
+            return self._with(self.query.filtered(condition if self._parent is None else tied(self._parent, condition)))
+        return self._with(self.query)
 
     def exclude(self, *conditions: Condition[M] | Q | Deferred, **named: Any) -> Self:
         """The rows that do not satisfy all the conditions; NULL counts as not satisfying."""
@@ -175,7 +178,8 @@ class Question(Generic[M, R]):
         for item in order:
             if type(item.expression) is not FieldRef:
                 refuse_elsewhere(item.expression, self._alias)
-        new = self._with(self.query.replaced(order=order))
+        query = self.query.replaced(order=order)
+        new = self._with(query if self._parent is None else shown_tied(self._parent, query))
         new._is_all = self._is_all
         new._is_unordered = not items
         return new

@@ -27,6 +27,7 @@ from datalayer.models.locking import check_transaction
 from datalayer.models.ordering import ordered_by
 from datalayer.models.question import M, Question, R
 from datalayer.models.state import key_values, origin_of
+from datalayer.models.ties import tied
 
 if TYPE_CHECKING:
     from datalayer.databases import Database
@@ -68,6 +69,8 @@ class Rows(Question[M, R]):
         if query.limit is not None or query.offset is not None:
             self._unsliced("filter")
         condition = self._condition(conditions, named)
+        if condition is not None and self._parent is not None:
+            condition = tied(self._parent, condition)
         return query.narrowed(query.where if condition is None else (*query.where, condition), 2, None)
 
     def _end(self, *, is_last: bool) -> operations.Fetched:

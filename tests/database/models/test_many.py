@@ -11,6 +11,7 @@ import pytest
 
 from datalayer import (
     Count,
+    F,
     Field,
     FilteredRelation,
     ForeignKey,
@@ -256,6 +257,24 @@ def test_a_row_that_is_linked_twice_is_there_once(world: World) -> None:
     assert [each.first for each in found] == [[ann, bob], [ann]]
     (back, _) = world.iterate(Author.objects.prefetch_related("bands").order_by("id"))
     assert world.iterate(back.bands) == [trio, duo]
+
+
+def test_columns_in_between_are_those_of_the_links_of_the_row(world: World) -> None:
+    trio, duo = make(world, Band, ["Trio", "Duo"])
+    ann, bob = make(world, Author, ["Ann", "Bob"])
+    for band, person, role in ((trio, ann, "lute"), (duo, ann, "drums"), (trio, bob, "drums")):
+        world.call(Membership.objects, "create", band=band, person=person, role=role)
+    members = trio.members
+    assert world.iterate(members.filter(memberships__role="drums")) == [bob]
+    assert world.iterate(members.filter(name="Ann").filter(Q(memberships__role="drums") | Q(id=0))) == []
+    assert world.call(members, "get", memberships__role="lute") == ann
+    assert world.iterate(members.order_by("-memberships__role")) == [ann, bob]
+    roles = members.order_by("name").values_list("name", "memberships__role")
+    assert world.iterate(roles) == [("Ann", "lute"), ("Bob", "drums")]
+    assert {row.role for row in world.iterate(members.annotate(role=F("memberships__role")))} == {"lute", "drums"}
+    assert world.call(members.annotate(n=Count("memberships")), "get", name="Ann").n == 2  # of all her bands
+    assert world.iterate(ann.bands.filter(memberships__role="drums")) == [duo]
+    assert world.iterate(Author.objects.filter(bands=trio, memberships__role="drums").order_by("id")) == [ann, bob]
 
 
 @pytest.mark.parametrize(
