@@ -8,6 +8,7 @@ blocking and the awaiting pool of one process see the same rows.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import count
@@ -39,6 +40,9 @@ P = TypeVar("P", bound="Pool[Any] | AsyncPool[Any]")
 
 _names = count(1)
 
+SERIALIZED = 3
+"""What `sqlite3.threadsafety` is where connections may go from thread to thread, as they do in a pool."""
+
 PING_BYPASS = 5.0
 """A file cannot go away as a server can: it is looked at again when a connection was not used for so long."""
 
@@ -56,6 +60,11 @@ class _Plan:
         is_whole = isinstance(readers, int) and not isinstance(readers, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
         if not is_whole or readers < 1:
             raise PoolConfigError(f"readers={readers!r} is out of range: use an int of 1 or more")
+        if sqlite3.threadsafety != SERIALIZED:
+            raise PoolConfigError(
+                f"the SQLite of this Python takes no locks of its own (sqlite3.threadsafety is {sqlite3.threadsafety}, "
+                f"and must be {SERIALIZED}): its connections cannot go from thread to thread; use another build"
+            )
         text = os.fspath(path)
         base = chosen(config, PoolConfig(test_bypass=PING_BYPASS))
         refuse_no_room(base)

@@ -73,6 +73,7 @@ class PoolStats:
     open_time_max: float = 0.0
     wait_histogram: tuple[int, ...] = ()
     usage_histogram: tuple[int, ...] = ()
+    open_histogram: tuple[int, ...] = ()
     last_error: BaseException | None = field(default=None, compare=False)
     last_error_at: float | None = None
 

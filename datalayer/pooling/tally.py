@@ -24,8 +24,8 @@ class Tally:
 
     __slots__ = (
         "_lent_at_start", "added_count", "closed", "connect_errors", "deadlocks", "last_error", "last_error_at",
-        "leaks", "notable", "open_max", "open_total", "opened_count", "outages", "outcomes", "past_uses",
-        "peak_in_use", "peak_waiting", "ping_failures", "pings", "use_histogram", "use_max", "use_total",
+        "leaks", "notable", "open_histogram", "open_max", "open_total", "opened_count", "outages", "outcomes",
+        "past_uses", "peak_in_use", "peak_waiting", "ping_failures", "pings", "use_histogram", "use_max", "use_total",
         "wait_histogram", "wait_max", "wait_total",
     )  # fmt: skip
 
@@ -52,6 +52,7 @@ class Tally:
         self.peak_in_use, self.peak_waiting = in_use, waiting
         self.wait_total = self.wait_max = self.use_total = self.use_max = self.open_total = self.open_max = 0.0
         self.notable = 0.0  # a shorter use than this changes nothing but `use_total`
+        self.open_histogram = [0] * (len(BUCKETS) + 1)
         self.wait_histogram = [0] * (len(BUCKETS) + 1)
         self.use_histogram = [0] * (len(BUCKETS) + 1)
 
@@ -80,6 +81,7 @@ class Tally:
         self.opened_count += 1
         self.open_total += took
         self.open_max = max(self.open_max, took)
+        self.open_histogram[bisect_left(BUCKETS, took)] += 1
 
     def count_failed_open(self, error: BaseException, now: float, *, configured: bool) -> None:
         """Counts a connection that could not be made.
@@ -127,7 +129,8 @@ class Tally:
             connect_errors=self.connect_errors, pings=self.pings, ping_failures=self.ping_failures, leaks=self.leaks,
             deadlocks=self.deadlocks, outages=self.outages, wait_time_total=self.wait_total,
             wait_time_max=self.wait_max, usage_time_total=self.use_total, usage_time_max=self.use_max,
-            open_time_total=self.open_total, open_time_max=self.open_max, wait_histogram=tuple(self.wait_histogram),
+            open_time_total=self.open_total, open_time_max=self.open_max, open_histogram=tuple(self.open_histogram),
+            wait_histogram=tuple(self.wait_histogram),
             usage_histogram=(returns - sum(self.use_histogram), *self.use_histogram[1:]),
             last_error=self.last_error, last_error_at=self.last_error_at,
             **{f"closed_{reason}": count for reason, count in self.closed.items()},

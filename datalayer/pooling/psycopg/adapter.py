@@ -456,6 +456,14 @@ class Adapter(LinkJudge, Watched[L]):
 
     # -- for the shells -------------------------------------------------------------------------
 
+    def _start(self) -> None:
+        """Opens what is new or closed; a closed pool begins a new generation, and takes back nothing of before."""
+        if self._state == "closed":
+            with self._mutex:
+                self._ledger.generation += 1
+        if self._state in ("new", "closed"):
+            self._set_state("open")
+
     def _set_state(self, state: State) -> None:
         """Called without the lock held."""
         if self._state != state:

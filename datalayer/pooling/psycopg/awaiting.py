@@ -73,8 +73,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
     async def open(self, *, wait: bool = False, timeout: float | None = None) -> Self:
         """The twin of `PsycopgPool.open`."""
         self._check_loop()
-        if self._state in ("new", "closed"):
-            self._set_state("open")
+        self._start()
         with self._mutex:
             if self._home is None:
                 self._home = self._new_home()

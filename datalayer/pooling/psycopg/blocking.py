@@ -92,8 +92,7 @@ class PsycopgPool(Adapter[PostgresLink]):
             ConnectionFailed: The server refused, and trying again cannot help.
             PoolTimeout: They were not there in time; the pool stays open and goes on trying.
         """
-        if self._state in ("new", "closed"):
-            self._set_state("open")
+        self._start()
         with self._mutex:
             if self._home is None:
                 self._home = self._new_home()

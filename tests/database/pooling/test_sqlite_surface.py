@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -66,6 +67,12 @@ def test_resize_is_about_the_readers_and_the_writer_stays_one(make: Maker, world
             yield call(memory.resize, max_size=2)
 
     play(world, more())
+
+
+def test_sqlite_without_locks_of_its_own_is_refused(make: Maker, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "threadsafety", 1)
+    with pytest.raises(PoolConfigError, match=r"sqlite3\.threadsafety is 1, and must be 3"):
+        make()
 
 
 def test_hook_that_closes_comes_before_the_file_is_tidied(make: Maker, world: World) -> None:

@@ -343,6 +343,7 @@ def test_usage_is_counted_in_buckets_whatever_ends_the_lease() -> None:
         stats = pool.stats()
         assert sum(stats.usage_histogram) == stats.returns == 4
         assert stats.usage_histogram[0] == 2
+        assert sum(stats.open_histogram) == stats.connections_opened
         assert stats.usage_time_max == pytest.approx(2.0)
 
 

@@ -34,6 +34,7 @@ def closed_pool_says_so_and_opens_again(bench: PoolBench) -> Script:
     with raising(PoolClosed):
         yield pool.acquire
     yield pool.open
+    assert pool.stats().generation == 1, "a pool that is opened again begins a new generation"
     lease = yield pool.acquire
     yield lease.release
 
