@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final, TypeAlias, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
@@ -79,18 +78,6 @@ def ordered(query: Query) -> Query:
     return query.replaced(
         order=tuple([Ordering(FieldRef((), name, table.fields[name].type)) for name in table.primary_key])
     )
-
-
-def streamed(compiler: Compiler, query: Query, load: Load[T]) -> tuple[Command, Callable[[list[Row]], list[T]]]:
-    """A query whose rows are fetched in chunks: the statement, and what makes instances of a chunk."""
-    prepared = compiler.select(query)
-    return prepared.command(query.values), partial(load, prepared)
-
-
-def streamed_tuples(compiler: Compiler, query: Query) -> tuple[Command, Callable[[list[Row]], list[Row]]]:
-    """As `streamed`, for tuples."""
-    prepared = compiler.select(query)
-    return prepared.command(query.values), prepared.read
 
 
 def count(compiler: Compiler, query: Query) -> Plan[int]:

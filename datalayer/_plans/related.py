@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Prepared
 from datalayer._plans.plan import Plan, Row
-from datalayer._plans.read import Load, fetch, is_nothing, tuples
+from datalayer._plans.read import Load, fetch, is_nothing
 from datalayer._query.behind import Behind
 from datalayer._query.condition import Comparison, Condition, Junction
 from datalayer._query.expression import Expression, Value
@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 KEYS: Final = 10_000
 """Keys one query is given; more are asked for in turns."""
+
+_WIDE_KEYS: Final = 256
+"""As `KEYS`, where a key has several columns: each is a condition of its own."""
 
 
 def matching(expressions: tuple[Expression, ...], keys: Sequence[Row]) -> Condition:
@@ -58,8 +61,13 @@ def unique(keys: Sequence[Row]) -> list[Row]:
     return [key for key in dict.fromkeys(keys) if None not in key]
 
 
-def _limit(expressions: tuple[Expression, ...]) -> int:
-    return KEYS if len(expressions) == 1 else 256
+def _pieces(keys: Sequence[Row], width: int) -> Iterator[Sequence[Row]]:
+    """The keys to ask for at a time, without repetition; of several columns in few different numbers."""
+    wanted = unique(keys)
+    length = KEYS if width == 1 else _WIDE_KEYS
+    for start in range(0, len(wanted), length):
+        piece = wanted[start : start + length]
+        yield piece if width == 1 else padded(piece)
 
 
 def children(
@@ -75,23 +83,8 @@ def children(
         load: As in `read.fetch`.
     """
     found: list[T] = []
-    wanted = unique(keys)
-    for start in range(0, len(wanted), _limit(expressions)):
-        keys = wanted[start : start + _limit(expressions)]
-        piece = query.filtered(matching(expressions, keys if len(expressions) == 1 else padded(keys)))
-        found.extend((yield from fetch(compiler, piece, load)))
-    return found
-
-
-def child_tuples(
-    compiler: Compiler, query: Query, expressions: tuple[Expression, ...], keys: Sequence[Row]
-) -> Plan[list[Row]]:
-    """As `children`, for a query with columns: converted tuples."""
-    found: list[Row] = []
-    wanted = unique(keys)
-    for start in range(0, len(wanted), _limit(expressions)):
-        piece = query.filtered(matching(expressions, wanted[start : start + _limit(expressions)]))
-        found.extend((yield from tuples(compiler, piece)))
+    for piece in _pieces(keys, len(expressions)):
+        found.extend((yield from fetch(compiler, query.filtered(matching(expressions, piece)), load)))
     return found
 
 
@@ -116,14 +109,10 @@ def behind(
         cut: As in `Behind`.
     """
     found: list[tuple[Row, T]] = []
-    wanted = unique(keys)
-    width = len(relation.local)
-    limit = KEYS if width == 1 else 256
     if is_nothing(query):
         return found
-    for start in range(0, len(wanted), limit):
-        piece = wanted[start : start + limit]
-        asked = Behind(relation, tuple(piece if width == 1 else padded(piece)), cut)
+    for piece in _pieces(keys, len(relation.local)):
+        asked = Behind(relation, tuple(piece), cut)
         prepared = compiler.behind(query, asked)
         reply = yield prepared.command((*asked.values, *query.values))
         if reply.rows:

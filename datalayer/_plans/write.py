@@ -80,16 +80,6 @@ def update(compiler: Compiler, change: Update) -> Plan[int]:
     return len(reply.rows) if change.returning else reply.count
 
 
-@writing
-def update_returning(compiler: Compiler, change: Update) -> Plan[list[Row]]:
-    """As `update`; gives the fields of `change.returning` of every written row, converted."""
-    if is_nothing(change.query):
-        return []
-    prepared = compiler.update(change)
-    reply = yield from updated(compiler, change, prepared)
-    return prepared.read(reply.rows)
-
-
 def updated(compiler: Compiler, change: Update, prepared: Prepared) -> Plan[Reply]:
     """What the database answers to a prepared update; a violated reference is named."""
     values = change.values
@@ -134,13 +124,3 @@ def delete(compiler: Compiler, change: Delete, values: Sequence[object] | None =
         return 0
     reply = yield compiler.delete(change).command(change.values if values is None else values)
     return len(reply.rows) if change.returning else reply.count
-
-
-@writing
-def delete_returning(compiler: Compiler, change: Delete) -> Plan[list[Row]]:
-    """As `delete`; gives the fields of `change.returning` of every deleted row, converted."""
-    if is_nothing(change.query):
-        return []
-    prepared = compiler.delete(change)
-    reply = yield prepared.command(change.values)
-    return prepared.read(reply.rows)

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from datalayer._links.link import AsyncLink, BackendName, Link
+from datalayer._links.link import BackendName
 from datalayer.conf.current import settings
 from datalayer.errors import ConnectionLost, DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
 from datalayer.pooling import holding
@@ -268,16 +268,6 @@ def transaction(alias: str = "default") -> Transaction | None:
     known = holding.variables.get(alias)
     found: Transaction | None = None if known is None else known.get()
     return found if found is not None and found.is_open else None
-
-
-def link_for(alias: str = "default") -> Link | AsyncLink | None:
-    """The link of the open transaction, or None outside of one."""
-    found = transaction(alias)
-    if found is None:
-        return None
-    found.check(is_async=found.is_async)
-    link: Link | AsyncLink = found.link
-    return link
 
 
 # -- blocking calls in a running event loop -------------------------------------------------------

@@ -53,7 +53,6 @@ def test_a_transaction_belongs_to_its_database() -> None:
     assert current.variable("a") is current.variable("a")
     assert current.variable("a") is not current.variable("b")
     assert current.transaction("a") is None
-    assert current.link_for("a") is None
 
 
 def test_leaving_what_was_not_entered_is_refused() -> None:

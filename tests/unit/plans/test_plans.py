@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from datalayer._compile.compiler import compiler_for
+from datalayer._compile.prepared import Prepared
 from datalayer._plans import bulk, read, related, transaction, upsert, write
 from datalayer._plans.plan import Command, Reply
 from datalayer._query.change import Delete, Insert, Update
@@ -151,5 +152,7 @@ def test_transactions_are_text() -> None:
 
 def test_children_are_asked_for_once_each() -> None:
     books = Query(shop.BOOK).replaced(columns=(("title", reference(shop.BOOK, "title")),))
-    plan = related.child_tuples(SQLITE, books, (reference(shop.BOOK, "author"),), [(1,), (2,), (1,), (None,)])
+    plan = related.children(
+        SQLITE, books, (reference(shop.BOOK, "author"),), [(1,), (2,), (1,), (None,)], Prepared.read
+    )
     assert next(plan).params == ["[1, 2]"]
