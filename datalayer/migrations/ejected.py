@@ -21,7 +21,7 @@ from datalayer._compile import tables as compiled
 from datalayer.errors import DatalayerError, MigrationError
 from datalayer.migrations import config, files, records
 from datalayer.migrations.environment import Environment
-from datalayer.migrations.history import Migration
+from datalayer.migrations.history import Migration, in_words
 from datalayer.migrations.operations import Live
 from datalayer.migrations.running import perform
 
@@ -144,7 +144,8 @@ def _performing(environment: Environment, one: Migration, *, is_upgrade: bool) -
         around = contextlib.nullcontext() if one.is_atomic else running.autocommit_block()
         with around:
             live = Live(running, history.state_after(applied), is_atomic=one.is_atomic)
-            perform(one, live, is_upgrade)
+            with in_words(one.name, "applied" if is_upgrade else "reverted"):
+                perform(one, live, is_upgrade)
         for text in records.own_statements(one.name, one.checksum if is_upgrade else None):
             live.run(text)
 
