@@ -41,7 +41,8 @@ class PoolConfig:
         close_timeout: How long `close()` waits for connections that are lent out.
         max_lifetime: A connection older than this is replaced, but never while it is lent out.
         lifetime_jitter: Share of `max_lifetime` taken off at random, so that not all end together.
-        idle_timeout: An idle connection unused for so long is closed, down to `min_idle`.
+        idle_timeout: An idle connection unused for so long is closed, down to `min_idle`; one whose turn has not come
+            yet (see `reaper_rate`) is pinged and lent.
         keepalive: Idle connections are pinged so often.
         max_uses: A connection is replaced after so many uses.
         reaper_rate: Idle connections are looked through at most so often.

@@ -207,6 +207,7 @@ class Machine(Watched[C]):
                 yield Ping(entry.conn, min(self.config.validation_timeout, left))
                 break
             except Exception as error:
+                self._note_wrong_check(error)
                 lost = self.is_lost(error)
                 waiter = self._new_waiter(owner)
                 waiter.since = began

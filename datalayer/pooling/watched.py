@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from threading import RLock
 from typing import Any, Generic, Protocol, TypeVar
 
-from datalayer.errors import PoolTimeout
+from datalayer.errors import PoolConfigError, PoolTimeout
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry, State
 from datalayer.pooling.events import Event, LeakSuspected, Listener
@@ -105,6 +105,11 @@ class Watched(Generic[C]):
 
     def _timed_out(self, reason: str, waited: float) -> PoolTimeout:
         return explain_timeout(self.name, reason, waited, self.stats(), self.leases())
+
+    def _note_wrong_check(self, error: BaseException) -> None:
+        """Says so when a connection failed its check because the check itself is wrong: all of them will."""
+        if isinstance(error, PoolConfigError):
+            log.error("every connection of %s is replaced before it is lent: %s", self, error)
 
     # -- what a pool adds -----------------------------------------------------------------------
 

@@ -382,6 +382,7 @@ class Adapter(LinkJudge, Watched[L]):
 
     def _ping_failed(self, entry: RawEntry[L], error: BaseException) -> bool:
         """Notes a failed ping; gives whether all connections are stale now."""
+        self._note_wrong_check(error)
         with self._mutex:
             ledger = self._ledger
             ledger.ping_failures += 1

@@ -73,6 +73,17 @@ def test_hook_that_gives_nothing_to_await_is_told_to_the_caller_at_once() -> Non
         asyncio.run(lent_by(AsyncPool(AsyncFakeConnector(), configure=gives_nothing)))
 
 
+def test_check_that_gives_nothing_to_await_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def twice() -> None:
+        async with AsyncPool(AsyncFakeConnector(), check=gives_nothing) as pool:
+            for _ in range(2):
+                await (await pool.acquire()).release()
+
+    asyncio.run(twice())
+    [said] = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert "replaced before it is lent: check=gives_nothing gave NoneType" in said
+
+
 def test_hook_that_only_passes_on_is_awaited() -> None:
     seen: list[object] = []
 
