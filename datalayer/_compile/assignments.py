@@ -8,10 +8,11 @@ from typing import Any
 from datalayer._compile import values
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.backends.postgresql_functions import type_name
+from datalayer._compile.finishing import one_line
 from datalayer._compile.joins import Element, Scope, Statement
 from datalayer._compile.pieces import Finished
 from datalayer._compile.prepared import Convert, Output
-from datalayer._compile.select import one_line, subquery
+from datalayer._compile.selection import subquery
 from datalayer._compile.writer import Writer
 from datalayer._query.change import Given
 from datalayer._query.condition import Condition

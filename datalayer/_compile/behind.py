@@ -11,10 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from datalayer._compile import values
-from datalayer._compile.backends.base import Backend
+from datalayer._compile.backends.base import BACKENDS, Backend
+from datalayer._compile.finishing import finished
 from datalayer._compile.joins import Element, Statement
 from datalayer._compile.prepared import Prepared
-from datalayer._compile.select import BACKENDS, Conditions, Selection, finished
+from datalayer._compile.selection import Conditions, Selection
 from datalayer._query.behind import Behind
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec

@@ -7,11 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from datalayer._compile.assignments import by_column, by_row, element_of, given_text, outputs, quoted
-from datalayer._compile.backends.base import Backend
+from datalayer._compile.backends.base import BACKENDS, Backend
 from datalayer._compile.filtered import conjuncts
+from datalayer._compile.finishing import one_line
 from datalayer._compile.joins import Element, Statement
 from datalayer._compile.prepared import Prepared
-from datalayer._compile.select import BACKENDS, Selection, layout, one_line
+from datalayer._compile.selection import Selection, layout
 from datalayer._compile.sources import with_ctes
 from datalayer._compile.writer import Writer
 from datalayer._query.change import Delete, Update, UpdateMany

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from datalayer._compile.assignments import quoted
-from datalayer._compile.select import BACKENDS
+from datalayer._compile.backends.base import BACKENDS
 from datalayer._query.command import Command
 from datalayer._schema.table import TableSpec
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from datalayer._compile import values
 from datalayer._compile.assignments import quoted
-from datalayer._compile.backends.base import Backend
+from datalayer._compile.backends.base import BACKENDS, Backend
 from datalayer._compile.backends.postgresql_functions import type_name
 from datalayer._compile.compiler import Rules
 from datalayer._compile.prepared import Output, Prepared
-from datalayer._compile.select import BACKENDS
 from datalayer._schema.field import FieldSpec, Kind
 from datalayer._schema.table import CheckSpec, ExclusionSpec, TableSpec, UniqueSpec, text_for
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datalayer._compile.assignments import quoted
+from datalayer._compile.backends.base import BACKENDS
 from datalayer._compile.prepared import Prepared
-from datalayer._compile.select import BACKENDS
 from datalayer._schema.table import TableSpec
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from importlib import import_module
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
@@ -151,3 +152,15 @@ class Backend(ABC):
 def escaped_like(text: str) -> str:
     """Text in which no character is special to LIKE."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+class _Backends(dict[str, Backend]):
+    """The backends by name, each imported when it is first asked for."""
+
+    def __missing__(self, name: str) -> Backend:
+        made: Backend = import_module(f"datalayer._compile.backends.{name}").BACKEND
+        self[name] = made
+        return made
+
+
+BACKENDS: Final = _Backends()
