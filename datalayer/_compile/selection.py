@@ -353,9 +353,11 @@ class Selection:
                 table = table.relations[part].target
             for name in table.fields:
                 yield self.writer.scope.column(path, name)
+        walk = self.writer.walk
         for item, place in zip(self.query.order, self.places.order, strict=True):
-            if item.expression.shape not in known and not self.writer.walk.has_aggregate(item.expression):
-                yield self._ordered(item.expression, place)
+            node = item.expression
+            if node.shape not in known and not (walk.has_aggregate(node) or walk.has_window(node)):
+                yield self._ordered(node, place)
 
     # -- the whole --------------------------------------------------------------------------
 

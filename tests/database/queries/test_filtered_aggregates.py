@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from datalayer import Count, F, Max, Min, Q, Sum
+from datalayer import Count, F, Max, Min, Q, Sum, Window
 from datalayer.errors import QueryError
+from datalayer.functions import RowNumber
 from datalayer.testing import assert_num_queries
 from tests.database.queries.library import Author, Book, Shelf
 from tests.worlds import World
@@ -156,6 +157,9 @@ def test_rows_in_such_groups_bring_others_and_are_ordered_by_them(world: World, 
     query = Book.objects.annotate(other=F("author__books__price"), n=Count("author__books")).select_related("author")
     for book in world.iterate(query.order_by("author__name", "other")):
         assert book.n == sum(b.price == book.other for b in written(books, book.author))
+    numbered = query.annotate(place=Window(RowNumber(), order_by=("id", "other"))).order_by("-place")
+    places = [book.place for book in world.iterate(numbered)]
+    assert places == list(range(len(places), 0, -1))
 
 
 def test_groups_of_related_values_are_filtered_by_the_aggregate_that_is_shown(world: World, books: Shelf) -> None:
