@@ -12,118 +12,30 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
-import selectors
-import struct
-import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import AdaptersMap, Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.generators import execute
-from psycopg.pq import ExecStatus, Format, PipelineStatus, TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from datalayer import errors
 from datalayer._links import translate
+from datalayer._links.answers import aawait_answer, await_answer
 from datalayer._links.cancelling import AsyncConnection, Connection
 from datalayer._links.link import BackendName, IsOurs
-from datalayer._links.statements import Statements
+from datalayer._links.loaders import ANY_ZONE, IN_UTC
+from datalayer._links.statements import MOST, Statements
 from datalayer._plans.plan import Batch, Command, Reply, Row
 
 # Python raises these about values (an int too wide, a lone surrogate, a NUL) before the server sees them.
 _RAISED_BY_PSYCOPG: Final[tuple[type[Exception], ...]] = (psycopg.Error, OverflowError, ValueError, TypeError)
 
-_PREPARED_STATEMENTS: Final = 512
 _KEPT_ROWS: Final = 100
 """A cursor keeps its last result: one with more rows is not used again, so that an idle connection holds little."""
-_FIRST_OWN_TYPE: Final = 16384
-"""The types below are PostgreSQL's own."""
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _CURSOR_NAMES = itertools.count(1)
-
-
-# -- values --------------------------------------------------------------------------------------
-
-
-class _JsonText(Loader):
-    """JSON as the text the server keeps; psycopg would parse it before the column's converter could."""
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data).decode()
-
-
-class _JsonbBinaryText(Loader):
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data[1:]).decode()  # the first byte is the version of the format
-
-
-class _JsonBinaryText(_JsonText):
-    format = Format.BINARY
-
-
-class _UtcTimestamp(Loader):
-    """A timestamptz in UTC whatever the time zone of the session, for sessions whose time zone we may not set."""
-
-    format = Format.BINARY
-    _epoch = datetime(2000, 1, 1, tzinfo=UTC)
-    _unpack = struct.Struct("!q").unpack
-
-    def load(self, data: Buffer) -> datetime:
-        (micros,) = self._unpack(data)
-        try:
-            return self._epoch + timedelta(microseconds=micros)
-        except OverflowError:
-            raise psycopg.DataError("timestamp too large or too small for Python, or infinite") from None
-
-
-class _OfOtherTypes(Loader):
-    """A value of a type that psycopg does not know: text where a type of the database's own sends text, else bytes.
-
-    An ENUM and citext send their text. What is binary has a control character where text has none: a count, a zero.
-    """
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> str | bytes:
-        found = bytes(data)
-        if self.oid < _FIRST_OWN_TYPE or _CONTROL.search(found):
-            return found
-        try:
-            return found.decode()
-        except UnicodeDecodeError:
-            return found
-
-
-def _adapters(*, any_time_zone: bool) -> AdaptersMap:
-    adapters = AdaptersMap(psycopg.adapters)
-    adapters.register_loader("json", _JsonText)
-    adapters.register_loader("jsonb", _JsonText)
-    adapters.register_loader("json", _JsonBinaryText)
-    adapters.register_loader("jsonb", _JsonbBinaryText)
-    adapters.register_loader(0, _OfOtherTypes)
-    if any_time_zone:
-        adapters.register_loader("timestamptz", _UtcTimestamp)
-    return adapters
-
-
-class _Context:
-    """What psycopg takes the adapters of a new connection from; the shape of its `AdaptContext`."""
-
-    connection = None
-
-    def __init__(self, adapters: AdaptersMap) -> None:
-        self.adapters = adapters
-
-
-_IN_UTC: Final = _Context(_adapters(any_time_zone=False))
-_ANY_ZONE: Final = _Context(_adapters(any_time_zone=True))
 
 
 # -- connecting ----------------------------------------------------------------------------------
@@ -162,7 +74,7 @@ def connect_arguments(
     return make_conninfo(conninfo, **settings), {
         "autocommit": True,
         "prepare_threshold": None if transaction_pooling else 5,
-        "context": _ANY_ZONE if transaction_pooling else _IN_UTC,
+        "context": ANY_ZONE if transaction_pooling else IN_UTC,
     }
 
 
@@ -250,44 +162,6 @@ def _takes_no_writes(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
     return "on" in (status("in_hot_standby"), status("default_transaction_read_only"))
 
 
-def _await_answer(raw: psycopg.Connection[Any], timeout: float | None) -> None:
-    """Waits for the answer to a query that was sent; psycopg itself has no time limit for that."""
-    pgconn = raw.pgconn
-    until = None if timeout is None else time.monotonic() + timeout
-    with selectors.DefaultSelector() as selector:
-        selector.register(pgconn.socket, selectors.EVENT_READ)
-        while pgconn.is_busy():
-            if not selector.select(None if until is None else max(until - time.monotonic(), 0.0)):
-                raise TimeoutError
-            pgconn.consume_input()
-    _raise_what_came(raw)
-
-
-async def _aawait_answer(raw: psycopg.AsyncConnection[Any]) -> None:
-    """The awaiting twin of `_await_answer`.
-
-    A cancelled wait ends at once, where psycopg would first ask the server to end the query: for up to ten seconds,
-    when the server does not answer, which is just what a ping is to find out.
-    """
-    pgconn = raw.pgconn
-    loop = asyncio.get_running_loop()
-    while pgconn.is_busy():
-        readable = asyncio.Event()
-        loop.add_reader(pgconn.socket, readable.set)
-        try:
-            await readable.wait()
-        finally:
-            loop.remove_reader(pgconn.socket)
-        pgconn.consume_input()
-    _raise_what_came(raw)
-
-
-def _raise_what_came(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    while (result := raw.pgconn.get_result()) is not None:
-        if result.status == ExecStatus.FATAL_ERROR:
-            raise psycopg.OperationalError(result.get_error_message())
-
-
 def _silent(alias: str, timeout: float | None) -> errors.ConnectionLost:
     return errors.ConnectionLost(
         f"database {alias!r}: the server did not answer within {timeout or 0.0:.3g} s", alias=alias
@@ -354,7 +228,7 @@ class PostgresLink:
         self._prepares = raw.prepare_threshold is not None
         self._statements = Statements(raw)
         if self._prepares:
-            raw.prepared_max = _PREPARED_STATEMENTS
+            raw.prepared_max = MOST
 
     def __repr__(self) -> str:
         return f"<PostgresLink {self.alias!r}{' broken' if self.is_broken else ''}>"
@@ -458,7 +332,7 @@ class PostgresLink:
         """Sends the server an empty query and waits for the answer, for so many seconds at most."""
         try:
             self.raw.pgconn.send_query(b"")
-            _await_answer(self.raw, timeout)
+            await_answer(self.raw, timeout)
         except psycopg.Error as error:
             raise _translated(error, self.raw, self.alias) from error
         except TimeoutError as error:
@@ -491,7 +365,7 @@ class AsyncPostgresLink:
         self._prepares = raw.prepare_threshold is not None
         self._statements = Statements(raw)
         if self._prepares:
-            raw.prepared_max = _PREPARED_STATEMENTS
+            raw.prepared_max = MOST
 
     def __repr__(self) -> str:
         return f"<AsyncPostgresLink {self.alias!r}{' broken' if self.is_broken else ''}>"
@@ -601,7 +475,7 @@ class AsyncPostgresLink:
         try:
             async with asyncio.timeout(timeout):
                 self._raw.pgconn.send_query(b"")
-                await _aawait_answer(self.raw)
+                await aawait_answer(self.raw)
         except psycopg.Error as error:
             raise _translated(error, self._raw, self.alias) from error
         except TimeoutError as error:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from psycopg.adapt import PyFormat
     from psycopg.pq.abc import PGresult
 
-_MOST: Final = 512
-"""Statements that are remembered: as many as psycopg keeps prepared."""
+MOST: Final = 512
+"""Statements that are remembered, and that psycopg keeps prepared."""
 
 _MOST_NAMES: Final = 16
 """Names of one statement whose loaders are remembered: one that is evicted and prepared again has a new name."""
@@ -84,7 +84,7 @@ class Statements:
         formats: list[PyFormat] | None = getattr(query, "_want_formats", None)
         if query is None or formats is None:
             return
-        if len(self._known) >= _MOST:
+        if len(self._known) >= MOST:
             self._known.clear()
         self._known[command.sql] = _Known(query.query, formats, adapt.Transformer(self._raw))
 
