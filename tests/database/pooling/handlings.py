@@ -433,7 +433,7 @@ HANDLINGS = [
     Handling(
         "24", "a closed pool is used like an open one",
         'if self._state != "open":\n                raise PoolClosed(', "if False:\n                raise PoolClosed(",
-        ("test_closed_pool_says_so_and_opens_again",), cases="psycopg",
+        ("test_closed_pool_tells_the_way_back",), cases="psycopg",
     ),
     Handling(
         "24", "the queue of a closed pool waits on",
