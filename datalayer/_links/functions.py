@@ -223,7 +223,7 @@ FUNCTIONS: list[tuple[str, int, Callable[..., object]]] = [
     ("datalayer_integer_fitted", 3, fitted_integer),
     ("datalayer_text_fitted", 3, fitted_text),
 ]
-"""Name, number of arguments and function; the compiler may add to the three lists."""
+"""Name, number of arguments and function."""
 
 AGGREGATES: list[tuple[str, int, Callable[[], object]]] = [
     ("datalayer_decimal_sum", 1, DecimalSum),

@@ -68,7 +68,7 @@ def templates(folder: Path, suffix: str, *, keeps: bool = False) -> Generator[di
 
 @contextmanager
 def copied(templates: Mapping[str, DatabaseUrl], folder: Path) -> Generator[dict[str, DatabaseUrl], None, None]:
-    """Copies each database, and removes the copies afterwards."""
+    """Copies each database; those of a server are dropped afterwards, files stay in the folder that pytest keeps."""
     number = next(_numbers)
     with ExitStack() as stack:
         urls = {}
