@@ -18,7 +18,12 @@ _NO_FORMS: Final = {
     "verbose_name_plural": _LEAVE,
     **dict.fromkeys(("unique_for_date", "unique_for_month", "unique_for_year"), "use a UniqueConstraint"),
 }
-_COLUMN: Final = {"db_column": "call it column=", "db_index": "call it index=", "db_comment": "call it comment="}
+_COLUMN: Final = {
+    "db_column": "call it column=",
+    "db_index": "call it index=",
+    "db_comment": "call it comment=",
+    "db_collation": "order and compare by Collate(...) in queries, or give the column one in a migration of SQL",
+}
 _ONE_BY_ONE: Final = 'name them one by one: {owner}("author", "title")'
 
 FIELD: Final = {

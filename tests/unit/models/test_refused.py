@@ -473,6 +473,7 @@ def test_one_broken_model_leaves_the_others_alone() -> None:
         (lambda: ExclusionConstraint(expressions=[("a", "=")]), "give fields with their operators one by one"),
         (lambda: Field(null=True), r"Field\(\) has no option 'null'; annotate it Mapped\[... \| None\]"),
         (lambda: Field(db_column="x"), "call it column="),
+        (lambda: Field(db_collation="C"), r"order and compare by Collate\(...\) in queries"),
         (lambda: Field(5), r"Field\(\) takes keywords only, such as default="),
         (lambda: Field(max_lenght=5), "the choices are .*did you mean 'max_length'"),
         (lambda: PrimaryKey(max_lenght=5), "did you mean 'max_length'"),
