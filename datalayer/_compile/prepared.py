@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from datalayer._compile.reading import Form, Read, reader
-from datalayer._query.command import Batch, Command
+from datalayer._query.command import Command
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
@@ -168,10 +168,6 @@ class Prepared:
         command.table = self.table
         command.written = self.written
         return command
-
-    def batch(self, rows: Iterable[Sequence[object]]) -> Batch:
-        """The statement run once for each row of values."""
-        return Batch(self.sql, [self.params(row) for row in rows], table=self.table)
 
     def read(self, rows: list[tuple[object, ...]], form: Form = "tuple") -> list[Any]:
         """Rows of the driver as tuples, dictionaries or first values: converted, hidden columns left out."""

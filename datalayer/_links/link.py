@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Literal, Protocol, TypeAlias
 
-from datalayer._plans.plan import Batch, Command, Reply, Row
+from datalayer._plans.plan import Command, Reply, Row
 
 BackendName: TypeAlias = Literal["sqlite", "postgresql"]
 
@@ -32,7 +32,7 @@ class Link(Protocol):
 
     @property
     def raw(self) -> object: ...
-    def execute(self, command: Command | Batch) -> Reply:
+    def execute(self, command: Command) -> Reply:
         """Runs one statement, or one statement for many rows of values."""
         ...
 
@@ -85,7 +85,7 @@ class AsyncLink(Protocol):
 
     @property
     def raw(self) -> object: ...
-    async def execute(self, command: Command | Batch) -> Reply: ...
+    async def execute(self, command: Command) -> Reply: ...
     def stream(self, command: Command, chunk_size: int, is_ours: IsOurs | None = None) -> AsyncIterator[list[Row]]: ...
     @property
     def in_transaction(self) -> bool: ...

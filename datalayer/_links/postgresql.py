@@ -28,7 +28,7 @@ from datalayer._links.cancelling import AsyncConnection, Connection
 from datalayer._links.link import BackendName, IsOurs
 from datalayer._links.loaders import ANY_ZONE, IN_UTC
 from datalayer._links.statements import MOST, Statements
-from datalayer._plans.plan import Batch, Command, Reply, Row
+from datalayer._plans.plan import Command, Reply, Row
 
 # Python raises these about values (an int too wide, a lone surrogate, a NUL) before the server sees them.
 _RAISED_BY_PSYCOPG: Final[tuple[type[Exception], ...]] = (psycopg.Error, OverflowError, ValueError, TypeError)
@@ -233,8 +233,8 @@ class PostgresLink:
     def __repr__(self) -> str:
         return f"<PostgresLink {self.alias!r}{' broken' if self.is_broken else ''}>"
 
-    def execute(self, command: Command | Batch) -> Reply:
-        """Runs one statement, or one statement for many rows of values."""
+    def execute(self, command: Command) -> Reply:
+        """Runs one statement."""
         try:
             return self._execute(command)
         except _RAISED_BY_PSYCOPG as error:
@@ -242,16 +242,13 @@ class PostgresLink:
                 raise _translated(error, self.raw, self.alias, command) from error
         return self._execute_again(command)
 
-    def _execute(self, command: Command | Batch) -> Reply:
+    def _execute(self, command: Command) -> Reply:
         statements = self._statements
-        if type(command) is Command and statements.send(command):
+        if statements.send(command):
             return statements.reply(self.raw.wait(execute(self.raw.pgconn)))
         cursor = self._cursor
         if cursor is None:
             cursor = self._cursor = self.raw.cursor(binary=True, row_factory=tuple_row)
-        if isinstance(command, Batch):
-            cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
-            return Reply([], cursor.rowcount)
         prepare = self._prepares and (bool(command.params) or command.table is not None)
         cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
         if prepare:
@@ -263,7 +260,7 @@ class PostgresLink:
             self._cursor = None
         return Reply(rows, cursor.rowcount)
 
-    def _execute_again(self, command: Command | Batch) -> Reply:
+    def _execute_again(self, command: Command) -> Reply:
         try:
             self.raw.execute("DEALLOCATE ALL")
             return self._execute(command)
@@ -376,7 +373,7 @@ class AsyncPostgresLink:
         self._raw.ear.rest()
         return self._raw
 
-    async def execute(self, command: Command | Batch) -> Reply:
+    async def execute(self, command: Command) -> Reply:
         """The awaiting twin of `PostgresLink.execute`."""
         try:
             return await self._execute(command)
@@ -385,16 +382,13 @@ class AsyncPostgresLink:
                 raise _translated(error, self._raw, self.alias, command) from error
         return await self._execute_again(command)
 
-    async def _execute(self, command: Command | Batch) -> Reply:
+    async def _execute(self, command: Command) -> Reply:
         statements = self._statements
-        if type(command) is Command and statements.send(command):
+        if statements.send(command):
             return statements.reply(await self._raw.results())
         cursor = self._cursor
         if cursor is None:
             cursor = self._cursor = self._raw.cursor(binary=True, row_factory=tuple_row)
-        if isinstance(command, Batch):
-            await cursor.executemany(command.sql, command.rows)  # pyright: ignore[reportArgumentType]
-            return Reply([], cursor.rowcount)
         prepare = self._prepares and (bool(command.params) or command.table is not None)
         await cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
         if prepare:
@@ -406,7 +400,7 @@ class AsyncPostgresLink:
             self._cursor = None
         return Reply(rows, cursor.rowcount)
 
-    async def _execute_again(self, command: Command | Batch) -> Reply:
+    async def _execute_again(self, command: Command) -> Reply:
         try:
             await self._raw.execute("DEALLOCATE ALL")
             return await self._execute(command)

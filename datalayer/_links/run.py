@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from datalayer._plans.plan import Batch, Command, Plan, Reply
+from datalayer._plans.plan import Command, Plan, Reply
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Executes(Protocol):
     """All that a runner needs of a link, or of what stands in for one."""
 
-    def execute(self, command: Command | Batch) -> Reply:
+    def execute(self, command: Command) -> Reply:
         """Runs one statement."""
         ...
 
@@ -24,10 +24,10 @@ class Executes(Protocol):
 class AsyncExecutes(Protocol):
     """The twin of `Executes`."""
 
-    async def execute(self, command: Command | Batch) -> Reply: ...
+    async def execute(self, command: Command) -> Reply: ...
 
 
-def run(plan: Plan[T], link: Executes, first: Command | Batch | None = None) -> T:
+def run(plan: Plan[T], link: Executes, first: Command | None = None) -> T:
     """The result of the plan, each of its statements run on a blocking link.
 
     Args:
@@ -52,7 +52,7 @@ def run(plan: Plan[T], link: Executes, first: Command | Batch | None = None) -> 
         raise
 
 
-async def arun(plan: Plan[T], link: AsyncExecutes, first: Command | Batch | None = None) -> T:
+async def arun(plan: Plan[T], link: AsyncExecutes, first: Command | None = None) -> T:
     """The awaiting twin of `run`."""
     try:
         command = next(plan) if first is None else first

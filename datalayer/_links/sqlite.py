@@ -16,7 +16,7 @@ from datalayer import errors
 from datalayer._links import functions, sqlite_thread, translate
 from datalayer._links.link import BackendName, IsOurs
 from datalayer._links.sqlite_short import ShortStatements, key_row
-from datalayer._plans.plan import Batch, Command, Reply, Row
+from datalayer._plans.plan import Command, Reply, Row
 
 T = TypeVar("T")
 
@@ -189,9 +189,7 @@ def why_not_open(name: str, error: BaseException) -> str:
 _reply = Reply.__new__
 
 
-def _execute(raw: sqlite3.Connection, command: Command | Batch) -> Reply:
-    if type(command) is Batch:
-        return _execute_batch(raw, command)
+def _execute(raw: sqlite3.Connection, command: Command) -> Reply:
     cursor = raw.execute(command.sql, command.params)
     reply = _reply(Reply)  # a call of the class takes twice the time
     if command.returns_rows:
@@ -202,27 +200,12 @@ def _execute(raw: sqlite3.Connection, command: Command | Batch) -> Reply:
     return reply
 
 
-def _execute_in_thread(raw: sqlite3.Connection, command: Command | Batch) -> Reply:
+def _execute_in_thread(raw: sqlite3.Connection, command: Command) -> Reply:
     try:
         return _execute(raw, command)
     except sqlite3.OperationalError as error:
         functions.explain(error)
         raise
-
-
-def _execute_batch(raw: sqlite3.Connection, batch: Batch) -> Reply:
-    if raw.in_transaction:
-        return Reply([], raw.executemany(batch.sql, batch.rows).rowcount)
-    # One transaction for all rows, as PostgreSQL does it: all or nothing, and not one wait for the disk a row.
-    raw.execute("BEGIN IMMEDIATE")
-    try:
-        count = raw.executemany(batch.sql, batch.rows).rowcount
-        raw.execute("COMMIT")
-    except BaseException:
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
-        raise
-    return Reply([], count)
 
 
 def _reset(raw: sqlite3.Connection) -> None:
@@ -259,7 +242,7 @@ class SQLiteLink:
     def __repr__(self) -> str:
         return f"<SQLiteLink {self.alias!r}{' closed' if self.is_broken else ''}>"
 
-    def execute(self, command: Command | Batch) -> Reply:
+    def execute(self, command: Command) -> Reply:
         """Runs one statement, or one statement for many rows of values."""
         try:
             return _execute(self.raw, command)
@@ -353,7 +336,7 @@ class AsyncSQLiteLink:
     def __repr__(self) -> str:
         return f"<AsyncSQLiteLink {self.alias!r}{' closed' if self.is_broken else ''}>"
 
-    async def execute(self, command: Command | Batch) -> Reply:
+    async def execute(self, command: Command) -> Reply:
         """The awaiting twin of `SQLiteLink.execute`."""
         try:
             if type(command) is Command:

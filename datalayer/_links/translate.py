@@ -15,7 +15,7 @@ from datalayer import errors
 from datalayer._compile.secrets import HIDDEN, is_secret
 from datalayer._links.facts import Facts, complete, told
 from datalayer._links.functions import refused
-from datalayer._plans.plan import Batch, Command
+from datalayer._plans.plan import Command
 
 # -- SQLite --------------------------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ def code_of(error: BaseException) -> str:
     return getattr(error, "sqlite_errorname", None) or ""
 
 
-def from_sqlite(error: Exception, *, alias: str, command: Command | Batch | None = None) -> errors.DatabaseError:
+def from_sqlite(error: Exception, *, alias: str, command: Command | None = None) -> errors.DatabaseError:
     """Our error for one of sqlite3, or for one of Python that sqlite3 raised about a value.
 
     Args:
@@ -228,7 +228,7 @@ def from_postgresql(
     error: Exception,
     *,
     alias: str,
-    command: Command | Batch | None = None,
+    command: Command | None = None,
     sqlstate: str | None = None,
     diagnostic: Diagnostic | None = None,
     is_closed: bool = False,
@@ -316,7 +316,7 @@ def _by_pep_249(error: Exception) -> type[errors.DatabaseError]:
 
 
 def _build(
-    kind: type[errors.DatabaseError], facts: Facts, alias: str, command: Command | Batch | None, backend: str
+    kind: type[errors.DatabaseError], facts: Facts, alias: str, command: Command | None, backend: str
 ) -> errors.DatabaseError:
     spec = command.table if command is not None else None
     if spec is not None and issubclass(kind, errors.IntegrityError) and facts.table in (None, spec.name):
@@ -343,7 +343,7 @@ def _build(
     )
 
 
-def _verb(command: Command | Batch | None) -> str:
+def _verb(command: Command | None) -> str:
     return command.sql.lstrip()[:6].upper() if command is not None else ""
 
 

@@ -1,9 +1,9 @@
 """What a plan is: a generator that asks for statements and is answered with rows.
 
 The law of this package: a plan is pure. It reads no settings, no clock, no context variable and knows no driver, no
-thread and no event loop. It yields a `Command` or a `Batch` (finished SQL and driver-ready values), is sent a
-`Reply`, and returns its result. An error of the database is thrown into it at the `yield`, already translated to
-`datalayer.errors`, so that a plan may recover.
+thread and no event loop. It yields a `Command` (finished SQL and driver-ready values), is sent a `Reply`, and returns
+its result. An error of the database is thrown into it at the `yield`, already translated to `datalayer.errors`, so
+that a plan may recover.
 
 A plan catches `Exception`, never `BaseException`, and never yields in `finally`: a cancelled plan is closed, and
 Python forbids a generator to yield then. Whoever lent the link (atomic(), the pool) rolls back.
@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeAlias, TypeVar, cast
 
-from datalayer._query.command import Batch as Batch
 from datalayer._query.command import Command as Command
 
 T = TypeVar("T")
@@ -61,5 +60,5 @@ def calling(call: Call) -> Command:
     return cast("Command", call)
 
 
-Plan: TypeAlias = Generator[Command | Batch, Reply, T]
+Plan: TypeAlias = Generator[Command, Reply, T]
 """An operation, written once; `run` and `arun` in `_links/run.py` drive it."""

@@ -6,7 +6,7 @@ Defined this low so that the compiler can make them; plans yield them (`_plans/p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
     from datalayer._schema.table import TableSpec
@@ -53,26 +53,3 @@ class Command:
     def __repr__(self) -> str:
         # The values stay out: they may be secrets, and reprs end in logs.
         return f"<Command {self.sql!r} with {len(self.params)} values>"
-
-
-@final
-class Batch:
-    """One writing statement run once for each row of values; answered with the number of affected rows.
-
-    Attributes:
-        sql: The text, as in `Command`.
-        rows: Driver-ready values, one sequence for each run.
-        table: As in `Command`.
-        writes: As in `Command`: always.
-    """
-
-    __slots__ = ("rows", "sql", "table")
-    writes: ClassVar[bool] = True
-
-    def __init__(self, sql: str, rows: Sequence[Sequence[object]], *, table: TableSpec | None = None) -> None:
-        self.sql = sql
-        self.rows = rows
-        self.table = table
-
-    def __repr__(self) -> str:
-        return f"<Batch {self.sql!r} with {len(self.rows)} rows>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 from datalayer._links.run import AsyncExecutes, Executes
-from datalayer._plans.plan import Batch, Call, Command, Reply
+from datalayer._plans.plan import Call, Command, Reply
 from datalayer.errors import QueryError
 
 _NOTHING = Reply([])
@@ -32,7 +32,7 @@ class Calling:
     def __init__(self, link: Executes) -> None:
         self._link = link
 
-    def execute(self, command: Command | Batch | Call) -> Reply:
+    def execute(self, command: Command | Call) -> Reply:
         """Runs the statement, or calls the function."""
         if not isinstance(command, Call):
             return self._link.execute(command)
@@ -49,7 +49,7 @@ class AsyncCalling:
     def __init__(self, link: AsyncExecutes) -> None:
         self._link = link
 
-    async def execute(self, command: Command | Batch | Call) -> Reply:
+    async def execute(self, command: Command | Call) -> Reply:
         """Runs the statement, or calls the function."""
         if not isinstance(command, Call):
             return await self._link.execute(command)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlia
 from datalayer._compile.compiler import compiler_for
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer._links.run import arun, run
-from datalayer._plans.plan import Batch, Call, Command, Plan, Row, calling
+from datalayer._plans.plan import Call, Command, Plan, Row, calling
 from datalayer._plans.write import is_writing
 from datalayer.databases import current, events, router
 from datalayer.databases.atomic import Atomic
@@ -320,7 +320,7 @@ def _loaded(compiler: Compiler, command: Command, load: Callable[[list[Row]], Pl
     return (yield from load(reply.rows))
 
 
-def _mode(first: Command | Batch, operation: Callable[..., Any]) -> Mode:
+def _mode(first: Command, operation: Callable[..., Any]) -> Mode:
     """Whether an operation needs the writer; its first statement tells, unless it is known to write later."""
     return "write" if first.writes or is_writing(operation) else "read"
 

@@ -18,7 +18,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, cast
 
 from datalayer._links.link import AsyncLink, BackendName, IsOurs, Link
-from datalayer._plans.plan import Batch, Command, Reply, Row
+from datalayer._plans.plan import Command, Reply, Row
 
 log = logging.getLogger("datalayer.events")
 
@@ -32,7 +32,7 @@ class Statement:
         alias: The database.
         backend: Which SQL it speaks.
         sql: The text.
-        params: The values; for a batch, its rows of values.
+        params: The values.
         table: The table it is about, where that is known.
         origin: The line of the user's code that sent it, as `file:line in function`, where a listener wants it.
         took: Seconds from sending to the answer; 0.0 until then.
@@ -42,11 +42,11 @@ class Statement:
 
     __slots__ = ("alias", "backend", "error", "origin", "params", "rows", "sql", "started", "table", "took")
 
-    def __init__(self, link: Link | AsyncLink, command: Command | Batch, origin: str | None) -> None:
+    def __init__(self, link: Link | AsyncLink, command: Command, origin: str | None) -> None:
         self.alias = link.alias
         self.backend: BackendName = link.backend
         self.sql = command.sql
-        self.params: Any = command.rows if isinstance(command, Batch) else command.params
+        self.params: Any = command.params
         self.table = None if command.table is None else command.table.name
         self.origin = origin
         self.took = 0.0
@@ -156,7 +156,7 @@ def _tell(listener: Listener, method: str, *arguments: object) -> None:
         log.exception("a listener failed: %s.%s", type(listener).__name__, method)
 
 
-def _begun(link: Link | AsyncLink, command: Command | Batch) -> Statement:
+def _begun(link: Link | AsyncLink, command: Command) -> Statement:
     wanted = any(listener.wants_origin for listener in listeners)
     statement = Statement(link, command, _origin() if wanted else None)
     for listener in listeners:
@@ -189,10 +189,8 @@ def _moment(link: Link | AsyncLink, sql: str, error: BaseException | None) -> Mo
     return "rolled back" if is_undone else None
 
 
-def _count(command: Command | Batch, reply: Reply) -> int:
-    if isinstance(command, Command) and command.returns_rows:
-        return len(reply.rows)
-    return reply.count
+def _count(command: Command, reply: Reply) -> int:
+    return len(reply.rows) if command.returns_rows else reply.count
 
 
 class Heard:
@@ -203,7 +201,7 @@ class Heard:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def execute(self, command: Command | Batch) -> Reply:
+    def execute(self, command: Command) -> Reply:
         """Runs the statement and tells about it."""
         statement = _begun(self._link, command)
         try:
@@ -239,7 +237,7 @@ class AsyncHeard:
     def __init__(self, link: AsyncLink) -> None:
         self._link = link
 
-    async def execute(self, command: Command | Batch) -> Reply:
+    async def execute(self, command: Command) -> Reply:
         """Runs the statement and tells about it."""
         statement = _begun(self._link, command)
         try:

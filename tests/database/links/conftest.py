@@ -10,7 +10,7 @@ import pytest
 
 from datalayer._links import run as runners
 from datalayer._links.sqlite import aconnect_sqlite, connect_sqlite
-from datalayer._plans.plan import Batch, Command, Plan, Reply
+from datalayer._plans.plan import Command, Plan, Reply
 from tests.worlds import World, collect
 
 
@@ -51,9 +51,9 @@ class LinkDriver:
         rows: list[Any] = self.do("execute", self.command(sql, *params)).rows
         return rows
 
-    def batch(self, sql: str, rows: Sequence[Sequence[object]]) -> Reply:
-        reply: Reply = self.do("execute", Batch(sql if self.is_sqlite else sql.replace("?", "%s"), rows))
-        return reply
+    def insert(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        for row in rows:
+            self.execute(sql, *row)
 
     def stream(self, sql: str, *params: object, size: int) -> list[list[Any]]:
         command = self.command(sql, *params)

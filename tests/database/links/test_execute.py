@@ -22,7 +22,7 @@ def test_values_are_bound(link: Any) -> None:
 
 def test_change_gives_the_number_of_rows(link: Any) -> None:
     link.execute("CREATE TABLE t (id integer)")
-    link.batch("INSERT INTO t VALUES (?)", [(1,), (2,), (3,)])
+    link.insert("INSERT INTO t VALUES (?)", [(1,), (2,), (3,)])
     assert link.execute("UPDATE t SET id = id + 10 WHERE id > ?", 1).count == 2
 
 
@@ -30,26 +30,6 @@ def test_returning_gives_rows_and_count(link: Any) -> None:
     link.execute("CREATE TABLE t (id integer)")
     reply = link.do("execute", link.command("INSERT INTO t VALUES (?), (?) RETURNING id", 1, 2, writes=True))
     assert (reply.rows, reply.count) == ([(1,), (2,)], 2)
-
-
-def test_batch_counts_all_its_rows(link: Any) -> None:
-    link.execute("CREATE TABLE t (id integer, name text)")
-    assert link.batch("INSERT INTO t VALUES (?, ?)", [(n, str(n)) for n in range(50)]).count == 50
-    assert link.rows("SELECT count(*) FROM t") == [(50,)]
-
-
-def test_empty_batch(link: Any) -> None:
-    link.execute("CREATE TABLE t (id integer)")
-    assert link.batch("INSERT INTO t VALUES (?)", []).count == 0
-    assert not link.link.in_transaction
-
-
-def test_failed_batch_leaves_nothing_behind(link: Any) -> None:
-    link.execute("CREATE TABLE t (id integer PRIMARY KEY)")
-    with pytest.raises(errors.UniqueViolation):
-        link.batch("INSERT INTO t VALUES (?)", [(1,), (2,), (1,)])
-    assert not link.link.in_transaction
-    assert link.rows("SELECT count(*) FROM t") == [(0,)]
 
 
 def test_transaction_is_text(link: Any) -> None:
@@ -65,7 +45,7 @@ def test_transaction_is_text(link: Any) -> None:
 @pytest.mark.parametrize("in_transaction", [False, True])
 def test_stream_gives_rows_in_chunks(link: Any, in_transaction: bool) -> None:
     link.execute("CREATE TABLE t (id integer)")
-    link.batch("INSERT INTO t VALUES (?)", [(n,) for n in range(5)])
+    link.insert("INSERT INTO t VALUES (?)", [(n,) for n in range(5)])
     if in_transaction:
         link.execute("BEGIN")
     chunks = link.stream("SELECT id FROM t WHERE id >= ? ORDER BY id", 0, size=2)

@@ -161,7 +161,7 @@ def test_statement_timeout(link: Any) -> None:
 def test_deadlock(connect: Any) -> None:
     one, other = connect(), connect()
     one.execute("CREATE TABLE t (id integer PRIMARY KEY)")
-    one.batch("INSERT INTO t VALUES (?)", [(1,), (2,)])
+    one.insert("INSERT INTO t VALUES (?)", [(1,), (2,)])
     blocked = connect_postgresql(one.url)
     one.execute("SET deadlock_timeout = 1")
     one.execute("BEGIN")

@@ -72,7 +72,7 @@ def test_lock_is_waited_for_no_longer_than_the_timeout(connect: Any) -> None:
     assert 0.2 < time.monotonic() - started < 5
 
 
-def test_batch_waits_for_the_lock(connect: Any) -> None:
+def test_first_write_of_a_transaction_waits_for_the_lock(connect: Any) -> None:
     holder, waiter = connect(), connect(timeout=60)
     holder.execute("CREATE TABLE t (id integer)")
     holder.execute("BEGIN IMMEDIATE")
@@ -80,7 +80,7 @@ def test_batch_waits_for_the_lock(connect: Any) -> None:
     raw = holder.link.raw.raw if holder.world.is_async else holder.link.raw
     release = threading.Timer(0.3, raw.execute, ["COMMIT"])
     release.start()
-    assert waiter.batch("INSERT INTO t VALUES (?)", [(1,), (2,)]).count == 2
+    assert waiter.execute("INSERT INTO t VALUES (1), (2)").count == 2
     waiter.execute("COMMIT")
     release.join()
     assert waiter.rows("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
@@ -203,7 +203,7 @@ def test_case_of_every_alphabet(link: Any) -> None:
 
 def test_decimals_sort_and_compare_by_value(link: Any) -> None:
     link.execute("CREATE TABLE t (price text COLLATE datalayer_decimal)")
-    link.batch("INSERT INTO t VALUES (?)", [("10",), ("9.50",), ("-3",), ("100000000000000000000.01",)])
+    link.insert("INSERT INTO t VALUES (?)", [("10",), ("9.50",), ("-3",), ("100000000000000000000.01",)])
     assert link.rows("SELECT price FROM t ORDER BY price") == [
         ("-3",), ("9.50",), ("10",), ("100000000000000000000.01",)
     ]  # fmt: skip
@@ -213,7 +213,7 @@ def test_decimals_sort_and_compare_by_value(link: Any) -> None:
 
 def test_decimal_sum_and_average_are_exact(link: Any) -> None:
     link.execute("CREATE TABLE t (price text)")
-    link.batch("INSERT INTO t VALUES (?)", [("0.1",), ("0.2",), (None,), ("123456789012345678901234567890.05",)])
+    link.insert("INSERT INTO t VALUES (?)", [("0.1",), ("0.2",), (None,), ("123456789012345678901234567890.05",)])
     assert Decimal(value(link, "SELECT datalayer_decimal_sum(price) FROM t")) == Decimal(
         "123456789012345678901234567890.35"
     )

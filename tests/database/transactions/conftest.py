@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from datalayer._plans.plan import Batch, Command, Plan
+from datalayer._plans.plan import Command, Plan
 from datalayer.databases import databases
 from tests.worlds import World
 
@@ -17,11 +17,6 @@ def sql(compiler: Any, text: str, *values: object, rows: bool = False) -> Plan[A
     writes = not text.lower().startswith("select")
     reply = yield Command(text, values, returns_rows=rows or not writes, writes=writes)
     return reply.rows if rows or not writes else reply.count
-
-
-def batch(compiler: Any, text: str, rows: list[tuple[object, ...]]) -> Plan[int]:
-    reply = yield Batch(text if compiler.backend == "sqlite" else text.replace("?", "%s"), rows)
-    return reply.count
 
 
 class Table:

@@ -10,7 +10,7 @@ import pytest
 
 from datalayer._links.link import BackendName
 from datalayer._links.run import arun, run
-from datalayer._plans.plan import Batch, Command, Plan, Reply, Row
+from datalayer._plans.plan import Command, Plan, Reply, Row
 from datalayer.errors import DatabaseError
 
 
@@ -23,9 +23,9 @@ class ScriptedLink:
 
     def __init__(self, *answers: Reply | BaseException) -> None:
         self.answers = list(answers)
-        self.asked: list[Command | Batch] = []
+        self.asked: list[Command] = []
 
-    def execute(self, command: Command | Batch) -> Reply:
+    def execute(self, command: Command) -> Reply:
         self.asked.append(command)
         answer = self.answers.pop(0)
         if isinstance(answer, BaseException):
@@ -51,7 +51,7 @@ class AsyncScriptedLink:
     def __init__(self, *answers: Reply | BaseException) -> None:
         self.inner = ScriptedLink(*answers)
 
-    async def execute(self, command: Command | Batch) -> Reply:
+    async def execute(self, command: Command) -> Reply:
         return self.inner.execute(command)
 
     async def stream(self, command: Command, chunk_size: int) -> AsyncIterator[list[Row]]:
@@ -84,7 +84,7 @@ def test_plan_without_statements(drive: Any) -> None:
 def test_replies_are_sent_in_order(drive: Any) -> None:
     def plan() -> Plan[list[int]]:
         first = yield Command("a")
-        second = yield Batch("b", [])
+        second = yield Command("b")
         return [first.count, second.count]
 
     assert drive(plan(), Reply([], 1), Reply([], 2)) == [1, 2]
@@ -131,4 +131,3 @@ def test_interruption_is_not_thrown_into_the_plan(drive: Any) -> None:
 
 def test_command_tells_no_values() -> None:
     assert "secret" not in repr(Command("SELECT ?", ["secret"]))
-    assert "secret" not in repr(Batch("SELECT ?", [["secret"]]))
