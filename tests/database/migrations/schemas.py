@@ -57,8 +57,9 @@ FAMILIES: dict[str, Choices] = {
     "items": [(ColumnType(Kind.ARRAY, list, item=ColumnType(Kind.TEXT, str)), [[], ["it's", "a,b"]])],
     "numbers": [(ColumnType(Kind.ARRAY, list, item=BIG), [[], [1, -(2**63)]])],
     "small": [
-        (ColumnType(Kind.SMALL_INTEGER, int), [-1]),
-        (ColumnType(Kind.INTEGER, int), [2**15 - 1]),
+        # A default that fills NULLs is one of the choices there may have been: the way back keeps what it filled.
+        (ColumnType(Kind.SMALL_INTEGER, int), [1]),
+        (ColumnType(Kind.INTEGER, int), [2]),
         (ColumnType(Kind.ENUM, int, choices=(1, 2)), [1]),
         (ColumnType(Kind.ENUM, int, choices=(1, 2, 70)), [1]),
     ],
