@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pooling_fakes import AsyncFakeConnector
 
-from datalayer.errors import DoubleRelease, PoolClosed, PoolDeadlock, PoolTimeout, WrongEventLoop
-from datalayer.pooling import AsyncPool, PoolConfig
+from datalayer.errors import DoubleRelease, ForeignLease, PoolClosed, PoolDeadlock, PoolTimeout, WrongEventLoop
+from datalayer.pooling import AsyncNullPool, AsyncPool, PoolConfig
 from datalayer.pooling.waiting import PORTION
 
 
@@ -46,6 +46,20 @@ def test_timeout_names_the_task() -> None:
                 await pool.acquire(timeout=0)
             assert caught.value.reason == "exhausted"
             assert "task" in caught.value.holders[0]
+            await lease.release()
+
+    run(work)
+
+
+@pytest.mark.parametrize("kind", [AsyncPool, AsyncNullPool])
+def test_foreign_entry_is_refused(kind: type[AsyncPool[Any]]) -> None:
+    async def work() -> None:
+        async with kind(AsyncFakeConnector()) as ours, kind(AsyncFakeConnector()) as theirs:
+            lease = await theirs.acquire()
+            assert lease._entry is not None
+            with pytest.raises(ForeignLease, match="own pool"):
+                await ours.release_entry(lease._entry)
+            assert (ours.stats().in_use, theirs.stats().in_use) == (0, 1)
             await lease.release()
 
     run(work)

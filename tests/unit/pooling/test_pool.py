@@ -266,12 +266,14 @@ def test_second_return_of_the_same_connection_is_refused_and_changes_nothing() -
         assert pool.stats() == before
 
 
-def test_foreign_entry_is_refused() -> None:
-    with Pool(FakeConnector()) as ours, Pool(FakeConnector()) as theirs:
+@pytest.mark.parametrize("kind", [Pool, NullPool])
+def test_foreign_entry_is_refused(kind: type[Pool[FakeConnection]]) -> None:
+    with kind(FakeConnector()) as ours, kind(FakeConnector()) as theirs:
         lease = theirs.acquire()
         assert lease._entry is not None
-        with pytest.raises(ForeignLease):
+        with pytest.raises(ForeignLease, match="own pool"):
             ours.release_entry(lease._entry)
+        assert (ours.stats().in_use, theirs.stats().in_use) == (0, 1)
         lease.release()
 
 
