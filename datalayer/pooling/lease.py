@@ -18,7 +18,13 @@ log = logging.getLogger("datalayer.pooling")
 
 
 class LeasePool(Protocol[C]):
-    """What a lease needs of the pool it came from."""
+    """What a lease needs of the pool it came from.
+
+    Attributes:
+        weak: The pool, held weakly.
+    """
+
+    weak: weakref.ref[Any]
 
     def discard_entry(self, entry: Entry[C], reason: str) -> None:
         """Ends a lease and closes its connection."""
@@ -62,7 +68,9 @@ class Grip(Generic[C]):
 
     def __init__(self, pool: LeasePool[C]) -> None:
         self.entry: Entry[C] | None = None
-        self._pool = weakref.ref(pool)  # a pool that is dropped goes at once, whatever its entries keep
+        # Weak, so that a pool that is dropped goes at once, whatever its entries keep; and the pool's own, since the
+        # collector clears those that are part of a circle of garbage before `__del__` runs.
+        self._pool = pool.weak
 
     def __del__(self) -> None:
         entry = self.entry

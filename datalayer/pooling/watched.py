@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from threading import RLock
 from typing import Any, Generic, Protocol, TypeVar
+from weakref import ref
 
 from datalayer.errors import PoolConfigError, PoolTimeout
 from datalayer.pooling.config import PoolConfig
@@ -38,6 +39,7 @@ class Watched(Generic[C]):
     Attributes:
         config: The limits now.
         name: For messages.
+        weak: The pool, held weakly: what its leases know it by.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Watched(Generic[C]):
         self._clock = clock
         self._listeners = Listeners(listeners)
         self._mutex = RLock()  # one that knows its holder; nothing takes it twice
+        self.weak: ref[Any] = ref(self)
 
     @property
     def state(self) -> State:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import threading
 import tracemalloc
 import warnings
@@ -314,6 +315,21 @@ def test_dropped_lease_warns_and_frees_its_place() -> None:
             held.clear()
         with pool.acquire(timeout=0):
             pass
+        assert pool.stats().leaks == 1
+
+
+def test_lease_dropped_in_a_circle_of_garbage_frees_its_place() -> None:
+    class Holder:
+        lease: object
+        me: object
+
+    with Pool(FakeConnector(), PoolConfig(max_size=1)) as pool:
+        holder = Holder()
+        holder.lease, holder.me = pool.acquire(), holder
+        del holder
+        with pytest.warns(ResourceWarning, match="without being given back"):
+            gc.collect()
+        pool.acquire(timeout=0).release()
         assert pool.stats().leaks == 1
 
 
