@@ -69,12 +69,14 @@ class _Job:
         self.is_delivered = False
 
     def run(self) -> None:
+        work = self.work
+        del self.work  # what it knows is free when its result is told, and not when the thread has its next turn
         if self.is_cancelled:
             self.error = sqlite3.ProgrammingError("Cannot operate on a closed database.")
         else:
             self.is_started = True
             try:
-                self.result = self.work()
+                self.result = work()
             except BaseException as error:
                 self.error = error
 
