@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from datalayer import conf
+from datalayer._plans.transaction import nested
 from datalayer.databases import atomic, databases, on_commit
 from datalayer.errors import (
     DataError,
@@ -22,7 +23,7 @@ from datalayer.errors import (
 from datalayer.pooling.registry import pools
 from tests.worlds import AwaitingWorld, World
 
-from .conftest import Table, batch, sql
+from .conftest import Table, sql
 
 
 class Oops(Exception):
@@ -159,11 +160,19 @@ def test_only_the_outermost_chooses(table: Table, world: World) -> None:
     assert table.all() == [1]
 
 
+def inserted(compiler: Any, *ids: int) -> Any:
+    def each() -> Any:
+        for number in ids:
+            yield from sql(compiler, "insert into t (id) values (?)", number)
+
+    return nested(compiler.backend, each, depth=0)
+
+
 def test_an_operation_of_several_statements_borrows_one_connection(table: Table, world: World) -> None:
-    world.call(table.database, "run", batch, "insert into t (id) values (?)", [(1,), (2,), (3,)])
+    world.call(table.database, "run", inserted, 1, 2, 3)
     assert table.all() == [1, 2, 3]
     with pytest.raises(UniqueViolation):
-        world.call(table.database, "run", batch, "insert into t (id) values (?)", [(4,), (1,)])
+        world.call(table.database, "run", inserted, 4, 1)
     assert table.all() == [1, 2, 3]
 
 
@@ -179,7 +188,7 @@ def test_a_stream_gives_rows_in_chunks(table: Table, world: World) -> None:
 
         return next(sql(compiler, "select id from t order by id")), load
 
-    world.call(table.database, "run", batch, "insert into t (id) values (?)", [(i,) for i in range(10)])
+    world.call(table.database, "run", inserted, *range(10))
     stream = table.database.astream if world.is_async else table.database.stream
     assert world.iterate(stream(4, select)) == list(range(10))
     with world.enter(atomic()):

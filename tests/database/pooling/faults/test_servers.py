@@ -464,4 +464,5 @@ def test_caller_who_queues_in_the_moment_of_a_refusal_is_told_at_once(
 
 def set_password(server: PostgresServer, password: str) -> None:
     with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = on")  # the next test may kill the server
         connection.execute(f"ALTER ROLE locked PASSWORD '{password}'".encode())
