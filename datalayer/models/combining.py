@@ -247,7 +247,7 @@ def joined(query: Query, name: str, join: Join) -> Query:
         QueryError: The name is taken, or the condition is empty.
         FieldError: An unknown name in the condition.
     """
-    if not isinstance(join, Join):
+    if not isinstance(join, Join):  # pyright: ignore[reportUnnecessaryIsInstance]  # whom no checker told
         raise QueryError(f"join({name}={join!r}): say what is joined and how: join({name}=Join(Model, Q(...)))")
     extra = query.extra or NO_EXTRA
     source: Source | None = None

@@ -31,7 +31,8 @@ def lock_of(query: Query, alias: str, of: Iterable[Any], *, nowait: bool, skip_l
         raise QueryError(
             "select_for_update(nowait=True, skip_locked=True): a locked row is an error or is left out, so keep one"
         )
-    if not isinstance(of, Iterable) or isinstance(of, str):
+    # Whom no checker told gives one name.
+    if isinstance(of, str) or not isinstance(of, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise QueryError(f"select_for_update(of={of!r}) takes a tuple of names: of=({of!r},)")
     choices = {"self": (), **{"__".join(path): path for path in query.joined}}
     paths: list[tuple[str, ...]] = []
