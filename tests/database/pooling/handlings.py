@@ -250,6 +250,11 @@ HANDLINGS = [
     Handling(
         "12", "a return that is cancelled half-way keeps its place",
         "await asyncio.shield(self._spawn(_finish(work, step)))", "await _finish(work, step)",
+        ("test_cancelled_while_it_waits_to_give_back_frees_the_place",), cases="psycopg",
+    ),
+    Handling(
+        "12", "a return that is cancelled in its hook keeps its place",
+        "await asyncio.shield(self._spawn(work))", "await work",
         ("test_cancelled_while_its_broken_connection_is_closed_frees_the_place",), cases="psycopg",
     ),
     Handling(

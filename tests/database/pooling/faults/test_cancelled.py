@@ -151,6 +151,27 @@ def test_cancelled_while_its_broken_connection_is_closed_frees_the_place(make: M
     assert is_clean(pool)
 
 
+@AWAITING
+@pytest.mark.parametrize("make", ["postgresql-psycopg"], indirect=True)
+def test_cancelled_while_it_waits_to_give_back_frees_the_place(make: Maker, world: World) -> None:
+    pool = make(max_size=1)
+
+    async def script() -> None:
+        lease = await pool.acquire()
+        lock = lease._entry.home._lock  # of psycopg-pool, which everybody takes who gives back
+        async with lock:
+            giving = asyncio.create_task(lease.release())
+            while not lock._waiters:
+                await asyncio.sleep(0)
+            giving.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait([giving])
+        await (await pool.acquire(10.0)).release()
+
+    world.run(lambda: None, script)
+    assert is_clean(pool)
+
+
 def fails(link: Any) -> None:
     raise ValueError("not clean")
 
