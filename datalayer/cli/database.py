@@ -333,7 +333,10 @@ class Told:
         """What a command calls while it works."""
         from datalayer.migrations.environment import Hooks
 
-        return Hooks(self, on_rows, lambda: output.note("another migrate is at work on this database: waiting for it"))
+        return Hooks(self, on_rows, self._waits)
+
+    def _waits(self, who: str) -> None:
+        output.note(f"another migrate is at work on this database: waiting for it ({who})")
 
     def tell(self) -> None:
         """Print the migration that is done."""

@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
 from sqlalchemy.pool import NullPool
 
 from datalayer._links.functions import register
@@ -33,6 +33,7 @@ _CURES = {
     'online.create_extension("btree_gist") before it',
     "statement timeout": "; it took longer than databases.<alias>.migrate.statement_timeout allows",
 }
+FIRST_TO_NOTICE = 140_000  # the version of PostgreSQL that has client_connection_check_interval
 _FOR_EVER = 1_000_000.0  # seconds: some days, which SQLite can still count in milliseconds
 _STEPS_BETWEEN_LOOKS = 100_000  # some milliseconds of SQLite's work
 
@@ -85,6 +86,34 @@ def connect(url: DatabaseUrl, alias: str, lock_timeout: float | None) -> Generat
     engine.dispose()
 
 
+@contextlib.contextmanager
+def autocommitting(connection: sa.Connection) -> Generator[sa.Connection]:
+    """The connection, for as long as each statement is to be a transaction of its own."""
+    before = connection.get_isolation_level()
+    connection.commit()
+    connection.execution_options(isolation_level="AUTOCOMMIT", datalayer_autocommit=True)
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(DBAPIError, PendingRollbackError):  # a lost session has nothing to go back to
+            connection.rollback()
+            connection.execution_options(isolation_level=before, datalayer_autocommit=False)
+
+
+def notices_death(connection: sa.Connection) -> bool:
+    """Whether a server of PostgreSQL can be told to end a statement whose client is gone; from 14 on, not on Windows."""
+    driver = connection.connection.driver_connection
+    if driver is None or driver.info.server_version < FIRST_TO_NOTICE:
+        return False
+    try:
+        connection.exec_driver_sql("SET LOCAL client_connection_check_interval = 1000")
+    except DBAPIError:
+        return False
+    finally:
+        connection.rollback()
+    return True
+
+
 def _engine(url: DatabaseUrl, alias: str, lock_timeout: float | None) -> sa.Engine:
     if url.is_memory:
         raise MigrationError(
@@ -108,7 +137,7 @@ def _engine(url: DatabaseUrl, alias: str, lock_timeout: float | None) -> sa.Engi
         host=None if is_socket else url.host,
         port=url.port,
         database=url.database,
-        query=options,
+        query={"fallback_application_name": "datalayer migrate", **options},
     )
     for_postgresql("psycopg")
     return sa.create_engine(made, poolclass=NullPool)
@@ -132,4 +161,4 @@ def _begin_immediate(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN" if options.get("datalayer_reads") else "BEGIN IMMEDIATE")
 
 
-__all__ = ["connect", "in_transaction", "is_interrupt", "reason"]
+__all__ = ["autocommitting", "connect", "in_transaction", "is_interrupt", "notices_death", "reason"]

@@ -7,7 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
@@ -17,10 +19,19 @@ from datalayer.conf.url import DatabaseUrl
 LOCK_KEY = 0x64617461_6C617965  # "datalaye": the advisory lock of PostgreSQL
 BETWEEN_TRIES = 0.2  # seconds
 SUFFIX = "-migrate"
+OnWait: TypeAlias = Callable[[str], None]
+"""Told who holds the lock that is waited for, and how to end that; again when it is somebody else."""
+
+_HOLDER = """
+SELECT a.pid, a.usename, a.application_name, host(a.client_addr), a.backend_start
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid JOIN pg_database d ON d.oid = l.database
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND d.datname = current_database()
+AND (l.classid::bigint << 32) + l.objid::bigint = :key
+"""
 
 
 @contextlib.contextmanager
-def locked(connection: sa.Connection, url: DatabaseUrl, on_wait: Callable[[], None] | None) -> Generator[None]:
+def locked(connection: sa.Connection, url: DatabaseUrl, on_wait: OnWait | None) -> Generator[None]:
     """Keeps other deployers out until the end; one that comes waits, however long that takes.
 
     The system lets go of it when the process or the session is gone, so nothing stays locked after a crash.
@@ -28,7 +39,7 @@ def locked(connection: sa.Connection, url: DatabaseUrl, on_wait: Callable[[], No
     Args:
         connection: The database.
         url: Where it is.
-        on_wait: Called once when there is somebody to wait for.
+        on_wait: Told who is waited for.
     """
     if url.backend == "sqlite":
         with _file(Path(f"{url.database}{SUFFIX}"), on_wait):
@@ -44,26 +55,33 @@ def locked(connection: sa.Connection, url: DatabaseUrl, on_wait: Callable[[], No
             connection.commit()
 
 
-def _advisory(connection: sa.Connection, on_wait: Callable[[], None] | None) -> None:
+def _advisory(connection: sa.Connection, on_wait: OnWait | None) -> None:
     """Takes PostgreSQL's lock by asking for it again and again.
 
     Who waits inside a statement has a snapshot, and CREATE INDEX CONCURRENTLY of the deployer before waits for the end
     of that: a deadlock.
     """
-    is_told = False
+    told = None
     while True:
         is_ours = connection.execute(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK_KEY}).scalar()
+        who = None if is_ours or on_wait is None else connection.execute(sa.text(_HOLDER), {"key": LOCK_KEY}).first()
         connection.commit()
         if is_ours:
             return
-        if on_wait is not None and not is_told:
-            on_wait()
-        is_told = True
+        if on_wait is not None and who is not None and who[0] != told:
+            pid, role, program, address, since = who
+            words = [f"process {pid}", f"role {role}", program, address and f"on {address}", since and f"since {_moment(since)}"]
+            on_wait(f"{', '.join(filter(None, words))}; SELECT pg_terminate_backend({pid}) ends it")
+            told = pid
         time.sleep(BETWEEN_TRIES)
 
 
+def _moment(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 @contextlib.contextmanager
-def _file(path: Path, on_wait: Callable[[], None] | None) -> Generator[None]:
+def _file(path: Path, on_wait: OnWait | None) -> Generator[None]:
     """A lock of the operating system on a file beside the database, which is there only as long as it is held."""
     descriptor = _taken(path, on_wait)
     try:
@@ -75,7 +93,7 @@ def _file(path: Path, on_wait: Callable[[], None] | None) -> Generator[None]:
             os.close(descriptor)
 
 
-def _taken(path: Path, on_wait: Callable[[], None] | None) -> int | None:
+def _taken(path: Path, on_wait: OnWait | None) -> int | None:
     """The file, locked; None where nobody can write there, so that nobody migrates: the migration says it best."""
     while True:
         try:
@@ -85,15 +103,24 @@ def _taken(path: Path, on_wait: Callable[[], None] | None) -> int | None:
         try:
             if not _try(descriptor):
                 if on_wait is not None:
-                    on_wait()
+                    on_wait(_holder(path))
                 on_wait = None
                 _wait(descriptor)
             if _is_still(path, descriptor):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()}, since {_moment(datetime.now(UTC))}".encode())
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # whoever had it took the file away with it
+
+
+def _holder(path: Path) -> str:
+    """Who has locked the file, as they wrote into it; Windows lets nobody else read it."""
+    with contextlib.suppress(OSError):
+        return path.read_text() or "a process that has just begun"
+    return "another process"
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

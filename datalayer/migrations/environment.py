@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConnectionFailed, MigrationError, nearest
 from datalayer.migrations import connecting, deploy_lock, records
+from datalayer.migrations.deploy_lock import OnWait
 from datalayer.migrations.history import History, Step, newest_of
 from datalayer.migrations.operations import OnRows
 from datalayer.migrations.records import Applied
@@ -25,12 +26,12 @@ class Hooks:
     Attributes:
         on_progress: Called with each migration before it runs.
         on_rows: Called with a table, and how many of how many of its rows are done.
-        on_wait: Called once when another deployer is at work and has to be waited for.
+        on_wait: Told who is at work and has to be waited for.
     """
 
     on_progress: Callable[[Step], None] | None = None
     on_rows: OnRows | None = None
-    on_wait: Callable[[], None] | None = None
+    on_wait: OnWait | None = None
 
 
 @dataclass

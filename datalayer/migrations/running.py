@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, SAWarning
 from datalayer.errors import MigrationError
 from datalayer.migrations import hooks, records
 from datalayer.migrations._alembic import as_op
-from datalayer.migrations.connecting import is_interrupt, reason
+from datalayer.migrations.connecting import autocommitting, is_interrupt, notices_death, reason
 from datalayer.migrations.environment import Environment
 from datalayer.migrations.history import History, Step, readable
 from datalayer.migrations.operations import Live
@@ -31,6 +31,9 @@ from datalayer.migrations.units import Units
 
 Choose: TypeAlias = Callable[[Applied, int], list[Step]]
 """Given what is applied, and how many steps this run has done, says what is left to do."""
+
+BETWEEN_CHECKS = 1.0
+"""Seconds between two looks of PostgreSQL whether this process still lives, while it runs a statement for it."""
 
 
 def toward(
@@ -108,6 +111,7 @@ class _Run:
         self.applied = Applied()  # what was read last
         self.own = {} if fake else hooks.read(environment.history.folder)  # of the project, those that are still to run
         self.stamp: object = None
+        self.notices_death = self.url.backend == "postgresql" and notices_death(connection)
 
     def together(self) -> None:
         """All steps in one transaction."""
@@ -206,10 +210,10 @@ class _Run:
         record = self.applied.records.get(step.name)
         column = "applying" if step.is_upgrade else "reverting"
         done = None if record is None else getattr(record, column)
-        with self.environment.connect() as other:
-            connection = other.execution_options(isolation_level="AUTOCOMMIT", datalayer_autocommit=True)
+        # The connection that holds the lock: as long as something of this runs, no other deployer begins.
+        with autocommitting(self.connection) as connection:
             if self.url.backend == "postgresql":
-                records.run(connection, self._settings("SET"))
+                self._set(connection, is_local=False)
             if done is None:
                 records.note_progress(connection, step.name, column, 0, migration.checksum if step.is_upgrade else "")
             units = Units(done or 0, lambda count: records.note_progress(connection, step.name, column, count))
@@ -255,11 +259,15 @@ class _Run:
     def _begin(self, connection: sa.Connection) -> None:
         """What PostgreSQL is told at the start of each transaction."""
         if self.url.backend == "postgresql":
-            records.run(connection, self._settings("SET LOCAL"))
+            self._set(connection, is_local=True)
 
-    def _settings(self, verb: str) -> list[str]:
-        timeouts = self.environment.timeouts.items()
-        return [f"{verb} {name} = {round(seconds * 1000)}" for name, seconds in timeouts if seconds is not None]
+    def _set(self, connection: sa.Connection, *, is_local: bool) -> None:
+        """Sets what PostgreSQL shall do, in one statement."""
+        values = {name: seconds for name, seconds in self.environment.timeouts.items() if seconds is not None}
+        if self.notices_death:
+            values["client_connection_check_interval"] = BETWEEN_CHECKS
+        told = ", ".join(f"set_config('{name}', '{round(s * 1000)}', {is_local})" for name, s in values.items())
+        records.run(connection, [f"SELECT {told}"] if told else [])
 
     @contextlib.contextmanager
     def _interruptible(self, connection: sa.Connection) -> Generator[None]:

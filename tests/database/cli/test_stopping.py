@@ -144,16 +144,23 @@ def test_a_request_to_end_is_heard_where_a_script_has_put_the_command_in_the_bac
     assert_only_the_first_is_there(folder)
 
 
-def test_a_killed_deployer_leaves_nothing_half_applied(folder: Path, database_url: str, backend: str) -> None:
+def test_a_killed_deployer_leaves_nothing_half_applied_and_the_next_one_has_not_long_to_wait(
+    folder: Path, database_url: str
+) -> None:
+    # PostgreSQL would run the statement to its end: ten minutes.
     with migrating(folder, database_url) as process:
         process.kill()
         process.communicate(timeout=30)
-    if (
-        backend == "postgresql"
-    ):  # the server sees that its client is gone only when the statement ends: an operator ends it
-        with config.environment("default").connect() as connection:
-            connection.exec_driver_sql(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
     assert_only_the_first_is_there(folder)
+
+
+def test_a_killed_deployer_without_a_transaction_does_not_run_on_either(folder: Path, database_url: str) -> None:
+    slow = folder / "migrations" / "0002_slow.py"
+    slow.write_text(slow.read_text().replace("down_revision =", "atomic = False\ndown_revision ="))
+    with migrating(folder, database_url) as process:
+        process.kill()
+        process.communicate(timeout=30)
+    slow.write_text(slow.read_text().replace("pg_sleep(600)", "pg_sleep(0)").replace("30000000000", "3"))
+    assert [shown.note for shown in commands.showmigrations()] == ["", "stopped after 2 operations"]
+    assert commands.migrate().applied == ("0002_slow",)
+    assert (tables(), things()) == (["half", "thing"], 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from datalayer.errors import MigrationError
-from datalayer.migrations import commands
+from datalayer.migrations import commands, config
 from datalayer.migrations.environment import Hooks
 from datalayer.migrations.history import Step
 from tests import forks
@@ -80,16 +82,17 @@ def test_asking_costs_the_same_however_many_there_are(migrations: Path, ask: Cal
 SECOND = """
 import sys
 from datalayer import conf
-from datalayer.migrations import commands
+from datalayer.migrations import commands, config
 from datalayer.migrations.environment import Hooks
 conf.configure(databases={'default': {'url': sys.argv[1]}}, migrations=sys.argv[2])
-print(commands.migrate(hooks=Hooks(on_wait=lambda: print("waits", flush=True))).lines)
+print(commands.migrate(hooks=Hooks(on_wait=lambda who: print("waits for", who, flush=True))).lines)
 """
 
 
 def both(folder: Path, url: str, last: str) -> tuple[tuple[str, ...], str]:
     """What this deployer applied, and what another one said that came while `last` was about to run."""
     second: list[subprocess.Popen[str]] = []
+    waited: list[str] = []
 
     def begin(step: Step) -> None:
         if step.name == last:
@@ -97,11 +100,12 @@ def both(folder: Path, url: str, last: str) -> tuple[tuple[str, ...], str]:
             pipe = subprocess.PIPE
             second.append(subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True))
             assert second[0].stdout is not None
-            assert second[0].stdout.readline() == "waits\n"
+            waited.append(second[0].stdout.readline())
 
     applied = commands.migrate(on_progress=begin).applied
     said, errors = second[0].communicate(timeout=60)
     assert errors == ""
+    assert re.match(r"waits for process \d+(, role \w+, datalayer migrate)?, since ", waited[0]), waited
     return applied, said.strip()
 
 
@@ -131,7 +135,7 @@ def test_the_lock_is_let_go_of_when_a_migration_fails(migrations: Path, tmp_path
     assert {path.name for path in tmp_path.iterdir()} <= before | {"db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm"}
     told: list[str] = []
     pair(migrations, "0002_bad", "SELECT 1")
-    assert commands.migrate(hooks=Hooks(on_wait=lambda: told.append("waits"))).applied == ("0002_bad",)
+    assert commands.migrate(hooks=Hooks(on_wait=told.append)).applied == ("0002_bad",)
     assert told == []
 
 
@@ -146,7 +150,7 @@ def test_what_somebody_else_has_noted_between_two_migrations_is_not_run_again(
         if len(begun) == at:  # plain Alembic knows nothing of our lock
             run("CREATE TABLE t2 (id INTEGER PRIMARY KEY)", "UPDATE alembic_version SET version_num = '0002_t2'")
 
-    at = 2 if database_url.startswith("sqlite") else 3  # the lock of PostgreSQL is a transaction of its own
+    at = 2 if database_url.startswith("sqlite") else 4  # two of PostgreSQL: the lock, and what the server can do
     told: list[str] = []
     sa.event.listen(sa.Engine, "begin", begin)
     try:
@@ -154,6 +158,32 @@ def test_what_somebody_else_has_noted_between_two_migrations_is_not_run_again(
     finally:
         sa.event.remove(sa.Engine, "begin", begin)
     assert told == ["0001_t1", "0003_t3"]
+
+
+def test_whoever_waits_is_told_who_is_waited_for_and_how_to_end_it(
+    migrations: Path, database_url: str, backend: str
+) -> None:
+    line(migrations, 1, 1)
+    environment = config.environment("default")
+    told: list[str] = []
+    with environment.connect() as other, contextlib.ExitStack() as held:
+        held.enter_context(environment.locked(other))
+
+        def on_wait(who: str) -> None:
+            told.append(who)
+            held.close()
+
+        assert commands.migrate(hooks=Hooks(on_wait=on_wait)).applied == ("0001_t1",)
+    (who,) = told
+    moment = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    if backend == "sqlite":
+        assert re.fullmatch(rf"process {os.getpid()}, {moment}", who)
+    else:
+        found = re.fullmatch(
+            rf"process (\d+), role \w+, datalayer migrate, {moment}; SELECT pg_terminate_backend\((\d+)\) ends it", who
+        )
+        assert found, who
+        assert found[1] == found[2]
 
 
 KILLED = """
