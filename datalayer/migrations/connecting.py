@@ -101,7 +101,7 @@ def autocommitting(connection: sa.Connection) -> Generator[sa.Connection]:
 
 
 def notices_death(connection: sa.Connection) -> bool:
-    """Whether a server of PostgreSQL can be told to end a statement whose client is gone; from 14 on, not on Windows."""
+    """Whether a server can be told to end a statement whose client is gone: PostgreSQL from 14 on, not on Windows."""
     driver = connection.connection.driver_connection
     if driver is None or driver.info.server_version < FIRST_TO_NOTICE:
         return False

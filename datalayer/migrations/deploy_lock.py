@@ -69,11 +69,21 @@ def _advisory(connection: sa.Connection, on_wait: OnWait | None) -> None:
         if is_ours:
             return
         if on_wait is not None and who is not None and who[0] != told:
-            pid, role, program, address, since = who
-            words = [f"process {pid}", f"role {role}", program, address and f"on {address}", since and f"since {_moment(since)}"]
-            on_wait(f"{', '.join(filter(None, words))}; SELECT pg_terminate_backend({pid}) ends it")
-            told = pid
+            on_wait(_named(*who))
+            told = who[0]
         time.sleep(BETWEEN_TRIES)
+
+
+def _named(pid: int, role: str, program: str | None, address: str | None, since: datetime | None) -> str:
+    """A session of PostgreSQL in words, as far as the role may know it."""
+    words = [
+        f"process {pid}",
+        f"role {role}",
+        program,
+        address and f"on {address}",
+        since and f"since {_moment(since)}",
+    ]
+    return f"{', '.join(filter(None, words))}; SELECT pg_terminate_backend({pid}) ends it"
 
 
 def _moment(when: datetime) -> str:
