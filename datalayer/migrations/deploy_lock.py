@@ -76,13 +76,9 @@ def _advisory(connection: sa.Connection, on_wait: OnWait | None) -> None:
 
 def _named(pid: int, role: str, program: str | None, address: str | None, since: datetime | None) -> str:
     """A session of PostgreSQL in words, as far as the role may know it."""
-    words = [
-        f"process {pid}",
-        f"role {role}",
-        program,
-        address and f"on {address}",
-        since and f"since {_moment(since)}",
-    ]
+    there = f"on {address}" if address else ""
+    begun = f"since {_moment(since)}" if since else ""
+    words = [f"process {pid}", f"role {role}", program, there, begun]
     return f"{', '.join(filter(None, words))}; SELECT pg_terminate_backend({pid}) ends it"
 
 
