@@ -15,6 +15,7 @@ from datalayer.migrations.history import ZERO, Step, newest_of
 from datalayer.migrations.making import MadeMigration, makemigrations, makesql
 from datalayer.migrations.merging import mergemigrations
 from datalayer.migrations.offline import offline_sql
+from datalayer.migrations.planning import planned
 from datalayer.migrations.records import Applied
 from datalayer.migrations.scripts import SqlMigration
 from datalayer.migrations.squashing import squashmigrations
@@ -48,7 +49,8 @@ class Migrated:
         if self.sql:
             return self.sql.rstrip("\n").split("\n")
         done = [f"reverted {name}" for name in self.reverted] + [f"applied {name}" for name in self.applied]
-        done += [f"would {step}" for step in self.pending]
+        for step in self.pending:
+            done += [f"would {step}", *(f"  {line}" for line in step.operations)]
         return done or [f"nothing to do: the database is at {self.at or ZERO}"]
 
 
@@ -106,7 +108,7 @@ def migrate(
 
     Args:
         target: A number (`0002`), a name, `head` or `zero`; the newest when left out.
-        plan: Run nothing, and return what would run.
+        plan: Run nothing, and return what would run, with its operations.
         fake: Record the migrations as applied or reverted without running them, and what files say now as applied.
         fake_initial: Record the first migration without running it where the tables it makes are there already.
         sql: Run nothing, and return the SQL.
@@ -129,6 +131,8 @@ def migrate(
         applied = environment.known(environment.applied())
         current = environment.newest(applied.names)
         steps = environment.steps_to(wanted, applied, out_of_order=out_of_order or check)
+        if plan:
+            steps = planned(environment.history, environment.url.backend, applied.names, steps)
         if sql:
             text = offline_sql(environment.history, environment.url.backend, applied.names, steps)
             return Migrated(pending=tuple(steps), sql=text, at=current)
@@ -195,7 +199,9 @@ def revert(
     environment.refuse_without_file()
     if plan:
         applied = environment.known(environment.applied())
-        steps = _newest(environment, applied, number)
+        steps = planned(
+            environment.history, environment.url.backend, applied.names, _newest(environment, applied, number)
+        )
         return Migrated(pending=tuple(steps), at=environment.newest(applied.names))
     done = running.carry_out(environment, _once(environment, number, again=False))
     return _migrated(done, environment)

@@ -33,12 +33,14 @@ class Step:
         is_upgrade: Forwards, or back.
         is_reversible: Whether it can be taken back.
         is_faked: Whether it is only recorded.
+        operations: What it would do, in words; only where that was asked for.
     """
 
     name: str
     is_upgrade: bool
     is_reversible: bool = True
     is_faked: bool = False
+    operations: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         tail = "" if self.is_reversible else " (irreversible)"

@@ -59,7 +59,8 @@ class Recording(Operations):
         super().__init__(context)
         self.state = state
         self.tables: dict[str, tuple[Table, sa.Table]] = {}  # those that `tables` has handed out
-        self.changes_rows = False  # noted for whoever wants to leave that out
+        self.changes_rows = self.goes_through_rows = False  # noted for whoever wants to leave that out
+        self.is_noting = False  # whether operations change the state alone
         self.outside = outside(context)
 
     def invoke(self, operation: MigrateOperation) -> Any:
@@ -74,6 +75,10 @@ class Recording(Operations):
     def get_bind(self) -> Any:
         """A connection to nothing: queries find no rows."""
         return _Nothing()
+
+    def goes_through(self, table: str) -> None:
+        """Python would go through the rows of a table, which finds none here."""
+        self.goes_through_rows = True
 
     def change(self, table: str, after: State, postgresql: Sequence[str], *, together: bool = True) -> None:
         """Leads a table to another form.
@@ -132,7 +137,6 @@ class Live(Recording):
         self.is_atomic = is_atomic
         self.on_rows = on_rows
         self.units = units
-        self.is_noting = False  # whether operations change the state alone
 
     @property
     def is_sqlite(self) -> bool:

@@ -37,6 +37,7 @@ def batches(source: sa.Table | sa.Select[Any], *, size: int = 1000) -> Iterator[
         what = f"the select lacks {', '.join(missing)}" if missing else "it has no primary key"
         raise MigrationError(f"rows come in batches in the order of the primary key, and {what}")
     if not isinstance(op, Live):
+        op.goes_through(str(table.name))
         return
     if op.is_text:
         op.migration_context.impl.static_output(
@@ -116,13 +117,14 @@ def execute(statement: sa.Executable) -> Any:
     if isinstance(op, Live) and not op.is_text:
         return op.get_bind().execute(statement)
     op.execute(statement)
-    return op.get_bind()
+    return Recording.get_bind(op)  # to nothing
 
 
 def _send(statement: sa.Insert | sa.Update, values: list[dict[str, Any]]) -> None:
     op = _current()
     if not isinstance(op, Live):
         op.changes_rows = True
+        op.goes_through(statement.table.name)
     elif op.is_text:
         for one in values:
             op.execute(statement.values(one) if isinstance(statement, sa.Insert) else statement.params(one))

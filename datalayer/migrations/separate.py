@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from datalayer.errors import MigrationError
 from datalayer.migrations._alembic import running
-from datalayer.migrations.operations import Live, Recording
+from datalayer.migrations.operations import Recording
 
 
 def _current() -> Recording:
@@ -29,9 +29,6 @@ def _current() -> Recording:
 def state_only() -> Generator[None]:
     """Operations that are only noted: `makemigrations` counts on them, and the database has them already."""
     op = _current()
-    if not isinstance(op, Live):
-        yield
-        return
     before, op.is_noting = op.is_noting, True
     try:
         yield

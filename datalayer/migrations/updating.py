@@ -75,7 +75,7 @@ class _Seen(Recording):
     @property
     def lost(self) -> str:
         """What it does beyond changing tables."""
-        return "changes rows" if self._asks or self.changes_rows else ""
+        return "changes rows" if self._asks or self.changes_rows or self.goes_through_rows else ""
 
     def invoke(self, operation: MigrateOperation) -> Any:
         if isinstance(operation, ops.ExecuteSQLOp | ops.BulkInsertOp):

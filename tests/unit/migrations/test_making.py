@@ -166,6 +166,11 @@ def test_an_update_without_changes_leaves_the_file(folder: Path) -> None:
     [
         ('    op.execute("DELETE FROM book")', "changes rows"),
         ("    from datalayer.migrations import rows, tables\n    rows.execute(tables.book.delete())", "changes rows"),
+        (
+            "    from datalayer.migrations import rows, tables\n"
+            "    for batch in rows.batches(tables.book):\n        print(batch)",
+            "changes rows",
+        ),
         ("    pass  # datalayer: allow M103\n# datalayer: allow M103", "says what the linter shall allow"),
         ("    pass\n\n\natomic = False", "runs without a transaction"),
         ("    pass\n\n\ndef downgrade() -> None:\n    raise ValueError", "has no way back"),
