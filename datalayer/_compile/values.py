@@ -23,6 +23,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from datalayer._compile.prepared import Convert
+from datalayer._compile.reading import read_moment
 from datalayer._query.expression import Aggregate, Expression, FieldRef
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.ranges import Interval
@@ -310,14 +311,6 @@ def _datetime_text(value: object) -> object:
     return value.isoformat(" ", "microseconds")
 
 
-def _read_datetime(value: object) -> object:
-    try:
-        return datetime.fromisoformat(f"{value}+00:00")  # half the time of replace(tzinfo=UTC)
-    except ValueError:  # somebody else has written it, with a zone
-        found = datetime.fromisoformat(str(value))
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
 def _read_naive_datetime(value: object) -> object:
     return datetime.fromisoformat(str(value)).replace(tzinfo=None)
 
@@ -338,10 +331,6 @@ def _microseconds(value: object) -> object:
 
 def _read_duration(value: object) -> object:
     return timedelta(microseconds=round(float(value)) if isinstance(value, float) else int(str(value)))
-
-
-def _read_boolean(value: object) -> object:
-    return bool(value)
 
 
 def _read_date(value: object) -> object:
@@ -367,10 +356,10 @@ _TO_SQLITE: dict[Kind, Convert] = {
     Kind.INET: _inet_text,
 }
 _FROM_SQLITE: dict[Kind, Convert] = {
-    Kind.BOOLEAN: _read_boolean,
+    Kind.BOOLEAN: bool,
     Kind.DATE: _read_date,
     Kind.TIME: _read_time,
-    Kind.DATETIME: _read_datetime,
+    Kind.DATETIME: read_moment,
     Kind.NAIVE_DATETIME: _read_naive_datetime,
     Kind.DURATION: _read_duration,
     Kind.UUID: _read_uuid,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from datalayer._compile.prepared import Output, Prepared
+from datalayer._compile.reading import SHORT_NAMES, short
 from datalayer._plans.plan import Row
 from datalayer.models._pydantic import private_values, set_dict, set_private
 from datalayer.models.state import Origin, set_cache, set_content, set_origin
@@ -49,6 +50,7 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
         "set_content": set_content,
         "private_values": private_values,
         "Origin": Origin,
+        **SHORT_NAMES,
     }
     variables = [f"c{place}" for place in range(len(columns))]
     by_path: dict[tuple[str, ...], list[int]] = {(): []}
@@ -68,6 +70,13 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
             lines.append(f" peers{number} = []; origin{number} = Origin(alias, peers{number})")
     target = ", ".join(variables) + ("," if len(variables) == 1 else "")
     lines.append(f" for {target} in rows:")
+    for place, column in enumerate(columns):
+        expression = short(column.convert)
+        if expression is not None:
+            lines.append(f"  if c{place} is not None:")
+            lines.append(f"   try: c{place} = {expression.format(f'c{place}')}")
+            lines.append(f"   except (ValueError, TypeError): c{place} = convert{place}(c{place})")
+            names[f"convert{place}"] = column.convert
     objects: dict[tuple[str, ...], str] = {}
     linked = {path[:-1] for path in paths if path} | {path for path in paths if _way_back(model, path) is not None}
     for number, path in enumerate(paths):
@@ -81,7 +90,7 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
 
 
 def _value(names: dict[str, Any], place: int, column: Output) -> str:
-    if column.convert is None:
+    if column.convert is None or short(column.convert):
         return f"c{place}"
     names[f"convert{place}"] = column.convert
     return f"None if c{place} is None else convert{place}(c{place})"
