@@ -93,7 +93,7 @@ def update(table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
         {**{f"key_{name}": row[name] for name in keys}, **{f"new_{name}": row[name] for name in changed}}
         for row in values
     ]
-    _send(statement, given)
+    _send(table, statement, given)
 
 
 def insert(table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
@@ -104,7 +104,7 @@ def insert(table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
         values: The values of each row, all with the same names.
     """
     if values:
-        _send(table.insert(), [dict(row) for row in values])
+        _send(table, table.insert(), [dict(row) for row in values])
 
 
 def execute(statement: sa.Executable) -> Any:
@@ -120,11 +120,11 @@ def execute(statement: sa.Executable) -> Any:
     return Recording.get_bind(op)  # to nothing
 
 
-def _send(statement: sa.Insert | sa.Update, values: list[dict[str, Any]]) -> None:
+def _send(table: sa.Table, statement: sa.Insert | sa.Update, values: list[dict[str, Any]]) -> None:
     op = _current()
     if not isinstance(op, Live):
         op.changes_rows = True
-        op.goes_through(statement.table.name)
+        op.goes_through(table.name)
     elif op.is_text:
         for one in values:
             op.execute(statement.values(one) if isinstance(statement, sa.Insert) else statement.params(one))
