@@ -119,8 +119,8 @@ def progress() -> Generator[output.OnRows]:
     if not sys.stderr.isatty():
         yield lambda name, done, total: None
         return
-    with output.progress() as on_rows:
-        yield on_rows
+    with output.progress() as meanwhile:
+        yield meanwhile.on_rows
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datalayer.checks import Finding
     from datalayer.migrations.environment import Hooks
     from datalayer.migrations.history import Step
+    from datalayer.migrations.watching import Lasting
 
 NUMBER = typer.Option(None, "--number", "-n", min=0, metavar="N", help="How many, the newest first; 1 by default.")
 ALL = typer.Option(False, "--all", "-a", help="All of them.")
@@ -66,7 +67,7 @@ def migrate(
     from datalayer.migrations import commands
 
     told = Told()
-    with output.progress() as on_rows:
+    with output.progress() as meanwhile:
         done = commands.migrate(
             target,
             plan=plan,
@@ -76,7 +77,7 @@ def migrate(
             check=check,
             out_of_order=out_of_order,
             alias=database,
-            hooks=told.hooks(on_rows),
+            hooks=told.hooks(meanwhile),
         )
     is_done = bool(done.applied or done.reverted or plan or fake or sql or check or target)
     return told.end(done.lines, (*done.notes, *(() if is_done else commands.unmade())), done.exit_code)
@@ -103,8 +104,8 @@ def revert(
     from datalayer.migrations import commands
 
     told = Told()
-    with output.progress() as on_rows:
-        done = commands.revert(count, alias=database, plan=plan, hooks=told.hooks(on_rows))
+    with output.progress() as meanwhile:
+        done = commands.revert(count, alias=database, plan=plan, hooks=told.hooks(meanwhile))
     return told.end(done.lines, done.notes, done.exit_code)
 
 
@@ -129,8 +130,8 @@ def redo(
     from datalayer.migrations import commands
 
     told = Told()
-    with output.progress() as on_rows:
-        done = commands.redo(count, alias=database, hooks=told.hooks(on_rows))
+    with output.progress() as meanwhile:
+        done = commands.redo(count, alias=database, hooks=told.hooks(meanwhile))
     return told.end(done.lines, done.notes, done.exit_code)
 
 
@@ -321,6 +322,8 @@ class Told:
     def __init__(self) -> None:
         self.is_used = False
         self._running: Step | None = None
+        self._meanwhile: output.Meanwhile | None = None
+        self._blocker = ""
 
     def __call__(self, step: Step) -> None:
         """A migration begins, so the one before it is done."""
@@ -329,14 +332,27 @@ class Told:
             output.note(f"{step} ...")
         self.is_used, self._running = True, step
 
-    def hooks(self, on_rows: output.OnRows) -> Hooks:
+    def hooks(self, meanwhile: output.Meanwhile) -> Hooks:
         """What a command calls while it works."""
         from datalayer.migrations.environment import Hooks
 
-        return Hooks(self, on_rows, self._waits)
+        self._meanwhile = meanwhile
+        return Hooks(self, meanwhile.on_rows, self._waits, self._lasts)
 
     def _waits(self, who: str) -> None:
         output.note(f"another migrate is at work on this database: waiting for it ({who})")
+
+    def _lasts(self, statement: Lasting | None) -> None:
+        """A statement takes long; told from another thread."""
+        assert self._meanwhile is not None
+        if statement is None:
+            self._meanwhile.on_statement("", 0, "")
+            return
+        if statement.waits_for and statement.waits_for != self._blocker:
+            self._blocker = statement.waits_for
+            output.note(f"waits for {statement.waits_for}")
+        phase = "waits for somebody else" if statement.waits_for else statement.phase
+        self._meanwhile.on_statement(statement.text, statement.seconds, phase)
 
     def tell(self) -> None:
         """Print the migration that is done."""

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ LEGIBLE = 8
 
 ROOM_FOR_A_BAR = 60
 """The least width of a terminal that leaves room for a bar beside its numbers."""
+
+FIRST_LINE = 10.0
+"""Seconds a statement takes until a line tells of it, where there is no terminal."""
+
+LONGEST_LINE = 160
+"""Letters of such a line: logs show them."""
 
 OnRows: TypeAlias = Callable[[str, int, int], None]
 """Told a name, how much of it is done, and how much there is."""
@@ -118,11 +125,29 @@ def changing_table(headings: Sequence[str]) -> Generator[Callable[[Iterable[Sequ
         yield draw
 
 
+@dataclass(frozen=True)
+class Meanwhile:
+    """What is shown while a command works.
+
+    Attributes:
+        on_rows: Told how many rows of something are done, and how many there are.
+        on_statement: Told a statement that takes long, its seconds so far and how far it is; an empty one when it ends.
+    """
+
+    on_rows: OnRows
+    on_statement: Callable[[str, float, str], None]
+
+
 @contextlib.contextmanager
-def progress() -> Generator[OnRows]:
-    """A bar on stderr for each name it is told of: drawn on a terminal that can, a line for each tenth elsewhere."""
+def progress() -> Generator[Meanwhile]:
+    """A bar on stderr for each name it is told of, and a line for a statement that takes long.
+
+    They are drawn on a terminal that can. Elsewhere there is a line for each tenth of the rows, and for a statement
+    one after ten seconds, and after each time as long again.
+    """
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         told: dict[str, int] = {}
+        doubled: dict[str, float] = {}
 
         def line(name: str, done: int, total: int) -> None:
             tenth = 10 * done // total if total else 10
@@ -130,20 +155,49 @@ def progress() -> Generator[OnRows]:
                 told[name] = tenth
                 note(f"{name}: {done} of {total} rows")
 
-        yield line
+        def say_statement(text: str, seconds: float, phase: str) -> None:
+            if not text:
+                doubled.clear()
+            elif seconds >= doubled.get(text, FIRST_LINE):
+                doubled[text] = 2 * doubled.get(text, FIRST_LINE)
+                note(shortened(f"{lasting(seconds, phase)} {text}", LONGEST_LINE))
+
+        yield Meanwhile(line, say_statement)
         return
-    from rich.console import Console
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
+    from rich.spinner import Spinner
+    from rich.text import Text
 
     console = Console(stderr=True)
     name, bar, percentage = Progress.get_default_columns()[:3]
     drawn = (name, bar, percentage) if console.width >= ROOM_FOR_A_BAR else (name, percentage)
-    with Progress(*drawn, MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Progress(*drawn, MofNCompleteColumn(), TimeRemainingColumn(), console=console)
+    tasks: dict[str, TaskID] = {}
+    turning = Spinner("line" if console.encoding != "utf-8" else "dots")
+    lines: list[Spinner] = []
 
-        def draw(of: str, done: int, total: int) -> None:
-            if of not in tasks:
-                tasks[of] = bars.add_task(of, total=total)
-            bars.update(tasks[of], completed=done, total=total)
+    def draw(of: str, done: int, total: int) -> None:
+        if of not in tasks:
+            tasks[of] = bars.add_task(of, total=total)
+        bars.update(tasks[of], completed=done, total=total)
 
-        yield draw
+    def draw_statement(text: str, seconds: float, phase: str) -> None:
+        turning.update(text=Text(shortened(f"{lasting(seconds, phase)} {text}", console.width - 3)))
+        lines[:] = [turning] if text else []
+
+    shown = Live(console=console, transient=True, get_renderable=lambda: Group(bars, *lines), refresh_per_second=10)
+    with shown:
+        yield Meanwhile(draw, draw_statement)
+
+
+def lasting(seconds: float, phase: str) -> str:
+    """How long something has taken, and how far it is: `1:05 building index, 45 %:`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}{f' {phase}' if phase else ''}:"
+
+
+def shortened(text: str, width: int) -> str:
+    """A text that fits into a line."""
+    return text if len(text) <= width else f"{text[: width - 3].rstrip()}..."

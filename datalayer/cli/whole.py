@@ -95,8 +95,8 @@ def reset(
     whole.create(url)
     output.say(f"made {named(url)}")
     told = Told()
-    with output.progress() as on_rows:
-        done = commands.migrate(alias=database, hooks=told.hooks(on_rows))
+    with output.progress() as meanwhile:
+        done = commands.migrate(alias=database, hooks=told.hooks(meanwhile))
     return told.end(done.lines, done.notes, done.exit_code)
 
 

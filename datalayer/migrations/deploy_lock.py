@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from datalayer.conf.url import DatabaseUrl
+from datalayer.migrations.sessions import PARTS, moment, named
 
 LOCK_KEY = 0x64617461_6C617965  # "datalaye": the advisory lock of PostgreSQL
 BETWEEN_TRIES = 0.2  # seconds
@@ -22,8 +23,8 @@ SUFFIX = "-migrate"
 OnWait: TypeAlias = Callable[[str], None]
 """Told who holds the lock that is waited for, and how to end that; again when it is somebody else."""
 
-_HOLDER = """
-SELECT a.pid, a.usename, a.application_name, host(a.client_addr), a.backend_start
+_HOLDER = f"""
+SELECT {PARTS}, a.backend_start
 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid JOIN pg_database d ON d.oid = l.database
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND d.datname = current_database()
 AND (l.classid::bigint << 32) + l.objid::bigint = :key
@@ -69,21 +70,9 @@ def _advisory(connection: sa.Connection, on_wait: OnWait | None) -> None:
         if is_ours:
             return
         if on_wait is not None and who is not None and who[0] != told:
-            on_wait(_named(*who))
+            on_wait(named(*who))
             told = who[0]
         time.sleep(BETWEEN_TRIES)
-
-
-def _named(pid: int, role: str, program: str | None, address: str | None, since: datetime | None) -> str:
-    """A session of PostgreSQL in words, as far as the role may know it."""
-    there = f"on {address}" if address else ""
-    begun = f"since {_moment(since)}" if since else ""
-    words = [f"process {pid}", f"role {role}", program, there, begun]
-    return f"{', '.join(filter(None, words))}; SELECT pg_terminate_backend({pid}) ends it"
-
-
-def _moment(when: datetime) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 @contextlib.contextmanager
@@ -114,7 +103,7 @@ def _taken(path: Path, on_wait: OnWait | None) -> int | None:
                 _wait(descriptor)
             if _is_still(path, descriptor):
                 os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()}, since {_moment(datetime.now(UTC))}".encode())
+                os.write(descriptor, f"process {os.getpid()}, since {moment(datetime.now(UTC))}".encode())
                 return descriptor
         except BaseException:
             os.close(descriptor)

@@ -17,6 +17,7 @@ from datalayer.migrations.deploy_lock import OnWait
 from datalayer.migrations.history import History, Step, newest_of
 from datalayer.migrations.operations import OnRows
 from datalayer.migrations.records import Applied
+from datalayer.migrations.watching import OnStatement
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Hooks:
         on_progress: Called with each migration before it runs.
         on_rows: Called with a table, and how many of how many of its rows are done.
         on_wait: Told who is at work and has to be waited for.
+        on_statement: Told of a statement that takes long, in a thread of its own; with None when it has ended.
     """
 
     on_progress: Callable[[Step], None] | None = None
     on_rows: OnRows | None = None
     on_wait: OnWait | None = None
+    on_statement: OnStatement | None = None
 
 
 @dataclass

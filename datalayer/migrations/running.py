@@ -28,6 +28,7 @@ from datalayer.migrations.operations import Live
 from datalayer.migrations.records import Applied
 from datalayer.migrations.scripts import Migration, PythonMigration, SqlMigration
 from datalayer.migrations.units import Units
+from datalayer.migrations.watching import watched
 
 Choose: TypeAlias = Callable[[Applied, int], list[Step]]
 """Given what is applied, and how many steps this run has done, says what is left to do."""
@@ -86,6 +87,7 @@ def carry_out(
         environment.connect() as connection,
         environment.in_words("migrated"),
         environment.locked(connection),
+        watched(connection, environment.connect, environment.hooks.on_statement),
     ):
         run = _Run(environment, connection, choose, fake, fake_initial)
         run.together() if together else run.one_by_one()

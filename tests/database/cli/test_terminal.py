@@ -194,6 +194,16 @@ def test_ctrl_c_during_migrate_leaves_nothing(folder: Path, database_url: str) -
     assert applied.stdout == "[ ] 0001_slow\n"
 
 
+def test_a_statement_that_takes_long_has_a_line_that_goes_on(folder: Path) -> None:
+    (folder / "migrations").mkdir()
+    (folder / "migrations" / "0001_slow.py").write_text(SLOW)
+    with datalayer(folder, "migrate") as shown:
+        shown.read_until("a long statement begins\n")
+        shown.read_until("0:01: INSERT INTO half WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i...")
+        assert shown.interrupt() == 130
+    assert plain(shown.shown).endswith("\nerror: interrupted; nothing more was done\n")
+
+
 def test_ctrl_c_during_a_load_leaves_nothing(tmp_path: Path, database_url: str) -> None:
     # The load of the demo: 34 000 rows in one transaction, below a progress bar.
     shutil.copytree(ROOT / "demo" / "places", tmp_path / "places")
