@@ -28,6 +28,7 @@ _CURES = {
     "-- datalayer: atomic = false in an SQL file, run_in_transaction = false in metadata.toml",
     "cannot VACUUM from within a transaction": "; let this migration run without one: atomic = False in a Python "
     "file, -- datalayer: atomic = false in an SQL file, run_in_transaction = false in metadata.toml",
+    "one statement at a time": "; SQLite takes one at a time: call op.execute() for each",
     "lock timeout": "; somebody else uses the table: try again, or raise databases.<alias>.migrate.lock_timeout",
     'no default operator class for access method "gist"': "; an = on a plain value needs the extension btree_gist: "
     'online.create_extension("btree_gist") before it',

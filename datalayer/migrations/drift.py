@@ -6,8 +6,9 @@ back, and both are read the same way: so what a database writes in its own words
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, contextmanager
 
 import sqlalchemy as sa
@@ -22,6 +23,9 @@ from datalayer.migrations.facts import NAMELESS, SHADOW, Facts, facts
 from datalayer.migrations.records import Applied
 from datalayer.migrations.state import State
 
+_WORD = re.compile(r"\w+")
+_MAKES = re.compile(r"\b(CREATE|ALTER)\b", re.I)
+
 
 def drift(environment: Environment, applied: Applied, models: State | None) -> list[str]:
     """What differs between a database and its migrations, one sentence each.
@@ -31,12 +35,19 @@ def drift(environment: Environment, applied: Applied, models: State | None) -> l
         applied: The migrations it has.
         models: What the models want; None where they do not matter.
     """
-    knows_all = not any(one.is_sql for one in environment.history.order)
-    return compared(environment, environment.history.state_after(applied.names), models, knows_all=knows_all)
+    history = environment.history
+    knows_all = not any(one.is_sql for one in history.order)
+    state = history.state_after(applied.names)
+    return compared(environment, state, models, knows_all=knows_all, said=history.said(applied.names))
 
 
 def compared(
-    environment: Environment, state: State, models: State | None = None, *, knows_all: bool = True
+    environment: Environment,
+    state: State,
+    models: State | None = None,
+    *,
+    knows_all: bool = True,
+    said: Mapping[str, str] | None = None,
 ) -> list[str]:
     """What differs between a database and tables as they should be, one sentence each.
 
@@ -45,9 +56,23 @@ def compared(
         state: The tables.
         models: What the models want; None where they do not matter.
         knows_all: Whether `state` is all there should be.
+        said: What migrations say as SQL, by their names: what it makes is no drift.
     """
     meant, live = meant_and_live(environment, state)
-    return list(_differences(meant, live, state, models, knows_all))
+    return list(_differences(meant, live, state, models, knows_all, _Said(said or {})))
+
+
+class _Said:
+    """The SQL of migrations, which nobody reads but for the names in it."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.words = {
+            name: frozenset(_WORD.findall(text.lower())) for name, text in texts.items() if _MAKES.search(text)
+        }
+
+    def by(self, name: str) -> str | None:
+        """The last migration whose SQL names something; None where none does."""
+        return next((one for one in reversed(self.words) if name.lower() in self.words[one]), None)
 
 
 def meant_and_live(environment: Environment, state: State) -> tuple[Facts, Facts]:
@@ -111,7 +136,9 @@ def _without_names(meant: Facts, live: Facts) -> Facts:
     return found
 
 
-def _differences(meant: Facts, live: Facts, state: State, models: State | None, knows_all: bool) -> Iterable[str]:
+def _differences(
+    meant: Facts, live: Facts, state: State, models: State | None, knows_all: bool, said: _Said
+) -> Iterable[str]:
     for fact in sorted(set(meant) | set(live)):
         table, kind, name = fact
         if fact in meant and fact in live:
@@ -123,9 +150,11 @@ def _differences(meant: Facts, live: Facts, state: State, models: State | None, 
         elif fact in meant:
             yield f"{_named(fact)} is in the migrations{_also(models, table, name, kind)} and not in the database"
         elif table in state:
-            if knows_all or kind == "column":  # plain SQL may have made an index
-                yield f"{_named(fact)} is in the database and not in the migrations{_cure(models, table, name, kind)}"
-        elif kind == "table" and knows_all and table != "sqlite_sequence":
+            by = said.by(name)
+            if kind == "column" or (knows_all and by is None):  # plain SQL may have made an index
+                cure = _cure(models, table, name, kind, by)
+                yield f"{_named(fact)} is in the database and not in the migrations{cure}"
+        elif kind == "table" and knows_all and table != "sqlite_sequence" and said.by(table) is None:
             yield f"table {table!r} is in the database and not in the migrations{_cure(models, table)}"
 
 
@@ -150,7 +179,12 @@ def _also(models: State | None, table: str, name: str | None = None, kind: str =
     return " and the models" if _in_models(models, table, name, kind) else ""
 
 
-def _cure(models: State | None, table: str, name: str | None = None, kind: str = "table") -> str:
+def _cure(models: State | None, table: str, name: str | None = None, kind: str = "table", by: str | None = None) -> str:
+    if by is not None:
+        return (
+            f": the SQL of {by} makes it, which is not read; note it there or in the next migration as an operation "
+            "inside separate.state_only()"
+        )
     if kind in ("column", "table") and _in_models(models, table, name, kind):
         return ", but in the models: make the migration, and record it with migrate --fake"
-    return ": somebody made it by hand; put it into a migration and record that with migrate --fake, or drop it"
+    return ": no migration makes it; put it into a migration and record that with migrate --fake, or drop it"

@@ -84,6 +84,7 @@ class History:
         pairs = zip(before, self.order, strict=False)
         self._is_line = all(one.parents == ((last,) if last else ()) for last, one in pairs)
         self._states: list[State] = [{}]
+        self._said: dict[str, list[str]] = {}
         self._closures: dict[str, frozenset[str]] = {}
         if not allows_heads and len(self.heads) > 1:
             raise MigrationError(
@@ -227,8 +228,19 @@ class History:
             MigrationError: A migration does not fit those before it.
         """
         for one in self.order[len(self._states) - 1 :]:
-            self._states.append(_after(one, self._states[-1]))
+            recording = _after(one, self._states[-1])
+            self._states.append(recording.state)
+            self._said[one.name] = recording.said
         return self._states
+
+    def said(self, names: Collection[str]) -> dict[str, str]:
+        """The SQL that migrations say as text, by their names."""
+        self.states()
+        return {
+            one.name: one.source if one.is_sql else ";".join(self._said[one.name])
+            for one in self.order
+            if one.name in names
+        }
 
     def state(self) -> State:
         """What the tables look like after the newest migration."""
@@ -244,7 +256,7 @@ class History:
         state = states[start]
         for one in self.order[start:]:
             if one.name in applied:
-                state = _after(one, state)
+                state = _after(one, state).state
         return state
 
 
@@ -254,16 +266,16 @@ def newest_of(names: Sequence[str], *besides: str) -> str:
     return choices_text([*names[-_SHOWN:], *besides]) + (f", and {older} older ones" if older > 0 else "")
 
 
-def _after(migration: Migration, state: State) -> State:
+def _after(migration: Migration, state: State) -> Recording:
     """Replays one migration; plain SQL leaves what is known of the tables as it is."""
-    if not isinstance(migration, PythonMigration):
-        return state
     recording = Recording(recording_context("sqlite"), state)
+    if not isinstance(migration, PythonMigration):
+        return recording
     with readable(migration):
         function = migration.function(True)
     with as_op(recording), in_words(migration.name, "read"):
         function()
-    return recording.state
+    return recording
 
 
 @contextlib.contextmanager

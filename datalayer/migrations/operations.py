@@ -59,12 +59,16 @@ class Recording(Operations):
         super().__init__(context)
         self.state = state
         self.tables: dict[str, tuple[Table, sa.Table]] = {}  # those that `tables` has handed out
+        self.said: list[str] = []  # the SQL that was given as text
         self.changes_rows = self.goes_through_rows = False  # noted for whoever wants to leave that out
         self.is_noting = False  # whether operations change the state alone
         self.outside = outside(context)
 
     def invoke(self, operation: MigrateOperation) -> Any:
         """Takes one operation into the state."""
+        if isinstance(operation, ops.ExecuteSQLOp):
+            text = operation.sqltext
+            self.said += [text] if isinstance(text, str) else dict.fromkeys(sql_text(text))
         self.state = changed_by(self.state, operation, self.migration_context)
 
     @contextmanager

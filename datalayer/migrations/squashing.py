@@ -19,7 +19,6 @@ from datalayer.errors import MigrationError
 from datalayer.migrations import config, files, scripts
 from datalayer.migrations._alembic import as_op
 from datalayer.migrations.autogenerate import difference
-from datalayer.migrations.describing import sql_text
 from datalayer.migrations.filling import Answers
 from datalayer.migrations.history import History, Migration
 from datalayer.migrations.making import MadeMigration
@@ -94,14 +93,10 @@ class _Folding(Recording):
 
     def __init__(self, state: State) -> None:
         super().__init__(recording_context("sqlite"), state)
-        self.said: list[str] = []
         self.inserts = False
         self.asks = False
 
     def invoke(self, operation: MigrateOperation) -> Any:
-        if isinstance(operation, ops.ExecuteSQLOp):
-            text = operation.sqltext if isinstance(operation.sqltext, str) else _text(operation.sqltext)
-            self.said.append(" ".join(text.split()))
         self.inserts = self.inserts or isinstance(operation, ops.BulkInsertOp)
         super().invoke(operation)
 
@@ -111,16 +106,13 @@ class _Folding(Recording):
 
     def beyond(self, inserted_before: bool) -> str:
         """What it does beyond changing tables; rows that exist are no matter where nothing was ever put in."""
-        self.inserts = self.inserts or self.changes_rows or any(not _EXISTING_ROWS.match(text) for text in self.said)
-        if self.said and (self.inserts or inserted_before):
-            return f"op.execute({self.said[0][:40]!r})"
+        said = [" ".join(text.split()) for text in self.said]
+        self.inserts = self.inserts or self.changes_rows or any(not _EXISTING_ROWS.match(text) for text in said)
+        if said and (self.inserts or inserted_before):
+            return f"op.execute({said[0][:40]!r})"
         if self.inserts or self.asks:
             return "it changes rows"
         return ""
-
-
-def _text(clause: Any) -> str:
-    return sql_text(clause)[0]
 
 
 def _sql(chosen: Sequence[SqlMigration], replaced: list[str]) -> dict[str, str]:

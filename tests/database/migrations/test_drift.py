@@ -58,11 +58,39 @@ def test_what_the_migrations_made_is_what_they_say(applied: Path) -> None:
 def test_a_change_by_hand_is_named_with_what_to_do(applied: Path) -> None:
     run("ALTER TABLE book ADD COLUMN note VARCHAR(9)", "DROP INDEX ix_book_price", "CREATE TABLE spare (id INTEGER)")
     assert found() == [
-        "column 'book.note' is in the database and not in the migrations: somebody made it by hand; put it into a "
+        "column 'book.note' is in the database and not in the migrations: no migration makes it; put it into a "
         "migration and record that with migrate --fake, or drop it",
         "index 'ix_book_price' of table 'book' is in the migrations and not in the database",
-        "table 'spare' is in the database and not in the migrations: somebody made it by hand; put it into a migration "
+        "table 'spare' is in the database and not in the migrations: no migration makes it; put it into a migration "
         "and record that with migrate --fake, or drop it",
+    ]
+
+
+def test_what_the_sql_of_a_migration_has_made_is_no_drift(applied: Path) -> None:
+    ddl = """    op.execute("CREATE TABLE spare (id INTEGER)")
+    op.execute("CREATE INDEX ix_spare ON spare (id)")
+    op.execute('CREATE INDEX "ix_book_double" ON book (double)')
+    op.execute("INSERT INTO spare SELECT 1")"""
+    python(applied, "0002_spare", "0001_book", ddl)
+    commands.migrate()
+    assert found() == []
+    run("CREATE TABLE sparer (id INTEGER)")
+    assert [line.partition(":")[0] for line in found()] == [
+        "table 'sparer' is in the database and not in the migrations"
+    ]
+
+
+@pytest.mark.parametrize("is_python", [True, False])
+def test_a_column_that_the_sql_of_a_migration_has_made_is_told_as_that(applied: Path, is_python: bool) -> None:
+    ddl = "ALTER TABLE book ADD COLUMN note VARCHAR(9)"
+    if is_python:
+        python(applied, "0002_note", "0001_book", f'    op.execute("{ddl}")')
+    else:
+        pair(applied, "0002_note", ddl)
+    commands.migrate()
+    assert found() == [
+        "column 'book.note' is in the database and not in the migrations: the SQL of 0002_note makes it, which is not "
+        "read; note it there or in the next migration as an operation inside separate.state_only()"
     ]
 
 

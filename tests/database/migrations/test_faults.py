@@ -486,3 +486,10 @@ def test_sqlite_keeps_triggers_sequences_and_refuses_to_lose_columns(sqlite_url:
         write(folder, "0003_text", "0002_wide", '    op.alter_column("thing", "name", type_=types.Text())')
         with pytest.raises(MigrationError, match="columns that no migration made: extra"):
             commands.migrate()
+
+
+def test_two_statements_in_one_op_execute_are_told_with_the_way_out(sqlite_url: str, tmp_path: Path) -> None:
+    with conf.override(databases={"default": {"url": sqlite_url}}, migrations=str(tmp_path)):
+        write(tmp_path, "0001_two", None, '    op.execute("SELECT 1; SELECT 2")')
+        with pytest.raises(MigrationError, match=r"SQLite takes one at a time: call op\.execute\(\) for each"):
+            commands.migrate()

@@ -202,7 +202,7 @@ def test_a_type_that_is_not_known_is_a_comment_and_no_guess(migrations: Path) ->
     text = inspectdb()
     assert "# 'place' is POINT in the database, which no field of datalayer has; left out" in text
     assert made(text) == [
-        "column 'shape.place' is in the database and not in the migrations: somebody made it by hand; put it into a "
+        "column 'shape.place' is in the database and not in the migrations: no migration makes it; put it into a "
         "migration and record that with migrate --fake, or drop it"
     ]
 
