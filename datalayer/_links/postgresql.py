@@ -205,6 +205,15 @@ def _is_broken(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> b
     return raw.closed or raw.pgconn.transaction_status == TransactionStatus.UNKNOWN
 
 
+def _is_clean(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    pgconn = raw.pgconn  # one that is lost has a status of its own
+    return (
+        pgconn.transaction_status == TransactionStatus.IDLE
+        and pgconn.pipeline_status == PipelineStatus.OFF
+        and raw.autocommit
+    )
+
+
 def _cursor_name() -> str:
     return f"datalayer_{next(_CURSOR_NAMES)}"
 
@@ -308,6 +317,11 @@ class PostgresLink:
     def is_broken(self) -> bool:
         """Whether it was closed, or the server went away while it was used."""
         return _is_broken(self.raw)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether `reset` would find nothing to do."""
+        return _is_clean(self.raw)
 
     def reset(self, timeout: float | None = None) -> None:
         """Rolls back what is open. Raises when a statement, a COPY or a pipeline still runs.
@@ -450,6 +464,11 @@ class AsyncPostgresLink:
     def is_broken(self) -> bool:
         """Whether it was closed, or the server went away while it was used."""
         return _is_broken(self._raw)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether `reset` would find nothing to do."""
+        return _is_clean(self._raw)
 
     async def reset(self, timeout: float | None = None) -> None:
         """The awaiting twin of `PostgresLink.reset`."""

@@ -251,6 +251,22 @@ class Adapter(LinkJudge, Watched[L]):
 
     # -- steps of acquire and release -----------------------------------------------------------
 
+    def _lend_idle(self, home: Any, raw: Any, owner: object, site: Site) -> RawEntry[L] | None:
+        """Lends what `home.take` gave, when it is good as it is; else all the steps below must be gone."""
+        now = self._clock()
+        with self._mutex:
+            if self._state != "open":
+                return None
+            entry = self._ledger.lend_idle(raw, home, owner, site, now, self._bypass)
+        if entry is not None and (self._listeners.all or self.config.leak_threshold is not None):
+            self._lent(entry, 0.0)
+        return entry
+
+    @property
+    def _ready_home(self) -> Any:
+        """The pool that may have an idle connection; None where there is none yet, it is pinged, or the server away."""
+        return None if self._ledger.outage.failures or not self._bypass else self._home
+
     def _begin(self, owner: object) -> tuple[Any, bool]:
         """Begins an acquire; gives the pool to ask, as `_ask`, and whether it serves without waiting for others."""
         with self._mutex:

@@ -162,7 +162,13 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     def lend(self, acquiring: Acquiring[AsyncPostgresLink]) -> Generator[Any, Any, AsyncLease[AsyncPostgresLink]]:
         """What awaiting `acquire` does."""
-        return self._acquire(acquiring).__await__()
+        home = self._ready_home
+        if home is not None and asyncio.get_running_loop() is self._loop and (raw := home.take()) is not None:
+            entry = self._lend_idle(home, raw, asyncio.current_task(), acquiring.site)
+            if entry is not None:
+                return async_lease_of(self, entry)
+            yield from self._to_the_end(home.putconn(raw)).__await__()
+        return (yield from self._acquire(acquiring).__await__())
 
     async def _acquire(self, acquiring: Acquiring[AsyncPostgresLink]) -> AsyncLease[AsyncPostgresLink]:
         self._check_loop()
@@ -196,7 +202,9 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         link = entry.conn
         drop: str | None = None
         try:
-            if link.is_broken:
+            if link.is_clean and self._reset is None:
+                pass  # the usual end of a lease
+            elif link.is_broken:
                 drop = "broken"
             else:
                 await in_time(link.reset(self.config.reset_timeout), self.config.reset_timeout)
@@ -210,8 +218,13 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             self.discard_entry(entry, "reset_failed")
             raise
         found = self._take_back(entry, drop)
-        if found is not None:
+        if found is None:
+            return
+        mine, is_unusable = found
+        if is_unusable or not mine.home.keep(mine.raw):
             await self._to_the_end(self._put(*found))
+        elif self._watchers:
+            self._settle()
 
     async def release_entry(self, entry: Entry[AsyncPostgresLink]) -> None:
         """The same for a lease of which only the entry is known."""

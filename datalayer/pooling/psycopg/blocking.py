@@ -173,6 +173,14 @@ class PsycopgPool(Adapter[PostgresLink]):
             PoolDeadlock: Everybody who holds a connection waits for another one.
         """
         owner, site = threading.get_ident(), call_site()
+        if timeout is not DEFAULT:
+            check_timeout(timeout)
+        home = self._ready_home
+        if home is not None and (raw := home.take()) is not None:
+            entry = self._lend_idle(home, raw, owner, site)
+            if entry is not None:
+                return lease_of(self, entry)
+            home.putconn(raw)
         began = self._clock()
         until = began + self._limit(timeout)
         home, immediate = self._begin(owner)
@@ -205,7 +213,9 @@ class PsycopgPool(Adapter[PostgresLink]):
         link = entry.conn
         drop: str | None = None
         try:
-            if link.is_broken:
+            if link.is_clean and self._reset is None:
+                pass  # the usual end of a lease
+            elif link.is_broken:
                 drop = "broken"
             else:
                 link.reset(self.config.reset_timeout)
@@ -338,8 +348,10 @@ class PsycopgPool(Adapter[PostgresLink]):
         mine, is_unusable = found
         if is_unusable:
             self._close_raw(mine)
-        mine.home.putconn(mine.raw)
-        self._settle()
+        if is_unusable or not mine.home.keep(mine.raw):
+            mine.home.putconn(mine.raw)
+        if self._watchers:
+            self._settle()
 
     def _close_raw(self, entry: RawEntry[PostgresLink]) -> None:
         if self._on_close is not None and not entry.conn.is_broken:

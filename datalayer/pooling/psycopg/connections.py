@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeAlias
 
 import psycopg
 import psycopg_pool
+from psycopg.pq import TransactionStatus
 
 from datalayer._links.cancelling import AsyncConnection, Connection
 from datalayer._links.postgresql import AsyncPostgresLink, PostgresLink, cannot_connect
@@ -223,6 +224,14 @@ def _forget_gone(waiting: deque[Any]) -> None:
         waiting.popleft()
 
 
+def _has_to_go(raw: Any, drained_at: float) -> bool:
+    """Whether psycopg-pool would not keep a connection as it is: it is in a transaction, lost, or too old."""
+    if raw.pgconn.transaction_status != TransactionStatus.IDLE:
+        return True
+    is_old: bool = raw._created_at <= drained_at or raw._expire_at <= time.monotonic()
+    return is_old
+
+
 class Home(psycopg_pool.ConnectionPool[Any]):
     """A pool of psycopg-pool that is left alone in a child process.
 
@@ -257,6 +266,29 @@ class Home(psycopg_pool.ConnectionPool[Any]):
             with self._lock:
                 _forget_gone(self._waiting)
             raise
+
+    def take(self) -> Any:
+        """An idle connection, as `getconn` gives one but in fewer steps; None when there is none."""
+        with self._lock:
+            idle = self._pool
+            if not idle or self._closed:
+                return None
+            raw = idle.popleft()
+            if len(idle) < self._nconns_min:
+                self._nconns_min = len(idle)
+        raw._pool = self
+        return raw
+
+    def keep(self, raw: Any) -> bool:
+        """Takes a connection back, as `putconn` does but in fewer steps; False when there is more to do than that."""
+        if _has_to_go(raw, self._drained_at):
+            return False
+        with self._lock:
+            if self._waiting or self._closed or self._pool_full_event is not None:
+                return False
+            raw._pool = None
+            self._pool.append(raw)
+        return True
 
     def turn_away(self) -> None:
         """Lets everybody in the queue ask again."""
@@ -315,6 +347,31 @@ class AsyncHome(psycopg_pool.AsyncConnectionPool[Any]):
     def serves_at_once(self) -> bool:
         """Whether `getconn` waits for nothing: a connection is idle, and nobody is in the middle of taking one."""
         return bool(self._pool) and not self._lock.locked()
+
+    def take(self) -> Any:
+        """As `Home.take`; no other task runs in between."""
+        idle = self._pool
+        if not idle or self._closed or self._lock.locked():
+            return None
+        raw = idle.popleft()
+        if len(idle) < self._nconns_min:
+            self._nconns_min = len(idle)
+        raw._pool = self
+        return raw
+
+    def keep(self, raw: Any) -> bool:
+        """As `Home.keep`; no other task runs in between."""
+        if (
+            _has_to_go(raw, self._drained_at)
+            or self._waiting
+            or self._closed
+            or self._pool_full_event is not None
+            or self._lock.locked()
+        ):
+            return False
+        raw._pool = None
+        self._pool.append(raw)
+        return True
 
     async def getconn(self, timeout: float | None = None) -> Any:
         """The twin of `Home.getconn`."""

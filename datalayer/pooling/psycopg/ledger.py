@@ -150,6 +150,31 @@ class Ledger(Tally, Generic[L]):
         else:
             self._leave_queue(owner)
 
+    def lend_idle(
+        self, raw: Any, home: Any, owner: object, site: Site, now: float, bypass: float
+    ) -> RawEntry[L] | None:
+        """A whole acquire with an idle connection: lends it; None when it must be tested, or is no good.
+
+        Args:
+            bypass: For how many seconds an idle connection is trusted.
+        """
+        entry = self.entries.get(id(raw))
+        if (
+            entry is None
+            or entry.generation != self.generation
+            or entry.expires <= now
+            or (now - entry.since >= bypass and not entry.fresh)
+        ):
+            return None
+        entry.home = home
+        entry.owner, entry.since, entry.state, entry.fresh, entry.reported = owner, now, LENT, False, False
+        entry.code, entry.offset = site
+        entry.uses += 1
+        self.lent_count = lent = self.lent_count + 1
+        if lent > self.peak_in_use:
+            self.peak_in_use = lent
+        return entry
+
     def take(self, raw: Any, home: Any, owner: object) -> RawEntry[L] | None:
         """A caller has a connection in its hands, not tested yet."""
         entry = self.entries.get(id(raw))
