@@ -199,6 +199,7 @@ _COLUMN_IN_TEXT = re.compile(
     r'column "?(?:(?P<table>\w+)\.)?(?P<column>[^"\s]+)"?(?: of relation "(?P<relation>[^"]+)")?'
 )
 _STILL_USED = re.compile(r'^update or delete on table "(?P<table>[^"]+)"')
+_NO_CAST = re.compile(r"is of type (?P<type>\S+) but expression is of type (?P<given>text|character varying)\b")
 _RELATION_IN_TEXT = re.compile(r'relation "(?P<table>[^"]+)"')
 
 _FATAL_AT_CONNECT = re.compile(
@@ -256,6 +257,11 @@ def from_postgresql(
         # Only inside a transaction: the links run the statement again outside of one.
         facts.text = "the table was changed by a migration under a prepared statement; run the transaction again"
         kind = errors.SerializationFailure
+    if sqlstate == "42804" and (found := _NO_CAST.search(facts.text)):
+        facts.text += (
+            f"; where {found['type']} is an ENUM type, CREATE CAST ({found['given']} AS {found['type']}) WITH INOUT AS "
+            "ASSIGNMENT, once, in a migration, lets many rows be written at a time"
+        )
     if diagnostic is not None:
         _read_diagnostic(facts, diagnostic, kind)
     return _build(kind, facts, alias, command, "postgresql")

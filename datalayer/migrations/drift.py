@@ -15,14 +15,17 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
-from datalayer._compile.tables import in_order
+from datalayer._compile.tables import DIALECTS, in_order
 from datalayer._links.functions import register
+from datalayer._schema.names import constraint_name
 from datalayer.migrations.describing import to_metadata
 from datalayer.migrations.environment import Environment
-from datalayer.migrations.facts import NAMELESS, SHADOW, Facts, facts
+from datalayer.migrations.facts import NAMELESS, SHADOW, Facts, facts, plain
 from datalayer.migrations.records import Applied
 from datalayer.migrations.state import State
 
+_ENUM = re.compile(r"^ENUM (?:\S+)|::[^ ]+$")
+_TEXT = re.compile(r"^VARCHAR\(\d+\)|::character varying$")
 _WORD = re.compile(r"\w+")
 _MAKES = re.compile(r"\b(CREATE|ALTER)\b", re.I)
 
@@ -88,11 +91,12 @@ def meant_and_live(environment: Environment, state: State) -> tuple[Facts, Facts
             with _memory() as other:
                 meant = _made(other, state)
         else:
-            live = facts(connection)
+            live, enums = facts(connection), _enums(connection)
             path = connection.exec_driver_sql("SHOW search_path").scalar_one()
             connection.exec_driver_sql(f"CREATE SCHEMA {SHADOW}")
             connection.exec_driver_sql(f"SET LOCAL search_path = {SHADOW}, {path}")
             meant = _made(connection, state, SHADOW)
+            _take_enums_for_texts(enums, meant, live)
         connection.rollback()
     return meant, _without_names(meant, live)
 
@@ -124,6 +128,28 @@ def _made(connection: sa.Connection, state: State, schema: str | None = None) ->
     for constraint in late:
         connection.execute(constraint)
     return facts(connection, schema)
+
+
+def _enums(connection: sa.Connection) -> dict[tuple[str, str], list[str]]:
+    """The values of the columns of ENUM types, by table and column, as SQL writes them."""
+    text = (
+        "SELECT relname, attname, array_agg(quote_literal(enumlabel) ORDER BY enumsortorder) FROM pg_class "
+        "JOIN pg_attribute ON attrelid = pg_class.oid JOIN pg_enum ON enumtypid = atttypid "
+        "WHERE relnamespace = current_schema()::regnamespace GROUP BY relname, attname"
+    )
+    return {(str(table), str(column)): values for table, column, values in connection.exec_driver_sql(text)}
+
+
+def _take_enums_for_texts(enums: Mapping[tuple[str, str], list[str]], meant: Facts, live: Facts) -> None:
+    """An ENUM type whose values are those that a CHECK lists, in their order, is what datalayer means by that CHECK."""
+    for (table, column), labels in enums.items():
+        fact, check = (table, "column", column), (table, "check", constraint_name("ck", table, (column,), "choices"))
+        if check not in meant or check in live or fact not in meant:
+            continue
+        listed = f"= {labels[0]}" if len(labels) == 1 else f"= ANY (ARRAY[{', '.join(labels)}])"
+        name = DIALECTS["postgresql"].identifier_preparer.quote(column)
+        if plain(f"{name} {listed}") == meant[check] and _ENUM.sub("", live[fact]) == _TEXT.sub("", meant[fact]):
+            live[fact], live[check] = meant[fact], meant[check]
 
 
 def _without_names(meant: Facts, live: Facts) -> Facts:

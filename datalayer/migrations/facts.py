@@ -84,7 +84,7 @@ def deferrals(connection: sa.Connection, schema: str | None = None) -> dict[tupl
 def _postgresql_constraints(look: Any, schema: str | None, found: Facts) -> None:
     readers: tuple[tuple[str, Callable[..., Any], Callable[[Any], str]], ...] = (
         ("unique constraint", look.get_multi_unique_constraints, _unique),
-        ("check", look.get_multi_check_constraints, lambda one: _plain(one["sqltext"])),
+        ("check", look.get_multi_check_constraints, lambda one: plain(one["sqltext"])),
         ("foreign key", look.get_multi_foreign_keys, _key),
         ("index", look.get_multi_indexes, _index),
     )
@@ -105,7 +105,7 @@ def _exclusions(connection: sa.Connection, schema: str | None, found: Facts) -> 
         "c.conrelid WHERE c.contype = 'x' AND t.relnamespace = coalesce(%s, current_schema())::regnamespace"
     )
     for table, name, said in connection.exec_driver_sql(text, (schema,)).all():
-        found[table, "exclusion constraint", name] = _plain(said)
+        found[table, "exclusion constraint", name] = plain(said)
         found.pop((table, "index", name), None)
 
 
@@ -128,7 +128,7 @@ def _default(column: dict[str, Any]) -> str:
 
 
 def _computed(column: dict[str, Any]) -> str:
-    return f"AS {_plain(column['computed']['sqltext'])}" if column.get("computed") else ""
+    return f"AS {plain(column['computed']['sqltext'])}" if column.get("computed") else ""
 
 
 def _unique(one: dict[str, Any]) -> str:
@@ -142,11 +142,11 @@ def _key(one: dict[str, Any]) -> str:
 
 
 def _index(one: dict[str, Any]) -> str:
-    texts = {name: _plain(str(value)) for name, value in one["dialect_options"].items()}
+    texts = {name: plain(str(value)) for name, value in one["dialect_options"].items()}
     options = sorted(f"{name} {text}" for name, text in texts.items() if text not in ("", "None", "False", "[]"))
     sorting = one.get("column_sorting", {})
     parts = [
-        " ".join([_plain(str(part)), *sorting.get(part, ())]) for part in one.get("expressions") or one["column_names"]
+        " ".join([plain(str(part)), *sorting.get(part, ())]) for part in one.get("expressions") or one["column_names"]
     ]
     return " ".join(filter(None, [str(parts), "unique" if one["unique"] else "", *options]))
 
@@ -175,7 +175,7 @@ def _sqlite_indexes(connection: sa.Connection, found: Facts) -> None:
 
 
 def _unquoted(text: str) -> str:
-    return _plain(text).replace('"', "")
+    return plain(text).replace('"', "")
 
 
 def _sqlite_constraints(connection: sa.Connection, found: Facts) -> None:
@@ -195,6 +195,6 @@ def _sqlite_constraints(connection: sa.Connection, found: Facts) -> None:
             found[table, "foreign key", key["name"] or f"{NAMELESS}{number}"] = _key(key)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without what PostgreSQL adds in its own way each time: it casts a changed column elsewhere than a new one."""
     return re.sub(r"[\s()]", "", _CAST.sub("", text))
