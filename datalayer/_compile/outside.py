@@ -24,7 +24,10 @@ class Outside(Writer):
     Attributes:
         within: The writer of the subquery.
         shipped: The columns.
+        prefix: What their names begin with; both kinds may ask for columns of one subquery.
     """
+
+    prefix = "a"
 
     def __init__(self, within: Writer) -> None:
         annotations = within.annotations
@@ -35,7 +38,7 @@ class Outside(Writer):
 
     def ship(self, element: Element) -> Element:
         """The column outside that an element becomes."""
-        name = f"a{len(self.shipped)}"
+        name = f"{self.prefix}{len(self.shipped)}"
         self.shipped.append(element.label(name))
         return sa.literal_column(f"{PART}.{name}")
 
@@ -64,6 +67,8 @@ class Aggregating(Outside):
 
 class Qualifying(Outside):
     """Writes conditions on windows of the subquery; every value in them is computed inside."""
+
+    prefix = "w"
 
     def expression(self, node: Expression, at: int) -> Element:
         """The value, computed inside."""

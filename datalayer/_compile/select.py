@@ -51,7 +51,7 @@ def count(backend_name: str, query: Query) -> Prepared:
     if _is_simple(selection):
         element = selection.bare([star])
     else:
-        if query.limit is None and query.offset is None and not query.distinct:
+        if query.limit is None and query.offset is None and not query.distinct and query.group_by is None:
             selection.drop_order()
         element = sa.select(star).select_from(selection.full().subquery("counted"))
     return finished(backend, statement, element, query, (Output("count", (), None, None),))
@@ -109,7 +109,7 @@ def _needs_rows(query: Query, aggregates_: tuple[tuple[str, Expression], ...]) -
     """Whether something of each row must be computed before the rows are brought together: windows, aggregates."""
     walk = Walk(query.table, dict(query.annotations))
     every: list[Condition | Expression] = [*[e for _, e in aggregates_], *query.where]
-    if any(walk.has_window(node) for node in every):
+    if any(walk.has_window(node) for node in every) or any(walk.has_aggregate(node) for node in query.where):
         return True
     inside = [child for _, e in aggregates_ for aggregate in walk.aggregates(e) for child in aggregate.children]
     return any(walk.has_aggregate(node) for node in inside)

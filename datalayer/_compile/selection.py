@@ -82,6 +82,7 @@ def whole(backend: Backend, statement: Statement, query: Query, at: int) -> sa.S
     is_cut = query.limit is not None or query.offset is not None
     plain = query.replaced(joined=(), only=None, lock=None)
     selection = Selection(backend, statement, plain, at)
+    selection.is_inside = True
     if not is_cut:
         selection.drop_order()
     return selection.full()
@@ -107,6 +108,7 @@ class Selection:
         writer: Writes its nodes.
         outputs: What comes back; filled by `full`.
         is_qualified: A condition is on a window, so that everything else becomes a subquery.
+        is_inside: It is a part of another SELECT, which wants the columns asked for and no others.
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class Selection:
             if joined.relation is None:  # it decides which rows there are, whether anything of it is shown or not
                 scope.source((joined.name,))
         self.outputs: list[Output] = []
+        self.is_inside = parent is not None
         self._is_counted = (
             query.group_by is None
             and not is_aggregate
@@ -298,10 +301,7 @@ class Selection:
         found: list[tuple[Element, Any, Ordering]] = []
         for item, place in zip(self.query.order, self.places.order, strict=True):
             element = self._ordered(item.expression, place)
-            if not isinstance(item.expression, FieldRef):
-                element = self.backend.collated(element, item.expression.type, is_column=False)
-            clause = self.writer.ordered(item, element)
-            found.append((element, clause, item))
+            found.append((element, self.writer.ordered(item, element), item))
         return found
 
     def _ordered(self, expression: Expression, place: int) -> Element:
@@ -341,12 +341,11 @@ class Selection:
                     found.append(sa.literal_column(str(number)))
                     continue
             found.append(self.writer.expression(expression, place))
-        if self.query.columns is None:
-            found += self._beside_keys({expression.shape for expression, _ in keys})
+        found += self._beside_keys({expression.shape for expression, _ in keys})
         return found
 
     def _beside_keys(self, known: set[Hashable]) -> Iterator[Element]:
-        """What must be in GROUP BY as well where groups are of whole rows: rows that come along, and what orders."""
+        """What must be in GROUP BY as well: rows that come along with whole rows, and the columns that order."""
         for path in dict.fromkeys(whole[:length] for whole in self.query.joined for length in range(1, len(whole) + 1)):
             table = self.query.table
             for part in path:
@@ -356,7 +355,7 @@ class Selection:
         walk = self.writer.walk
         for item, place in zip(self.query.order, self.places.order, strict=True):
             node = item.expression
-            if node.shape not in known and not (walk.has_aggregate(node) or walk.has_window(node)):
+            if _is_of_rows(node, known) and not (walk.has_aggregate(node) or walk.has_window(node)):
                 yield self._ordered(node, place)
 
     # -- the whole --------------------------------------------------------------------------
@@ -372,12 +371,18 @@ class Selection:
         groups = self.grouping(shown) if query.group_by else []
         if windows:
             return self._around(where, having, windows, shown, order, groups, extra)
-        if query.distinct:
-            shown += _hidden(order, shown)
+        is_distinct = query.distinct
+        if is_distinct and not (query.extra is not None and query.extra.distinct_on):
+            hidden = _hidden(order, shown)
+            if hidden and self.is_inside and not groups:  # groups are distinct as well, and show no more than is asked
+                groups = [*[sa.literal_column(str(number)) for number, _ in enumerate(shown, 1)], *hidden]
+                is_distinct = False
+            else:
+                shown += hidden
         if extra is not None:
             shown += extra()
         select = self._grouped(self.assembled(shown, where), groups, having)
-        if query.distinct:
+        if is_distinct:
             select = self._distinct(select)
         return self._sliced(select.order_by(*[clause for _, clause, _ in order]))
 
@@ -475,6 +480,13 @@ class Selection:
         elif query.limit is not None and is_sqlite:
             select = select.offset(cast("Any", sa.literal_column("0")))
         return select
+
+
+def _is_of_rows(node: Expression, known: set[Hashable]) -> bool:
+    """Whether the rows of a group may differ in a value, whose keys are known."""
+    if node.shape in known or isinstance(node, FieldRef | AnnotationRef):
+        return node.shape not in known and not (isinstance(node, FieldRef) and node.outer)
+    return any(_is_of_rows(cast("Expression", child), known) for child in node.children)
 
 
 def _hidden(order: list[tuple[Element, Any, Ordering]], shown: list[Element]) -> list[Element]:

@@ -213,6 +213,8 @@ class Writer:
 
     def ordered(self, item: Ordering, element: Element) -> Element:
         """The clause of an item of ORDER BY, NULLs where the item wants them."""
+        if not isinstance(item.expression, FieldRef):
+            element = self.backend.collated(element, item.expression.type, is_column=False)
         key = self.backend.sorting(element, item.expression.type)
         clause = key.desc() if item.descending else key.asc()
         last = not item.descending if item.nulls is None else item.nulls == "last"

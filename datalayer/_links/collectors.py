@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 
 
@@ -63,7 +64,10 @@ class StddevSamp(_Statistic):
 
 
 class _Collected:
-    """Values in an order: `d` for each once, then a letter for each key (`a` up, `z` down; capitals: NULLs first)."""
+    """Values in an order: `d` for each once, then a letter for each key (`a` up, `z` down; capitals: NULLs first).
+
+    `b` and `y` are `a` and `z` for decimals that are texts.
+    """
 
     keeps_null: ClassVar[bool]
 
@@ -84,13 +88,25 @@ class _Collected:
             letter = letters[place]
             nulls = [row for row in rows if row[1][place] is None]
             rest = [row for row in rows if row[1][place] is not None]
-            rest.sort(key=lambda row: row[1][place], reverse=letter in "zZ")
-            rows = [*nulls, *rest] if letter in "AZ" else [*rest, *nulls]
+            is_decimal = letter in "bByY"
+            rest.sort(
+                key=lambda row: _by_value(row[1][place]) if is_decimal else row[1][place], reverse=letter in "zZyY"
+            )
+            rows = [*nulls, *rest] if letter.isupper() else [*rest, *nulls]
         found = [value for value, _ in rows]
         if not self.letters.startswith("d"):
             return found
         once = list(dict.fromkeys(found))
         return once if letters else sorted(once, key=lambda value: (value is None, value))
+
+
+def _by_value(text: object) -> tuple[bool, Decimal, str]:
+    """What a decimal in a text is put in order by; what is no number comes after every number."""
+    try:
+        number = Decimal(str(text))
+    except InvalidOperation:
+        return True, Decimal(0), str(text)
+    return (True, Decimal(0), str(text)) if number.is_nan() else (False, number, "")
 
 
 class StringAgg(_Collected):

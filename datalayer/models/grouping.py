@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from datalayer._query.condition import Condition
+from datalayer._query.comparing import comparison
+from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Window
 from datalayer._query.path import field_reference
 from datalayer._query.query import Query
@@ -74,6 +75,41 @@ def in_groups(query: Query) -> Query:
         return query
     fields = [field_reference(query.table, (), name) for name in query.table.fields]
     return query.replaced(group_by=(*fields, *keys))
+
+
+def rows_before(query: Query) -> Query:
+    """The same rows for groups to be made of: what an aggregate or a window of each chose is found by its key.
+
+    Over groups such a filter would be about each group.
+    """
+    annotations = dict(query.annotations)
+
+    def is_of_rows(condition: Condition) -> bool:
+        return any(isinstance(part, Aggregate | Window) for part in _parts(condition, annotations))
+
+    if not any(is_of_rows(condition) for condition in query.where):
+        return query
+    chosen = comparison(query.table, "pk__in", query.replaced(order=(), joined=(), columns=None))
+    where: list[Condition] = []
+    places = [0]  # how many filters are left of the first 0, 1, 2 ...
+    for condition in query.where:
+        kept = [part for part in conjuncts(condition) if not is_of_rows(part)]
+        if chosen not in where and is_of_rows(condition):
+            kept.append(chosen)
+        if kept:
+            where.append(kept[0] if len(kept) == 1 else Junction("and", tuple(kept)))
+        places.append(len(where))
+    extra = query.extra
+    if extra is not None and extra.after:
+        extra = extra.replaced(after=tuple([(name, places[number]) for name, number in extra.after]))
+    return query.replaced(where=tuple(where), extra=extra)
+
+
+def conjuncts(condition: Condition) -> list[Condition]:
+    """The parts that must all hold."""
+    if isinstance(condition, Junction) and condition.connector == "and":
+        return [part for child in condition.children for part in conjuncts(child)]
+    return [condition]
 
 
 def _parts(node: Condition | Expression, annotations: Mapping[str, Expression]) -> Iterator[Condition | Expression]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Never, Self, TypeAlias, cast
 
 from datalayer._compile.prepared import Prepared
 from datalayer._plans.plan import Row
-from datalayer._query.condition import Condition, Junction
+from datalayer._query.condition import Condition
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Together, Window
 from datalayer._query.path import reference
 from datalayer._query.query import Query
@@ -18,7 +18,7 @@ from datalayer._query.walk import parts
 from datalayer.errors import QueryError
 from datalayer.models.elsewhere import refuse_columns_elsewhere, refuse_elsewhere
 from datalayer.models.expressions import expression_of, is_plain
-from datalayer.models.grouping import filters_before
+from datalayer.models.grouping import conjuncts, filters_before, rows_before
 from datalayer.models.literals import literal
 from datalayer.models.question import M, R
 from datalayer.models.shaped import Shaped, ValueForm
@@ -285,7 +285,7 @@ class Values(Shaped[M, R]):
             node = annotations[name]
             is_aggregate = has(node, annotations, Aggregate) and not isinstance(node, Window)
             if is_aggregate and query.group_by is None:
-                query = query.replaced(group_by=self._keys(columns, annotations))
+                query = rows_before(query).replaced(group_by=self._keys(columns, annotations))
             if query.group_by is not None and not is_aggregate and not isinstance(node, Window):
                 query = query.replaced(group_by=(*query.group_by, AnnotationRef(name, node.type)))
             elif query.group_by is not None:
@@ -311,7 +311,7 @@ class Values(Shaped[M, R]):
         found = super()._condition(conditions, named)
         if found is not None and self.query.group_by is not None:
             annotations = dict(self.query.annotations)
-            for part in _conjuncts(found):
+            for part in conjuncts(found):
                 if has(part, annotations, Aggregate):
                     check_grouped(self.query, part, "filter()")
         return found
@@ -328,9 +328,3 @@ def formed(rows: Values[M, Any], form: ValueForm, keys: Keys = ()) -> Values[M, 
     if form == "named":
         row_type(_with_keys(tuple([name for name, _ in rows.query.columns or ()]), [], keys)[0])
     return rows
-
-
-def _conjuncts(condition: Condition) -> list[Condition]:
-    if isinstance(condition, Junction) and condition.connector == "and":
-        return [part for child in condition.children for part in _conjuncts(child)]
-    return [condition]

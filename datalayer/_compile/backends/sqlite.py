@@ -177,10 +177,11 @@ class SQLite(Backend):
         self, name: str, arguments: list[Element], type: ColumnType | None, *, distinct: bool, order: list[Ordered]
     ) -> Any:
         if name in sqlite_functions.COLLECTORS:
-            return sqlite_functions.collected(name, arguments, type, distinct=distinct, order=order)
+            keys = [one._replace(element=self.sorting(one.element, one.item.expression.type)) for one in order]
+            return sqlite_functions.collected(name, arguments, type, distinct=distinct, order=keys)
         name = _EXTREMES.get(name, name)
         (first,) = arguments
-        if name in {"min", "max"} and not isinstance(first, sa.ColumnClause):
+        if name in {"min", "max"} and getattr(first, "is_literal", True):  # not a column itself, whose order is known
             first = self.collated(first, type, is_column=False)
         is_money = type is not None and type.kind is Kind.DECIMAL and name in {"sum", "avg"}
         if is_money and name == "sum" and _is_units(type):  # whole numbers add up without rounding

@@ -147,9 +147,9 @@ def collected(
     letters = "d" if distinct else ""
     for item in order:
         last = not item.item.descending if item.item.nulls is None else item.item.nulls == "last"
-        letters += {(False, True): "a", (False, False): "A", (True, True): "z", (True, False): "Z"}[
-            (item.item.descending, last)
-        ]
+        up, down = "by" if _is_wide(item.item.expression.type) else "az"
+        letter = down if item.item.descending else up
+        letters += letter if last else letter.upper()
     first, *rest = arguments
     value = _text(first, type) if name == "string_agg" else sa.func.json_quote(json_value(first, type))
     between = rest[0] if rest else sa.null()
