@@ -375,7 +375,8 @@ class Selection:
         if is_distinct and not (query.extra is not None and query.extra.distinct_on):
             hidden = _hidden(order, shown)
             if hidden and self.is_inside and not groups:  # groups are distinct as well, and show no more than is asked
-                groups = [*[sa.literal_column(str(number)) for number, _ in enumerate(shown, 1)], *hidden]
+                groups += [sa.literal_column(str(number)) for number, _ in enumerate(shown, 1)]
+                groups += hidden
                 is_distinct = False
             else:
                 shown += hidden

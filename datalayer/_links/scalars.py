@@ -257,12 +257,14 @@ def from_zone(text: object, name: str) -> str:
 
 
 def trunc(word: str, text: object) -> str:
-    """The begin of the year, month, ... that a date or a moment lies in."""
+    """The begin of the year, hour, ... that a date, a moment or a time lies in."""
     whole = str(text)
     day, clock = whole[:10], whole[11:]
     if word in {"hour", "minute", "second"}:
-        kept = clock[: {"hour": 2, "minute": 5, "second": 8}[word]]
-        return f"{day} {kept}{'00:00:00.000000'[len(kept) :]}"
+        is_time = len(whole) > 2 and whole[2] == ":"
+        kept = (whole if is_time else clock)[: {"hour": 2, "minute": 5, "second": 8}[word]]
+        cut = f"{kept}{'00:00:00.000000'[len(kept) :]}"
+        return cut if is_time else f"{day} {cut}"
     if word == "year":
         day = f"{day[:4]}-01-01"
     elif word == "month":

@@ -259,7 +259,7 @@ def compare(
         return _null(left, lookup, value, name, transform)
     if isinstance(value, Expression):
         if lookup == "range":
-            raise InvalidValue(f"{name}: range needs a pair of plain values; use gte and lte with expressions")
+            raise InvalidValue(f"{name}: range needs a pair of values, the least and the greatest")
         return Comparison(left, lookup, _beside(value, type, lookup, name), transform=transform)
 
     if lookup == "in":
@@ -364,7 +364,13 @@ def _range(
         raise InvalidValue(f"{name}: range needs a pair of values, not {value!r}")
     if pair[0] is None or pair[1] is None:
         raise InvalidValue(f"{name}: range needs two values, not None; use gte or lte for an open end")
-    low, high = checked(pair[0]), checked(pair[1])
+    low, high = [end if isinstance(end, Expression | Query) else checked(end) for end in pair]
+    if isinstance(low, Expression | Query) or isinstance(high, Expression | Query):
+        ends = (
+            compare(left, "gte", low, transform=transform, name=name),
+            compare(left, "lte", high, transform=transform, name=name),
+        )
+        return Junction("and", ends)
     if is_beyond(low, type) or is_beyond(high, type):
         ends = (compare(left, "gte", low, transform=transform), compare(left, "lte", high, transform=transform))
         return Junction("and", ends)

@@ -70,7 +70,7 @@ def Trunc(source: Any, step: str, /, *, tzinfo: tzinfo | str | None = None) -> A
     """The begin of the year, quarter, month, week (Monday), day, hour, minute or second that a date or moment lies in.
 
     Args:
-        source: A date or a moment; the result is of the same type.
+        source: A date, a moment or a time; the result is of the same type.
         step: Of what.
         tzinfo: A ZoneInfo or its name, for moments: whose midnight it is; UTC when nothing is given.
 

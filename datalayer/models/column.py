@@ -194,9 +194,17 @@ class Expr(Generic[M, T]):
         """Whether it is one of some values, or in the one column of a query."""
         return cast("Condition[M]", self._compared("in", values))
 
-    def between(self, low: T, high: T) -> Condition[M]:
+    @overload
+    def between(self, low: T | Expr[M, T], high: T | Expr[M, T]) -> Condition[M]: ...
+    @overload
+    def between(self, low: T | Expr[M, Any] | Deferred, high: T | Expr[M, Any] | Deferred) -> Condition[M]: ...
+    def between(self, low: Any, high: Any) -> Any:
         """Whether it lies between two values, both included."""
-        return cast("Condition[M]", self._compared("range", (low, high)))
+        if isinstance(low, Deferred) or isinstance(high, Deferred):
+            from datalayer.models.expressions import Compared  # noqa: PLC0415 - as in `_compared`
+
+            return Compared(self, "range", (low, high))
+        return self._compared("range", (operand(low), operand(high)))
 
     def is_null(self) -> Condition[M]:
         """Whether it is NULL."""

@@ -53,11 +53,11 @@ def truncated(source: Any, step: str, tzinfo: tzinfo | str | None = None, word: 
     """What `functions.Trunc` gives.
 
     Args:
-        source: A date or a moment.
+        source: A date, a moment or a time.
         step: One of `STEPS`.
         tzinfo: A ZoneInfo or its name.
         word: Who asks, for messages.
-        kinds: What it may be of; any date or moment when not given.
+        kinds: What it may be of; any date, moment or time when not given.
 
     Raises:
         FieldError: There is no such step.
@@ -69,11 +69,12 @@ def truncated(source: Any, step: str, tzinfo: tzinfo | str | None = None, word: 
     def build(nodes: list[Expression]) -> Expression:
         (node,) = nodes
         kind = None if node.type is None else node.type.kind
-        if kind not in (kinds or MOMENTS):
-            what = "dates and moments" if not kinds else " and ".join(f"{one.value}s" for one in kinds)
+        if kind not in (kinds or {*MOMENTS, Kind.TIME}):
+            what = "dates, moments and times" if not kinds else " and ".join(f"{one.value}s" for one in kinds)
             raise QueryError(f"{word}() is of {what}, not of {'this' if kind is None else kind.value}")
-        if kind is Kind.DATE and step in {"hour", "minute", "second"}:
-            raise QueryError(f"{word}(): a date has no {step}")
+        is_of_clock = step in {"hour", "minute", "second"}
+        if (kind is Kind.DATE and is_of_clock) or (kind is Kind.TIME and not is_of_clock):
+            raise QueryError(f"{word}(): a {kind.value} has no {step}")
         local = local_time(node, zone, word)
         found = Function(f"trunc_{step}", (local,), local.type)
         if kind is not Kind.DATETIME:

@@ -166,7 +166,8 @@ def _modulo(arguments: list[Element], types: list[ColumnType | None]) -> Element
 def _truncated(word: str) -> Write:
     def write(arguments: list[Element], types: list[ColumnType | None]) -> Element:
         found = sa.func.date_trunc(sa.literal_column(f"'{word}'"), arguments[0])
-        return cast_to(found, "date") if _kind(types) is Kind.DATE else cast("Element", found)
+        kind = _kind(types)
+        return cast_to(found, kind.value) if kind in {Kind.DATE, Kind.TIME} else cast("Element", found)
 
     return write
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any, cast
 
@@ -48,6 +49,15 @@ with registry.isolated():
 
     registry.tables()
 
+
+def lies_between(value: Any, low: Any, high: Any) -> bool | None:
+    """SQL's answer, where an end may be unknown."""
+    if value is None:
+        return None
+    ends = [None if low is None else value >= low, None if high is None else value <= high]
+    return False if False in ends else None if None in ends else True
+
+
 BOTH: list[tuple[Any, Callable[[Any], Any]]] = [
     (fn.Exact("pages", 2), lambda b: None if b.pages is None else b.pages == 2),
     (fn.Exact("pages", None), lambda b: b.pages is None),
@@ -58,6 +68,20 @@ BOTH: list[tuple[Any, Callable[[Any], Any]]] = [
     (fn.LessThanOrEqual(fn.Length("title"), 1), lambda b: len(b.title) <= 1),
     (fn.In("pages", [1, 2]), lambda b: None if b.pages is None else b.pages in (1, 2)),
     (fn.Between("price", 1, 6), lambda b: 1 <= b.price <= 6),
+    (fn.Between("pages", F("rating"), 100), lambda b: lies_between(b.pages, b.rating, 100)),
+    (fn.Between(Book.price, 1, F("pages") * 2), lambda b: lies_between(b.price, 1, b.pages and b.pages * 2)),
+    (
+        Book.published_on.between(Book.author[Author.born], date(2020, 2, 29)),
+        lambda b: lies_between(b.published_on, b.author.born, date(2020, 2, 29)),
+    ),
+    (
+        Book.published_on.between(F("editor__born"), Book.published_on),
+        lambda b: lies_between(b.published_on, b.editor and b.editor.born, b.published_on),
+    ),
+    (
+        Q(published_on__year__range=[F("author__born__year"), 2020]),
+        lambda b: lies_between(b.published_on and b.published_on.year, b.author.born and b.author.born.year, 2020),
+    ),
     (fn.IsNull("note"), lambda b: b.note is None),
     (fn.IsNull(Book.note, False), lambda b: b.note is not None),
     (fn.IExact("title", "A"), lambda b: b.title.lower() == "a"),

@@ -7,7 +7,7 @@ import math
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
@@ -190,6 +190,12 @@ def begin(step: str, value: Any) -> Any:
     return value.replace(microsecond=0) if step == "second" else value.replace(second=0, microsecond=0)
 
 
+def clock(step: str, value: time) -> time:
+    """The begin of the hour, minute or second that a time lies in."""
+    parts = {"hour": ("minute", "second"), "minute": ("second",), "second": ()}[step]
+    return value.replace(microsecond=0, **dict.fromkeys(parts, 0))
+
+
 DAYS = ("year", "quarter", "month", "week", "day")
 STEPS: Wanted = {
     **{f"date_{s}": (fn.Trunc("published_on", s), safe(lambda v, s=s: begin(s, v), "published_on")) for s in DAYS},
@@ -204,6 +210,11 @@ STEPS: Wanted = {
         )
         for s in (*DAYS, "hour", "minute", "second")
     },
+    **{
+        f"time_{s}": (fn.Trunc("opens_at", s), safe(lambda v, s=s: clock(s, v), "opens_at"))
+        for s in ("hour", "minute", "second")
+    },
+    "clock": (fn.TruncHour(Book.opens_at), safe(lambda v: clock("hour", v), "opens_at")),
     "named": (fn.TruncMonth(Book.sold_at), safe(lambda v: begin("month", v), "sold_at")),
 }
 
@@ -322,7 +333,8 @@ def test_now_is_now(world: World, books: Shelf) -> None:
         (lambda: fn.Left("title", -1), "whole number from 0, not -1"),
         (lambda: fn.Substr("title", 0), "whole number from 1, not 0"),
         (lambda: Book.objects.annotate(x=fn.Abs("title")), r"Abs\(\) is of numbers, and 'title' is string"),
-        (lambda: Book.objects.annotate(x=fn.Trunc("title", "day")), "of dates and moments, not of string"),
+        (lambda: Book.objects.annotate(x=fn.Trunc("title", "day")), "of dates, moments and times, not of string"),
+        (lambda: Book.objects.annotate(x=fn.Trunc("opens_at", "day")), "a time has no day"),
         (lambda: fn.Trunc("sold_at", "dey"), "no step 'dey'.*did you mean 'day'"),
         (lambda: fn.Extract("sold_at", "hours"), "no part 'hours'.*did you mean 'hour'"),
         (lambda: Book.objects.annotate(x=fn.Extract("published_on", "hour")), "a date has no hour"),
