@@ -73,20 +73,22 @@ def check(
             findings.append(Finding("migrations", str(error)))
             history = None
     models: State | None = None
+    is_readable = False
     if chosen - {"migrations", "deploy"}:
         try:
-            models = describe(compiled.to_metadata(config.tables()))
+            models = describe(compiled.to_metadata(config.tables())) if config.has_models() else None
         except DatalayerError as error:
             if "models" in chosen:
                 findings.append(Finding("models", str(error), cause=error))
         else:
+            is_readable = True
             if "models" in chosen and is_configured() and alias in settings.databases:
                 findings += _lacking(alias)
-            if history is not None and "models" in chosen:
+            if history is not None and models is not None and "models" in chosen:
                 findings += _drift()
     if history is not None and chosen & {"database", "dangers", "schema"}:
         findings += _database(alias, models, chosen)
-    if "own" in chosen and models is not None:
+    if "own" in chosen and is_readable:
         findings += checks.run()
     if "deploy" in chosen:
         findings += deployment(alias)

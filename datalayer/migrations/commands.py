@@ -196,6 +196,7 @@ def revert(
         ConnectionFailed: There is no such file, or the database cannot be reached.
     """
     environment = config.environment(alias, hooks)
+    _refuse_no_folder(environment)
     environment.refuse_without_file()
     if plan:
         applied = environment.known(environment.applied())
@@ -219,6 +220,7 @@ def redo(number: int | None = 1, *, alias: str = "default", hooks: Hooks | None 
         MigrationError: One has no way back, or failed; then nothing has changed, unless one runs without a transaction.
     """
     environment = config.environment(alias, hooks)
+    _refuse_no_folder(environment)
     environment.refuse_without_file()
     steps = _newest(environment, environment.known(environment.applied()), number)
     is_atomic = all(environment.history.by_name[step.name].is_atomic for step in steps)

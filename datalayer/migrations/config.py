@@ -35,6 +35,11 @@ def tables() -> list[TableSpec]:
     return [table for table in registry.tables() if table.is_managed]
 
 
+def has_models() -> bool:
+    """Whether this is a project of models at all: a folder of migrations alone is one without."""
+    return bool(settings.models or tables())
+
+
 def defaults(tables: Iterable[TableSpec]) -> dict[str, tuple[str, str]]:
     """What the models give a new instance, by `table.column`, as SQL for SQLite and PostgreSQL.
 

@@ -161,7 +161,7 @@ class History:
         if found:
             raise MigrationError(f"{target!r} means several migrations: {newest_of(found)}")
         tails = {name.partition("_")[2]: name for name in self.names}
-        hint = nearest(target, self.names) or nearest(target, tails)
+        hint = nearest(target, [*self.names, ZERO]) or nearest(target, tails)
         raise MigrationError(f"no migration {target!r}; there are: {newest_of(self.names, ZERO)}{hint}")
 
     def place(self, name: str) -> int:
@@ -286,17 +286,26 @@ def readable(migration: PythonMigration) -> Generator[None]:
     except MigrationError:
         raise
     except (Exception, SystemExit) as error:
-        frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename == str(migration.path)]
-        line = f", line {frames[-1].lineno}" if frames else ""
-        cure = ""
-        if isinstance(error, ImportError | AttributeError):
-            cure = (
-                "; a migration stays and the code it imports does not: write what it needs into the file itself "
-                "(its tables are in datalayer.migrations.tables), or fold old migrations with squashmigrations"
-            )
-        raise MigrationError(
-            f"migration file {migration.path.name!r}{line} cannot be read: {type(error).__name__}: {error}{cure}"
-        ) from error
+        line = line_of(error, migration.path.stem)
+        why = f"{type(error).__name__}: {error}{cure_of(error)}"
+        raise MigrationError(f"migration file {migration.path.name!r}{line} cannot be read: {why}") from error
+
+
+def line_of(error: BaseException, name: str) -> str:
+    """The line of a migration file that an error came from; empty where it is none of its lines."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).stem == name]
+    return f", line {frames[-1].lineno}" if frames else ""
+
+
+def cure_of(error: BaseException) -> str:
+    """What helps where a migration wants code that is not there any more."""
+    is_gone = isinstance(error, AttributeError) and str(error).startswith("module ")
+    if not isinstance(error, ImportError) and not is_gone:
+        return ""
+    return (
+        "; a migration stays and the code it imports does not: write what it needs into the file itself "
+        "(its tables are in datalayer.migrations.tables), or fold old migrations with squashmigrations"
+    )
 
 
 @contextlib.contextmanager
@@ -307,7 +316,7 @@ def in_words(name: str, what: str, where: str = "", after: str = "") -> Generato
     except MigrationError as error:
         raise type(error)(f"migration {name!r} cannot be {what}{where}: {error}{after}") from error
     except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}{line_of(error, name)}{cure_of(error)}"
         raise MigrationError(f"migration {name!r} cannot be {what}{where}: {reason}{after}") from error
 
 

@@ -167,6 +167,11 @@ def makemigrations(
         wanted = config.tables() if tables is None else list(tables)
         answers = Answers(_pairs(default, "=", "table.column=value"), own=config.defaults(wanted), questions=questions)
         old, new = history.state(), describe(compiled.to_metadata(wanted))
+        if old and tables is None and not config.has_models():
+            raise MigrationError(
+                "there are no models, so every table would be dropped: the setting models names no module; name those "
+                'that have models, as in models = ["shop.models"], or write a migration by hand with --empty or --sql'
+            )
         if update and old != new:
             last, old, renames = updating.newest(history, renames)
         known = adopting.NOTHING

@@ -23,7 +23,7 @@ from datalayer.migrations import hooks, records
 from datalayer.migrations._alembic import as_op
 from datalayer.migrations.connecting import autocommitting, is_interrupt, notices_death, reason
 from datalayer.migrations.environment import Environment
-from datalayer.migrations.history import History, Step, readable
+from datalayer.migrations.history import History, Step, cure_of, line_of, readable
 from datalayer.migrations.operations import Live
 from datalayer.migrations.records import Applied
 from datalayer.migrations.scripts import Migration, PythonMigration, SqlMigration
@@ -297,7 +297,8 @@ class _Run:
                 raise
             raise MigrationError(f"{what}: {reason(error)}; {_left(live, step)}") from error
         except (Exception, SystemExit) as error:
-            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            line = line_of(error, self.environment.history.by_name[step.name].path.stem)
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}{line}{cure_of(error)}"
             raise MigrationError(f"{what}: {why}; {_left(live, step)}") from error
 
 

@@ -188,7 +188,8 @@ def read(folder: Path) -> list[Migration]:
                 found.append(made)
     except OSError as error:
         name = Path(error.filename or folder).name
-        raise MigrationError(f"the migrations cannot be read: {name!r}: {error.strerror}") from error
+        cure = "; whoever runs this needs the right to read it" if isinstance(error, PermissionError) else ""
+        raise MigrationError(f"the migrations cannot be read: {name!r}: {error.strerror}{cure}") from error
     return found
 
 

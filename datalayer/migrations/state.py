@@ -98,8 +98,8 @@ class Table:
 
     @property
     def is_numbered(self) -> bool:
-        """Whether a column gets its value from the database (identity, AUTOINCREMENT)."""
-        return any(column.identity for column in self.columns.values())
+        """Whether SQLite numbers the rows by AUTOINCREMENT, which it does in a column of the type INTEGER alone."""
+        return any(column.identity and column.type_text[SQLITE] == "INTEGER" for column in self.columns.values())
 
 
 State: TypeAlias = dict[str, Table]

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from datalayer import conf
 from datalayer.errors import ConnectionFailed, MigrationError
 from datalayer.migrations import commands, config, running
+from datalayer.migrations.drift import drift
 from datalayer.migrations.inspecting import inspectdb
 from tests import forks, processes
 
@@ -345,7 +346,9 @@ def test_a_way_back_that_fails_leaves_the_migration_applied(folder: Path) -> Non
 
 def test_a_migration_that_ends_the_process_leaves_nothing(folder: Path) -> None:
     write(folder, "0001_thing", None, f"{CREATE}\n    if not op.get_context().as_sql:\n        raise SystemExit(0)")
-    with pytest.raises(MigrationError, match=r"'0001_thing' cannot be applied .*: SystemExit: 0; nothing of it"):
+    with pytest.raises(
+        MigrationError, match=r"'0001_thing' cannot be applied .*: SystemExit: 0, line 15; nothing of it"
+    ):
         commands.migrate()
     assert tables() == []
 
@@ -493,3 +496,30 @@ def test_two_statements_in_one_op_execute_are_told_with_the_way_out(sqlite_url: 
         write(tmp_path, "0001_two", None, '    op.execute("SELECT 1; SELECT 2")')
         with pytest.raises(MigrationError, match=r"SQLite takes one at a time: call op\.execute\(\) for each"):
             commands.migrate()
+
+
+def test_a_key_of_a_type_of_sqlalchemy_survives_a_change_of_its_table(folder: Path) -> None:
+    # As plain Alembic writes it: a BIGINT that SQLite does not number.
+    write(
+        folder, "0001_thing", None, '    op.create_table("thing", sa.Column("id", sa.BigInteger(), primary_key=True))'
+    )
+    change = '    op.execute("INSERT INTO thing (id) VALUES (7)")\n    with op.batch_alter_table("thing") as batch:\n'
+    check = '        batch.create_check_constraint("ck", sa.text("id > 0"))'
+    write(folder, "0002_check", "0001_thing", change + check)
+    commands.migrate()
+    with config.environment("default").connect() as connection:
+        assert connection.execute(sa.text("SELECT id FROM thing")).all() == [(7,)]
+    environment = config.environment("default")
+    assert drift(environment, environment.applied(), None) == []
+
+
+@pytest.mark.parametrize("is_replayed", [True, False])
+def test_an_import_inside_a_function_that_is_gone_is_told_with_its_line_and_what_helps(
+    folder: Path, is_replayed: bool
+) -> None:
+    guard = "" if is_replayed else "    if not isinstance(op.get_bind(), sa.Connection):\n        return\n"
+    write(folder, "0001_thing", None, f"{guard}    from shop.gone import thing")
+    line = 13 if is_replayed else 15
+    with pytest.raises(MigrationError, match=rf"No module named 'shop', line {line}; a migration stays and the code"):
+        commands.migrate()
+    assert tables() == []

@@ -31,6 +31,19 @@ def test_unknown_target_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.err.count("\n") == 1
 
 
+def test_a_word_that_is_nearly_zero_is_taken_for_that(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "migrations").mkdir()
+    assert app.main(["migrate", "zer"]) == 1
+    assert capsys.readouterr().err.endswith("; did you mean 'zero'?\n")
+
+
+@pytest.mark.parametrize("command", ["revert", "redo"])
+def test_what_takes_back_wants_a_folder_too(project: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    (project / "db.sqlite3").touch()
+    assert app.main([command]) == 1
+    assert capsys.readouterr().err.startswith("error: there is no folder 'migrations' with migrations")
+
+
 def test_empty_migration_goes_there_and_back(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["makemigrations", "first", "--empty"]) == 0
     assert (project / "migrations" / "0001_first.py").is_file()
@@ -51,6 +64,36 @@ def test_check_of_an_empty_project_finds_nothing(project: Path) -> None:
     done = forks.run(["-m", "datalayer", "check"], folder=project)
     assert (done.returncode, done.stderr) == (0, "")
     assert "no problems" in done.stdout
+
+
+MADE = """from alembic import op
+import sqlalchemy as sa
+
+revision = "0001_made"
+down_revision = None
+
+
+def upgrade():
+    op.create_table("made", sa.Column("id", sa.BigInteger(), primary_key=True))
+
+
+def downgrade():
+    op.drop_table("made")
+"""
+
+
+def test_a_project_without_models_has_tables_that_nobody_wants_to_drop(project: Path) -> None:
+    (project / "migrations").mkdir()
+    (project / "migrations" / "0001_made.py").write_text(MADE)
+    for words in (["migrate"], ["check"], ["check", "--database", "default"]):
+        done = forks.run(["-m", "datalayer", *words], folder=project)
+        assert (done.returncode, done.stderr) == (0, ""), words
+    made = forks.run(["-m", "datalayer", "makemigrations"], folder=project)
+    assert (made.returncode, made.stdout) == (1, "")
+    assert made.stderr == (
+        "error: there are no models, so every table would be dropped: the setting models names no module; name those "
+        'that have models, as in models = ["shop.models"], or write a migration by hand with --empty or --sql\n'
+    )
 
 
 def test_paths_go_to_stdout_alone_where_a_script_asks(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
