@@ -1,15 +1,14 @@
-"""How cost grows: with rows, columns, conditions, the depth of a prefetch, models, and concurrent tasks and threads.
+"""How cost grows: with rows, columns, conditions, the depth of a prefetch, models, tasks, threads and connections.
 
 `python -m benchmarks.curves`, from the root of the repository; with `--keep` each goes to `results/curves.json` when it
 is done, and `report.py` draws them. Each point is a
 fresh process, several times; the median counts. Rows, columns, conditions, depth and models are measured on SQLite, by
-the time of the processor; tasks and threads through a pool of ten connections to PostgreSQL, by the clock.
+the time of the processor; tasks, threads and connections (`concurrent.py`) on PostgreSQL, by the clock.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import json
 import os
@@ -19,12 +18,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.concurrent import AT_A_TIME, CONCURRENT, concurrent, fill
 from benchmarks.databases import databases
 from benchmarks.run import RESULTS
 
@@ -36,15 +35,7 @@ POINTS: dict[str, tuple[int, ...]] = {
     "depth": (0, 1, 2, 3, 4, 5),
     "models": (1, 10, 50, 100, 200, 400),
 }
-AT_A_TIME = {"tasks": (1, 2, 5, 10, 20, 50, 100, 200), "threads": (1, 2, 4, 8, 16, 32)}
-POOL = 10
 PATIENCE = 120  # seconds for a point
-GETS = 2_000  # by all tasks or threads of a point together
-CONCURRENT = {
-    "tasks": ("psycopg_pool", "asyncpg", "datalayer", "sqlalchemy", "tortoise"),
-    "threads": ("psycopg_pool", "datalayer", "sqlalchemy"),
-}
-"""Bare psycopg_pool first: the others are compared with it."""
 
 
 def cpu(work: Callable[[], object], at_least: float = 0.05) -> float:
@@ -228,203 +219,7 @@ def models(count: int) -> dict[str, float]:
     }
 
 
-# -- PostgreSQL: many at a time ------------------------------------------------------------------
-
-SELECT = "SELECT id, timestamp, level, text FROM journal WHERE id = "
-SIZE = 1_000
-
-
-async def tasks(name: str, url: str, count: int) -> tuple[float, list[float]]:
-    """Gets by key by so many tasks at a time: seconds of all, and of each."""
-    get, close = await ASYNC[name](url)
-    waits: list[float] = []
-
-    async def work(number: int) -> None:
-        for turn in range(max(GETS // count, 5)):
-            began = time.perf_counter()
-            await get(1 + (number * 7 + turn) % SIZE)
-            waits.append(time.perf_counter() - began)
-
-    await asyncio.gather(*[work(number) for number in range(min(count, POOL) * 2)])
-    waits.clear()
-    gc.collect()
-    began = time.perf_counter()
-    await asyncio.gather(*[work(number) for number in range(count)])
-    seconds = time.perf_counter() - began
-    await close()
-    return seconds, waits
-
-
-def in_threads(name: str, url: str, count: int) -> tuple[float, list[float]]:
-    """The same by threads."""
-    get, close = BLOCKING[name](url)
-    waits: list[float] = []
-    barrier = threading.Barrier(count + 1)
-
-    def work(number: int) -> None:
-        get(1)
-        own: list[float] = []
-        barrier.wait()
-        for turn in range(max(GETS // count, 5)):
-            began = time.perf_counter()
-            get(1 + (number * 7 + turn) % SIZE)
-            own.append(time.perf_counter() - began)
-        waits.extend(own)
-
-    every = [threading.Thread(target=work, args=(number,)) for number in range(count)]
-    for thread in every:
-        thread.start()
-    barrier.wait()
-    began = time.perf_counter()
-    for thread in every:
-        thread.join()
-    seconds = time.perf_counter() - began
-    close()
-    return seconds, waits
-
-
-Get = Callable[[int], Any]
-AGet = Callable[[int], Awaitable[Any]]
-
-
-def ours(url: str) -> Any:
-    from benchmarks.models import journal
-    from datalayer import configure
-
-    configure(databases={"default": {"url": url, "pool": {"max_size": POOL}}})
-    return journal(1)
-
-
-async def async_datalayer(url: str) -> tuple[AGet, AGet]:
-    from datalayer import pools
-
-    model = ours(url)
-    return lambda key: model.objects.aget(model.id == key), pools.aclose_all
-
-
-async def async_psycopg(url: str) -> tuple[AGet, Any]:
-    from psycopg_pool import AsyncConnectionPool
-
-    pool: Any = AsyncConnectionPool(url, min_size=1, max_size=POOL, open=False, kwargs={"autocommit": True})
-    await pool.open(wait=True)
-
-    async def get(key: int) -> Any:
-        async with pool.connection() as connection:
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(SELECT + "%s", (key,), prepare=True)
-            return await cursor.fetchone()
-
-    return get, pool.close
-
-
-async def async_asyncpg(url: str) -> tuple[AGet, Any]:
-    import asyncpg
-
-    pool: Any = await asyncpg.create_pool(url, min_size=1, max_size=POOL)
-    return lambda key: pool.fetchrow(SELECT + "$1", key), pool.close
-
-
-async def async_sqlalchemy(url: str) -> tuple[AGet, Any]:
-    import sqlalchemy as sa
-    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-
-    from benchmarks.targets.sqlalchemy_orm import Target
-
-    engine = create_async_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=POOL, max_overflow=0,
-        connect_args={"prepare_threshold": 0},
-    )  # fmt: skip
-    model = Target.declared(Target.__new__(Target), 1)
-
-    async def get(key: int) -> Any:
-        async with AsyncSession(engine) as session:
-            return (await session.scalars(sa.select(model).where(model.id == key))).one()
-
-    return get, engine.dispose
-
-
-async def async_tortoise(url: str) -> tuple[AGet, Any]:
-    from benchmarks.targets.tortoise_orm import Target
-
-    target = Target(url, 1)
-    await target.open()
-    return lambda key: target.model.get(id=key), target.close
-
-
-def blocking_datalayer(url: str) -> tuple[Get, Any]:
-    from datalayer import pools
-
-    model = ours(url)
-    return lambda key: model.objects.get(model.id == key), pools.close_all
-
-
-def blocking_psycopg(url: str) -> tuple[Get, Any]:
-    from psycopg_pool import ConnectionPool
-
-    pool: Any = ConnectionPool(url, min_size=1, max_size=POOL, open=True, kwargs={"autocommit": True})
-
-    def get(key: int) -> Any:
-        with pool.connection() as connection:
-            cursor = connection.cursor(binary=True)
-            return cursor.execute(SELECT + "%s", (key,), prepare=True).fetchone()
-
-    return get, pool.close
-
-
-def blocking_sqlalchemy(url: str) -> tuple[Get, Any]:
-    import sqlalchemy as sa
-    from sqlalchemy import orm
-
-    from benchmarks.targets.sqlalchemy_orm import Target
-
-    engine = sa.create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=POOL, max_overflow=0,
-        connect_args={"prepare_threshold": 0},
-    )  # fmt: skip
-    model = Target.declared(Target.__new__(Target), 1)
-
-    def get(key: int) -> Any:
-        with orm.Session(engine) as session:
-            return session.get(model, key)
-
-    return get, engine.dispose
-
-
-ASYNC: dict[str, Any] = {
-    "psycopg_pool": async_psycopg,
-    "asyncpg": async_asyncpg,
-    "datalayer": async_datalayer,
-    "sqlalchemy": async_sqlalchemy,
-    "tortoise": async_tortoise,
-}
-BLOCKING: dict[str, Any] = {
-    "psycopg_pool": blocking_psycopg,
-    "datalayer": blocking_datalayer,
-    "sqlalchemy": blocking_sqlalchemy,
-}
-
-
-def concurrent(kind: str, name: str, url: str, count: int) -> dict[str, float]:
-    """Gets a second, and the 99th percentile of their time in milliseconds."""
-    seconds, waits = asyncio.run(tasks(name, url, count)) if kind == "tasks" else in_threads(name, url, count)
-    return {"throughput": len(waits) / seconds, "p99": statistics.quantiles(waits, n=100)[98] * 1e3}
-
-
 # -- all of it -----------------------------------------------------------------------------------
-
-
-def fill(url: str) -> None:
-    """The rows that tasks and threads get."""
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        connection.execute(
-            "CREATE TABLE journal (id integer PRIMARY KEY, timestamp timestamptz NOT NULL, level integer NOT NULL, "
-            "text varchar(255) NOT NULL)"
-        )
-        connection.execute(
-            f"INSERT INTO journal SELECT i, now(), i % 50, 'message ' || i FROM generate_series(1, {SIZE}) i"
-        )
 
 
 def one(*words: str) -> dict[str, float] | None:

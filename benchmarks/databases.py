@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+"""What a private server is told besides: a commit waits for the disk, as it does for everybody."""
+
 
 @contextmanager
 def databases(backend: str, targets: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -21,7 +24,7 @@ def databases(backend: str, targets: Sequence[str]) -> Iterator[dict[str, str]]:
         from tests import postgres_server
 
         given = os.environ.get("DATALAYER_TEST_POSTGRES_URL")
-        server = None if given else postgres_server.start()
+        server = None if given else postgres_server.start(DURABLE)
         url = given or (server.url if server else "")
         names = {target: f"datalayer_bench_{os.getpid()}_{target.replace('-', '_')}" for target in targets}
         try:

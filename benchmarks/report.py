@@ -135,6 +135,13 @@ CURVES: dict[str, tuple[str, str, str]] = {
         "Threads share the interpreter lock, so beyond the first few more of them only wait for it; beyond ten "
         "they wait for a connection as well, in the order they came.",
     ),
+    "connections": (
+        "connections, fifty tasks at a time",
+        "gets a second",
+        "One connection serves one task after another, and the server waits while the client works; a few more and one "
+        "of the two always has something to do. From then on more connections bring nothing where client and server "
+        "share a core: what is gained in the queue of the pool is lost to processes of the server that take turns.",
+    ),
 }
 """For each curve what grows, the unit, and the reason of its form."""
 
@@ -158,7 +165,7 @@ def curve(points: dict[str, dict[str, float]], words: tuple[str, str, str], file
     for side, title in zip(axes[0], (unit, "99th percentile, ms"), strict=False):
         side.set_xlabel(grows)
         side.set_ylabel(title)
-        if grows.split()[0] in ("rows", "tasks", "threads"):
+        if grows.split()[0].strip(",") in ("rows", "tasks", "threads", "connections"):
             side.set_xscale("log")
         side.set_ylim(bottom=0)
         side.legend(fontsize=7)

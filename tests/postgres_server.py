@@ -18,7 +18,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -92,21 +92,24 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start() -> PostgresServer:
+def start(more: Mapping[str, str] | None = None) -> PostgresServer:
     """Makes a cluster in a temporary folder and starts its server.
+
+    Args:
+        more: Settings of the server besides, or instead of, those for tests.
 
     Raises:
         PostgresNotFound: there are no binaries.
     """
     folder = Path(tempfile.mkdtemp(prefix="dlpg-", dir=_short_temporary_folder()))
     try:
-        return _start_in(folder)
+        return _start_in(folder, more or {})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _start_in(folder: Path) -> PostgresServer:
+def _start_in(folder: Path, more: Mapping[str, str]) -> PostgresServer:
     identity = _unprivileged_identity()
     if identity is not None:
         os.chown(folder, identity["user"], identity["group"])
@@ -131,7 +134,7 @@ def _start_in(folder: Path) -> PostgresServer:
         "timezone": "Asia/Kolkata",  # not UTC: whoever forgets to ask for UTC shall notice
     }
     command = ["/bin/sh", "-c", _START, "sh", str(binaries / "postgres"), "-D", str(data)]
-    for name, value in settings.items():
+    for name, value in (settings | dict(more)).items():
         command += ["-c", f"{name}={value}"]
 
     def launch() -> subprocess.Popen[bytes]:

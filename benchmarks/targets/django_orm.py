@@ -36,12 +36,14 @@ def database(url: str) -> dict[str, Any]:
 class Target:
     """Instances by `objects`; `values` and `values_list` for dicts and tuples."""
 
-    def __init__(self, url: str, model: int) -> None:
+    def __init__(self, url: str, model: int, settings_of: dict[str, Any] | None = None) -> None:
         import django
         from django.conf import settings
 
         settings.configure(
-            DATABASES={"default": database(url)}, USE_TZ=True, DEFAULT_AUTO_FIELD="django.db.models.AutoField"
+            DATABASES={"default": settings_of or database(url)},
+            USE_TZ=True,
+            DEFAULT_AUTO_FIELD="django.db.models.AutoField",
         )
         django.setup()
         from django.db import connection, models, transaction
@@ -78,8 +80,9 @@ class Target:
         self.names = names(model)
         self.atomic = transaction.atomic
         self.connection = connection
-        with connection.schema_editor() as editor:
-            editor.create_model(self.model)
+        if settings_of is None:
+            with connection.schema_editor() as editor:
+                editor.create_model(self.model)
 
     def make(self, row: Row) -> Any:
         return self.model(**dict(zip(self.names, row, strict=True)))

@@ -35,7 +35,7 @@ class Json(peewee.TextField):
 class Target:
     """Instances by `create`, `get_by_id` and `save`; `dicts()` and `tuples()` for the others."""
 
-    def __init__(self, url: str, model: int) -> None:
+    def __init__(self, url: str, model: int, database: Any = None) -> None:
         kinds: dict[str, Any] = {
             "float": peewee.DoubleField, "smallint": peewee.SmallIntegerField, "int": peewee.IntegerField,
             "bigint": peewee.BigIntegerField, "varchar": peewee.CharField, "text": peewee.TextField,
@@ -48,7 +48,7 @@ class Target:
         else:
             from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField, Psycopg3Database
 
-            self.database = Psycopg3Database(url, prepare_threshold=0)
+            self.database = database or Psycopg3Database(url, prepare_threshold=0)
             kinds["json"], stamp = BinaryJSONField, DateTimeTZField
 
         def field(name: str) -> Any:
@@ -75,7 +75,7 @@ class Target:
         self.names = names(model)
         self.fields = [getattr(self.model, name) for name in ("id", *self.names)]
         self.database.connect()
-        self.database.create_tables([self.model])
+        self.database.create_tables([self.model])  # where they are not there
 
     def make(self, row: Row) -> Any:
         return self.model(**dict(zip(self.names, row, strict=True)))

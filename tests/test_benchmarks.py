@@ -1,0 +1,28 @@
+"""What can be told of the measurements without measuring."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.concurrent import ASYNC, AT_A_TIME, BLOCKING, CONCURRENT
+from benchmarks.run import ALONE, APART, MODES, OPERATIONS, WHOLE, taking_part, targets
+
+
+@pytest.mark.parametrize("curve", CONCURRENT)
+def test_whoever_takes_part_in_a_curve_can_be_asked(curve: str) -> None:
+    assert set(CONCURRENT[curve]) <= (BLOCKING if curve == "threads" else ASYNC).keys()
+    assert AT_A_TIME[curve] == tuple(sorted(AT_A_TIME[curve]))
+
+
+def test_every_letter_means_one_operation() -> None:
+    assert not OPERATIONS.keys() & WHOLE.keys()
+    assert OPERATIONS.keys() >= APART
+
+
+def test_a_whole_run_measures_every_model() -> None:
+    assert MODES["middle"].models == MODES["full"].models == (1, 2, 3, 4)
+
+
+def test_who_cannot_speak_to_a_backend_is_left_out_there_alone() -> None:
+    for backend, left_out in ALONE.items():
+        assert set(targets()) - set(taking_part(targets(), backend)) == left_out
