@@ -303,7 +303,7 @@ def configured(database_url: str, world: World) -> Iterator[str]:
         world.run(lambda: None, pools.aclose_all)
         pools.close_all()
         pools.reset()
-        databases.reset()
+        databases.clear()
         reset()
 
 

@@ -6,7 +6,7 @@ are atomic, and two threads that compile the same shape at once merely do the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias
 
@@ -191,9 +191,5 @@ def _change() -> Any:
     return import_module("datalayer._compile.change")
 
 
-_COMPILERS: dict[str, Compiler] = {"sqlite": Compiler("sqlite"), "postgresql": Compiler("postgresql")}
-
-
-def compiler_for(backend: BackendName) -> Compiler:
-    """The process-wide compiler of a backend."""
-    return _COMPILERS[backend]
+COMPILERS: Final[Mapping[str, Compiler]] = {"sqlite": Compiler("sqlite"), "postgresql": Compiler("postgresql")}
+"""The compilers of this process, by the name of the backend."""

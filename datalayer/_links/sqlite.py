@@ -275,10 +275,18 @@ class SQLiteLink:
     def is_broken(self) -> bool:
         """Whether it was closed."""
         try:
-            self.raw.in_transaction  # noqa: B018 - as `is_closed`, without the call: each return to a pool asks
+            self.raw.in_transaction  # noqa: B018 - as `is_closed`, without the call
         except sqlite3.ProgrammingError:
             return True
         return False
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it is open, and no transaction is."""
+        try:
+            return not self.raw.in_transaction
+        except sqlite3.ProgrammingError:
+            return False
 
     def reset(self, timeout: float | None = None) -> None:
         """Rolls back what is open; waits for nobody."""
@@ -378,9 +386,14 @@ class AsyncSQLiteLink:
         """Whether it was closed."""
         return self.raw.is_closed
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether it is open, and no transaction is."""
+        return not self.raw.is_closed and not self._raw.in_transaction
+
     async def reset(self, timeout: float | None = None) -> None:
         """The awaiting twin of `SQLiteLink.reset`."""
-        if not self.is_broken and not self._raw.in_transaction:
+        if self.is_clean:
             return
         try:
             await self.raw.worker.call(lambda: _reset(self._raw))

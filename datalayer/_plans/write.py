@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Prepared
@@ -18,15 +18,14 @@ from datalayer.errors import DatabaseError, ForeignKeyViolation
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+WRITING: Final[set[Callable[..., object]]] = set()
+"""The plan functions that were marked by `writing`."""
+
+
 def writing(function: F) -> F:
     """Marks a plan function that needs a link for writing, whatever its first command is."""
-    function.writes = True  # type: ignore[attr-defined]
+    WRITING.add(function)
     return function
-
-
-def is_writing(function: Callable[..., object]) -> bool:
-    """Whether a plan function was marked by `writing`."""
-    return getattr(function, "writes", False) is True
 
 
 @writing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeAlias, TypeGuard, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from datalayer._query import arrays, documents, ranges
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing, OfRow
@@ -22,9 +22,36 @@ Check: TypeAlias = Callable[[ColumnType | None, str, str, object], object]
 It is called for each single value: for every item of `in` and both ends of `range`.
 """
 
+_OPERATORS: Final = frozenset({"exact", "ne", "lt", "lte", "gt", "gte"})
 _INTEGERS: Final = frozenset({Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER})
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 """What a database can be given as a whole number."""
+
+
+def at_once(left: Expression, lookup: str, value: Any) -> Comparison | None:
+    """The condition `left lookup value`, for = != < > <= >= and a value that is good as it is; None for any other.
+
+    Good are plain values of the very type of the left side, but for what no database can be given: numbers of more than
+    64 bits, and text with a zero byte.
+    """
+    type_, given = left.type, type(value)
+    if type_ is None or given is not type_.exact:
+        return None
+    if (given is int and not _LEAST <= cast("int", value) <= _GREATEST) or (
+        given is str and "\0" in cast("str", value)
+    ):
+        return None
+    return Comparison(left, lookup, Value(value, type_))
+
+
+def named_at_once(table: TableSpec, name: str, value: object) -> Comparison | None:
+    """The same for `filter(name=value)`, where the name is a column's."""
+    kept = table.names.get(name)
+    if kept is None:
+        return None
+    found, lefts = kept
+    lookup = found.lookup or "exact"
+    return at_once(lefts[0], lookup, value) if lookup in _OPERATORS and found.transform is None else None
 
 
 def comparison(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
-from datalayer._compile.compiler import compiler_for
+from datalayer._compile.compiler import COMPILERS
 from datalayer._links.run import arun, run
 from datalayer._plans.plan import Plan
 from datalayer._plans.transaction import ISOLATIONS, Isolation
@@ -217,7 +217,7 @@ class Atomic:
     def _made(self, pool: DatabasePool, lease: Any) -> Transaction:
         return Transaction(
             self.using,
-            compiler=compiler_for(lease.conn.backend),
+            compiler=COMPILERS[lease.conn.backend],
             pool=pool,
             lease=lease,
             isolation=self.isolation,

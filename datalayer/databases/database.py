@@ -13,11 +13,11 @@ from contextlib import aclosing, closing
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
-from datalayer._compile.compiler import compiler_for
+from datalayer._compile.compiler import COMPILERS
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer._links.run import arun, run
 from datalayer._plans.plan import Call, Command, Plan, Row, calling
-from datalayer._plans.write import is_writing
+from datalayer._plans.write import WRITING
 from datalayer.databases import current, events, router
 from datalayer.databases.atomic import Atomic
 from datalayer.databases.calling import AsyncCalling, Calling, check_blocking
@@ -64,7 +64,7 @@ class Database:
     @property
     def compiler(self) -> Compiler:
         """The compiler of its backend."""
-        return compiler_for(pools[self.alias].backend)
+        return COMPILERS[pools[self.alias].backend]
 
     @property
     def in_transaction(self) -> bool:
@@ -112,7 +112,7 @@ class Database:
                 transaction.note(error)
                 raise
         pool = pools[self.alias]
-        plan = operation(compiler_for(pool.backend), *args, **kwargs)
+        plan = operation(COMPILERS[pool.backend], *args, **kwargs)
         try:
             first = next(plan)
         except StopIteration as stop:
@@ -120,7 +120,7 @@ class Database:
         if type(first) is Call:
             return self._run_calling(plan, first)
         try:
-            mode: Mode = "write" if first.writes or is_writing(operation) else "read"  # `_mode`, in a call less
+            mode: Mode = "write" if first.writes or operation in WRITING else "read"  # `_mode`, in a call less
             lease = router.borrow(pool, mode) if pool.is_routed else pool.borrow(mode)
         except BaseException:
             plan.close()
@@ -148,7 +148,7 @@ class Database:
                 transaction.note(error)
                 raise
         pool = pools[self.alias]
-        plan = operation(compiler_for(pool.backend), *args, **kwargs)
+        plan = operation(COMPILERS[pool.backend], *args, **kwargs)
         try:
             first = next(plan)
         except StopIteration as stop:
@@ -156,7 +156,7 @@ class Database:
         if type(first) is Call:
             return await self._arun_calling(plan, first)
         try:
-            mode: Mode = "write" if first.writes or is_writing(operation) else "read"
+            mode: Mode = "write" if first.writes or operation in WRITING else "read"
             lease = await (router.aborrow(pool, mode) if pool.is_routed else pool.aborrow(mode))
         except BaseException:
             plan.close()
@@ -240,7 +240,7 @@ class Database:
                 raise
             return
         pool = pools[self.alias]
-        command, load = operation(compiler_for(pool.backend), *args, **kwargs)
+        command, load = operation(COMPILERS[pool.backend], *args, **kwargs)
         if pool.settings.url.is_memory:
             yield from self.run(_loaded, command, load)
             return
@@ -285,7 +285,7 @@ class Database:
                 raise
             return
         pool = pools[self.alias]
-        command, load = operation(compiler_for(pool.backend), *args, **kwargs)
+        command, load = operation(COMPILERS[pool.backend], *args, **kwargs)
         if pool.settings.url.is_memory:
             for each in await self.arun(_loaded, command, load):
                 yield each
@@ -322,30 +322,20 @@ def _loaded(compiler: Compiler, command: Command, load: Callable[[list[Row]], Pl
 
 def _mode(first: Command, operation: Callable[..., Any]) -> Mode:
     """Whether an operation needs the writer; its first statement tells, unless it is known to write later."""
-    return "write" if first.writes or is_writing(operation) else "read"
+    return "write" if first.writes or operation in WRITING else "read"
 
 
-class Databases:
+class Databases(dict[str, Database]):
     """The databases by alias; one object for each, made on first use."""
 
-    def __init__(self) -> None:
-        self._found: dict[str, Database] = {}
-
-    def __getitem__(self, alias: str) -> Database:
-        """The database of that alias.
+    def __missing__(self, alias: str) -> Database:
+        """Makes the database of that alias.
 
         Raises:
             ConfigurationError: The settings have none of that name; the message lists them.
         """
-        found = self._found.get(alias)
-        if found is None:
-            pools[alias]  # raises for an unknown alias
-            found = self._found.setdefault(alias, Database(alias))
-        return found
-
-    def reset(self) -> None:
-        """Forgets every database object; for tests."""
-        self._found.clear()
+        pools[alias]  # raises for an unknown alias
+        return self.setdefault(alias, Database(alias))
 
 
 databases = Databases()

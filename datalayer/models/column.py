@@ -6,7 +6,7 @@ of `_query`. Conditions are those nodes themselves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, ca
 from datalayer._query import arrays, documents, items, ranges
 from datalayer._query import condition as nodes
 from datalayer._query.arithmetic import arithmetic
-from datalayer._query.comparing import compare
-from datalayer._query.expression import Expression, FieldRef, Function, Ordering, Value
+from datalayer._query.comparing import at_once, compare
+from datalayer._query.expression import Expression, FieldRef, Function, Ordering
 from datalayer._query.lookup import DATE_PARTS, TIME_PARTS, transformed
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType, Kind
@@ -89,14 +89,6 @@ def operand(value: object) -> object:
     return query if rows._alias == "default" else query.replaced(alias=rows._alias)
 
 
-_WITH_EXTREMES = (int, str)
-
-
-def _is_extreme(value: Any) -> bool:
-    """Whether no database can be given the value: a number of more than 64 bits, text with a zero byte."""
-    return "\0" in value if type(value) is str else not -(2**63) <= value < 2**63
-
-
 def nulls_of(nulls: str | None) -> str | None:
     """Where NULLs go in an order.
 
@@ -106,6 +98,16 @@ def nulls_of(nulls: str | None) -> str | None:
     if nulls not in (None, "first", "last"):
         raise QueryError(f"nulls is {nulls!r}; NULLs go 'first' or 'last'")
     return nulls
+
+
+def _operator(lookup: str) -> Callable[[Any, object], object]:
+    """The method for = != < > <= >=: `_compared`, without a detour for a plain value of the right type."""
+
+    def compared(self: Expr[Any, Any], other: Any) -> object:
+        found = at_once(self.node, lookup, other)
+        return self._compared(lookup, other) if found is None else found
+
+    return compared
 
 
 class Expr(Generic[M, T]):
@@ -125,65 +127,54 @@ class Expr(Generic[M, T]):
             return Compared(self, lookup, value)
         return compare(self.node, lookup, operand(value), name=self.name, check=checked)
 
-    def _at_once(self, lookup: str, value: object) -> Any:
-        """`_compared` for = != < > <= >=, without a detour for a plain value of the right type."""
-        kind = self.node.type
-        given = type(value)
-        if kind is not None and given is kind.exact and not (given in _WITH_EXTREMES and _is_extreme(value)):
-            return nodes.Comparison(self.node, lookup, Value(value, kind))
-        return self._compared(lookup, value)
+    if TYPE_CHECKING:
 
-    def __eq__(self, other: T | Expr[M, T] | None) -> Condition[M]:  # type: ignore[override]
-        found: Condition[M] = self._at_once("exact", other)
-        return found
+        def __eq__(self, other: T | Expr[M, T] | None) -> Condition[M]: ...  # type: ignore[override]
 
-    def __ne__(self, other: T | Expr[M, T] | None) -> Condition[M]:  # type: ignore[override]
-        found: Condition[M] = self._at_once("ne", other)
-        return found
+        def __ne__(self, other: T | Expr[M, T] | None) -> Condition[M]: ...  # type: ignore[override]
 
-    @overload
-    def __lt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
-    @overload
-    def __lt__(self, other: T | Expr[M, T]) -> Condition[M]: ...
-    @overload
-    def __lt__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
-    @overload
-    def __lt__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
-    def __lt__(self, other: Any) -> Any:
-        return self._at_once("lt", other)
+        @overload
+        def __lt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
+        @overload
+        def __lt__(self, other: T | Expr[M, T]) -> Condition[M]: ...
+        @overload
+        def __lt__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
+        @overload
+        def __lt__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
+        def __lt__(self, other: Any) -> Any: ...
 
-    @overload
-    def __le__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
-    @overload
-    def __le__(self, other: T | Expr[M, T]) -> Condition[M]: ...
-    @overload
-    def __le__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
-    @overload
-    def __le__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
-    def __le__(self, other: Any) -> Any:
-        return self._at_once("lte", other)
+        @overload
+        def __le__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
+        @overload
+        def __le__(self, other: T | Expr[M, T]) -> Condition[M]: ...
+        @overload
+        def __le__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
+        @overload
+        def __le__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
+        def __le__(self, other: Any) -> Any: ...
 
-    @overload
-    def __gt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
-    @overload
-    def __gt__(self, other: T | Expr[M, T]) -> Condition[M]: ...
-    @overload
-    def __gt__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
-    @overload
-    def __gt__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
-    def __gt__(self, other: Any) -> Any:
-        return self._at_once("gt", other)
+        @overload
+        def __gt__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
+        @overload
+        def __gt__(self, other: T | Expr[M, T]) -> Condition[M]: ...
+        @overload
+        def __gt__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
+        @overload
+        def __gt__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
+        def __gt__(self, other: Any) -> Any: ...
 
-    @overload
-    def __ge__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
-    @overload
-    def __ge__(self, other: T | Expr[M, T]) -> Condition[M]: ...
-    @overload
-    def __ge__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
-    @overload
-    def __ge__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
-    def __ge__(self, other: Any) -> Any:
-        return self._at_once("gte", other)
+        @overload
+        def __ge__(self: Expr[M, Decimal] | Expr[M, Decimal | None], other: int) -> Condition[M]: ...
+        @overload
+        def __ge__(self, other: T | Expr[M, T]) -> Condition[M]: ...
+        @overload
+        def __ge__(self: Expr[M, T1 | None], other: Expr[M, T1]) -> Condition[M]: ...
+        @overload
+        def __ge__(self, other: Expr[M, T | None] | Deferred) -> Condition[M]: ...
+        def __ge__(self, other: Any) -> Any: ...
+    else:
+        __eq__, __ne__ = _operator("exact"), _operator("ne")
+        __lt__, __le__, __gt__, __ge__ = map(_operator, ("lt", "lte", "gt", "gte"))
 
     __hash__ = object.__hash__
 

@@ -122,18 +122,23 @@ def condition_of(item: Any, table: TableSpec, annotations: Annotations | None = 
     pair = cast("tuple[object, ...]", item) if isinstance(item, tuple) else ()
     name, value = pair if len(pair) == 2 else (None, None)
     if isinstance(name, str):
-        value = (
-            _right(value, table, dict(annotations or {}))
-            if isinstance(value, Deferred | Q | list | tuple)
-            else operand(value)
-        )
-        if isinstance(value, Query):
-            check_inside(value, table, annotations)
-        return comparison(table, name, value, check=checked, annotations=annotations)
+        return lookup_of(name, value, table, annotations)
     raise QueryError(
         f"filter() takes conditions such as {table.model}.name == 'x', Q objects and lookups by name, not {item!r}; "
         "a comparison with a value of another type gives a plain bool"
     )
+
+
+def lookup_of(name: str, value: object, table: TableSpec, annotations: Annotations | None = None) -> Condition:
+    """What `filter(name=value)` means."""
+    value = (
+        _right(value, table, dict(annotations or {}))
+        if isinstance(value, Deferred | Q | list | tuple)
+        else operand(value)
+    )
+    if isinstance(value, Query):
+        check_inside(value, table, annotations)
+    return comparison(table, name, value, check=checked, annotations=annotations)
 
 
 _FROM_A_TABLE: Final = (Deferred, Q)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
+from datalayer._query.comparing import named_at_once
 from datalayer._query.condition import Condition as ConditionNode
 from datalayer._query.condition import Junction, Negation, Nothing, OfRow
 from datalayer._query.expression import FieldRef
@@ -18,7 +19,16 @@ from datalayer.models.bound import backend_of
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy, operand
 from datalayer.models.combining import Join, compound, joined, merged, with_cte
 from datalayer.models.elsewhere import refuse_elsewhere, refuse_query_elsewhere
-from datalayer.models.expressions import DeferredOrder, Q, condition_of, expression_of, is_own, is_simple, owned
+from datalayer.models.expressions import (
+    DeferredOrder,
+    Q,
+    condition_of,
+    expression_of,
+    is_own,
+    is_simple,
+    lookup_of,
+    owned,
+)
 from datalayer.models.grouping import check_ungrouped
 from datalayer.models.loading import Lookup
 from datalayer.models.ordering import default_order, is_total, order_item, ordered_by, spread
@@ -109,22 +119,32 @@ class Question(Generic[M, R]):
         table = outline.table
         annotations = self._annotations if outline.annotations else None
         found: list[ConditionNode] = []
-        for item in (*conditions, *named.items()) if named else conditions:
+        for item in conditions:
             if is_own(item, table):
                 found.append(item)
-                continue
-            condition = condition_of(item, table, annotations)
+            else:
+                self._take(condition_of(item, table, annotations), found)
+        for name, value in named.items():
+            condition = None if annotations else named_at_once(table, name, value)
             if condition is not None:
                 found.append(condition)
-                if not is_simple(condition):
-                    refuse_elsewhere(condition, self._alias)
-                    if outline.group_by is None:
-                        check_ungrouped(condition, self.query)
-                elif type(condition) is OfRow:
-                    refuse_elsewhere(condition, self._alias)
+            else:
+                self._take(lookup_of(name, value, table, annotations), found)
         if len(found) < 2:
             return found[0] if found else None
         return Junction("and", tuple(found))
+
+    def _take(self, condition: ConditionNode | None, found: list[ConditionNode]) -> None:
+        """Puts a condition to the others, once it is sure that it may stand in this query."""
+        if condition is None:
+            return
+        if not is_simple(condition):
+            refuse_elsewhere(condition, self._alias)
+            if self.query.outline.group_by is None:
+                check_ungrouped(condition, self.query)
+        elif type(condition) is OfRow:
+            refuse_elsewhere(condition, self._alias)
+        found.append(condition)
 
     def _unsliced(self, verb: str) -> None:
         if self.query.limit is not None or self.query.offset is not None:

@@ -51,7 +51,9 @@ class PoolLease(AsyncLease[C]):
         conn, connector = entry.conn, pool._connector
         drop: str | None = None
         try:
-            if connector.is_broken(conn):
+            if (is_clean := pool._is_clean) is not None and is_clean(conn):
+                pass
+            elif connector.is_broken(conn):
                 drop = "broken"
             else:
                 resetting = connector.reset(conn)
@@ -63,9 +65,9 @@ class PoolLease(AsyncLease[C]):
                     else:
                         async with asyncio.timeout(pool.config.reset_timeout):
                             await Rest(resetting, step)
-                if pool._reset is not None:
-                    async with asyncio.timeout(pool.config.reset_timeout):
-                        await pool._reset(conn)
+            if pool._reset is not None and drop is None:
+                async with asyncio.timeout(pool.config.reset_timeout):
+                    await pool._reset(conn)
         except Exception as error:
             drop = "reset_failed"
             log.warning(

@@ -20,7 +20,7 @@ from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
 from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
 from datalayer.pooling.events import Listener
-from datalayer.pooling.explain import describe_task, error_text, getframe, wrong_loop
+from datalayer.pooling.explain import describe_task, error_text, getframe, is_ours, wrong_loop
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.lease import grip_of
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
@@ -80,6 +80,7 @@ class AsyncPool(Machine[C]):
         self._reset = awaited_hook("reset", reset)
         self._on_close = awaited_hook("on_close", on_close)
         self._connector = connector
+        self._is_clean: Callable[[C], bool] | None = getattr(connector, "is_clean", None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -171,6 +172,8 @@ class AsyncPool(Machine[C]):
         asking.pool = self
         asking.timeout = timeout
         caller = getframe(1)
+        while is_ours[caller.f_globals["__name__"]] and (before := caller.f_back) is not None:  # as `call_site`
+            caller = before
         asking.code = caller.f_code
         asking.offset = caller.f_lasti
         return asking

@@ -23,10 +23,12 @@ class Judge(Protocol):
 class Connector(Protocol[C]):
     """How to make, test, clean and end one kind of connection.
 
-    Three more things are used where there are any: `ping_within(conn, seconds)` instead of `ping`, for a ping that ends
+    Four more things are used where there are any: `ping_within(conn, seconds)` instead of `ping`, for a ping that ends
     in time where nobody answers (no thread can be interrupted from outside); `terminate(conn)`, which ends what
-    another thread does on a connection when the pool is closed by force; and an attribute `fast_open = True`, which has
-    the pool connect in the thread of the caller because it takes no time (SQLite, fakes).
+    another thread does on a connection when the pool is closed by force; `is_clean(conn)`, which tells at a return
+    that a connection is good and `reset` would find nothing to do, so that neither it nor `is_broken` is asked; and an
+    attribute `fast_open = True`, which has the pool connect in the thread of the caller because it takes no time
+    (SQLite, fakes).
     """
 
     def connect(self) -> C:
@@ -59,7 +61,10 @@ class Connector(Protocol[C]):
 
 
 class AsyncConnector(Protocol[C]):
-    """The twin of `Connector`: what may do I/O is awaited, and `terminate` ends a connection without awaiting."""
+    """The twin of `Connector`: what may do I/O is awaited, and `terminate` ends a connection without awaiting.
+
+    `is_clean(conn)` is asked where there is one, as in `Connector`.
+    """
 
     async def connect(self) -> C:
         """Opens a connection."""

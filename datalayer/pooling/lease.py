@@ -10,7 +10,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from datalayer.errors import DoubleRelease, LeaseReleased
 from datalayer.pooling.entry import Entry
-from datalayer.pooling.explain import call_site
 
 C = TypeVar("C")
 
@@ -161,11 +160,6 @@ class BaseLease(Generic[C]):
     def detach(self) -> C:
         """Ends the lease and keeps the connection: it is yours to close, and the pool may open another one."""
         return self.pool.detach_entry(self.end("detached"))
-
-    def note_place(self) -> None:
-        """Notes the line outside of this package that runs now as the one that borrowed: for pools behind others."""
-        entry = self._held()
-        entry.code, entry.offset = call_site()
 
     def transfer(self) -> None:
         """Makes the thread or task that runs now the holder: for leases that are passed on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from operator import attrgetter
 from typing import Any
 
 from datalayer._links.link import AsyncLink, Link
@@ -11,6 +12,8 @@ from datalayer.errors import ConnectionFailed, ConnectionLost, ReadOnlyTransacti
 
 class LinkJudge:
     """Reads our own errors; drivers' errors never come this far."""
+
+    is_clean = staticmethod(attrgetter("is_clean"))
 
     def is_disconnect(self, exc: BaseException) -> bool:
         """Whether the server is gone, or became a standby that takes no writes."""

@@ -22,7 +22,7 @@ from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
 from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
 from datalayer.pooling.events import Listener
-from datalayer.pooling.explain import describe_thread, error_text, getframe
+from datalayer.pooling.explain import describe_thread, error_text, getframe, is_ours
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.keeper import Keeper
 from datalayer.pooling.lease import Grip, Lease, grip_of
@@ -56,12 +56,14 @@ class _Lease(Lease[C]):
         conn, connector = entry.conn, pool._connector
         drop: str | None = None
         try:
-            if connector.is_broken(conn):
+            if (is_clean := pool._is_clean) is not None and is_clean(conn):
+                pass
+            elif connector.is_broken(conn):
                 drop = "broken"
             else:
                 connector.reset(conn)
-                if pool._reset is not None:
-                    pool._reset(conn)
+            if pool._reset is not None and drop is None:
+                pool._reset(conn)
         except Exception as error:
             drop = "reset_failed"
             log.warning(
@@ -130,6 +132,7 @@ class Pool(Machine[C]):
         self._reset = plain_hook("reset", reset)
         self._on_close = plain_hook("on_close", on_close)
         self._connector = connector
+        self._is_clean: Callable[[C], bool] | None = getattr(connector, "is_clean", None)
         self._ping_within: Callable[[C, float], object] | None = getattr(connector, "ping_within", None)
         self._keeper = Keeper(f"datalayer-pool-{name}-upkeep")
         self._workers: set[threading.Thread] = set()
@@ -224,7 +227,8 @@ class Pool(Machine[C]):
         elif self._orphans:
             self._collect()
         caller = getframe(1)
-        # Of `datalayer` itself only the registry and the SQLite pool ask: they say for whom.
+        while is_ours[caller.f_globals["__name__"]] and (before := caller.f_back) is not None:  # as `call_site`
+            caller = before
         entry.code = caller.f_code
         entry.offset = caller.f_lasti
         grip = entry.grip

@@ -101,7 +101,7 @@ def configured(world: World, one: str, two: Any) -> Iterator[None]:
         world.run(lambda: None, pools.aclose_all)
         pools.close_all()
         pools.reset()
-        databases.reset()
+        databases.clear()
         reset()
 
 

@@ -30,7 +30,7 @@ def folder(database_url: str, tmp_path: Path) -> Iterator[Path]:
             pass  # which drops what it has made, or found
     finally:
         pools.reset()
-        databases.reset()
+        databases.clear()
         reset()
 
 

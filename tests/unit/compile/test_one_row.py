@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datalayer._compile.compiler import compiler_for
+from datalayer._compile.compiler import COMPILERS
 from datalayer._query.change import Delete, Insert, OnConflict, Update
 from datalayer._query.comparing import comparison
 from datalayer._query.expression import FieldRef, Value
@@ -12,7 +12,7 @@ from datalayer._query.query import Query
 from datalayer._schema.table import ForeignKeySpec, TableSpec
 from tests.unit.compile import shop
 
-SQLITE = compiler_for("sqlite")
+SQLITE = COMPILERS["sqlite"]
 TITLE = (("title", Value("Persuasion", shop.TEXT)),)
 INSERT = Insert(shop.BOOK, ("title", "price", "author_id"), ("id",))
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from datalayer._compile.compiler import compiler_for
+from datalayer._compile.compiler import COMPILERS
 from datalayer._links.functions import register
 from datalayer._plans import read
 from datalayer._plans.plan import Reply
@@ -19,7 +19,7 @@ from datalayer._query.path import reference
 from datalayer._query.query import Query
 from tests.unit.compile import shop
 
-SQLITE, POSTGRESQL = compiler_for("sqlite"), compiler_for("postgresql")
+SQLITE, POSTGRESQL = COMPILERS["sqlite"], COMPILERS["postgresql"]
 BOOKS, AUTHORS = Query(shop.BOOK), Query(shop.AUTHOR)
 
 

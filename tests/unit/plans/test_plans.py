@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from datalayer._compile.compiler import compiler_for
+from datalayer._compile.compiler import COMPILERS
 from datalayer._compile.prepared import Prepared
 from datalayer._plans import bulk, read, related, transaction, upsert, write
 from datalayer._plans.plan import Command, Reply
@@ -19,7 +19,7 @@ from datalayer._query.query import Query
 from datalayer.errors import UniqueViolation
 from tests.unit.compile import shop
 
-SQLITE, POSTGRESQL = compiler_for("sqlite"), compiler_for("postgresql")
+SQLITE, POSTGRESQL = COMPILERS["sqlite"], COMPILERS["postgresql"]
 TAGS = Query(shop.TAG)
 
 
@@ -86,8 +86,8 @@ def test_writes_say_so() -> None:
     assert command.params == ["x", 1.5]
     assert command.writes
     assert command.returns_key  # SQLite knows it without RETURNING
-    assert write.is_writing(write.insert)
-    assert not write.is_writing(read.fetch)
+    assert write.insert in write.WRITING
+    assert read.fetch not in write.WRITING
     assert (
         next(write.insert(POSTGRESQL, Insert(shop.TAG, (), ("id",)), ())).sql
         == "INSERT INTO tag DEFAULT VALUES RETURNING id"
