@@ -79,7 +79,7 @@ def subquery(writer: Writer, query: Query, at: int, is_exists: bool) -> sa.Selec
 
 def whole(backend: Backend, statement: Statement, query: Query, at: int) -> sa.Select[Any]:
     """A query as a source of rows for another one: its columns only, in no order unless it is cut."""
-    is_cut = query.limit is not None or query.offset is not None
+    is_cut = query.limit is not None or query.offset is not None or (query.extra and query.extra.distinct_on)
     plain = query.replaced(joined=(), only=None, lock=None)
     selection = Selection(backend, statement, plain, at)
     selection.is_inside = True

@@ -191,9 +191,7 @@ def _several_in(lefts: tuple[Expression, ...], query: Query, name: str) -> Condi
             raise InvalidValue(
                 f"{name!r} is {left.type.kind.value} where the query has {column!r}, {known.type.kind.value}"
             )
-    if query.order and query.limit is None and query.offset is None:
-        query = query.replaced(order=())
-    return Comparison(Together(lefts), "in", Subquery(query, None))
+    return Comparison(Together(lefts), "in", Subquery(query.unordered(), None))
 
 
 def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Check | None) -> Condition:
@@ -347,9 +345,7 @@ def _one_column(query: Query, type: ColumnType | None, lookup: str, name: str) -
     kinds = None if type is None or found.type is None else (type.kind, found.type.kind)
     if kinds is not None and not comparable(*kinds) and kinds[0] is not Kind.JSON:
         raise InvalidValue(f"{name} is {kinds[0].value} and cannot be compared with a query of {kinds[1].value}")
-    if lookup == "in" and query.order and query.limit is None and query.offset is None:
-        query = query.replaced(order=())
-    return Subquery(query, found.type)
+    return Subquery(query.unordered() if lookup == "in" else query, found.type)
 
 
 _FAMILIES: Final = (

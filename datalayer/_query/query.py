@@ -213,6 +213,11 @@ class Query:
             new.outline = self.outline.replaced(parts)
         return new
 
+    def unordered(self) -> Query:
+        """The same rows in no order: it stays where it decides which rows there are."""
+        is_needed = self.limit is not None or self.offset is not None or (self.extra and self.extra.distinct_on)
+        return self.replaced(order=()) if self.order and not is_needed else self
+
     def narrowed(self, where: tuple[Condition, ...], limit: int | None, offset: int | None) -> Query:
         """The same question about other rows."""
         new = _new(Query)

@@ -89,7 +89,7 @@ def rows_before(query: Query) -> Query:
 
     if not any(is_of_rows(condition) for condition in query.where):
         return query
-    chosen = comparison(query.table, "pk__in", query.replaced(order=(), joined=(), columns=None))
+    chosen = comparison(query.table, "pk__in", query.unordered().replaced(joined=(), columns=None))
     where: list[Condition] = []
     places = [0]  # how many filters are left of the first 0, 1, 2 ...
     for condition in query.where:

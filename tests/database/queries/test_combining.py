@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from datalayer import Avg, Count, F, FilteredRelation, Join, Max, Min, Q, Sum, Value, Window, atomic
+from datalayer import Avg, Count, F, FilteredRelation, Join, Max, Min, OuterRef, Q, Subquery, Sum, Value, Window, atomic
 from datalayer import functions as fn
 from datalayer.errors import FieldError, NotSupported, QueryError
 from datalayer.functions import RowNumber
@@ -209,6 +209,14 @@ def test_the_first_row_of_each_value(world: World, books: Shelf, database_url: s
     for book in sorted(books, key=lambda book: (-book.price, book.id)):
         best.setdefault(book.author.id, book)
     assert {book.id for book in world.iterate(query)} == {book.id for book in best.values()}
+    wanted = {book.id for book in best.values()}
+    for inside in (query, query.values("id"), Book.objects.filter(pk__in=query).distinct()):
+        assert set(world.iterate(Book.objects.filter(pk__in=inside).values_list("id", flat=True))) == wanted
+    both = query.union(Book.objects.filter(pk=books[0].pk))
+    assert set(world.iterate(both.values_list("id", flat=True))) == {*wanted, books[0].pk}
+    first = Subquery(ordered.filter(author=OuterRef("pk")).distinct("author").values("title"))
+    titles = world.iterate(Author.objects.filter(books__isnull=False).distinct().values_list("id", first))
+    assert dict(titles) == {author: book.title for author, book in best.items()}
     with assert_num_queries(0), pytest.raises(QueryError, match="an order that begins with them"):
         world.iterate(Book.objects.order_by("id").distinct("author"))
 

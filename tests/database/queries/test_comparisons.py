@@ -69,7 +69,7 @@ BOTH: list[tuple[Any, Callable[[Any], Any]]] = [
     (fn.In("pages", [1, 2]), lambda b: None if b.pages is None else b.pages in (1, 2)),
     (fn.Between("price", 1, 6), lambda b: 1 <= b.price <= 6),
     (fn.Between("pages", F("rating"), 100), lambda b: lies_between(b.pages, b.rating, 100)),
-    (fn.Between(Book.price, 1, F("pages") * 2), lambda b: lies_between(b.price, 1, b.pages and b.pages * 2)),
+    (fn.Between(Book.price, Decimal(1), F("pages") * 2), lambda b: lies_between(b.price, 1, b.pages and b.pages * 2)),
     (
         Book.published_on.between(Book.author[Author.born], date(2020, 2, 29)),
         lambda b: lies_between(b.published_on, b.author.born, date(2020, 2, 29)),

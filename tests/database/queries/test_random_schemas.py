@@ -15,12 +15,13 @@ import pytest
 
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, adrop_tables, create_tables, drop_tables
-from tests.database.queries import questions, schemas
+from tests.database.queries import further, questions, schemas
 from tests.worlds import World
 
 COUNT = int(os.environ.get("ORACLE_SCHEMAS", "2"))
 FIRST = int(os.environ.get("ORACLE_FIRST", "0"))
 QUESTIONS = int(os.environ.get("ORACLE_QUESTIONS", "15"))
+KINDS = questions.KINDS + further.KINDS
 
 
 @pytest.mark.usefixtures("configured")
@@ -45,7 +46,7 @@ def _ask(world: World, seed: int, asked: Counter[str], wrong: list[str]) -> None
         world.run(lambda: create_tables(*schema.classes), lambda: acreate_tables(*schema.classes))
         schemas.filled(chance, schema, lambda target, method, *args: world.call(target, method, *args))
         for number in range(QUESTIONS):
-            ask = chance.choice(questions.KINDS)
+            ask = chance.choice(KINDS)
             name = ask.__name__
             mark = f"ORACLE_FIRST={seed}: question {number}, {name}"
             try:
