@@ -23,7 +23,21 @@ from typing import Any
 
 import typer
 
-from datalayer.cli import data, database, diagram, here, inspect, making, output, own, pools, project, shell, whole
+from datalayer.cli import (
+    data,
+    database,
+    diagram,
+    elsewhere,
+    here,
+    inspect,
+    making,
+    output,
+    own,
+    pools,
+    project,
+    shell,
+    whole,
+)
 from datalayer.cli.options import every, name_arguments
 from datalayer.errors import DatalayerError, ModelError, UnansweredQuestion, choices_text, nearest
 
@@ -135,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return FAILED
     except Exception as error:
-        if len(arguments) < len(given):
+        if "--traceback" in given:
             tracebacks.print_exception(error)
         output.error(in_words(error, arguments))
         return exit_code(error)
@@ -209,7 +223,7 @@ def use_in_words(error: Exception, arguments: Sequence[str]) -> str:
     if option is None and context is not None and commands:
         path = context.command_path.split()[1:]
         words = [word for word in arguments if not word.startswith("-")][len(path) :]
-        return unknown_command(words[0] if words else None, path, commands)
+        return unknown_command(words, path, commands)
     parameter: Any = getattr(error, "param", None)
     has_message = bool(getattr(error, "message", ""))
     if parameter is not None and has_message:
@@ -218,13 +232,14 @@ def use_in_words(error: Exception, arguments: Sequence[str]) -> str:
     return f"{text}; see `{context.command_path} --help`" if context is not None else text
 
 
-def unknown_command(asked: str | None, path: Sequence[str], names: Iterable[str]) -> str:
-    """One line about a command that is missing or does not exist, with those there are."""
+def unknown_command(asked: Sequence[str], path: Sequence[str], names: Iterable[str]) -> str:
+    """One line about a command that is missing or does not exist, with what it is called here or those there are."""
     choices = sorted(names)
-    if asked is None:
+    if not asked:
         return f"a command is missing: datalayer {' '.join(path)} {choices_text(choices)}"
-    near = nearest(asked, choices) or f"; the commands are {', '.join(choices)}"
-    return f"unknown command {' '.join([*path, asked])!r}{near}"
+    ours = elsewhere.here([*path, *asked])
+    near = f"; it is `{ours}` here" if ours else nearest(asked[0], choices)
+    return f"unknown command {' '.join([*path, asked[0]])!r}{near or '; the commands are ' + ', '.join(choices)}"
 
 
 def options_of_commands() -> set[str]:

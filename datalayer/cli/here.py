@@ -51,6 +51,7 @@ def settings_file(words: list[str]) -> Generator[None]:
 
     Raises:
         BadParameter: No file is named.
+        ConfigurationError: The file is not there, or holds no settings.
     """
     place = next((place for place, word in enumerate(words) if word.partition("=")[0] == "--config"), None)
     if place is None:
@@ -61,11 +62,15 @@ def settings_file(words: list[str]) -> Generator[None]:
         name = words.pop(place)
     if not name:
         raise typer.BadParameter("--config needs the name of a settings file")
-    from datalayer.conf.sources import CONFIG_VARIABLE
+    from datalayer.conf.sources import CONFIG_VARIABLE, find_file
 
     before = os.environ.get(CONFIG_VARIABLE)
     os.environ[CONFIG_VARIABLE] = name
     try:
+        try:
+            find_file(Path.cwd(), os.environ)
+        except ConfigurationError as error:  # about the option, which is what somebody has typed
+            raise ConfigurationError(str(error).replace(f"{CONFIG_VARIABLE} ", "--config ", 1)) from error
         yield
     finally:
         os.environ.pop(CONFIG_VARIABLE)
@@ -101,6 +106,22 @@ def enter(database_url: str | None = None, migrations: Path | None = None, alias
     if said:
         _make_importable()
         conf.configure(**said)
+    return enter_project()
+
+
+def enter_folder(migrations: Path | None) -> Settings:
+    """Enter the project, or none: a folder of plain SQL needs no settings, and is made when it is not there.
+
+    Args:
+        migrations: The folder; that of the settings by default, and `migrations` where there are none.
+    """
+    from datalayer import conf
+
+    _make_importable()
+    if migrations is None and not conf.is_configured():
+        migrations = Path("migrations")
+    if migrations is not None:
+        conf.configure(migrations=str(migrations.absolute()))
     return enter_project()
 
 

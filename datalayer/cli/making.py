@@ -9,7 +9,7 @@ import typer
 
 from datalayer.cli import completion, output, questions
 from datalayer.cli.database import show
-from datalayer.cli.here import enter
+from datalayer.cli.here import enter, enter_folder
 from datalayer.cli.options import MIGRATIONS, refuse_together
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def makemigrations(
         raise typer.BadParameter("--number goes with --sql; Python files are numbered by themselves")
     if sql and name is None:
         raise typer.BadParameter("--sql needs a name: datalayer makemigrations --sql NAME")
-    enter(database_url, migrations)
+    if sql:
+        enter_folder(migrations)
+    else:
+        enter(database_url, migrations)
     from datalayer.migrations import commands
 
     if sql and name is not None:

@@ -6,6 +6,7 @@ written is taken away again.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import keyword
 import os
@@ -13,8 +14,10 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 import unicodedata
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import typer
@@ -27,7 +30,11 @@ TAKEN = frozenset({"datalayer", "migrations", "noxfile", "test", "tests"})  # na
 LEFT_OUT = frozenset({"__pycache__", ".git"})  # what lies in the folder of a template and belongs to no project
 SERVICE_FILES = frozenset({"project/service.py", "tests/test_service.py"})  # left out by --minimal
 TEMPLATE = typer.Option(
-    None, "--template", metavar="FOLDER", help="A folder of your own to make it from.", show_default=False
+    None,
+    "--template",
+    metavar="FOLDER",
+    help="A folder or zip file of your own to make it from.",
+    show_default=False,
 )
 
 
@@ -37,7 +44,7 @@ def startproject(
         None, metavar="FOLDER", help="Where to put it; a new folder NAME by default.", show_default=False
     ),
     minimal: bool = typer.Option(False, "--minimal", help="Leave the HTTP service out."),
-    template: Path | None = TEMPLATE,
+    template: str | None = TEMPLATE,
 ) -> None:
     """Start a project with models, a service and green tests.
 
@@ -56,7 +63,9 @@ def startproject(
     check_name(name, target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DatalayerError(f"cannot start {name!r} in {target}: it is not an empty folder; name another one")
-    write(target, rendered(template_of("project", template), name, service=not minimal))
+    with template_of("project", template) as source:
+        files = rendered(source, name, service=not minimal)
+    write(target, files)
     shown = folder or Path(name)
     output.say(f"started {name} in {shown}; next:")
     run = f"python -m {name}" if not minimal else f"python -m {name}.report"
@@ -67,7 +76,7 @@ def startproject(
 
 def startapp(
     name: str = typer.Argument(metavar="NAME", help="The app's name, which Python can import."),
-    template: Path | None = TEMPLATE,
+    template: str | None = TEMPLATE,
 ) -> None:
     """Add a package with models to the project.
 
@@ -85,7 +94,9 @@ def startapp(
     check_name(name, target)
     if target.exists():
         raise DatalayerError(f"cannot start app {name!r}: {name} exists here; name another one")
-    write(target, rendered(template_of("app", template), name, service=False))
+    with template_of("app", template) as source:
+        files = rendered(source, name, service=False)
+    write(target, files)
     is_registered = register(here / "datalayer.toml", f"{name}.models")
     output.say(f"started app {name}; next:")
     if file is None:
@@ -147,19 +158,41 @@ def template_folder() -> Path:
     raise DatalayerError("the app template is missing from this installation; install datalayer again")
 
 
-def template_of(kind: str, given: Path | None) -> Path:
-    """The folder of a template: the one that is given, or the bundled one.
+@contextlib.contextmanager
+def template_of(kind: str, given: str | None) -> Generator[Path]:
+    """Inside, the folder of a template: the bundled one, or that of the folder or zip file that is given.
 
     Raises:
-        DatalayerError: What is given is no folder, or an empty one.
+        DatalayerError: What is given is neither, or empty.
     """
     if given is None:
-        return template_folder() / kind
-    found = given.expanduser()
-    if not found.is_dir() or not any(found.iterdir()):
-        what = "is empty" if found.is_dir() else "is no folder"
-        raise DatalayerError(f"--template: {str(given)!r} {what}; name one that holds the files to begin with")
-    return found
+        yield template_folder() / kind
+        return
+    if re.match(r"\w+://", given):
+        raise DatalayerError(
+            f"--template: {given!r} is not fetched from a network, as nobody has looked at it; download it, read it, "
+            "and name the file"
+        )
+    found = Path(given).expanduser()
+    with tempfile.TemporaryDirectory() as unpacked:
+        if zipfile.is_zipfile(found):
+            found = _unpacked(found, Path(unpacked))
+        if not found.is_dir() or not any(found.iterdir()):
+            what = "is empty" if found.is_dir() else "is neither a folder nor a zip file"
+            raise DatalayerError(f"--template: {given!r} {what}; name one that holds the files to begin with")
+        yield found
+
+
+def _unpacked(file: Path, folder: Path) -> Path:
+    """The files of a zip file, without the one folder that most programs put around them."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(folder)  # it writes nothing outside, whatever the names of the files say
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:  # damaged, encrypted, of a strange method
+        raise DatalayerError(f"--template: {str(file)!r} cannot be unpacked: {error}") from error
+    inside = list(folder.iterdir())
+    is_wrapped = len(inside) == 1 and inside[0].is_dir() and inside[0].name != "project"
+    return inside[0] if is_wrapped else folder
 
 
 def rendered(template: Path, name: str, *, service: bool) -> dict[Path, str | bytes]:
@@ -170,9 +203,12 @@ def rendered(template: Path, name: str, *, service: bool) -> dict[Path, str | by
     Raises:
         DatalayerError: A file is no template that Jinja can fill in.
     """
-    from jinja2 import Environment, StrictUndefined, TemplateError
+    from jinja2 import StrictUndefined, TemplateError
+    from jinja2.sandbox import SandboxedEnvironment
 
-    engine = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
+    engine = SandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+    )
     known = {"name": name, "title": titled(name), "service": service}
     found: dict[Path, str | bytes] = {}
     for source in sorted(template.rglob("*")):

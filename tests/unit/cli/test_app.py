@@ -210,3 +210,23 @@ def test_an_error_of_the_system_is_told_without_its_number() -> None:
 def test_a_url_that_is_none_is_told_by_its_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["migrate", "--database-url", "shop.db"]) == 1
     assert capsys.readouterr().err.startswith("error: --database-url: not a database URL: it starts with sqlite:///")
+
+
+@pytest.mark.parametrize(
+    ("line", "here"),
+    [
+        ("migration run", "datalayer migrate"),
+        ("migrations run", "datalayer migrate"),
+        ("migration pending", "datalayer migrate --check"),
+        ("database setup", "datalayer database create, then datalayer migrate"),
+        ("print-schema --help", "datalayer inspectdb"),
+        ("completions bash", "datalayer --install-completion"),
+        ("upgrade head", "datalayer migrate"),
+        ("diffsettings", "datalayer settings"),
+    ],
+)
+def test_a_command_of_another_tool_is_told_as_ours(line: str, here: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(line.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: unknown command '")
+    assert error.endswith(f"; it is `{here}` here\n")

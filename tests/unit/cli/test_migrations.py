@@ -213,3 +213,16 @@ def test_a_relative_file_of_the_line_is_one_of_the_folder_where_it_is_typed(
     monkeypatch.chdir(project / "below")
     assert app.main(["database", "create", "--database-url", "sqlite:///here.db"]) == 0
     assert (project / "below" / "here.db").is_file()
+
+
+@pytest.mark.parametrize(("words", "folder"), [([], "migrations"), (["--migrations", "a/sql"], "a/sql")])
+def test_plain_sql_is_begun_where_there_is_no_project_and_no_folder(
+    words: list[str], folder: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "datalayer.toml").unlink()
+    assert app.main(["makemigrations", "--sql", "first", *words]) == 0
+    assert {file.name for file in (project / folder).iterdir()} == {"0001_first.up.sql", "0001_first.down.sql"}
+    (project / folder / "0001_first.up.sql").write_text("CREATE TABLE a (id INTEGER)")
+    conf.reset()
+    assert app.main(["migrate", "--database-url", "sqlite:///new.sqlite3", *words]) == 0
+    assert capsys.readouterr().out.endswith("applied 0001_first\n")

@@ -157,3 +157,17 @@ def test_another_settings_file_is_named_anywhere_on_the_line(project: Path, caps
     conf.reset()
     assert app.main(["showmigrations"]) == 0
     assert "'migrations'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nowhere.toml", "error: --config names no file: "), ("pyproject.toml", "error: --config has no table ")],
+)
+def test_a_settings_file_that_is_none_is_one_line_about_the_option(
+    name: str, said: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "pyproject.toml").write_text("[tool.other]\n")
+    assert app.main(["--config", name, "showmigrations"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(said)
+    assert line.count("\n") == 1

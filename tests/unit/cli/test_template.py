@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -123,5 +124,50 @@ def test_a_template_that_cannot_be_filled_in_makes_nothing(tmp_path: Path, capsy
 
 def test_a_template_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["startproject", "shop", "--template", "nowhere"]) == 1
-    assert capsys.readouterr().err.startswith("error: --template: 'nowhere' is no folder")
+    assert capsys.readouterr().err.startswith("error: --template: 'nowhere' is neither a folder nor a zip file")
     assert app.main(["startproject", "shop", "--minimal", "--template", "nowhere"]) == 2
+
+
+def zipped(tmp_path: Path, name: str, **files: str) -> str:
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+    return str(tmp_path / name)
+
+
+@pytest.mark.parametrize("top", ["", "service-main/"])
+def test_a_zip_file_is_a_template_with_or_without_a_folder_around_it(top: str, tmp_path: Path) -> None:
+    files = {f"{top}project/read.txt": "{{ title }}", f"{top}dot-env": ""}
+    assert app.main(["startproject", "book_shop", "--template", zipped(tmp_path, "mine.zip", **files)]) == 0
+    assert files_of(tmp_path / "book_shop") == {"book_shop/read.txt", ".env"}
+    assert (tmp_path / "book_shop" / "book_shop" / "read.txt").read_text() == "Book shop"
+
+
+def test_nothing_of_a_zip_file_leaves_the_new_folder(tmp_path: Path) -> None:
+    mine = zipped(tmp_path, "mine.zip", **{"../../out.txt": "", "read.txt": ""})
+    assert app.main(["startproject", "shop", str(tmp_path / "a" / "shop"), "--template", mine]) == 0
+    assert files_of(tmp_path / "a") == {"shop/out.txt", "shop/read.txt"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("https://example.org/mine.zip", "is not fetched from a network, as nobody has looked at it"),
+        ("broken.zip", "is neither a folder nor a zip file"),
+        ("empty.zip", "is empty"),
+    ],
+)
+def test_a_template_that_is_none_is_told_why(
+    given: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.zip").write_text("no zip")
+    zipped(tmp_path, "empty.zip")
+    assert app.main(["startproject", "shop", "--template", given]) == 1
+    assert capsys.readouterr().err.startswith(f"error: --template: {given!r} {said}")
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_template_cannot_reach_into_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = template(tmp_path, wrong_txt=b"{{ name.__class__.__mro__ }}")
+    assert app.main(["startproject", "shop", "--template", mine]) == 1
+    assert "wrong.txt cannot be filled in: access to attribute '__class__'" in capsys.readouterr().err
