@@ -369,3 +369,15 @@ def test_a_number_that_is_taken_or_none_is_refused(migrations: Path, number: str
     with pytest.raises(MigrationError, match=said):
         commands.makesql("more", number=number)
     assert len(list(migrations.iterdir())) == 1
+
+
+def test_a_role_and_settings_of_the_url_are_those_of_every_migration(postgresql_url: str, tmp_path: Path) -> None:
+    url = f"{postgresql_url}{'&' if '?' in postgresql_url else '?'}"
+    url += "options=-crole%3Dpg_read_all_data%20-cdefault_transaction_isolation%3Dserializable"
+    role, level = "current_user = 'pg_read_all_data'", "current_setting('transaction_isolation') = 'serializable'"
+    for number in (1, 2):
+        pair(tmp_path, f"{number:04}_ask", f"SELECT 1 / ({role} AND {level})::int")
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path)):
+        run("GRANT CREATE ON SCHEMA public TO pg_read_all_data")
+    with conf.override(databases={"default": {"url": url}}, migrations=str(tmp_path)):
+        assert commands.migrate().applied == ("0001_ask", "0002_ask")
