@@ -245,7 +245,7 @@ class Database:
             yield from self.run(_loaded, command, load)
             return
         with (
-            pool.borrow(_mode(command, operation)) as link,
+            router.borrow(pool, _mode(command, operation)) as link,
             closing(cast("Any", _heard(link).stream(command, chunk_size))) as chunks,
         ):
             for rows in chunks:
@@ -291,7 +291,7 @@ class Database:
                 yield each
             return
         async with (
-            await pool.aborrow(_mode(command, operation)) as link,
+            await router.aborrow(pool, _mode(command, operation)) as link,
             aclosing(cast("Any", _aheard(link).stream(command, chunk_size))) as chunks,
         ):
             async for rows in chunks:

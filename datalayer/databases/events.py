@@ -73,7 +73,7 @@ class Listener:
         """A statement is about to be sent."""
 
     def statement_finished(self, statement: Statement) -> None:
-        """A statement was answered; of a stream, its last row was read."""
+        """A statement was answered; of a stream, its last row was read, or its reader had enough."""
 
     def statement_failed(self, statement: Statement) -> None:
         """A statement ended with `statement.error`."""
@@ -222,7 +222,9 @@ class Heard:
                 for chunk in chunks:
                     rows += len(chunk)
                     yield chunk
-        except Exception as failed:
+        except GeneratorExit:  # who reads has enough
+            raise
+        except BaseException as failed:
             error = failed
             raise
         finally:
@@ -260,7 +262,9 @@ class AsyncHeard:
                 async for chunk in chunks:
                     rows += len(chunk)
                     yield chunk
-        except Exception as failed:
+        except GeneratorExit:  # who reads has enough
+            raise
+        except BaseException as failed:
             error = failed
             raise
         finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Iterator
-from typing import Any
+from contextlib import aclosing, closing
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +17,7 @@ from datalayer.databases import databases, events
 from datalayer.errors import ForeignKeyViolation, MissingExtra, UniqueViolation
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, capture_queries, create_tables
-from tests.worlds import World
+from tests.worlds import AwaitingWorld, World
 
 with registry.isolated():
 
@@ -112,6 +114,51 @@ def test_a_stream_is_told_once(world: World, diary: Diary) -> None:
         world.iterate(world.run(lambda: Word.objects.iterator(2), aiterated))
     assert [kind for kind, _ in diary.entries if kind in ("started", "finished")] == ["started", "finished"]
     assert sent[0].rows == 5
+
+
+def test_a_stream_that_is_left_early_is_told_as_finished(world: World, diary: Diary) -> None:
+    world.call(Word.objects, "bulk_create", [Word(text=str(number)) for number in range(5)])
+    diary.entries.clear()
+
+    def left() -> None:
+        with closing(cast("Any", Word.objects.iterator(2))) as rows:
+            next(iter(rows))
+
+    async def aleft() -> None:
+        async with aclosing(cast("Any", Word.objects.aiterator(2))) as rows:
+            await anext(aiter(rows))
+
+    with capture_queries() as sent:
+        world.run(left, aleft)
+    assert [kind for kind, _ in diary.entries if kind in ("finished", "failed")] == ["finished"]
+    assert sent[0].rows == 2
+
+
+class Canceller(Listener):
+    """Cancels the task that asks, while it waits for the rows."""
+
+    def statement_started(self, statement: Statement) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+
+@pytest.mark.parametrize("world", ["awaiting"], indirect=True)
+def test_a_cancelled_stream_is_told_as_failed(world: AwaitingWorld, diary: Diary) -> None:
+    world.call(Word.objects, "bulk_create", [Word(text=str(number)) for number in range(5)])
+    diary.entries.clear()
+
+    async def read() -> None:
+        with listen(Canceller()):
+            async for _ in Word.objects.aiterator(2):
+                pass
+
+    async def cancelled() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(read())
+
+    world.wait(cancelled())
+    assert diary.entries == [("started", "SELECT"), ("failed", "CancelledError")]
 
 
 async def aiterated() -> Any:

@@ -329,6 +329,25 @@ def test_reads_go_to_the_replica_and_writes_to_the_primary(world: World, replica
     assert {statement.alias for statement in sent} == {"other"}
 
 
+def streamed(world: World) -> list[str]:
+    async def aiterated() -> Any:
+        return Author.objects.aiterator(1)
+
+    return [author.name for author in world.iterate(world.run(lambda: Author.objects.iterator(1), aiterated))]
+
+
+def test_streams_come_from_the_replica_but_for_who_has_written(world: World, replicated: None) -> None:
+    with capture_queries() as sent:
+        assert anew(world, lambda: streamed(world)) == ["old"]
+    assert {statement.alias for statement in sent} == {"other"}
+
+    def both() -> list[str]:
+        world.call(Author.objects, "create", name="new")
+        return streamed(world)
+
+    assert anew(world, both) == ["new"]
+
+
 def test_who_has_written_reads_what_he_wrote(world: World, replicated: None) -> None:
     def both() -> list[str]:
         world.call(Author.objects, "create", name="new")
