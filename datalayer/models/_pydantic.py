@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import annotated_types
 import pydantic
@@ -48,6 +48,8 @@ LATE = frozenset({"__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_p
 _late: dict[str, Any] = {name: BaseModel.__dict__[name] for name in LATE}
 _get_fields_set: Callable[[BaseModel], set[str]] = _late["__pydantic_fields_set__"].__get__
 _filling = Lock()
+_fills: Final = [0]
+"""How often a slot was filled: who saw a slot empty, and that nobody has filled any since, need not look again."""
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -60,17 +62,23 @@ def filled(instance: BaseModel, name: str) -> set[str] | None:
         except AttributeError:
             found = set() if name == "__pydantic_fields_set__" else None
             slot.__set__(instance, found)
+            _fills[0] += 1
         return found
 
 
 def fields_set(instance: BaseModel) -> set[str]:
     """The fields that were given or assigned, to be written to; as `instance.__pydantic_fields_set__`, and faster."""
+    before = _fills[0]
     try:
         return _get_fields_set(instance)
-    except AttributeError:
-        found = filled(instance, "__pydantic_fields_set__")
-        assert found is not None
-        return found
+    except AttributeError:  # which takes longer than all else here: it is not asked for a second time without need
+        with _filling:
+            if _fills[0] == before:
+                found: set[str] = set()
+                set_fields_set(instance, found)
+                _fills[0] += 1
+                return found
+        return instance.__pydantic_fields_set__
 
 
 def peek_fields_set(instance: BaseModel) -> Set[str]:
