@@ -1,4 +1,4 @@
-"""The one cache: a question's shape -> its compiled statement.
+"""The one cache: a question's shape -> its compiled statement. A change that is kept remembers what was found for it.
 
 SQLAlchemy is imported on the first miss and never on a hit. The cache needs no lock: a dictionary's own operations
 are atomic, and two threads that compile the same shape at once merely do the same work twice.
@@ -76,9 +76,17 @@ class Compiler:
 
     def insert(self, insert: Insert, rows: int = 1) -> Prepared:
         """INSERT of a number of rows. Values: row after row, then those of the conflict."""
+        memo: Any = insert.memo
+        if memo is not None and memo[0] is self and rows == 1:
+            prepared: Prepared = memo[1]
+            return prepared
         key = (insert.shape, rows)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _insert().insert(self.backend, insert, rows))
+        if found is None:
+            found = self._keep(key, lambda: _insert().insert(self.backend, insert, rows))
+        if rows == 1:
+            insert.memo = (self, found)
+        return found
 
     def insert_columns(self, insert: Insert) -> Prepared:
         """PostgreSQL: INSERT of any number of rows by `unnest`. Values: a list for each field, then the conflict's."""
@@ -103,9 +111,16 @@ class Compiler:
 
     def update(self, update: Update) -> Prepared:
         """UPDATE of the rows a query finds."""
+        memo: Any = update.memo
+        if memo is not None and memo[0] is self:
+            prepared: Prepared = memo[1]
+            return prepared
         key = update.shape
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _change().update(self.backend, update))
+        if found is None:
+            found = self._keep(key, lambda: _change().update(self.backend, update))
+        update.memo = (self, found)
+        return found
 
     def update_many(self, update: UpdateMany, rows: int) -> Prepared:
         """UPDATE of many rows by primary key, each with its own values, in one statement.
@@ -122,9 +137,16 @@ class Compiler:
 
     def delete(self, delete: Delete) -> Prepared:
         """DELETE of the rows a query finds."""
+        memo: Any = delete.memo
+        if memo is not None and memo[0] is self:
+            prepared: Prepared = memo[1]
+            return prepared
         key = delete.shape
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _change().delete(self.backend, delete))
+        if found is None:
+            found = self._keep(key, lambda: _change().delete(self.backend, delete))
+        delete.memo = (self, found)
+        return found
 
     def row_rules(self, table: TableSpec, fields: tuple[str, ...], rules: Rules, own: bool) -> Prepared:
         """SELECT of whether a row breaks each of some rules. Values: those of the fields.
@@ -155,10 +177,6 @@ class Compiler:
     def converter(self, type: ColumnType | None) -> tuple[Convert | None, Convert | None]:
         """How a value of a type goes to the driver, and how it comes back; None where nothing is to do."""
         return values.to_driver(type, self.backend), values.from_driver(type, self.backend)
-
-    def clear(self) -> None:
-        """Forgets every compiled statement."""
-        self._cache.clear()
 
     def __len__(self) -> int:
         return len(self._cache)

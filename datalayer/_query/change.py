@@ -77,9 +77,10 @@ class Insert:
         conflict: What to do about rows in the way; None where they are an error.
         is_telling: Whether one more column says if the row is new. Only PostgreSQL can.
         shape: The insert without its values.
+        memo: A free place for the compiler: what it has found for it.
     """
 
-    __slots__ = ("conflict", "fields", "is_telling", "returning", "shape", "table")
+    __slots__ = ("conflict", "fields", "is_telling", "memo", "returning", "shape", "table")
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class Insert:
         self.is_telling = is_telling
         done = None if conflict is None else conflict.shape
         self.shape: Hashable = ("insert", table.key, fields, returning, done, is_telling)
+        self.memo: object = None
 
 
 class InsertFrom:
@@ -182,9 +184,10 @@ class Update:
         returning: The field names to read back.
         written: The names of the fields that are written.
         shape: The update without its values.
+        memo: As in `Insert`.
     """
 
-    __slots__ = ("assignments", "query", "returning", "shape", "written")
+    __slots__ = ("assignments", "memo", "query", "returning", "shape", "written")
 
     def __init__(
         self, query: Query, assignments: tuple[tuple[str, Expression], ...], returning: tuple[str, ...] = ()
@@ -195,6 +198,7 @@ class Update:
         self.written = tuple([name for name, _ in assignments])
         shapes = tuple([(name, expression.shape) for name, expression in assignments])
         self.shape: Hashable = ("update", query.shape, shapes, returning)
+        self.memo: object = None
 
     @property
     def values(self) -> tuple[object, ...]:
@@ -203,14 +207,22 @@ class Update:
 
 
 class Delete:
-    """DELETE of the rows a query finds."""
+    """DELETE of the rows a query finds.
 
-    __slots__ = ("query", "returning", "shape")
+    Attributes:
+        query: Which rows.
+        returning: The field names to read back.
+        shape: The delete without its values.
+        memo: As in `Insert`.
+    """
+
+    __slots__ = ("memo", "query", "returning", "shape")
 
     def __init__(self, query: Query, returning: tuple[str, ...] = ()) -> None:
         self.query = query
         self.returning = returning
         self.shape: Hashable = ("delete", query.shape, returning)
+        self.memo: object = None
 
     @property
     def values(self) -> tuple[object, ...]:

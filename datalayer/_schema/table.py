@@ -158,7 +158,6 @@ class TableSpec:
         view: `plain` or `materialized` where it is a view, which nothing is written to; else None.
         python_model: The Model class itself, opaque to the lower layers.
         base: The table that this one is a query's own view of (`viewed`); None for tables themselves.
-        memo: A free place for the layer above, for what it works out once of the fields.
         names: What the names of its own columns mean in a query, with a lookup or without, once they were asked for.
     """
 
@@ -174,7 +173,6 @@ class TableSpec:
         "is_automatic",
         "is_managed",
         "key",
-        "memo",
         "model",
         "name",
         "names",
@@ -225,7 +223,6 @@ class TableSpec:
         self.python_model = python_model
         self.view = view
         self.base: TableSpec | None = None
-        self.memo: object = None
         self.names: dict[str, Any] = {}
         TableSpec._count += 1
         self.key = TableSpec._count
@@ -248,7 +245,6 @@ class TableSpec:
         new.by_column = {**self.by_column, **{field.column: field for field in fields}}
         new.relations = {**self.relations, **{relation.name: relation for relation in relations}}
         new.base = self.origin
-        new.memo = None
         new.names = {}
         return new
 

@@ -74,11 +74,13 @@ def fields_set(instance: BaseModel) -> set[str]:
     except AttributeError:  # which takes longer than all else here: it is not asked for a second time without need
         with _filling:
             if _fills[0] == before:
-                found: set[str] = set()
-                set_fields_set(instance, found)
+                new: set[str] = set()
+                set_fields_set(instance, new)
                 _fills[0] += 1
-                return found
-        return instance.__pydantic_fields_set__
+                return new
+        found = filled(instance, "__pydantic_fields_set__")
+        assert found is not None
+        return found
 
 
 def peek_fields_set(instance: BaseModel) -> Set[str]:

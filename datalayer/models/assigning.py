@@ -79,25 +79,28 @@ def assign_expression(instance: Any, name: str, value: object) -> None:
             cache_of(instance).pop(key, None)
 
 
-def with_expressions(change: Update, model: Any, given: list[object], alias: str) -> tuple[Update, list[object]]:
+def with_expressions(
+    change: Update, model: Any, given: tuple[object, ...], alias: str
+) -> tuple[Update, tuple[object, ...]]:
     """The UPDATE of one row in which assigned expressions take the place of values, and what is bound in it.
 
     Args:
         change: The update of the fields by plain values.
         model: The class.
-        given: The value of each field that is written.
+        given: The value of each field that is written, and then of each of the key.
         alias: The database it is written to.
     """
-    found = [name for name, value in zip(change.written, given, strict=True) if is_expression(value)]
+    written, key = given[: len(change.written)], given[len(change.written) :]
+    found = [name for name, value in zip(change.written, written, strict=True) if is_expression(value)]
     if not found:
         return change, given
     assignments: list[tuple[str, Expression]] = []
     bound: list[object] = []
-    for (name, plain), value in zip(change.assignments, given, strict=True):
+    for (name, plain), value in zip(change.assignments, written, strict=True):
         expression = _expression(model, name, value, alias) if name in found else plain
         assignments.append((name, expression))
         bound.extend(expression.values if name in found else (value,))
-    return Update(change.query, tuple(assignments), tuple(dict.fromkeys([*change.returning, *found]))), bound
+    return Update(change.query, tuple(assignments), tuple(dict.fromkeys([*change.returning, *found]))), (*bound, *key)
 
 
 def refuse_expressions(instances: Iterable[Any], verb: str) -> None:

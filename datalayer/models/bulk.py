@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datalayer._compile.compiler import Compiler
@@ -22,7 +21,7 @@ from datalayer.errors import InvalidValue, QueryError
 from datalayer.models import assigning, deleting, protecting, related, saving, undone
 from datalayer.models._pydantic import peek_fields_set, set_fields_set
 from datalayer.models.conflicts import twins
-from datalayer.models.forms import Form, form_of
+from datalayer.models.forms import Form, form_of, row_of
 from datalayer.models.state import (
     Origin,
     content_of,
@@ -108,7 +107,7 @@ class _Group:
 
     fields: tuple[str, ...]
     absent: tuple[str, ...]
-    row: Callable[[dict[str, object]], tuple[object, ...]]
+    row: Callable[[Mapping[str, object]], tuple[object, ...]]
     places: list[int] = field(default_factory=list[int])
     instances: list[Any] = field(default_factory=list[Any])
     values: list[Sequence[object]] = field(default_factory=list[Sequence[object]])
@@ -121,7 +120,7 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
     """Inserts instances, those that set the same fields together."""
     table: TableSpec = bulk.model.table
     bulk.check("bulk_create")
-    form = form_of(table)
+    form = form_of(bulk.model)
     groups = _grouped(bulk, form)
     conflict = bulk.conflict
     if conflict is not None and conflict.assignments:
@@ -159,10 +158,9 @@ def _grouped(bulk: Bulk, form: Form) -> dict[tuple[str, ...], _Group]:
         assigning.refuse_expressions(bulk.objects, "bulk_create")
     groups: dict[tuple[str, ...], _Group] = {}
     by_names: dict[tuple[str, ...], _Group] = {}  # whatever else is among the names, and in whatever order
-    is_prepared = not (form.on_create or form.on_update or form.computed)
     refers = bool(bulk.model.__datalayer_relations__)
     for place, instance in enumerate(bulk.objects):
-        if not is_prepared:
+        if form.is_filled:
             saving.prepare_insert(instance, bulk.alias, form)
         elif refers and peek_cache(instance):
             saving.take_keys(instance, bulk.alias)
@@ -170,22 +168,15 @@ def _grouped(bulk: Bulk, form: Form) -> dict[tuple[str, ...], _Group]:
         names = tuple(values)
         group = by_names.get(names)
         if group is None:
-            change = saving.insert_of(instance, bulk.alias, form)
-            group = groups.get(change.fields)
+            insert = form.insert(names)
+            group = groups.get(insert.fields)
             if group is None:
-                group = groups[change.fields] = _Group(change.fields, change.returning, row_of(change.fields))
+                group = groups[insert.fields] = _Group(insert.fields, insert.returning, insert.take)
             by_names[names] = group
         group.places.append(place)
         group.instances.append(instance)
         group.values.append(group.row(values))
     return groups
-
-
-def row_of(fields: tuple[str, ...]) -> Callable[[dict[str, object]], tuple[object, ...]]:
-    """What takes the values of some fields."""
-    if len(fields) > 1:
-        return itemgetter(*fields)
-    return lambda values: tuple([values[name] for name in fields])
 
 
 def _returning(table: TableSpec, group: _Group, conflict: OnConflict | None) -> tuple[str, ...]:
@@ -209,7 +200,7 @@ def _telling(table: TableSpec, group: _Group, conflict: OnConflict) -> list[str]
 def _settle(alias: str, table: TableSpec, group: _Group, conflict: OnConflict | None, found: Saved[Any]) -> None:
     """Tells the instances of a group what became of them."""
     if conflict is None:
-        _saved(alias, form_of(table), group.instances, group.returning, group.rows, group.absent)
+        _saved(alias, form_of(table.python_model), group.instances, group.returning, group.rows, group.absent)
         found.inserted.extend(group.instances)
         return
     rows = _matched(group, _telling(table, group, conflict))
@@ -224,7 +215,7 @@ def _settle(alias: str, table: TableSpec, group: _Group, conflict: OnConflict | 
         is_new = not conflict.assignments or row[-1]
         (found.inserted if is_new else found.updated).append(instance)
     brought = group.fields if conflict.assignments else ()
-    _saved(alias, form_of(table), written, group.returning, kept, group.absent, brought)
+    _saved(alias, form_of(table.python_model), written, group.returning, kept, group.absent, brought)
 
 
 def _matched(group: _Group, names: list[str]) -> list[Row | None]:
@@ -293,7 +284,7 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     if bulk.assignments is not None:
         return (yield from _update(compiler, bulk, bulk.objects, bulk.assignments, depth))
     table: TableSpec = bulk.model.table
-    groups = _changed(bulk, form_of(table))
+    groups = _changed(bulk, form_of(bulk.model))
     inner = depth if len(groups) == 1 else depth + 1
 
     def steps() -> Plan[int]:
@@ -321,7 +312,7 @@ def _changed(bulk: Bulk, form: Form) -> dict[tuple[str, ...], list[Any]]:
             continue
         for name, function in form.on_update:
             instance.__dict__[name] = function()
-        groups.setdefault(tuple(dict.fromkeys([*changed, *filled]) if filled else changed), []).append(instance)
+        groups.setdefault(tuple(dict.fromkeys([*changed, *filled])) if filled else changed, []).append(instance)
     return groups
 
 
@@ -395,7 +386,7 @@ def bulk_delete(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
         count = yield from unprotected()
     else:
         count = yield from transaction.nested(compiler.backend, unprotected, depth=depth)
-    form = form_of(table)
+    form = form_of(bulk.model)
     undone.note_changes(bulk.alias, objects, is_tracked=bool(form.tracked))
     for each in objects:
         saving.gone(each, bulk.alias, form)

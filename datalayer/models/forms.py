@@ -6,8 +6,9 @@ with `UNSET` where the values go, and sent with those of each instance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Final, TypeVar
 
 from datalayer._query.change import Delete, Insert, Update
 from datalayer._query.condition import Comparison, Condition, Junction
@@ -17,8 +18,49 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
 
+K = TypeVar("K")
+T = TypeVar("T")
+
 MOST: Final = 1_000
 """Sets of fields that are remembered of a table; a program that writes more of them works each out again."""
+
+
+class RowInsert:
+    """INSERT of one row.
+
+    Attributes:
+        change: The change.
+        fields: The fields that are written.
+        returning: The fields that are read back: all others.
+        take: Gives the values of the fields, out of the `__dict__` of an instance.
+    """
+
+    __slots__ = ("change", "fields", "returning", "take")
+
+    def __init__(self, change: Insert) -> None:
+        self.change = change
+        self.fields = change.fields
+        self.returning = change.returning
+        self.take = row_of(change.fields)
+
+
+class RowUpdate:
+    """UPDATE of one row by its key.
+
+    Attributes:
+        change: The change, with `UNSET` where the values go.
+        fields: The fields that are written.
+        returning: The fields that are read back: what the database computes.
+        take: Gives the values of the fields and then those of the key, out of the `__dict__` of an instance.
+    """
+
+    __slots__ = ("change", "fields", "returning", "take")
+
+    def __init__(self, change: Update, key: tuple[str, ...]) -> None:
+        self.change = change
+        self.fields = change.written
+        self.returning = change.returning
+        self.take = row_of((*change.written, *key))
 
 
 class Form:
@@ -26,40 +68,57 @@ class Form:
 
     Attributes:
         table: The table.
+        key: The field that is the primary key; None where several are.
         writable: The fields that take a value.
         computed: The fields that the database computes.
         tracked: The fields whose values may change in place.
         on_create: What fills a field of a new row.
         on_update: What fills a field at each save.
-        places: The place of each field in the order of declaration.
+        is_filled: Whether anything is to be filled in, or refused, before a new row is written.
     """
 
     __slots__ = (
-        "_delete", "_inserts", "_updates", "computed", "on_create", "on_update", "places", "table", "tracked",
-        "writable",
+        "_delete", "_inserts", "_orders", "_places", "_updates", "computed", "is_filled", "key", "on_create",
+        "on_update", "table", "tracked", "writable",
     )  # fmt: skip
 
     def __init__(self, table: TableSpec) -> None:
         self.table = table
+        self.key = table.primary_key[0] if len(table.primary_key) == 1 else None
         fields = table.fields.values()
-        self.writable = tuple([field.name for field in fields if field.generated is None])
+        self.writable = frozenset([field.name for field in fields if field.generated is None])
         self.computed = tuple([field.name for field in fields if field.generated is not None])
         self.tracked = tuple([field.name for field in fields if field.tracks_content])
         self.on_create: Fillers = tuple([(field.name, field.on_create) for field in fields if field.on_create])
         self.on_update: Fillers = tuple([(field.name, field.on_update) for field in fields if field.on_update])
-        self.places = {name: place for place, name in enumerate(table.fields)}
-        self._inserts: dict[tuple[str, ...], Insert] = {}
-        self._updates: dict[tuple[str, ...], Update] = {}
+        self.is_filled = bool(self.computed or self.on_create or self.on_update)
+        self._places = {name: place for place, name in enumerate(table.fields)}
+        self._orders: dict[frozenset[str], tuple[str, ...]] = {}
+        self._inserts: dict[tuple[str, ...], RowInsert] = {}
+        self._updates: dict[tuple[str, ...], RowUpdate] = {}
         self._delete: Delete | None = None
 
-    def insert(self, fields: tuple[str, ...]) -> Insert:
-        """INSERT of a row that sets these fields and reads back all others. Values: those of the fields.
+    def in_order(self, names: frozenset[str]) -> tuple[str, ...]:
+        """Those of some names that are fields, in order of declaration."""
+        found = self._orders.get(names)
+        if found is None:
+            places = self._places
+            order = sorted([name for name in names if name in places], key=places.__getitem__)
+            found = _kept(self._orders, names, tuple(order))
+        return found
+
+    def insert(self, names: tuple[str, ...]) -> RowInsert:
+        """INSERT of a row that sets the fields among some names and reads back all others.
+
+        Args:
+            names: The fields that have a value, in any order, with whatever else an instance keeps beside them.
 
         Raises:
             InvalidValue: A field that must have a value is not among them.
         """
-        found = self._inserts.get(fields)
+        found = self._inserts.get(names)
         if found is None:
+            fields = self.in_order(self.writable.intersection(names))
             absent = [field for field in self.table.fields.values() if field.name not in fields]
             for field in absent:
                 if not (
@@ -68,11 +127,12 @@ class Form:
                     raise InvalidValue(
                         f"{self.table.model}.{field.name} has no value and can never be NULL; set it before saving"
                     )
-            found = _kept(self._inserts, fields, Insert(self.table, fields, tuple([field.name for field in absent])))
+            made = RowInsert(Insert(self.table, fields, tuple([field.name for field in absent])))
+            found = _kept(self._inserts, names, made)
         return found
 
-    def update(self, fields: tuple[str, ...]) -> Update:
-        """UPDATE of a row by its key that reads back what the database computes. Values: the fields', then the key's.
+    def update(self, fields: tuple[str, ...]) -> RowUpdate:
+        """UPDATE of a row by its key that reads back what the database computes.
 
         Raises:
             QueryError: A field that cannot be written.
@@ -91,7 +151,8 @@ class Form:
                     raise written_by_database(table, name)
             assignments = tuple([(name, Value(UNSET, table.fields[name].type)) for name in fields])
             row = by_key(table, [UNSET] * len(table.primary_key))
-            found = _kept(self._updates, fields, Update(row, assignments, self.computed))
+            made = RowUpdate(Update(row, assignments, self.computed), table.primary_key)
+            found = _kept(self._updates, fields, made)
         return found
 
     @property
@@ -105,19 +166,26 @@ class Form:
 Fillers = tuple[tuple[str, Callable[[], object]], ...]
 
 
-def _kept(known: dict[tuple[str, ...], Any], fields: tuple[str, ...], made: Any) -> Any:
+def row_of(fields: tuple[str, ...]) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
+    """What takes the values of some fields."""
+    if len(fields) > 1:
+        return itemgetter(*fields)
+    return lambda values: tuple([values[name] for name in fields])
+
+
+def _kept(known: dict[K, T], key: K, made: T) -> T:
     if len(known) < MOST:
-        known[fields] = made
+        known[key] = made
     return made
 
 
-def form_of(table: TableSpec) -> Form:
-    """How rows of a table are written."""
-    form: Any = table.memo
+def form_of(model: Any) -> Form:
+    """How rows of a model are written; its instances have it at `__datalayer_form__`, where it was asked for before."""
+    form: Form | None = model.__datalayer_form__
     if form is None:
-        form = table.memo = Form(table)
-    found: Form = form
-    return found
+        form = Form(model.table)
+        type.__setattr__(form.table.python_model, "__datalayer_form__", form)
+    return form
 
 
 def written_by_database(table: TableSpec, name: str) -> QueryError:

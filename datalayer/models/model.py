@@ -30,6 +30,7 @@ from datalayer.models.column import Several
 from datalayer.models.display import display_method
 from datalayer.models.expressions import is_expression
 from datalayer.models.fields import Mapped, PrimaryKey, guard_values
+from datalayer.models.forms import Form
 from datalayer.models.identifiers import uuid7
 from datalayer.models.manager import Manager
 from datalayer.models.meta import ModelMeta
@@ -71,6 +72,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
     model_config = ConfigDict(validate_assignment=True, extra="forbid")
     __datalayer_root__: ClassVar[bool] = True
     __datalayer_assigning__: ClassVar[Assigning | None] = None
+    __datalayer_form__: ClassVar[Form | None] = None
 
     if TYPE_CHECKING:
         table: ClassVar[TableSpec]

@@ -9,7 +9,6 @@ from datalayer._compile.compiler import Compiler
 from datalayer._plans import read, transaction, write
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
-from datalayer._query.change import Insert
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
@@ -42,10 +41,10 @@ from datalayer.models.state import (
 from datalayer.models.views import refuse_view
 
 
-def changed_fields(instance: Any, form: Form) -> list[str]:
+def changed_fields(instance: Any, form: Form) -> tuple[str, ...]:
     """The fields that differ from the row, in order of declaration."""
     values = instance.__dict__
-    changed = peek_fields_set(instance)
+    changed = frozenset(peek_fields_set(instance))
     content = content_of(instance) if form.tracked else None
     if content:
         inside: list[str] = []
@@ -54,13 +53,8 @@ def changed_fields(instance: Any, form: Form) -> list[str]:
                 before = stored if convert is None or stored is None else convert(stored)
                 if before != values[name]:
                     inside.append(name)
-        if inside:
-            changed = {*changed, *inside}
-    places = form.places
-    found = [name for name in changed if name in values and name in places]
-    if len(found) > 1:
-        found.sort(key=places.__getitem__)
-    return found
+        changed = changed.union(inside)
+    return form.in_order(changed if values.keys() >= changed else changed.intersection(values))
 
 
 def take_keys(instance: Any, alias: str) -> None:
@@ -130,19 +124,13 @@ def field_names(table: TableSpec, names: Iterable[str], option: str) -> tuple[st
     return tuple(found)
 
 
-def insert_of(instance: Any, alias: str, form: Form) -> Insert:
-    """The INSERT of a new instance; auto_now and auto_now_add columns are set.
-
-    Raises:
-        InvalidValue: A column without a value that must have one.
-    """
-    prepare_insert(instance, alias, form)
-    values = instance.__dict__
-    return form.insert(tuple([name for name in form.writable if name in values]))
-
-
 def prepare_insert(instance: Any, alias: str, form: Form) -> None:
     """Gives a new instance the values that it has when it is written, and not before: keys and times.
+
+    Args:
+        instance: The one about to be written.
+        alias: The database it is written to.
+        form: That of its table. Where it is not `is_filled`, and the model has no relations, there is nothing to do.
 
     Raises:
         InvalidValue: An object it refers to is not saved, or elsewhere.
@@ -187,13 +175,18 @@ def saved(
     else:
         set_origin(instance, origin)
     set_fields_set(instance, set(unsaved))
-    if not form.tracked:
-        return
-    tracked = [name for name in form.tracked if name in instance.__dict__ and (written is None or name in written)]
+    if form.tracked:
+        _keep_content(instance, form, written)
+
+
+def _keep_content(instance: Any, form: Form, written: Collection[str] | None) -> None:
+    """Keeps the values that may change in place as they were written."""
+    values = instance.__dict__
+    tracked = [name for name in form.tracked if name in values and (written is None or name in written)]
     if tracked:
         kept = {} if written is None else {item[0]: item for item in content_of(instance) or ()}
         for name in tracked:
-            kept[name] = (name, copied(instance.__dict__[name]), None)
+            kept[name] = (name, copied(values[name]), None)
         set_content(instance, tuple(kept.values()))
 
 
@@ -205,16 +198,44 @@ def save(
     force_insert: bool = False,
     force_update: bool = False,
     update_fields: Collection[str] | None = None,
+    is_hooked: bool = False,
 ) -> Plan[object]:
-    """Writes a new instance, or what changed of an old one, its hooks around it."""
-    table: TableSpec = instance.__class__.table
-    form: Any = table.memo or form_of(table)
-    if table.view is not None:
-        refuse_view(table, "save")
+    """Writes a new instance, or what changed of an old one, its hooks around it; gives the fields that were written.
+
+    Args:
+        compiler: For the backend at hand.
+        instance: What is written.
+        alias: The database.
+        force_insert: As in `Model.save`.
+        force_update: As in `Model.save`.
+        update_fields: As in `Model.save`.
+        is_hooked: Whether somebody else calls its hooks.
+    """
+    form: Form = instance.__datalayer_form__ or form_of(instance.__class__)
+    if form.table.view is not None:
+        refuse_view(form.table, "save")
     hooks: Hooks | None = instance.__datalayer_hooks__  # by way of the class it takes three times as long
-    if hooks is None or not hooks.saves:
-        return _save(compiler, instance, alias, form, force_insert, force_update, update_fields)
-    return _hooked(compiler, instance, alias, form, hooks, force_insert, force_update, update_fields)
+    if hooks is not None and not is_hooked and hooks.saves:
+        return _hooked(compiler, instance, alias, form, hooks, force_insert, force_update, update_fields)
+    if force_insert and (force_update or update_fields is not None):
+        other = "force_update" if force_update else "update_fields"
+        raise QueryError(f"save(force_insert=True, {other}=...): a new row cannot be an update; keep one of them")
+    origin = origin_of(instance)
+    if force_insert or (origin is None and not force_update and update_fields is None):
+        return _insert(compiler, instance, alias, form)
+    if instance.__datalayer_relations__:
+        take_keys(instance, alias)
+    if update_fields is not None:
+        names = field_names(form.table, update_fields, "save(update_fields)")
+        given = tuple([name for name in names if name in instance.__dict__])
+        return _update(compiler, instance, alias, form, given, names)
+    if force_update:
+        return _update(compiler, instance, alias, form, _writable(instance, form.table))
+    if origin is not None and origin.alias == alias:
+        return _update(compiler, instance, alias, form, changed_fields(instance, form))
+    opened = current.transaction(alias)
+    depth = 0 if opened is None else 1 + len(opened.frames)
+    return transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias, form), depth=depth)
 
 
 def _hooked(
@@ -227,57 +248,28 @@ def _hooked(
     force_update: bool,
     update_fields: Collection[str] | None,
 ) -> Plan[None]:
-    """`_save` with the hooks of its model around it."""
+    """`save` with the hooks of its model around it."""
     yield hooks.beginning(hooks.saves)
     origin = origin_of(instance)
     is_new = force_insert or (origin is None and not force_update and update_fields is None)
-    known = tuple(changed_fields(instance, form) if update_fields is None else update_fields)
+    known = changed_fields(instance, form) if update_fields is None else tuple(update_fields)
     for hook in hooks.before_save:
         yield hook.call(instance, Change(is_new, known, alias))
-    written = yield from _save(compiler, instance, alias, form, force_insert, force_update, update_fields)
+    written: Any = yield from save(compiler, instance, alias, force_insert, force_update, update_fields, is_hooked=True)
     if written:
         for hook in hooks.after_save:
             yield hook.call(instance, Change(is_new, written, alias))
 
 
-def _save(
-    compiler: Compiler,
-    instance: Any,
-    alias: str,
-    form: Form,
-    force_insert: bool,
-    force_update: bool,
-    update_fields: Collection[str] | None,
-) -> Plan[tuple[str, ...]]:
-    """The plan that writes a new instance, or what changed of an old one; it gives the written fields."""
-    if force_insert and (force_update or update_fields is not None):
-        other = "force_update" if force_update else "update_fields"
-        raise QueryError(f"save(force_insert=True, {other}=...): a new row cannot be an update; keep one of them")
-    origin = origin_of(instance)
-    if force_insert or (origin is None and not force_update and update_fields is None):
-        return _insert(compiler, instance, alias, form)
-    if instance.__datalayer_relations__:
-        take_keys(instance, alias)
-    if update_fields is not None:
-        names = field_names(form.table, update_fields, "save(update_fields)")
-        given = [name for name in names if name in instance.__dict__]
-        return _update(compiler, instance, alias, form, given, names)
-    if force_update:
-        return _update(compiler, instance, alias, form, _writable(instance, form.table))
-    if origin is not None and origin.alias == alias:
-        return _update(compiler, instance, alias, form, changed_fields(instance, form))
-    opened = current.transaction(alias)
-    depth = 0 if opened is None else 1 + len(opened.frames)
-    return transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias, form), depth=depth)
-
-
-def _writable(instance: Any, table: TableSpec) -> list[str]:
+def _writable(instance: Any, table: TableSpec) -> tuple[str, ...]:
     """Every field that has a value and that an UPDATE may write."""
-    return [
-        name
-        for name, field in table.fields.items()
-        if name in instance.__dict__ and not field.is_primary_key and field.generated is None
-    ]
+    return tuple(
+        [
+            name
+            for name, field in table.fields.items()
+            if name in instance.__dict__ and not field.is_primary_key and field.generated is None
+        ]
+    )
 
 
 def _copied(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
@@ -294,15 +286,18 @@ def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[t
     for name in form.computed:
         if name not in instance.__pydantic_fields_set__:
             instance.__dict__.pop(name, None)
-    change = insert_of(instance, alias, form)
+    is_related = bool(instance.__datalayer_relations__)
+    if form.is_filled or is_related:
+        prepare_insert(instance, alias, form)
     values = instance.__dict__
-    row = yield from write.insert(compiler, change, [values[name] for name in change.fields])
-    undone.note_insert(alias, instance, change.returning)
-    values.update(zip(change.returning, row, strict=True))
+    insert = form.insert(tuple(values))
+    row = yield from write.insert(compiler, insert.change, insert.take(values))
+    undone.note_insert(alias, instance, insert.returning)
+    values.update(zip(insert.returning, row, strict=True))
     saved(instance, alias, form)
-    if instance.__datalayer_relations__:
-        related.written(instance, alias, change.fields)
-    return change.fields
+    if is_related:
+        related.written(instance, alias, insert.fields)
+    return insert.fields
 
 
 def _update(
@@ -310,7 +305,7 @@ def _update(
     instance: Any,
     alias: str,
     form: Form,
-    changed: Sequence[str],
+    changed: tuple[str, ...],
     asked: Collection[str] | None = None,
 ) -> Plan[tuple[str, ...]]:
     """Writes fields of a row, and gives them.
@@ -326,30 +321,29 @@ def _update(
     Raises:
         NotUpdated: There is no such row.
     """
-    table = form.table
-    key = key_values(instance, table.primary_key)
-    if key is None:
-        raise QueryError(f"this {table.model} has no primary key, so there is no row to update; save() makes one")
+    values = instance.__dict__
+    if (key_values(instance, form.table.primary_key) if form.key is None else values.get(form.key)) is None:
+        model = form.table.model
+        raise QueryError(f"this {model} has no primary key, so there is no row to update; save() makes one")
     if not changed:
         return ()
-    values = instance.__dict__
-    change = form.update(tuple(changed))
+    update = form.update(changed)
     if form.on_update:
         for name, function in form.on_update:
             values[name] = function()
-        change = form.update(tuple(dict.fromkeys([*changed, *[name for name, _ in form.on_update]])))
-    written = change.written
-    given: list[object] = [values[name] for name in written]
+        update = form.update(tuple(dict.fromkeys([*changed, *[name for name, _ in form.on_update]])))
+    change, given, written = update.change, update.take(values), update.fields
     if assigning.Used.is_true:
         change, given = assigning.with_expressions(change, instance.__class__, given, alias)
     prepared = compiler.update(change)
-    given += key
     try:
         reply = yield prepared.command(given)
     except ForeignKeyViolation as error:
         return (yield from write.violated(compiler, change, given, error))
     if not (reply.rows if change.returning else reply.count):
-        raise instance.NotUpdated(f"{table.model} {_shown(key)} is gone from the database; nothing was written")
+        table = form.table
+        shown = _shown(key_values(instance, table.primary_key) or ())
+        raise instance.NotUpdated(f"{table.model} {shown} is gone from the database; nothing was written")
     undone.note_change(alias, instance, written, is_tracked=bool(form.tracked))
     if instance.__datalayer_relations__:
         related.written(instance, alias, written)
@@ -357,9 +351,10 @@ def _update(
         undone.note_computed(alias, instance, change.returning)
         (row,) = prepared.read(reply.rows)
         values.update(zip(change.returning, row, strict=True))
+        written += change.returning
     unsaved = () if asked is None else instance.__pydantic_fields_set__.difference(written)
-    saved(instance, alias, form, written=(*written, *change.returning), unsaved=unsaved)
-    return written
+    saved(instance, alias, form, written=written, unsaved=unsaved)
+    return update.fields
 
 
 def _shown(key: Sequence[object]) -> str:
@@ -381,9 +376,9 @@ def existing_key(instance: Any, table: TableSpec, verb: str) -> tuple[object, ..
 @writing
 def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     """Deletes the row of an instance."""
-    table: TableSpec = instance.__class__.table
+    form: Form = instance.__datalayer_form__ or form_of(instance.__class__)
+    table = form.table
     key = existing_key(instance, table, "delete")
-    form: Any = table.memo or form_of(table)
     if table.view is not None:
         refuse_view(table, "delete")
     if not table.referrers and not deleting.has_hooks(table):
@@ -411,7 +406,7 @@ def gone(instance: Any, alias: str, form: Form) -> None:
     if form.table.relations:
         related.deleted(instance, alias)
     set_origin(instance, None)
-    set_fields_set(instance, set(form.writable).intersection(instance.__dict__))
+    set_fields_set(instance, set(form.writable.intersection(instance.__dict__)))
 
 
 def refresh(

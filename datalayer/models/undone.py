@@ -6,13 +6,13 @@ of how things stood before; the notes keep no instance alive, and are forgotten 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from weakref import ref
 
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
-from datalayer.models._pydantic import peek_fields_set, set_fields_set
+from datalayer.models._pydantic import set_fields_set
 from datalayer.models.state import Origin, cache_of, content_of, origin_of, set_content, set_origin
 
 
@@ -73,9 +73,7 @@ def note_change(alias: str, instance: Any, fields: Collection[str] = (), *, is_t
     transaction = current.transaction(alias)
     if transaction is not None:
         content = content_of(instance) if is_tracked else None
-        # The set of changed fields is not copied: whoever writes the instance gives it another one.
-        before = (ref(instance), origin_of(instance), fields, peek_fields_set(instance), content)
-        transaction.undos.append((_changed_again, before))
+        transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), fields, content)))
 
 
 def note_changes(
@@ -141,7 +139,6 @@ def _changed_again(
     reference: ref[Any],
     origin: Origin | None,
     fields: Collection[str],
-    changed: Set[str],
     content: tuple[Any, ...] | None,
 ) -> None:
     instance = reference()
@@ -150,7 +147,7 @@ def _changed_again(
     set_origin(instance, origin)
     # A row that exists again keeps its key, though its delete has made everything unsaved.
     table: TableSpec = instance.__class__.table
-    unsaved = {*fields, *changed, *instance.__pydantic_fields_set__}
+    unsaved = {*fields, *instance.__pydantic_fields_set__}
     set_fields_set(instance, unsaved.difference(table.primary_key))
     if content is not None:
         set_content(instance, content)

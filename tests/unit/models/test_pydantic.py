@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
@@ -227,6 +229,19 @@ def test_the_fields_set_of_a_row_is_one_set_from_the_first_use_on() -> None:
     _pydantic.fields_set(row).add("a")
     assert _pydantic.fields_set(row) is row.__pydantic_fields_set__
     assert _pydantic.peek_fields_set(row) == {"a"}
+
+
+def test_threads_that_are_the_first_to_write_to_rows_find_one_set_in_each() -> None:
+    rows = [object.__new__(Plain) for _ in range(2_000)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as threads:
+            for name in "abc":
+                threads.submit(lambda name: [_pydantic.fields_set(row).add(name) for row in rows], name)
+    finally:
+        sys.setswitchinterval(interval)
+    assert [row.__pydantic_fields_set__ for row in rows] == [{"a", "b", "c"}] * len(rows)
 
 
 def test_private_attributes_without_default_are_left_out() -> None:
