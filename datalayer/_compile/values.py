@@ -16,7 +16,7 @@ import ipaddress
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Context, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, cast
 from uuid import UUID
 
@@ -30,7 +30,7 @@ from datalayer._schema.ranges import Interval
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue
 
-_EXACT = Context(prec=2_000)
+_EXACT = Context(prec=2_000, rounding=ROUND_HALF_UP)  # half away from zero, as PostgreSQL rounds
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 EXACT_DIGITS = 15
 """Decimal digits that a binary double keeps."""

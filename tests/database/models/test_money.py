@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from datalayer import Avg, BigInt, Count, F, Field, Mapped, Model, SmallInt, Sum, Value
+from datalayer._plans.plan import Command
+from datalayer.databases import databases
 from datalayer.errors import DataError, InvalidValue
 from datalayer.functions import Ceil, Concat, Floor
 from datalayer.models import registry
@@ -91,6 +93,28 @@ def test_sums_of_computed_decimals_are_exact(world: World) -> None:
 def test_sums_of_different_decimals_are_exact(world: World) -> None:
     add(world, "0.10", "0.10", "0.20", "0.30")
     assert world.call(Objects, "aggregate", s=Sum("pay", distinct=True)) == {"s": Decimal("0.60")}
+
+
+def sent(compiler: Any, sql: str) -> Any:
+    yield Command(sql, returns_rows=False, writes=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("0.125", "0.13"),
+        ("0.135", "0.14"),
+        ("-0.125", "-0.13"),
+        ("2.5049", "2.50"),
+        ("1234567890.005", "1234567890.01"),
+    ],
+)
+def test_what_others_wrote_with_too_many_digits_is_rounded_half_up_too(world: World, written: str, read: str) -> None:
+    add(world, "1")
+    world.call(databases["default"], "run", sent, f"UPDATE money_payslip SET pay = {written}")
+    assert column(world, Objects.values_list("pay", flat=True)) == [Decimal(read)]
+    assert world.call(Objects, "get").pay == Decimal(read)
+    assert world.call(Objects, "aggregate", total=Sum("pay")) == {"total": Decimal(read)}
 
 
 def test_averages_of_decimals_do_not_drift(world: World) -> None:
