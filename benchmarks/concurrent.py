@@ -103,7 +103,7 @@ async def async_datalayer(url: str, size: int) -> tuple[AGet, AGet]:
     from datalayer import pools
 
     model = ours(url, size)
-    return lambda key: model.objects.aget(model.id == key), pools.aclose_all
+    return lambda key: model.objects.aget(id=key), pools.aclose_all
 
 
 async def async_psycopg(url: str, size: int) -> tuple[AGet, Any]:
@@ -168,7 +168,7 @@ def blocking_datalayer(url: str, size: int) -> tuple[Get, Any]:
     from datalayer import pools
 
     model = ours(url, size)
-    return lambda key: model.objects.get(model.id == key), pools.close_all
+    return lambda key: model.objects.get(id=key), pools.close_all
 
 
 def blocking_psycopg(url: str, size: int) -> tuple[Get, Any]:

@@ -45,7 +45,7 @@ class Target:
 
     def get(self, keys: Sequence[int]) -> list[Any]:
         model = self.model
-        return [model.objects.get(model.id == key) for key in keys]
+        return [model.objects.get(id=key) for key in keys]
 
     def dicts(self) -> list[Any]:
         return list(self.model.objects.order_by("id").values("id", *self.names))

@@ -49,7 +49,7 @@ class Target(ours.Target):
         model = self.model
 
         async def work(part: Sequence[int]) -> list[Any]:
-            return [await model.objects.aget(model.id == key) for key in part]
+            return [await model.objects.aget(id=key) for key in part]
 
         return await spread(self.tasks, keys, work)
 
