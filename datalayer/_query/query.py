@@ -108,10 +108,9 @@ class Outline:
         columns, annotations, groups, order = self.columns, self.annotations, self.group_by, self.order
         if columns or annotations:
             self.before = tuple([value for _, each in (*(columns or ()), *annotations) for value in each.values])
-        if groups:
-            self.after = tuple([value for each in groups for value in each.values])
-        if order:
-            self.after += tuple([value for item in order for value in item.values])
+        if groups or order:  # in one step: several threads may be here
+            of_groups = [value for each in groups or () for value in each.values]
+            self.after = (*of_groups, *[value for item in order for value in item.values])
         if self.extra is not None:
             self.last = self.extra.values
         self.shape = (

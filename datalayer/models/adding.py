@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, cast, overload
 
+from datalayer._compile.compiler import COMPILERS
 from datalayer._query import added
 from datalayer._query.expression import Expression, FieldRef, Function
 from datalayer._schema.field import ColumnType, Kind
@@ -16,6 +18,19 @@ from datalayer.models.types import column_type
 
 M = TypeVar("M")
 T = TypeVar("T")
+
+_texts: dict[tuple[str, str], Mapping[str, str]] = {}
+"""The SQL that was last declared, by what it is of and its name."""
+
+
+def _declared(what: str, found: added.Template) -> added.Template:
+    """Notes what is declared: statements that were made with other SQL of the name are made anew."""
+    if _texts.get((what, found.name), found.texts) != found.texts:
+        for compiler in COMPILERS.values():
+            compiler.clear()
+    _texts[what, found.name] = found.texts
+    return found
+
 
 _FAMILIES = (
     frozenset({Kind.STRING, Kind.TEXT, Kind.ENUM}),
@@ -70,7 +85,7 @@ class SqlFunction(Generic[T]):
     ) -> None:
         self.name = name
         self._type: ColumnType = column_type(result, (), f"the result of {name}()")[0]
-        added.functions[name] = added.template(name, sql, sqlite, postgresql, None)
+        added.functions[name] = _declared("function", added.template(name, sql, sqlite, postgresql, None))
 
     @overload
     def __call__(self, source: Expr[M, Any], /, *sources: Expr[M, Any] | int | float) -> Expr[M, T]: ...
@@ -151,7 +166,7 @@ class Lookup(Generic[T]):
         postgresql: str | None = None,
     ) -> None:
         kinds, owner = _kinds_of(value, f"the value of {name}")
-        added.add_lookup(added.template(name, sql, sqlite, postgresql, 2)._replace(kinds=kinds))
+        added.add_lookup(_declared("lookup", added.template(name, sql, sqlite, postgresql, 2))._replace(kinds=kinds))
         added.own(name, owner)
         self.name = name
 

@@ -177,6 +177,23 @@ def test_sql_of_several_lines_keeps_its_words_apart_and_its_texts_whole(world: W
     assert all((text == "lo\n ng") is (len(name) > 3) for text, name in found)
 
 
+def test_a_function_declared_anew_is_asked_with_its_new_sql(world: World, paints: None) -> None:
+    def found() -> Any:
+        return sorted(world.iterate(Paint.objects.values_list(changed("name"), flat=True)))
+
+    changed: Any = SqlFunction("changed", str, "upper({0})")
+    assert found() == ["BLUE", "RED 5"]
+    changed = SqlFunction("changed", str, "lower({0})")
+    assert found() == ["blue", "red 5"]
+
+
+def test_a_lookup_declared_anew_is_asked_with_its_new_sql(world: World, paints: None) -> None:
+    Lookup("compares", str, "{0} = {1}")
+    assert world.call(Paint.objects.filter(name__compares="blue"), "count") == 1
+    Lookup("compares", str, "{0} <> {1} || 'x'")
+    assert world.call(Paint.objects.filter(name__compares="blue"), "count") == 2
+
+
 def test_a_function_of_one_backend_is_refused_on_the_other(world: World, paints: None, backend: str) -> None:
     other = "postgresql" if backend == "sqlite" else "sqlite"
     only: Any = SqlFunction("only_there", int, **{other: "length({0})"})

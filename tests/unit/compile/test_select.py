@@ -23,6 +23,13 @@ SQLITE, POSTGRESQL = COMPILERS["sqlite"], COMPILERS["postgresql"]
 BOOKS, AUTHORS = Query(shop.BOOK), Query(shop.AUTHOR)
 
 
+def test_a_question_that_two_threads_finish_at_once_has_its_values_once() -> None:
+    query = BOOKS.replaced(order=(Ordering(Value(7, None)),))
+    assert query.values == (7,)
+    query.outline.finish()  # as the second of them does
+    assert query.values == (7,)
+
+
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:")
