@@ -121,9 +121,10 @@ def _same_under_other_names(old: State, new: State, changes: Changes) -> State:
         pairs = _pairs_of_same(constraints_of(old[name]), constraints_of(new[name]))
         if pairs:
             old = rename_constraints(old, name, pairs)
-            texts = [f"{INDENT}{q(before)}: {q(after)}," for before, after in pairs.items()]
-            one = f"online.rename_constraints({q(name)}, {{{texts[0].strip().rstrip(',')}}})"
-            many = [f"online.rename_constraints({q(name)}, {{", *texts, "})"]
+            texts = [f"{q(before)}: {q(after)}" for before, after in pairs.items()]
+            one = f"online.rename_constraints({q(name)}, {{{texts[0]}}})"
+            each = [f"{INDENT * 2}{text}," for text in texts]
+            many = ["online.rename_constraints(", f"{INDENT}{q(name)},", f"{INDENT}{{", *each, f"{INDENT}}},", ")"]
             summary = ", ".join(f"{before} to {after}" for before, after in pairs.items())
             changes.add_small(one if len(pairs) == 1 else many, f"rename {summary}", name)
         for before, after in _pairs_of_same(old[name].indexes, new[name].indexes).items():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from datalayer.errors import MigrationError
 from datalayer.migrations.history import History
+from datalayer.migrations.layout import laid_out
 from datalayer.migrations.lines import INDENT, Changes
 from datalayer.migrations.scripts import DOWN, UP
 
@@ -66,7 +67,8 @@ def merge_text(name: str, heads: Sequence[str]) -> str:
     words = re.sub(r"^\d+_", "", name).replace("_", " ")
     both = ", ".join(_quoted(head) for head in heads)
     body = "def upgrade() -> None:\n    pass\n\n\ndef downgrade() -> None:\n    pass\n"
-    return f'"""{words.capitalize()}."""\n\nrevision = {_quoted(name)}\ndown_revision = ({both})\n\n\n{body}'
+    after = "\n".join(laid_out([f"down_revision = ({both})"], ""))
+    return f'"""{words.capitalize()}."""\n\nrevision = {_quoted(name)}\n{after}\n\n\n{body}'
 
 
 def squash_text(name: str, up: Changes, down: Changes, replaced: Sequence[str], checksum: str) -> str:
@@ -120,7 +122,7 @@ def _pair(history: History, made: str) -> tuple[str, Path, Path]:
 
 
 def _body(lines: Sequence[str]) -> str:
-    return "\n".join(f"{INDENT}{line}" for line in lines or ["pass"])
+    return "\n".join(laid_out(lines or ["pass"]))
 
 
 def _quoted(text: str) -> str:

@@ -51,7 +51,10 @@ def q(value: str | list[str] | None) -> str:
     if isinstance(value, list):
         return f"[{', '.join(q(one) for one in value)}]"
     text = repr(value)
-    return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
+    if value is None or text[0] == '"' or value.count('"') > value.count("'"):
+        return text
+    inner = text[1:-1].replace("\\'", "'").replace('"', '\\"')
+    return f'"{inner}"'
 
 
 def sql_source(text: Text2) -> str:

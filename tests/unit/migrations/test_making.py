@@ -72,7 +72,7 @@ def test_a_question_writes_nothing_and_an_answer_does(folder: Path) -> None:
     with pytest.raises(MigrationError, match=r"'book\.page' is not needed; did you mean 'book\.pages'"):
         make(table(column("pages", Kind.INTEGER)), default=["book.pages=1", "book.page=1"])
     made = make(table(column("pages", Kind.INTEGER)), default=["book.pages=1"])
-    assert 'server_default=types.sql("1"), nullable=False' in made.text
+    assert 'server_default=types.sql("1"),' in made.text
     assert 'batch.alter_column("pages", existing_type=types.Integer(), server_default=None)' in made.text
 
 
@@ -112,7 +112,8 @@ def test_a_rename_that_does_not_fit_is_refused(rename: str) -> None:
 def test_sql_that_differs_between_backends_is_written_as_two() -> None:
     check = CheckSpec("ck_book_note", {"sqlite": "\"note\" GLOB 'a*'", "postgresql": "\"note\" ~ '^a'"})
     made = make(table(column("note", nullable=True), checks=(check,)))
-    assert "types.sql(sqlite='\"note\" GLOB \\'a*\\'', postgresql='\"note\" ~ \\'^a\\'')" in made.text
+    assert 'sqlite="\\"note\\" GLOB \'a*\'"' in made.text
+    assert 'postgresql="\\"note\\" ~ \'^a\'"' in made.text
     assert not make(table(column("note", nullable=True), checks=(check,))).has_changes
 
 
