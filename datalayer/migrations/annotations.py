@@ -94,10 +94,17 @@ _TEXTS = ("VARCHAR", "CHAR", "CHARACTER", "CHARACTER VARYING", "NVARCHAR", "NCHA
 
 def annotation(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation | None:
     """The annotation of a column; None for a type that datalayer does not know."""
+    found = _of_type(column, backend, is_ours=is_ours)
+    if found is None or not column.domain:
+        return found
+    return replace(found, is_exact=False, note=f"the domain {column.domain} in the database")
+
+
+def _of_type(column: LiveColumn, backend: str, *, is_ours: bool) -> Annotation | None:
     if column.choices:
         return Annotation(literal(column.choices), is_exact=False, note="an ENUM type in the database")
     if backend == "postgresql" and column.type.endswith("[]"):
-        return _array(annotation(replace(column, type=column.type.removesuffix("[]")), backend, is_ours=is_ours))
+        return _array(_of_type(replace(column, type=column.type.removesuffix("[]")), backend, is_ours=is_ours))
     known = _POSTGRESQL if backend == "postgresql" else {**_SQLITE, **(_SQLITE_OURS if is_ours else {})}
     if column.type in known:
         return known[column.type]

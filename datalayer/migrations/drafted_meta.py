@@ -92,7 +92,9 @@ class Meta:
         for index in self.indexes:
             if self._is_constraint(index) and self._knows("index", index.name, (*index.parts, *index.include)):
                 options = [] if index.condition is None else [f"condition={quoted(index.condition)}"]
-                options += [] if index.nulls_distinct else ["nulls_distinct=False"]
+                if not index.nulls_distinct:
+                    options.append("nulls_distinct=False")
+                    self.notes.append(f"The index {index.name!r} is a constraint here, which says the same.")
                 yield self._unique(index.name, index.parts, [*options, *self._more(index)])
 
     def _is_constraint(self, index: LiveIndex) -> bool:

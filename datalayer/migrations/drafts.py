@@ -52,6 +52,8 @@ def kind_of(column: LiveColumn, table: LiveTable, backend: str) -> Annotation | 
 
 def why_not(column: LiveColumn, table: LiveTable) -> str:
     """Why a column of a known type cannot be a field; empty where it can."""
+    if not column.name:
+        return "has no name, as no field can"
     same = next(name for name in table.columns if name.lower() == column.name.lower())
     if same != column.name:
         return f"differs from {same!r} by capitals alone, which datalayer does not tell apart"

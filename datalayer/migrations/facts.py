@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SAWarning
 
 from datalayer._schema.table import Initially
-from datalayer.migrations import sqlite_ddl
+from datalayer.migrations import beyond, sqlite_ddl
 from datalayer.migrations.records import OWN_TABLES
 
 Facts: TypeAlias = dict[tuple[str, str, str], str]
@@ -23,7 +23,11 @@ NAMELESS = "\0"
 """How the name of a constraint begins that has none: it is known by what it says."""
 _WORDS = r"character varying|double precision|(?:timestamp|time)(?:\(\d+\))? with(?:out)? time zone|\w+"
 _CAST = re.compile(rf"::(?:{_WORDS})(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*")
-_WHOLE = re.compile(r"(?:TINY|SMALL|MEDIUM|BIG)?INT(?:EGER|\d)?")
+_SAME_TO_SQLITE = (
+    (re.compile(r"(?:TINY|SMALL|MEDIUM|BIG)?INT(?:EGER|\d)?"), "INTEGER"),
+    (re.compile(r"REAL|FLOAT|DOUBLE(?: PRECISION)?"), "DOUBLE"),
+    (re.compile(r"N?(?:VAR)?CHAR(?=\(\d+\))"), "VARCHAR"),
+)
 
 
 def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
@@ -31,7 +35,8 @@ def facts(connection: sa.Connection, schema: str | None = None) -> Facts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # a type of an extension is no fault
         found = _facts(connection, schema)
-    return {fact: value for fact, value in found.items() if fact[0] not in OWN_TABLES}
+        hidden = {*OWN_TABLES, *beyond.shadows(connection)}
+    return {fact: value for fact, value in found.items() if fact[0] not in hidden}
 
 
 def _facts(connection: sa.Connection, schema: str | None) -> Facts:
@@ -39,19 +44,21 @@ def _facts(connection: sa.Connection, schema: str | None) -> Facts:
     is_sqlite = connection.dialect.name == "sqlite"
     found: Facts = {}
     keys = look.get_multi_pk_constraint(schema)
+    below = {} if is_sqlite else _types_of_domains(connection, schema)
     for place, columns in look.get_multi_columns(schema).items():
         table = place[1]
+        text = sqlite_ddl.table_text(connection, table) if is_sqlite else ""
         found[table, "table", table] = ""
         for one in columns:
             is_counted = str(one["default"] or "").startswith("nextval(")  # files written by hand make a sequence
             numbered = "numbered" if one.get("identity") is not None or is_counted else ""
             is_number = is_sqlite and _is_number(one, keys.get(place))
             parts = [
-                _type(one, is_sqlite),
+                below.get((table, one["name"])) or _type(one, is_sqlite),
                 "" if one["nullable"] and not is_number else "NOT NULL",
-                _default(one),
+                _default(one, is_sqlite),
                 numbered,
-                _computed(one),
+                _computed(one, text),
             ]
             found[table, "column", one["name"]] = " ".join(filter(None, parts))
             if one.get("comment"):
@@ -110,11 +117,25 @@ def _exclusions(connection: sa.Connection, schema: str | None, found: Facts) -> 
 
 
 def _type(column: dict[str, Any], is_sqlite: bool) -> str:
-    """Its type; all sizes of whole numbers are one to SQLite."""
+    """Its type, in one word where two mean the same to the database."""
     if isinstance(column["type"], postgresql.ENUM):
         return f"ENUM {column['type'].name}"
     text = str(column["type"])
-    return "INTEGER" if is_sqlite and _WHOLE.fullmatch(text.upper()) else text
+    if not is_sqlite:
+        return "TEXT" if text == "VARCHAR" else text
+    for pattern, word in _SAME_TO_SQLITE:
+        text = pattern.sub(word, text) if pattern.match(text) and pattern.sub("", text, 1)[:1] in ("", "(") else text
+    return text
+
+
+def _types_of_domains(connection: sa.Connection, schema: str | None) -> dict[tuple[str, str], str]:
+    """The types below the domains of columns, by table and column, as SQLAlchemy writes types."""
+    condition = "relnamespace = coalesce(%s, current_schema())::regnamespace AND relkind IN ('r', 'p')"
+    return {
+        (one.table, one.column): one.type.upper().replace("CHARACTER VARYING", "VARCHAR").replace(",", ", ")
+        for one in beyond.types(connection, condition, schema)
+        if one.domain
+    }
 
 
 def _is_number(column: dict[str, Any], key: dict[str, Any] | None) -> bool:
@@ -122,13 +143,19 @@ def _is_number(column: dict[str, Any], key: dict[str, Any] | None) -> bool:
     return key is not None and key["constrained_columns"] == [column["name"]] and str(column["type"]) == "INTEGER"
 
 
-def _default(column: dict[str, Any]) -> str:
+def _default(column: dict[str, Any], is_sqlite: bool) -> str:
     text = "" if column["default"] is None else str(column["default"]).replace(f"{SHADOW}.", "")
+    if is_sqlite:
+        text = {"true": "1", "false": "0", "null": ""}.get(text.lower(), text)
+    elif str(column["type"]) == "VARCHAR":
+        text = text.replace("::character varying", "::text")
     return "" if not text or text.startswith("nextval(") else f"DEFAULT {text}"
 
 
-def _computed(column: dict[str, Any]) -> str:
-    return f"AS {plain(column['computed']['sqltext'])}" if column.get("computed") else ""
+def _computed(column: dict[str, Any], text: str) -> str:
+    if not column.get("computed"):
+        return ""
+    return f"AS {plain(sqlite_ddl.generated(text, column['name']) or column['computed']['sqltext'])}"
 
 
 def _unique(one: dict[str, Any]) -> str:

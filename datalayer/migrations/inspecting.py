@@ -76,7 +76,7 @@ def _module(live: list[LiveTable], backend: str) -> str:
     for table in live:
         kinds = {name: kind_of(column, table, backend) for name, column in table.columns.items()}
         known = {name: kind for name, kind in kinds.items() if kind is not None}
-        models[table.name] = Draft(table, names[table.name], known)
+        models[table.name] = Draft(table, names[table.name], known, notes=list(table.remarks))
         choose_key(models[table.name])
     for model in models.values():
         name_fields(model, models, reserved)
@@ -133,6 +133,8 @@ def _field(model: Draft, column: LiveColumn, meta: Meta) -> Iterator[str]:
     nullable = column.nullable and column.name not in model.primary_key
     options: list[str] = list(kind.options)
     notes = [kind.note or f"{column.type} in the database"] if not kind.is_exact else []
+    if column.collation:
+        notes.append(f"collated by {column.collation} in the database")
     if column.nullable and not nullable and model.live.view is None:
         notes.append("may be NULL in the database, as SQLite lets keys be")
     text = kind.text
@@ -252,8 +254,8 @@ def _related_name(model: Draft, name: str, target: Draft, hidden: Collection[str
 
 
 _NAMES = (
-    "CASCADE", "PROTECT", "RESTRICT", "SET_DEFAULT", "SET_NULL", "BigInt", "CheckConstraint", "ExclusionConstraint",
-    "Deferrable", "Field",
+    "CASCADE", "PROTECT", "RESTRICT", "SET_DEFAULT", "SET_NULL", "BigInt", "CheckConstraint", "Deferrable",
+    "ExclusionConstraint", "Field",
     "ForeignKey", "Index", "Int", "Mapped", "Model", "ModelBase", "NaiveDatetime", "OneToOne", "PrimaryKey",
     "Range", "SmallInt", "Sql", "UniqueConstraint",
 )  # fmt: skip

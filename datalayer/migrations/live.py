@@ -15,7 +15,7 @@ from sqlalchemy.exc import SAWarning
 from datalayer._schema.names import constraint_name
 from datalayer._schema.table import Initially
 from datalayer.errors import MigrationError, choices_text, nearest
-from datalayer.migrations import sqlite_ddl
+from datalayer.migrations import beyond, sqlite_ddl
 from datalayer.migrations.facts import deferrals
 from datalayer.migrations.records import OWN_TABLES
 from datalayer.migrations.sqlite_ddl import table_text
@@ -23,7 +23,10 @@ from datalayer.migrations.sqlite_ddl import table_text
 
 @dataclass(frozen=True)
 class LiveColumn:
-    """A column; `type` is as the database writes it, in capitals, and empty where it has none."""
+    """A column; `type` is as the database writes it, in capitals, and empty where it has none.
+
+    A column of a domain has the type below it.
+    """
 
     name: str
     type: str
@@ -33,6 +36,8 @@ class LiveColumn:
     generated: str | None
     comment: str | None
     choices: tuple[str, ...] = ()
+    domain: str = ""
+    collation: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class LiveTable:
     Attributes:
         is_ours: Whether the names in it are those that datalayer gives.
         view: `plain` or `materialized` for a view.
+        remarks: What it has that no model says.
     """
 
     name: str
@@ -101,6 +107,7 @@ class LiveTable:
     is_ours: bool
     comment: str | None = None
     view: str | None = None
+    remarks: list[str] = field(default_factory=list[str])
     uniques: list[LiveUnique] = field(default_factory=list[LiveUnique])
     checks: list[tuple[str | None, str]] = field(default_factory=list[tuple[str | None, str]])
     exclusions: list[LiveExclusion] = field(default_factory=list[LiveExclusion])
@@ -137,6 +144,8 @@ def live_tables(connection: sa.Connection, wanted: Wanted) -> list[LiveTable]:
     if not is_sqlite:
         views.update(dict.fromkeys(look.get_materialized_view_names(), "materialized"))
     tables = [name for name in look.get_table_names() if name not in OWN_TABLES]
+    hidden = beyond.shadows(connection)
+    tables = [name for name in tables if name not in hidden or name in wanted.names]
     known = sorted({*tables, *views})
     for name in (*wanted.names, *wanted.but):
         if not fnmatch.filter(known, name) if name in wanted.but else name not in known:
@@ -162,7 +171,8 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
     key = look.get_pk_constraint(name)
     primary_key = tuple(key["constrained_columns"])
     is_ours = key.get("name") == constraint_name("pk", name, ())
-    types = _sqlite_types(connection, name) if is_sqlite else _postgresql_types(connection, name)
+    types, domains = (_sqlite_types(connection, name), {}) if is_sqlite else _postgresql_types(connection, name)
+    collated = beyond.collations(connection, name, _quoted(name))
     text = table_text(connection, name) if is_sqlite else ""
     columns: dict[str, LiveColumn] = {}
     for one in look.get_columns(name):
@@ -180,15 +190,18 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
             column,
             written,
             nullable,
-            None if one["default"] in (None, "NULL") or is_counted else str(one["default"]),
+            None if str(one["default"] or "NULL").upper() == "NULL" or is_counted else str(one["default"]),
             numbered,
             _generated(one, text) if one.get("computed") else None,
             one.get("comment"),
             tuple(getattr(one["type"], "enums", ())),
+            domains.get(column, ""),
+            collated.get(column, ""),
         )
     made = LiveTable(name, columns, primary_key, is_ours, view=view)
     if view is not None:
         return made
+    made.remarks = beyond.remarks(connection, name, _quoted(name))
     if not is_sqlite:
         made.comment = look.get_table_comment(name)["text"]
     if is_sqlite:
@@ -204,7 +217,9 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
             distinct = not unique.get("dialect_options", {}).get("postgresql_nulls_not_distinct")
             deferral = put_off.get((name, unique["name"]))
             made.uniques.append(LiveUnique(unique["name"], tuple(unique["column_names"]), distinct, deferral))
-    made.indexes = [_index(connection, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one]
+    made.indexes = [
+        _index(connection, name, one) for one in look.get_indexes(name) if "duplicates_constraint" not in one
+    ]
     if not is_sqlite:
         made.exclusions = _exclusions(connection, name)
         made.indexes = [one for one in made.indexes if one.name not in {other.name for other in made.exclusions}]
@@ -222,28 +237,14 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
 
 def _generated(one: dict[str, Any], text: str) -> str:
     """The expression of a generated column; of SQLite's, SQLAlchemy takes too much or nothing at times."""
-    if not text:
-        return str(one["computed"]["sqltext"])
-    start = re.search(rf"\W{re.escape(one['name'])}\W[^,(]*(?:\([^)]*\)[^,(]*)?\bAS\s*\(", text, re.I)
-    depth, quote = 1, ""
-    for place, letter in enumerate(text[start.end() :] if start else ""):
-        if quote or letter in "'\"":
-            quote = "" if letter == quote else quote or letter
-        else:
-            depth += {"(": 1, ")": -1}.get(letter, 0)
-        if start and not depth:
-            return text[start.end() : start.end() + place]
-    return ""
+    return sqlite_ddl.generated(text, one["name"]) if text else str(one["computed"]["sqltext"])
 
 
-def _postgresql_types(connection: sa.Connection, table: str) -> dict[str, str]:
-    """The types as PostgreSQL writes them: SQLAlchemy has no word for each."""
-    rows = connection.exec_driver_sql(
-        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-        "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
-        (_quoted(table),),
-    )
-    return {str(name): _one_line(type_).replace("CHARACTER VARYING", "VARCHAR") for name, type_ in rows}
+def _postgresql_types(connection: sa.Connection, table: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The types as PostgreSQL writes them, as SQLAlchemy has no word for each, and the domains of columns of one."""
+    rows = beyond.types(connection, "attrelid = %s::regclass", _quoted(table))
+    types = {one.column: _one_line(one.type).replace("CHARACTER VARYING", "VARCHAR") for one in rows}
+    return types, {one.column: one.domain for one in rows if one.domain}
 
 
 def _one_line(type_: object) -> str:
@@ -253,14 +254,17 @@ def _one_line(type_: object) -> str:
 
 def _key(foreign: dict[str, Any]) -> LiveKey:
     options = {word: value for word, value in foreign["options"].items() if value and value != "NO ACTION"}
-    on_delete = str(options.pop("ondelete", "NO ACTION")).upper()
+    on_delete, bracket, some = str(options.pop("ondelete", "NO ACTION")).partition(" (")
     target, remote = str(foreign["referred_table"]), tuple[str, ...](foreign["referred_columns"])
     if foreign.get("referred_schema"):
         target = f"{foreign['referred_schema']}.{target}"
     put_off, word = options.pop("deferrable", None), options.pop("initially", None)
     initially: Initially | None = ("DEFERRED" if word == "DEFERRED" else "IMMEDIATE") if put_off else None
-    note = ", ".join(f"{word} {value}" for word, value in options.items())
-    return LiveKey(foreign["name"], tuple(foreign["constrained_columns"]), target, remote, on_delete, note, initially)
+    notes = [f"{word} {value}" for word, value in options.items()]
+    if bracket:
+        notes.append(f"{on_delete} of {some.removesuffix(')')!r} alone")
+    names = tuple[str, ...](foreign["constrained_columns"])
+    return LiveKey(foreign["name"], names, target, remote, on_delete.upper(), ", ".join(notes), initially)
 
 
 def _quoted(name: str) -> str:
@@ -310,7 +314,7 @@ def _expression_indexes(connection: sa.Connection, table: str) -> list[LiveIndex
     return found
 
 
-def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
+def _index(connection: sa.Connection, table: str, one: dict[str, Any]) -> LiveIndex:
     names: list[str | None] = list(one["column_names"])
     if connection.dialect.name == "sqlite":
         rows = connection.exec_driver_sql(f"PRAGMA index_xinfo({_quoted(one['name'])})")
@@ -324,7 +328,10 @@ def _index(connection: sa.Connection, one: dict[str, Any]) -> LiveIndex:
     distinct = not options.pop("postgresql_nulls_not_distinct", False)
     operators: dict[str, str] = options.pop("postgresql_ops", {})
     classes = tuple(operators.get(str(name), "") for name in one.get("expressions") or names)
-    note = ", ".join(f"{word.removeprefix('postgresql_')} {value}" for word, value in options.items() if value)
+    notes = [f"{word.removeprefix('postgresql_')} {value}" for word, value in options.items() if value]
+    notes += [word for words in one.get("column_sorting", {}).values() for word in words if word not in ("asc", "desc")]
+    notes.append(beyond.index_collations(connection, _quoted(table), one["name"]))
+    note = ", ".join(filter(None, notes))
     parts: tuple[str, ...] = ()
     if None in names or one.get("expressions"):
         texts: list[str] = one.get("expressions") or []

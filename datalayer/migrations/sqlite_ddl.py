@@ -83,6 +83,30 @@ def table_text(connection: sa.Connection, table: str) -> str:
     return "" if row is None else str(row[0])
 
 
+def generated(text: str, column: str) -> str:
+    """The expression of a generated column, as `CREATE TABLE` says it; empty where it is not found."""
+    start = re.search(rf"\W{re.escape(column)}\W[^,(]*(?:\([^)]*\)[^,(]*)?\bAS\s*\(", text, re.I)
+    depth, quote = 1, ""
+    for place, letter in enumerate(text[start.end() :] if start else ""):
+        if quote or letter in "'\"":
+            quote = "" if letter == quote else quote or letter
+        else:
+            depth += {"(": 1, ")": -1}.get(letter, 0)
+        if start and not depth:
+            return text[start.end() : start.end() + place]
+    return ""
+
+
+def collations(text: str) -> dict[str, str]:
+    """The collations of columns, as `CREATE TABLE` says them."""
+    found: dict[str, str] = {}
+    for part in _parts(_tokens(text)):
+        words = [token.keyword for token in part]
+        if "COLLATE" in words[1:-1]:
+            found[part[0].name] = part[words.index("COLLATE", 1) + 1].name
+    return found
+
+
 def foreign_keys(connection: sa.Connection, table: str) -> list[dict[str, Any]]:
     """The foreign keys of a table as SQLAlchemy tells them, with their names, and all that it overlooks."""
     tables = "SELECT lower(name), name FROM sqlite_master WHERE type = 'table'"
@@ -224,4 +248,4 @@ def _listed(tokens: list[_Token]) -> Iterator[str]:
         is_next = token.text == ","
 
 
-__all__ = ["Written", "foreign_keys", "index_parts", "index_text", "table_text", "written"]
+__all__ = ["Written", "collations", "foreign_keys", "generated", "index_parts", "index_text", "table_text", "written"]
