@@ -6,7 +6,7 @@ thousand rows of placeholders would cost more than sending them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -21,8 +21,11 @@ from datalayer._query.change import Insert, InsertFrom, OnConflict
 from datalayer._schema.table import TableSpec, text_for
 from datalayer.errors import QueryError
 
+_SHORT_WAY: Final = 1000
 INSERTED = "datalayer_inserted"
 """The column that says whether a row is new."""
+LOCK_KEY: Final = 0x6E756D62_00000000
+"""With the number of a sequence: the advisory lock of PostgreSQL under which it is led a long way."""
 
 
 def insert(backend_name: str, change: Insert, rows: int) -> Prepared:
@@ -49,10 +52,8 @@ def insert(backend_name: str, change: Insert, rows: int) -> Prepared:
 def _moving_on(backend: Backend, change: Insert, text: str, binds: Binds, name: str, rows: int) -> Prepared:
     """An INSERT that moves the numbering of a key on in the same statement, in one more column at the end."""
     table = change.table
-    column, sequence = quoted(backend, table.fields[name].column), _sequence(backend, table, name)
-    moved = (
-        f"CASE WHEN {column} > coalesce(pg_sequence_last_value({sequence}), 0) THEN setval({sequence}, {column}) END"
-    )
+    column = quoted(backend, table.fields[name].column)
+    moved = f"({_moved(_sequence(backend, table, name), column)})"
     names = columns(backend, table, change.returning)
     text += f" RETURNING {names}, {moved}" if names else f" RETURNING {moved}"
     found = outputs(backend, table, change.returning) or (Output("numbering", (), None, None),)
@@ -64,6 +65,25 @@ def _moving_on(backend: Backend, change: Insert, text: str, binds: Binds, name: 
         writes=True,
         is_whole=True,
         written=_written(table, change.fields, rows),
+    )
+
+
+def _moved(sequence: str, number: str) -> str:
+    """A SELECT that moves a sequence on to a number, and never back, whoever else moves it meanwhile.
+
+    A short way is gone by `nextval`, which only goes on. A long one is a `setval`, which goes where it is told: so
+    one transaction does it after the other, and looks again when its turn has come.
+    """
+    last = "coalesce(pg_sequence_last_value(sequence), 0)"
+    given = f"SELECT {sequence} AS sequence, {number}::bigint AS number"
+    return (
+        f"SELECT CASE WHEN number <= last THEN NULL WHEN number - last <= {_SHORT_WAY} "
+        "THEN (SELECT max(step) FROM (SELECT nextval(sequence) AS step "
+        "FROM generate_series(1, number - last)) AS steps) "
+        f"WHEN pg_advisory_xact_lock({LOCK_KEY} + sequence::oid::bigint)::text = '' "
+        f"THEN CASE WHEN number > {last} THEN setval(sequence, number) END END "
+        f"FROM (SELECT sequence, number, {last} AS last FROM ({given}) AS given "
+        "WHERE sequence IS NOT NULL OFFSET 0) AS numbering"
     )
 
 
@@ -122,10 +142,7 @@ def _fitted(backend: Backend, change: InsertFrom) -> list[str] | None:
 def numbering(backend_name: str, table: TableSpec, name: str) -> Prepared:
     """See `Compiler.numbering`."""
     sequence = _sequence(BACKENDS[backend_name], table, name)
-    text = (
-        f"SELECT setval(sequence, number) FROM (SELECT {sequence} AS sequence, %s::bigint AS number) AS given "
-        "WHERE number > coalesce(pg_sequence_last_value(sequence), 0)"
-    )
+    text = _moved(sequence, "%s")
     return Prepared(text, [(0, None)], table=table, writes=True, is_whole=True)
 
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from datalayer import errors
 from datalayer._links import functions, sqlite_thread, translate
 from datalayer._links.link import BackendName, IsOurs
+from datalayer._links.numbered import Connection, check_numbered
 from datalayer._links.sqlite_short import ShortStatements, key_row
 from datalayer._plans.plan import Command, Reply, Row
 
@@ -105,7 +106,7 @@ def _open(
     timeout: float,
     uri: bool,
     keep: Callable[[sqlite3.Connection], None] | None = None,
-) -> tuple[sqlite3.Connection, _File | None]:
+) -> tuple[Connection, _File | None]:
     name = os.fspath(path)
     try:
         raw = sqlite3.connect(
@@ -114,10 +115,12 @@ def _open(
             isolation_level=None,
             check_same_thread=False,
             cached_statements=_CACHED_STATEMENTS,
+            factory=Connection,
             uri=uri,
         )
     except sqlite3.Error as error:
         raise _cannot_open(name, alias, error, uri=uri) from error
+    raw.numbered = set()
     try:
         _configure(raw, read_only=read_only)
         if keep is not None:
@@ -189,7 +192,9 @@ def why_not_open(name: str, error: BaseException) -> str:
 _reply = Reply.__new__
 
 
-def _execute(raw: sqlite3.Connection, command: Command) -> Reply:
+def _execute(raw: Connection, command: Command, alias: str) -> Reply:
+    if command.returns_key and command.table is not None and command.table.name not in raw.numbered:
+        check_numbered(raw, command.table, alias)
     cursor = raw.execute(command.sql, command.params)
     reply = _reply(Reply)  # a call of the class takes twice the time
     if command.returns_rows:
@@ -200,9 +205,9 @@ def _execute(raw: sqlite3.Connection, command: Command) -> Reply:
     return reply
 
 
-def _execute_in_thread(raw: sqlite3.Connection, command: Command) -> Reply:
+def _execute_in_thread(raw: Connection, command: Command, alias: str) -> Reply:
     try:
-        return _execute(raw, command)
+        return _execute(raw, command, alias)
     except sqlite3.OperationalError as error:
         functions.explain(error)
         raise
@@ -233,7 +238,7 @@ class SQLiteLink:
 
     __slots__ = ("_file", "alias", "backend", "raw")
 
-    def __init__(self, raw: sqlite3.Connection, *, alias: str = "default", file: _File | None = None) -> None:
+    def __init__(self, raw: Connection, *, alias: str = "default", file: _File | None = None) -> None:
         self.backend: BackendName = "sqlite"
         self.alias = alias
         self.raw = raw
@@ -245,7 +250,7 @@ class SQLiteLink:
     def execute(self, command: Command) -> Reply:
         """Runs one statement, or one statement for many rows of values."""
         try:
-            return _execute(self.raw, command)
+            return _execute(self.raw, command, self.alias)
         except _RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
 
@@ -338,7 +343,7 @@ class AsyncSQLiteLink:
         self.alias = alias
         self.raw = raw
         self._raw = raw.raw
-        self._short = ShortStatements(raw.raw, raw.worker)
+        self._short = ShortStatements(raw.raw, raw.worker, alias)
         self._file = file
 
     def __repr__(self) -> str:
@@ -351,7 +356,7 @@ class AsyncSQLiteLink:
                 reply = await self._short.execute(command)
                 if reply is not None:
                     return reply
-            return await self.raw.worker.patiently(lambda: _execute_in_thread(self._raw, command))
+            return await self.raw.worker.patiently(lambda: _execute_in_thread(self._raw, command, self.alias))
         except _RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
 

@@ -15,6 +15,7 @@ import asyncio
 import sqlite3
 from typing import Final
 
+from datalayer._links.numbered import Connection, check_numbered
 from datalayer._links.sqlite_thread import Worker
 from datalayer._links.translate import code_of
 from datalayer._plans.plan import Command, Reply, Row
@@ -42,12 +43,14 @@ class ShortStatements:
     Args:
         raw: The connection.
         worker: Its thread, for all other work.
+        alias: The alias of the database, for error messages.
     """
 
-    __slots__ = ("_in_a_row", "_is_off", "_long", "_questions", "_raw", "_worker")
+    __slots__ = ("_alias", "_in_a_row", "_is_off", "_long", "_questions", "_raw", "_worker")
 
-    def __init__(self, raw: sqlite3.Connection, worker: Worker) -> None:
+    def __init__(self, raw: Connection, worker: Worker, alias: str) -> None:
         self._raw = raw
+        self._alias = alias
         self._worker = worker
         self._long: set[str] = set()
         self._is_off = False
@@ -74,6 +77,8 @@ class ShortStatements:
     def _tried(self, command: Command, is_write: bool) -> Reply | None:
         self._questions = 0
         raw = self._raw
+        if command.returns_key and command.table is not None and command.table.name not in raw.numbered:
+            check_numbered(raw, command.table, self._alias)
         if is_write:
             raw.set_progress_handler(self._count, _WRITE_STEPS)
         else:

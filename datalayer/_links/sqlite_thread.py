@@ -18,6 +18,7 @@ from concurrent.futures import Future as ThreadFuture
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from datalayer._links.numbered import Connection
 from datalayer._links.translate import code_of
 
 T = TypeVar("T")
@@ -291,7 +292,7 @@ class AsyncSQLiteConnection:
         raw: The connection of sqlite3; only its own thread may run statements on it.
     """
 
-    def __init__(self, raw: sqlite3.Connection, worker: Worker) -> None:
+    def __init__(self, raw: Connection, worker: Worker) -> None:
         self.raw = raw
         self.worker = worker
 

@@ -14,7 +14,7 @@ from datalayer._plans.write import numbered_on, writing
 from datalayer._query.change import Given, Insert, OnConflict, UpdateMany
 from datalayer._query.expression import Expression
 from datalayer._schema.table import TableSpec
-from datalayer.errors import DatabaseError, ForeignKeyViolation, UniqueViolation
+from datalayer.errors import DatabaseError, ForeignKeyViolation, ProgrammingError, UniqueViolation
 
 T = TypeVar("T")
 
@@ -102,6 +102,7 @@ def create(
                     table=table.name,
                 )
             made = prepared.read(reply.rows)
+            _check_numbered(compiler, table, returning, made)
             width = len(table.primary_key)
             found.extend([(*row, row[:width] not in known) for row in made] if looks else made)
         yield from numbered_on(compiler, table, fields, rows)
@@ -110,6 +111,22 @@ def create(
     if len(pieces) == 1 and not looks:
         return (yield from steps())
     return (yield from transaction.nested(compiler.backend, steps, depth=depth))
+
+
+def _check_numbered(compiler: Compiler, table: TableSpec, returning: Sequence[str], rows: Sequence[Row]) -> None:
+    """Refuses rows without a key, as SQLite has them in a table whose key it does not number.
+
+    Raises:
+        ProgrammingError: The first has none.
+    """
+    if compiler.backend == "sqlite" and rows and table.primary_key[:1] == tuple(returning[:1]) and rows[0][0] is None:
+        raise ProgrammingError(
+            f"the new rows of table {table.name!r} have no key: SQLite numbers rows by a column that is INTEGER "
+            f"PRIMARY KEY alone, and {table.primary_key[0]!r} is none; give each row its key, or migrate the column",
+            model=table.model,
+            table=table.name,
+            columns=(table.fields[table.primary_key[0]].column,),
+        )
 
 
 def _inserting(

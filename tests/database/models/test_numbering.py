@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 
 import psycopg
 import pytest
 
 from datalayer import Field, Mapped, Model, atomic
-from datalayer.errors import DatabaseError
+from datalayer._compile.insert import LOCK_KEY
+from datalayer.errors import DatabaseError, ProgrammingError
 from datalayer.models import registry
 from datalayer.testing import capture_queries, create_tables
 from datalayer.testing.tables import acreate_tables
@@ -29,14 +31,19 @@ with registry.isolated():
         class Meta:
             table = "numbering_log"
 
+    class Wide(Model):
+        class Meta:
+            table = "numbering_wide"
+
     registry.tables()
 
+ONLY_POSTGRESQL = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 ONLY_SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
 def tables(configured: str, world: World) -> str:
-    world.run(lambda: create_tables(Entry, Log), lambda: acreate_tables(Entry, Log))
+    world.run(lambda: create_tables(Entry, Log, Wide), lambda: acreate_tables(Entry, Log, Wide))
     return configured
 
 
@@ -104,6 +111,63 @@ def test_sqlite_is_not_asked_for_the_key_of_one_new_row(world: World) -> None:
     with capture_queries() as sent:
         world.call(Entry.objects, "create", text="a")
     assert "RETURNING" not in sent[0].sql
+
+
+@ONLY_POSTGRESQL
+def test_two_that_give_keys_far_apart_at_once_leave_the_numbering_behind_the_greater_one(
+    tables: str, world: World
+) -> None:
+    sequence = "'numbering_entry_id_seq'"
+    with psycopg.connect(tables) as other, psycopg.connect(tables, autocommit=True) as watching:
+        other.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY} + {sequence}::regclass::oid::bigint)".encode())
+        made = threading.Thread(target=lambda: world.call(Entry.objects, "create", id=500_000, text="less"))
+        made.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while made.is_alive() and watching.execute(waiting).fetchone() == (0,):
+            pass
+        # Until here it has found the numbering at 0; what it was to write would now lead back.
+        other.execute(f"SELECT setval({sequence}, 1000000)".encode())
+        other.commit()
+        made.join()
+    assert world.call(Entry.objects, "create", text="next").id == 1_000_001
+
+
+@pytest.mark.usefixtures("tables")
+@ONLY_POSTGRESQL
+@pytest.mark.parametrize("key", [1, 7, 1_000, 1_001, 5_000_000_000])
+def test_the_numbering_goes_on_behind_a_given_key_however_far_it_is(world: World, key: int) -> None:
+    world.call(Wide.objects, "create", id=key)
+    assert world.call(Wide.objects, "create").id == key + 1
+    world.call(Wide.objects, "create", id=-3)
+    assert world.call(Wide.objects, "create").id == key + 2
+
+
+@ONLY_POSTGRESQL
+def test_a_numbering_that_begins_later_is_not_led_back_by_a_given_key(tables: str, world: World) -> None:
+    with psycopg.connect(tables) as raw:
+        raw.execute("ALTER TABLE numbering_entry ALTER COLUMN id RESTART WITH 100000")
+    world.call(Entry.objects, "create", id=5, text="a")
+    assert world.call(Entry.objects, "create", text="b").id > 100_000 - 1
+
+
+@ONLY_SQLITE
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
+@pytest.mark.parametrize("key", ["BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY DESC", "INTEGER"])
+def test_a_table_whose_key_sqlite_does_not_number_takes_no_row_without_one(
+    configured: str, world: World, inside: bool, key: str
+) -> None:
+    with closing(sqlite3.connect(configured.removeprefix("sqlite:///"))) as raw:
+        raw.execute(f"CREATE TABLE numbering_entry (id {key}, text TEXT)")
+    told = "table 'numbering_entry': SQLite numbers rows by a column 'id' that is INTEGER PRIMARY KEY, and no"
+    with pytest.raises(ProgrammingError, match=told) as caught:
+        made_in_a_transaction(world, "b") if inside else world.call(Entry.objects, "create", text="b")
+    assert caught.value.columns == ("id",)
+    no_key = "the new rows of table 'numbering_entry' have no key"
+    with pytest.raises(ProgrammingError, match=no_key), world.enter(atomic()):
+        world.call(Entry.objects, "bulk_create", [Entry(text="a"), Entry(text="b")])
+    assert world.call(Entry.objects, "count") == 0
+    assert world.call(Entry.objects, "create", id=7, text="c").id == 7
+    assert world.call(Entry.objects, "get", id=7).text == "c"
 
 
 def made_in_a_transaction(world: World, text: str) -> Entry:
