@@ -8,6 +8,7 @@ import ipaddress
 import json
 import re
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pydantic
@@ -38,10 +39,10 @@ _READ: dict[type, tuple[Any, str]] = {
     types.Integer: (Annotated[int, Field(ge=-(2**31), lt=2**31)], "a whole number of 32 bits, such as 0"),
     types.BigInteger: (Annotated[int, Field(ge=-(2**63), lt=2**63)], "a whole number of 64 bits, such as 0"),
     types.Float: (_Finite, "a number such as 0.5"),
-    types.Date: (datetime.date, "a day such as 2026-01-31"),
+    types.Date: (datetime.date, "a day such as 2026-01-31, or now"),
     types.Time: (datetime.time, "a time of day such as 18:30"),
-    types.DateTime: (pydantic.AwareDatetime, "a moment with its time zone, such as 2026-01-31T18:30Z"),
-    types.NaiveDateTime: (pydantic.NaiveDatetime, "a moment without a time zone, such as 2026-01-31T18:30"),
+    types.DateTime: (pydantic.AwareDatetime, "a moment with its time zone, such as 2026-01-31T18:30Z, or now"),
+    types.NaiveDateTime: (pydantic.NaiveDatetime, "a moment without a time zone, such as 2026-01-31T18:30, or now"),
     types.Duration: (datetime.timedelta, "seconds or an ISO 8601 duration, such as PT1H30M"),
     types.Uuid: (uuid.UUID, "a UUID such as 00000000-0000-0000-0000-000000000000"),
     types.Json: (Annotated[str, AfterValidator(json.loads)], "JSON such as {} or []"),
@@ -49,6 +50,11 @@ _READ: dict[type, tuple[Any, str]] = {
         ipaddress.IPv4Interface | ipaddress.IPv6Interface,
         "an address or a network such as 10.0.0.0/8",
     ),
+}
+_NOW: dict[type, Callable[[datetime.datetime], object]] = {
+    types.Date: datetime.datetime.date,
+    types.DateTime: lambda now: now,
+    types.NaiveDateTime: lambda now: now.replace(tzinfo=None),
 }
 
 
@@ -86,6 +92,8 @@ def _read(column: Column, text: str) -> tuple[object, ColumnType | None]:
         if kind.length is not None and len(text) > kind.length:
             raise _refused(column, text, f"text of at most {kind.length} characters")
         return text, None
+    if text == "now" and type(kind) in _NOW:
+        return _NOW[type(kind)](datetime.datetime.now(datetime.UTC)), None
     annotation, words = _READ.get(type(kind), (str, ""))
     value = _parsed(annotation, column, text, words)
     return (text, None) if type(kind) in (types.Json, types.Inet) else (value, None)

@@ -242,8 +242,18 @@ def makesql(name: str, *, has_down: bool = True, number: str | None = None) -> M
 
 
 def _value_hints(old: State, new: State, renames: Mapping[str, str]) -> list[str]:
-    """Values of enums that are gone, and what becomes of the rows that have them."""
-    hints: list[str] = []
+    """Values that stop a migration where there are rows: of enums that are gone, and one for all of a unique column."""
+    moved = {f"{before.partition('.')[0]}.{after.rpartition('.')[2]}" for before, after in renames.items()}
+    hints = [
+        f"{name}.{column.name} is unique, and every row that exists gets the same value: that fails where there are "
+        "two; make it nullable, fill it in a migration of its own, and let it be unique after that"
+        for name, table in new.items()
+        if name in old
+        for column in table.columns.values()
+        if column.name not in old[name].columns and f"{name}.{column.name}" not in moved
+        if (column.name,) in [unique.columns for unique in table.uniques.values()]
+        if not column.nullable and column.default is None and not column.identity
+    ]
     for table, column, gone, come in enums.changed(old, new):
         left = [f"{table}.{column}.{value}" for value in gone if f"{table}.{column}.{value}" not in renames]
         if left:

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from datalayer import BigInt, Field, Mapped, Model, NaiveDatetime, Range, SmallInt, conf
-from datalayer.errors import MigrationError
+from datalayer.errors import MigrationError, UnansweredQuestion
 from datalayer.migrations import commands
 from datalayer.models import registry
 from datalayer.pooling.registry import pools
@@ -97,6 +97,37 @@ def test_an_answer_is_the_value_of_the_rows_that_exist(
     commands.makemigrations(tables=[after.table], default=[f"thing.value={text}"])
     commands.migrate()
     assert after.objects.get().value == value
+
+
+@pytest.mark.parametrize("annotation", [date, datetime, NaiveDatetime])
+def test_now_is_the_moment_in_which_the_migration_is_made(annotation: Any) -> None:
+    before = thing()
+    commands.makemigrations(tables=[before.table])
+    commands.migrate()
+    before.objects.create()
+    after = thing(annotation)
+    with pytest.raises(UnansweredQuestion):
+        commands.makemigrations(tables=[after.table])
+    began = datetime.now(UTC)
+    commands.makemigrations(tables=[after.table], default=["thing.value=now"])
+    commands.migrate()
+    found = after.objects.get().value
+    if annotation is date:
+        assert found in (began.date(), datetime.now(UTC).date())
+    else:
+        assert began <= found.replace(tzinfo=UTC) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("is_nullable", [True, False])
+def test_one_value_for_all_rows_of_a_unique_column_is_told_to_fail_where_there_are_two(is_nullable: bool) -> None:
+    commands.makemigrations(tables=[thing().table])
+    after = thing(int | None if is_nullable else int, {"unique": True})
+    made = commands.makemigrations(tables=[after.table], default=() if is_nullable else ["thing.value=1"])
+    told = (
+        "thing.value is unique, and every row that exists gets the same value: that fails where there are two; make it "
+        "nullable, fill it in a migration of its own, and let it be unique after that"
+    )
+    assert made.hints == (() if is_nullable else (told,))
 
 
 @pytest.mark.parametrize(("annotation", "options", "text", "words"), REFUSED.values(), ids=REFUSED)
