@@ -68,7 +68,10 @@ class Recording(Operations):
         """Takes one operation into the state."""
         if isinstance(operation, ops.ExecuteSQLOp):
             text = operation.sqltext
-            self.said += [text] if isinstance(text, str) else dict.fromkeys(sql_text(text))
+            if isinstance(text, str):
+                self.said.append(text)
+            elif not isinstance(text, sa.SelectBase | sa.UpdateBase):  # those are about rows, and have values in them
+                self.said += dict.fromkeys(sql_text(text))
         self.state = changed_by(self.state, operation, self.migration_context)
 
     @contextmanager
