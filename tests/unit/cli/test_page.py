@@ -47,3 +47,80 @@ def test_the_help_shows_examples_line_by_line_and_no_type_of_python(
         help_text = capsys.readouterr().out
         assert re.search(rf"^  Examples?:\n    .*datalayer {' '.join(words)}", help_text, re.MULTILINE)
         assert re.findall(r"\\b|<\w+|\[\[|\{|^Usage:.*[a-z]\]", help_text, re.MULTILINE) == []
+
+
+DIESEL = (Path(__file__).resolve().parents[3] / "docs" / "coming-from-diesel.md").read_text("utf-8")
+COUNTERPARTS = re.findall(
+    r"^\| (`[^|]+) \| (?:`(datalayer [^`]+)`|[^|]+)[^|]* \| [^|]*\|$", DIESEL.replace("\\|", ""), re.M
+)
+
+
+@pytest.mark.parametrize("line", sorted({line for _, line in COUNTERPARTS if line}))
+def test_what_stands_for_a_command_of_diesel_is_there(line: str) -> None:
+    words = line.split()[1:]
+    options = {word for word in words if word.startswith("--")} - {"--config", "--traceback"}
+    command = GROUP
+    for word in words:
+        command = getattr(command, "commands", {}).get(word, command)
+    assert command is not GROUP or line.startswith("datalayer --")
+    assert options - {"--help"} <= {option for item in command.params for option in item.opts}
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "setup",
+        " database setup",
+        " db setup",
+        " --no-default-migration",
+        " database reset",
+        " database drop",
+        " migration run",
+        " --no-schema",
+        "\n    migration revert",
+        " -n 2",
+        " --all",
+        " migration redo",
+        " migration list",
+        " migration pending",
+        " migration generate NAME",
+        " --version V",
+        "\n    -u",
+        " --no-down",
+        " --format sql",
+        " --diff-schema",
+        " --only-tables",
+        " --except-tables",
+        " --schema-key",
+        " print-schema",
+        " --schema",
+        "\n    --with-docs",
+        " --with-docs-config",
+        " --column-sorting",
+        " --patch-file",
+        " --import-types",
+        " --include-views",
+        "\n    --experimental-infer-nullable-for-views",
+        " --allow-tables-to-appear-in-same-query-config",
+        "\n    --no-generate-missing-sql-type-definitions",
+        " --except-custom-type-definitions",
+        " --custom-type-derives",
+        "\n    --custom-enum-derives",
+        " --no-generate-rust-enum-types",
+        " --pg-domains-as-custom-types",
+        "\n    --sqlite-integer-primary-key-is-bigint",
+        " completions SHELL",
+        " --help",
+        " --version",
+        " --database-url",
+        " --migration-dir",
+        "\n    --config-file",
+        " --locked-schema",
+        " DIESEL_LOG",
+        " MIGRATION_DIRECTORY",
+        " DIESEL_CONFIG_FILE",
+    ],
+)
+def test_each_command_and_option_of_diesel_has_a_line(theirs: str) -> None:
+    name = " ".join(theirs.split())
+    assert any(re.search(rf"(`|, |\s){re.escape(name)}(`|\b)", said) for said, _ in COUNTERPARTS), name
