@@ -181,10 +181,6 @@ class Compiler:
     def __len__(self) -> int:
         return len(self._cache)
 
-    def clear(self) -> None:
-        """Forgets every statement: SQL that an application has given for a name is another now."""
-        self._cache.clear()
-
     def _keep(self, key: Hashable, make: Callable[[], Prepared]) -> Prepared:
         made = make()
         if len(self._cache) >= LARGEST:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from datalayer._compile.joins import Path, is_to_many
+from datalayer._query import added
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Truth
 from datalayer._query.expression import (
     Aggregate,
@@ -117,7 +118,7 @@ class Walk:
     def required(self, condition: Condition) -> set[Path]:
         """The paths at whose end a row must stand for the condition to be true."""
         if isinstance(condition, Comparison):
-            if condition.lookup == "isnull":
+            if condition.lookup == "isnull" or condition.lookup in added.comparisons:  # NULL may be equal to that
                 return set()
             found = self._strict(condition.left)
             return found | self._strict(condition.right) if condition.right is not None else found
@@ -141,7 +142,7 @@ class Walk:
             return {path for part in expression.parts for path in self._strict(part)}
         if isinstance(expression, Arithmetic):
             return self._strict(expression.left) | self._strict(expression.right)
-        if isinstance(expression, Function) and expression.name not in NULL_SAFE:
+        if isinstance(expression, Function) and not _may_make_something_of_null(expression.name):
             if expression.name == "nullif":
                 return self._strict(expression.arguments[0])
             return {path for argument in expression.arguments for path in self._strict(argument)}
@@ -186,6 +187,10 @@ class Walk:
         if isinstance(node, Function) and node.name == "coalesce":
             return all(self.may_be_null(argument) for argument in node.arguments)
         return True
+
+
+def _may_make_something_of_null(name: str) -> bool:
+    return name in NULL_SAFE or name.startswith("added:")  # of the SQL of an application nothing is known
 
 
 def _ends_at_many(table: TableSpec, path: Path) -> bool:

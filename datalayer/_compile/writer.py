@@ -420,8 +420,8 @@ class Writer:
             left = self.backend.same(left, type)
         if node.lookup in TEXT_LOOKUPS or (node.lookup == "in" and isinstance(right, Value)):
             left = self.backend.as_text(left, type)
-        if node.lookup in added.lookups:
-            return spliced(self.backend, added.lookups[node.lookup], [left, self.expression(right, at)])
+        if node.lookup in added.comparisons:
+            return spliced(self.backend, added.comparisons[node.lookup], [left, self.expression(right, at)])
         if not isinstance(right, Value):
             return self._against_expression(node.lookup, left, right, at)
         return self._against_value(node.lookup, left, right.type or type, at)

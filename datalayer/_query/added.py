@@ -44,11 +44,27 @@ class Template(NamedTuple):
 
 
 functions: dict[str, Template] = {}
-lookups: dict[str, Template] = {}
-transforms: dict[str, tuple[frozenset[Kind], ColumnType]] = {}
-"""Functions that are words of names too: for which kinds of column, and the type of what they give."""
+"""Functions by the key that questions know them by."""
+comparisons: dict[str, Template] = {}
+"""Lookups by the key that questions know them by."""
+lookups: dict[str, tuple[Template, str]] = {}
+"""Lookups by the word that stands for them in names, each with its key."""
+transforms: dict[str, tuple[frozenset[Kind], ColumnType, str]] = {}
+"""Functions that are words of names: for which kinds of column, the type of what they give, and the key."""
 owners: dict[str, tuple[int, str]] = {}
 """Lookups and words that one field alone has: the key of its table and its name."""
+
+
+_defined: dict[str, list[Template]] = {}
+"""All that was ever defined, by name: statements are kept by keys, so no key ever means anything else."""
+
+
+def _key(found: Template) -> str:
+    """What questions call a definition: its name and a number, another one for other SQL of the same name."""
+    every = _defined.setdefault(found.name, [])
+    if found not in every:
+        every.append(found)
+    return f"{found.name} {every.index(found) + 1}"
 
 
 def is_of(name: str, table: TableSpec, field: str) -> bool:
@@ -82,39 +98,49 @@ def template(name: str, sql: str | None, sqlite: str | None, postgresql: str | N
     return Template(name, texts)
 
 
-def add_lookup(found: Template) -> None:
-    """Makes a lookup known; one of the same name takes the place of the older.
+def add_function(found: Template) -> str:
+    """Makes a function known, beside older ones of the same name; gives its key."""
+    key = _key(found)
+    functions[key] = found
+    return key
+
+
+def add_lookup(found: Template) -> str:
+    """Makes a lookup known and gives its key; in names, one of the same name takes the place of the older.
 
     Raises:
         QueryError: The name is one of the library's own.
     """
     if found.name in LOOKUPS or found.name in TRANSFORMS:
         raise QueryError(f"the lookup {found.name!r} is built in; choose another name")
-    lookups[found.name] = found
+    key = _key(found)
+    comparisons[key] = found
+    lookups[found.name] = found, key
+    return key
 
 
-def add_transform(name: str, kinds: frozenset[Kind], result: ColumnType) -> None:
-    """Makes a function a word that may follow the name of a column.
+def add_transform(name: str, kinds: frozenset[Kind], result: ColumnType, key: str) -> None:
+    """Makes a function, which has a key, a word that may follow the name of a column.
 
     Raises:
         QueryError: The name is one of the library's own.
     """
     if name in LOOKUPS or name in TRANSFORMS:
         raise QueryError(f"{name!r} is built in; choose another name")
-    transforms[name] = kinds, result
+    transforms[name] = kinds, result, key
 
 
 def lookups_for(type: ColumnType | None) -> frozenset[str]:
     """The added lookups that a type has."""
     return frozenset(
-        name for name, found in lookups.items() if not found.kinds or type is None or type.kind in found.kinds
+        name for name, (found, _) in lookups.items() if not found.kinds or type is None or type.kind in found.kinds
     )
 
 
 @contextmanager
 def isolated() -> Generator[None]:
     """Forgets at the end what is added inside; for tests."""
-    registries: list[dict[str, Any]] = [functions, lookups, transforms, owners]
+    registries: list[dict[str, Any]] = [functions, comparisons, lookups, transforms, owners]
     kept = [dict(registry) for registry in registries]
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
-from datalayer._query import arrays, documents, ranges
+from datalayer._query import added, arrays, documents, ranges
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, Nothing, OfRow
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef, OuterRef, Subquery, Together, Value
 from datalayer._query.lookup import transformed
@@ -270,6 +270,8 @@ def compare(
         InvalidValue: The value does not fit.
     """
     type = transformed(left.type, transform)
+    if lookup in added.lookups:
+        lookup = added.lookups[lookup][1]
 
     def checked(item: object) -> object:
         return item if check is None else check(type, lookup, name, item)

@@ -157,7 +157,7 @@ def _suffix(
         return _Suffix(words[0], transform, tuple(steps))
     choices = ((lookups_of(type) | lookups_for(type)) | transforms_of(type)) if allow_lookup else frozenset[str]()
     if type is not None and choices:
-        choices |= {word for word, (kinds, _) in transforms.items() if type.kind in kinds}
+        choices |= {word for word, (kinds, _, _) in transforms.items() if type.kind in kinds}
     wrong = words[0] if words[0] not in choices or len(words) == 1 else words[1]
     if not allow_lookup:
         raise FieldError(f"{name!r}: {part!r} of {table.model} is a field and nothing may follow it", name=wrong)

@@ -30,8 +30,8 @@ def step_type(type: ColumnType, word: str) -> ColumnType | None:
     if type.kind is Kind.RANGE and ranges.step_type(type, word) is not None:
         return ranges.step_type(type, word)
     if type.kind is not Kind.ARRAY:
-        kinds, result = added.transforms.get(word, (frozenset[Kind](), None))
-        return result if type.kind in kinds else None
+        found = added.transforms.get(word)
+        return found[1] if found is not None and type.kind in found[0] else None
     if word == "len":
         return WHOLE
     return type.item if _PLACES.fullmatch(word) else type if _SLICE.fullmatch(word) else None
@@ -45,7 +45,8 @@ def taken(node: Expression, words: tuple[str, ...]) -> Expression:
         elif node.type is not None and node.type.kind is Kind.RANGE and ranges.step_type(node.type, word) is not None:
             node = ranges.taken(node, word)
         elif node.type is not None and node.type.kind is not Kind.JSON:
-            node = Function(f"added:{word}", (node,), added.transforms[word][1])
+            _, result, key = added.transforms[word]
+            node = Function(f"added:{key}", (node,), result)
         else:
             node = documents.step(node, int(word) if word.isdecimal() and word.isascii() else word, "")
     return node

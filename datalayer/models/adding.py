@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, cast, overload
 
-from datalayer._compile.compiler import COMPILERS
 from datalayer._query import added
 from datalayer._query.expression import Expression, FieldRef, Function
 from datalayer._schema.field import ColumnType, Kind
@@ -18,19 +16,6 @@ from datalayer.models.types import column_type
 
 M = TypeVar("M")
 T = TypeVar("T")
-
-_texts: dict[tuple[str, str], Mapping[str, str]] = {}
-"""The SQL that was last declared, by what it is of and its name."""
-
-
-def _declared(what: str, found: added.Template) -> added.Template:
-    """Notes what is declared: statements that were made with other SQL of the name are made anew."""
-    if _texts.get((what, found.name), found.texts) != found.texts:
-        for compiler in COMPILERS.values():
-            compiler.clear()
-    _texts[what, found.name] = found.texts
-    return found
-
 
 _FAMILIES = (
     frozenset({Kind.STRING, Kind.TEXT, Kind.ENUM}),
@@ -72,7 +57,7 @@ class SqlFunction(Generic[T]):
         QueryError: A name that could not be used, no SQL at all, or places that do not fit.
     """
 
-    __slots__ = ("_type", "name")
+    __slots__ = ("_key", "_type", "name")
 
     def __init__(
         self,
@@ -85,7 +70,7 @@ class SqlFunction(Generic[T]):
     ) -> None:
         self.name = name
         self._type: ColumnType = column_type(result, (), f"the result of {name}()")[0]
-        added.functions[name] = _declared("function", added.template(name, sql, sqlite, postgresql, None))
+        self._key = added.add_function(added.template(name, sql, sqlite, postgresql, None))
 
     @overload
     def __call__(self, source: Expr[M, Any], /, *sources: Expr[M, Any] | int | float) -> Expr[M, T]: ...
@@ -95,7 +80,7 @@ class SqlFunction(Generic[T]):
         """The value of the function for some columns, names, expressions or plain values."""
 
         def build(nodes: list[Expression]) -> Expression:
-            return Function(f"added:{self.name}", tuple(nodes), self._type)
+            return Function(f"added:{self._key}", tuple(nodes), self._type)
 
         return computed(self.name, sources, build)
 
@@ -133,7 +118,7 @@ class Transform(SqlFunction[T]):
         kinds, owner = _kinds_of(of, f"the column of {name}")
         added.template(name, sql, sqlite, postgresql, 1)
         super().__init__(name, result, sql, sqlite=sqlite, postgresql=postgresql)
-        added.add_transform(name, kinds, self._type)
+        added.add_transform(name, kinds, self._type, self._key)
         added.own(name, owner)
 
 
@@ -154,7 +139,7 @@ class Lookup(Generic[T]):
         QueryError: The name is taken or could not be used, or the SQL lacks one of its two places.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("_key", "name")
 
     def __init__(
         self,
@@ -166,7 +151,7 @@ class Lookup(Generic[T]):
         postgresql: str | None = None,
     ) -> None:
         kinds, owner = _kinds_of(value, f"the value of {name}")
-        added.add_lookup(_declared("lookup", added.template(name, sql, sqlite, postgresql, 2))._replace(kinds=kinds))
+        self._key = added.add_lookup(added.template(name, sql, sqlite, postgresql, 2)._replace(kinds=kinds))
         added.own(name, owner)
         self.name = name
 
@@ -179,7 +164,7 @@ class Lookup(Generic[T]):
         if column.node.type is not None and self.name not in added.lookups_for(column.node.type):
             raise QueryError(f"{self.name} does not compare {column.node.type.kind.value} values, as {column!r} is")
         check_owned(self.name, column.node, column.table, repr(column))
-        return cast("Condition[M]", column._compared(self.name, value))  # pyright: ignore[reportPrivateUsage]
+        return cast("Condition[M]", column._compared(self._key, value))  # pyright: ignore[reportPrivateUsage]
 
     def __repr__(self) -> str:
         return f"<Lookup {self.name}>"

@@ -8,10 +8,26 @@ from typing import Annotated, Any
 
 import pytest
 
-from datalayer import Count, F, Field, Lookup, Mapped, Max, Model, Q, SqlFunction, Transform, Value, register_type
+from datalayer import (
+    CASCADE,
+    Count,
+    F,
+    Field,
+    ForeignKey,
+    Lookup,
+    Mapped,
+    Max,
+    Model,
+    Q,
+    SqlFunction,
+    Transform,
+    Value,
+    register_type,
+)
 from datalayer._compile.tables import literal_sql
 from datalayer._query import added
 from datalayer.errors import FieldError, InvalidValue, ModelError, NotSupported, QueryError, UniqueViolation
+from datalayer.functions import LessThan
 from datalayer.models import adapters, registry
 from datalayer.testing import acreate_tables, assert_num_queries, create_tables
 from tests.worlds import World
@@ -256,3 +272,66 @@ def test_a_transform_of_another_type_or_name_is_refused_when_built(configured: s
             Transform("year", str, int, "length({0})")
         with pytest.raises(QueryError, match=r"where \{0\} stands"):
             Transform("two", str, int, "length({0}, {1})")
+
+
+# -- what is not known of an application's SQL -----------------------------------------------------
+
+
+@pytest.fixture
+def tubes(configured: str, world: World) -> Iterator[type[Model]]:
+    """Tubes, one of them in no box."""
+    with registry.isolated(), added.isolated():
+
+        class Box(Model):
+            size: Mapped[int] = Field()
+
+            class Meta:
+                table = "adding_box"
+
+        class Tube(Model):
+            name: Mapped[str] = Field()
+            box: ForeignKey[Box | None] = ForeignKey(on_delete=CASCADE, default=None)
+
+            class Meta:
+                table = "adding_tube"
+
+        registry.tables()
+        world.run(lambda: create_tables(Box, Tube), lambda: acreate_tables(Box, Tube))
+        box = world.call(Box.objects, "create", size=3)
+        world.call(Tube.objects, "bulk_create", [Tube(name="boxed", box=box), Tube(name="loose")])
+        yield Tube
+
+
+def test_a_function_that_makes_something_of_null_is_asked_of_rows_without_a_relation(world: World, tubes: Any) -> None:
+    or_zero: Any = SqlFunction("or_zero", int, "coalesce({0}, 0)")
+    found = tubes.objects.filter(LessThan(or_zero("box__size"), 3)).values_list("name", flat=True)
+    assert world.iterate(found) == ["loose"]
+
+
+def test_a_lookup_that_compares_null_is_asked_of_rows_without_a_relation(world: World, tubes: Any) -> None:
+    Lookup("differs", int, sqlite="{0} IS NOT {1}", postgresql="{0} IS DISTINCT FROM {1}")
+    found = tubes.objects.filter(box__size__differs=3).values_list("name", flat=True)
+    assert world.iterate(found) == ["loose"]
+
+
+def test_a_function_keeps_its_sql_when_another_one_takes_its_name(world: World, paints: None) -> None:
+    first: Any = SqlFunction("marked", str, "{0} || '1'")
+    ask = Paint.objects.filter(name="blue")
+    assert world.iterate(ask.values_list(first("name"), flat=True)) == ["blue1"]
+    second: Any = SqlFunction("marked", str, "{0} || '2'")
+    assert world.iterate(ask.values_list(second("name"), flat=True)) == ["blue2"]
+    assert world.iterate(ask.values_list(first("name"), flat=True)) == ["blue1"]
+
+
+def test_a_word_means_what_was_said_of_it_last(world: World, paints: None) -> None:
+    for number in (1, 2):
+        Transform("cut", str, str, f"substr({{0}}, {number}, 1)")
+        ask = Paint.objects.filter(name="blue").values_list("name__cut", flat=True)
+        assert world.iterate(ask) == ["blue"[number - 1]]
+
+
+def test_a_lookup_keeps_its_sql_when_another_one_takes_its_name(world: World, paints: None) -> None:
+    first: Lookup[str] = Lookup("begins", str, "substr({0}, 1, 1) = {1}")
+    second: Lookup[str] = Lookup("begins", str, "substr({0}, 2, 1) = {1}")
+    found = [world.call(Paint.objects.filter(has(Paint.name, "b")), "count") for has in (first, second, first)]
+    assert found == [1, 0, 1]
