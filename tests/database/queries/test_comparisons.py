@@ -318,6 +318,52 @@ def test_a_name_that_no_collation_has_is_refused(name: Any) -> None:
         fn.Collate("title", name)
 
 
+def without(excluded: str, here: Book, near: list[Book]) -> list[Book]:
+    """The rows of a frame that are left."""
+    if excluded == "current row":
+        return [other for other in near if other.id != here.id]
+    alike = [other for other in near if other.price == here.price]
+    return [other for other in near if other not in alike or (excluded == "ties" and other.id == here.id)]
+
+
+@pytest.mark.parametrize("excluded", ["current row", "group", "ties"])
+@pytest.mark.parametrize("unit", ["rows", "groups", "range"])
+def test_a_frame_leaves_rows_out(world: World, books: Shelf, excluded: str, unit: str) -> None:
+    order = ("price", "id") if unit == "rows" else "price"
+    frame = fn.Frame(-2, 1, unit=unit, exclude=excluded)
+    query = Book.objects.annotate(near=Window(Count("*"), order_by=order, frame=frame))
+    ordered = sorted(books, key=lambda book: (book.price, book.id))
+    prices = sorted({book.price for book in books})
+
+    def frame_of(place: int, here: Book) -> list[Book]:
+        if unit == "rows":
+            return ordered[max(0, place - 2) : place + 2]
+        if unit == "range":
+            return [other for other in ordered if here.price - 2 <= other.price <= here.price + 1]
+        at = prices.index(here.price)
+        return [other for other in ordered if other.price in prices[max(0, at - 2) : at + 2]]
+
+    wanted: dict[int, int] = {}
+    for place, here in enumerate(ordered):
+        near = frame_of(place, here)
+        if unit == "rows" and excluded != "current row":  # no two rows are equal in the order
+            near = [other for other in near if other.id != here.id or excluded == "ties"]
+        else:
+            near = without(excluded, here, near)
+        wanted[here.id] = len(near)
+    assert {book.id: book.near for book in world.iterate(query)} == wanted
+
+
+def test_places_as_parts_of_all(world: World, books: Shelf) -> None:
+    query = Book.objects.annotate(
+        rank=Window(fn.PercentRank(), order_by="price"), share=Window(fn.CumeDist(), order_by="price")
+    )
+    for book in world.iterate(query):
+        below = sum(other.price < book.price for other in books)
+        assert book.rank == pytest.approx(below / (len(books) - 1))
+        assert book.share == pytest.approx(sum(other.price <= book.price for other in books) / len(books))
+
+
 @pytest.mark.parametrize(
     ("order", "low", "high"),
     [

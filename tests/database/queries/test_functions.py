@@ -214,6 +214,19 @@ STEPS: Wanted = {
         f"time_{s}": (fn.Trunc("opens_at", s), safe(lambda v, s=s: clock(s, v), "opens_at"))
         for s in ("hour", "minute", "second")
     },
+    **{
+        f"short_{step}": (word("sold_at"), safe(lambda v, s=step: begin(s, v), "sold_at"))
+        for step, word in {
+            "year": fn.TruncYear,
+            "quarter": fn.TruncQuarter,
+            "month": fn.TruncMonth,
+            "week": fn.TruncWeek,
+            "day": fn.TruncDay,
+            "hour": fn.TruncHour,
+            "minute": fn.TruncMinute,
+            "second": fn.TruncSecond,
+        }.items()
+    },  # fmt: skip
     "clock": (fn.TruncHour(Book.opens_at), safe(lambda v: clock("hour", v), "opens_at")),
     "named": (fn.TruncMonth(Book.sold_at), safe(lambda v: begin("month", v), "sold_at")),
 }
