@@ -15,13 +15,13 @@ from datalayer.errors import NotSupported
 from tests.database.queries import answers
 from tests.database.queries.answers import condition, end, times, value
 from tests.database.queries.questions import (
-    _NO_CHOICE,
+    NO_CHOICE,
     Asker,
-    _known,
-    _numbers,
+    UndoneError,
     _satisfying,
-    _sum,
-    _UndoneError,
+    known_values,
+    number_names,
+    sum_of,
 )
 from tests.database.queries.schemas import KINDS as FIELD_KINDS
 from tests.database.queries.schemas import Row
@@ -37,8 +37,8 @@ def _orderable(ask: Asker) -> list[str]:
 def _totals(rows: list[Row], names: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"thecount": len(rows)}
     for name in names:
-        known = _known(rows, name)
-        found |= {f"{name}_s": _sum(known), f"{name}_l": min(known, default=None), f"{name}_k": len(set(known))}
+        known = known_values(rows, name)
+        found |= {f"{name}_s": sum_of(known), f"{name}_l": min(known, default=None), f"{name}_k": len(set(known))}
     return found
 
 
@@ -74,7 +74,7 @@ def _chosen(ask: Asker) -> tuple[Any, list[Row]]:
     if way == "sum":
         numbers = [f.name for f in ask.plan.links[name].target.fields if f.kind in {"whole", "price", "wide"}]
         if numbers:
-            known = {id(row): _sum([o.values[numbers[0]] for o in row.at(name)]) for row in rows}
+            known = {id(row): sum_of([o.values[numbers[0]] for o in row.at(name)]) for row in rows}
             summed = query.annotate(thesum=Sum(f"{name}__{numbers[0]}"))
             return summed.filter(thesum__gt=0), [row for row in rows if (known[id(row)] or 0) > 0]
     part = ask.chance.choice(ask.plan.fields).name
@@ -94,7 +94,7 @@ def aggregates_of_chosen_rows(ask: Asker) -> None:
     ask.check(ask.keys(query), Counter(row.pk for row in rows), query)
     ask.check(ask.world.call(query, "count"), len(rows), "count", query)
     ask.check(ask.world.call(query, "exists"), bool(rows), "exists", query)
-    asked, wanted = _asked_totals(_numbers(ask.plan)), _totals(rows, _numbers(ask.plan))
+    asked, wanted = _asked_totals(number_names(ask.plan)), _totals(rows, number_names(ask.plan))
     for name, link in sorted(ask.plan.links.items()):
         if link.is_many:
             asked[f"{name}_n"], wanted[f"{name}_n"] = Count(name), sum(len(row.at(name)) for row in rows)
@@ -107,8 +107,8 @@ def groups_of_chosen_rows(ask: Asker) -> None:
     key = ask.chance.choice(last.fields).name
     made: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
-        made[value(end(row, path, _NO_CHOICE), key)].append(row)
-    names = _numbers(ask.plan)
+        made[value(end(row, path, NO_CHOICE), key)].append(row)
+    names = number_names(ask.plan)
     grouped = query.values(thekey=F(answers.named(path, key))).annotate(**_asked_totals(names))
     wanted = {key: _totals(some, names) for key, some in made.items()}
     found = {row["thekey"]: {name: row[name] for name in row if name != "thekey"} for row in ask.world.iterate(grouped)}
@@ -128,9 +128,9 @@ def queries_of_chosen_rows(ask: Asker) -> None:
     ask.check(ask.keys(outside), Counter(row.pk for row in ask.rows if row.pk not in keys), "not in", outside)
     both = ask.objects.filter(pk__in=query).union(ask.objects.filter(condition(other)))
     ask.check(ask.keys(both), Counter(keys | others), "union", both)
-    with contextlib.suppress(_UndoneError), ask.world.enter(atomic()):
+    with contextlib.suppress(UndoneError), ask.world.enter(atomic()):
         ask.check(ask.world.call(query, "update", **_changed(ask)), len(keys), "update", query)
-        raise _UndoneError
+        raise UndoneError
 
 
 def _changed(ask: Asker) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def windows_of_every_kind(ask: Asker) -> None:
         "thetile": over(fn.Ntile(buckets)),
         "thenear": over(Count("*"), frame=frame),
     }
-    numbers = [name for name in _numbers(ask.plan)[:1] if {f.name: f.kind for f in ask.plan.fields}[name] != "wide"]
+    numbers = [name for name in number_names(ask.plan)[:1] if {f.name: f.kind for f in ask.plan.fields}[name] != "wide"]
     for name in numbers:
         asked["thesum"] = over(Sum(name), frame=frame)
     if names:
@@ -198,7 +198,7 @@ def windows_of_every_kind(ask: Asker) -> None:
                 "thenear": len(near),
             }
             for name in numbers:
-                wanted[row.pk]["thesum"] = _sum(_known(near, name))
+                wanted[row.pk]["thesum"] = sum_of(known_values(near, name))
             if names:
                 own = row.values[names[0]]
                 wanted[row.pk] |= {
@@ -217,13 +217,13 @@ def groups_of_groups(ask: Asker) -> None:
     """Two keys, HAVING of several parts, an order and a slice of groups, and aggregates over them."""
     before = ask.one_tree()
     keys = [item.name for item in ask.chance.sample(ask.plan.fields, min(2, len(ask.plan.fields)))]
-    numbers = _numbers(ask.plan)[:1]
+    numbers = number_names(ask.plan)[:1]
     made: dict[Any, list[Row]] = defaultdict(list)
     for row in _satisfying(ask.rows, before):
         made[tuple(row.values[key] for key in keys)].append(row)
     asked: dict[str, Any] = {"then": Count("*")} | ({"thetop": Max(numbers[0])} if numbers else {})
     query = ask.objects.filter(condition(before)).values_list(*keys).annotate(**asked)
-    tops = {key: max(_known(rows, numbers[0]), default=None) if numbers else 0 for key, rows in made.items()}
+    tops = {key: max(known_values(rows, numbers[0]), default=None) if numbers else 0 for key, rows in made.items()}
     least, bound = ask.chance.randint(1, 2), ask.chance.choice([-1, 0, 2])
     having = Q(then__gt=least) | Q(thetop__gte=bound) if numbers else Q(then__gt=least)
     negated = ask.chance.random() < 0.4
@@ -258,8 +258,8 @@ def aggregates_of_aggregates(ask: Asker) -> None:
     asked: dict[str, Any] = {"themost": Max("thenum"), "theall": Sum("thenum")}
     wanted: dict[str, Any] = {"themost": max(counts, default=None), "theall": sum(counts) if counts else None}
     if numbers:
-        each = [_known(row.at(name), numbers[0]) for row in rows]
-        tops, sums = [max(known) for known in each if known], [_sum(known) for known in each if known]
+        each = [known_values(row.at(name), numbers[0]) for row in rows]
+        tops, sums = [max(known) for known in each if known], [sum_of(known) for known in each if known]
         query = query.annotate(
             thetop=Max(f"{name}__{numbers[0]}"),
             thesum=Sum(f"{name}__{numbers[0]}"),
@@ -313,7 +313,7 @@ def moments_of_rows(ask: Asker) -> None:
         if item.kind not in {"day", "moment"}:
             continue
         tree, step = ask.one_tree(), ask.chance.choice(sorted(_STEPS))
-        known = _known(_satisfying(ask.rows, tree), item.name)
+        known = known_values(_satisfying(ask.rows, tree), item.name)
         cut = [_STEPS[step](one) for one in known]
         if item.kind == "moment":
             cut = [one.replace(hour=0, minute=0, second=0, microsecond=0) for one in cut]
@@ -336,7 +336,7 @@ def unions_as_rows(ask: Asker) -> None:
     ordered = sorted((row.pk for row in rows), reverse=True)
     back = both.order_by(*[f"-{name}" for name in ask.names()])
     ask.check([row.pk for row in ask.world.iterate(back[1:4])], ordered[1:4], is_all, "slice", back)
-    names = _numbers(ask.plan)
+    names = number_names(ask.plan)
     kept = [row for row in rows if times(row, third)]
     found = ask.world.call(both.filter(condition(third)), "aggregate", **_asked_totals(names))
     ask.check(found, _totals(kept, names), is_all, "aggregate", both)
@@ -362,7 +362,7 @@ def computed_updates(ask: Asker) -> None:
     new = ask.chance.choice(FIELD_KINDS[item.kind].pool)
     computed = Case(When(condition(first), then=F(other.name)), default=Value(new))
     query = ask.objects.filter(condition(tree))
-    with contextlib.suppress(_UndoneError), ask.world.enter(atomic()):
+    with contextlib.suppress(UndoneError), ask.world.enter(atomic()):
         ask.world.call(query, "update", **{item.name: computed})
         found = {row.pk: getattr(row, item.name) for row in ask.world.iterate(ask.objects.all())}
         wanted = {
@@ -374,7 +374,7 @@ def computed_updates(ask: Asker) -> None:
             for row in ask.rows
         }
         ask.check(found, wanted, item.name, other.name, new, query)
-        raise _UndoneError
+        raise UndoneError
 
 
 def ranges_of_columns(ask: Asker) -> None:

@@ -37,10 +37,10 @@ from tests.database.queries.schemas import ModelPlan, RelationPlan, Row, Schema
 from tests.worlds import World
 
 KEYS = {"id": ("id",), "uuid": ("id",), "text": ("code",), "pair": ("left", "right")}
-_NO_CHOICE: answers.Places = {}
+NO_CHOICE: answers.Places = {}
 
 
-class _UndoneError(Exception):
+class UndoneError(Exception):
     """Ends a transaction whose writes were looked at."""
 
 
@@ -203,9 +203,9 @@ def ordered_slices(ask: Asker) -> None:
             items.append(F(whole).desc(nulls=nulls) if down else F(whole).asc(nulls=nulls))
         by.append((path, name, down, (not down) if nulls is None else nulls == "last"))
     for path, name, down, last_null in reversed(by):
-        known = [row for row in rows if value(end(row, path, _NO_CHOICE), name) is not None]
-        unknown = [row for row in rows if value(end(row, path, _NO_CHOICE), name) is None]
-        known.sort(key=lambda row: answers.place(value(end(row, path, _NO_CHOICE), name)), reverse=down)
+        known = [row for row in rows if value(end(row, path, NO_CHOICE), name) is not None]
+        unknown = [row for row in rows if value(end(row, path, NO_CHOICE), name) is None]
+        known.sort(key=lambda row: answers.place(value(end(row, path, NO_CHOICE), name)), reverse=down)
         rows = known + unknown if last_null else unknown + known
     query = query.order_by(*items, *ask.names())
     start, stop = sorted((ask.chance.randint(0, 5), ask.chance.randint(0, 12)))
@@ -228,7 +228,7 @@ def distinct_values(ask: Asker) -> None:
     item = ask.chance.choice(last.fields)
     name = answers.named(path, item.name)
     query = ask.objects.filter(condition(tree)).values_list(name, flat=True).distinct()
-    wanted = Counter({value(end(row, path, _NO_CHOICE), item.name) for row in _satisfying(ask.rows, tree)})
+    wanted = Counter({value(end(row, path, NO_CHOICE), item.name) for row in _satisfying(ask.rows, tree)})
     ask.check(Counter(ask.world.iterate(query)), wanted, query)
     ask.check(ask.world.call(query, "count"), len(wanted), "count", query)
 
@@ -317,11 +317,11 @@ def prefetched_parts(ask: Asker) -> None:
 # -- computing -------------------------------------------------------------------------------------
 
 
-def _numbers(plan: ModelPlan) -> list[str]:
+def number_names(plan: ModelPlan) -> list[str]:
     return [item.name for item in plan.fields if item.kind in {"whole", "price", "wide"}]
 
 
-def _sum(values: list[Any]) -> Any:
+def sum_of(values: list[Any]) -> Any:
     known = [item for item in values if item is not None]
     with localcontext(prec=60):
         return sum(known[1:], known[0]) if known else None
@@ -333,18 +333,18 @@ def groups(ask: Asker) -> None:
     key = ask.chance.choice(last.fields).name
     made = defaultdict(list)
     for row in _satisfying(ask.rows, before):
-        made[value(end(row, path, _NO_CHOICE), key)].append(row)
+        made[value(end(row, path, NO_CHOICE), key)].append(row)
     query = ask.objects.filter(condition(before)).values(thekey=F(answers.named(path, key)))
     aggregates: dict[str, Any] = {"then": Count("*"), "thesome": Count("*", filter=condition(some))}
     work: dict[str, Callable[[list[Row]], Any]] = {
         "then": len,
         "thesome": lambda rows: sum(bool(times(r, some)) for r in rows),
     }
-    for name in _numbers(ask.plan):
+    for name in number_names(ask.plan):
         aggregates |= {f"{name}_sum": Sum(name), f"{name}_low": Min(name), f"{name}_top": Max(name)}
-        work[f"{name}_sum"] = lambda rows, name=name: _sum([row.values[name] for row in rows])
-        work[f"{name}_low"] = lambda rows, name=name: min(_known(rows, name), default=None)
-        work[f"{name}_top"] = lambda rows, name=name: max(_known(rows, name), default=None)
+        work[f"{name}_sum"] = lambda rows, name=name: sum_of([row.values[name] for row in rows])
+        work[f"{name}_low"] = lambda rows, name=name: min(known_values(rows, name), default=None)
+        work[f"{name}_top"] = lambda rows, name=name: max(known_values(rows, name), default=None)
     _over_many(ask, ask.plan, aggregates, work)
     query = query.annotate(**aggregates)
     found = {row["thekey"]: {name: row[name] for name in aggregates} for row in ask.world.iterate(query)}
@@ -358,7 +358,7 @@ def groups(ask: Asker) -> None:
     )
 
 
-def _known(rows: list[Row], name: str) -> list[Any]:
+def known_values(rows: list[Row], name: str) -> list[Any]:
     return [row.values[name] for row in rows if row.values[name] is not None]
 
 
@@ -370,9 +370,9 @@ def _over_many(
             continue
         aggregates[f"{name}_n"] = Count(name)
         work[f"{name}_n"] = lambda rows, name=name: sum(len(answers.chosen(row, filters, (name,))) for row in rows)
-        for number in _numbers(link.target)[:1]:
+        for number in number_names(link.target)[:1]:
             aggregates[f"{name}_total"] = Sum(f"{name}__{number}")
-            work[f"{name}_total"] = lambda rows, name=name, number=number: _sum(
+            work[f"{name}_total"] = lambda rows, name=name, number=number: sum_of(
                 [other.values[number] for row in rows for other in answers.chosen(row, filters, (name,))]
             )
 
@@ -393,12 +393,12 @@ def _far_aggregates(ask: Asker, name: str, filters: list[Tree]) -> tuple[dict[st
         if crossed[-1] == path:
             asked[f"{name}{place}_n"] = Count("__".join(path))
             work[f"{name}{place}_n"] = lambda rows, over=over: len(over(rows))
-        for number in _numbers(last)[:1]:
+        for number in number_names(last)[:1]:
             whole = answers.named(path, number)
             asked |= {f"{name}{place}_s": Sum(whole), f"{name}{place}_m": Max(whole)}
-            work[f"{name}{place}_s"] = lambda rows, over=over, number=number: _sum(_known(over(rows), number))
+            work[f"{name}{place}_s"] = lambda rows, over=over, number=number: sum_of(known_values(over(rows), number))
             work[f"{name}{place}_m"] = lambda rows, over=over, number=number: max(
-                _known(over(rows), number), default=None
+                known_values(over(rows), number), default=None
             )
     return asked, work
 
@@ -432,7 +432,7 @@ def groups_after_filters(ask: Asker) -> None:
     """The same for groups, and for all rows; own columns count a row as often as the filters find it."""
     query, filters = _several_filters(ask, ask.objects.all())
     asked, work = _far_aggregates(ask, "a", filters)
-    own = {f"{name}_own": Sum(name) for name in _numbers(ask.plan)[:1]} | {"thestar": Count("*")}
+    own = {f"{name}_own": Sum(name) for name in number_names(ask.plan)[:1]} | {"thestar": Count("*")}
     made: dict[Any, list[Row]] = defaultdict(list)
     repeated: dict[Any, list[Row]] = defaultdict(list)
     key = ask.chance.choice(ask.plan.fields).name
@@ -445,7 +445,7 @@ def groups_after_filters(ask: Asker) -> None:
     def wanted(rows: list[Row], again: list[Row]) -> dict[str, Any]:
         return {
             **{name: work[name](rows) for name in work},
-            **{f"{name}_own": _sum(_known(again, name)) for name in _numbers(ask.plan)[:1]},
+            **{f"{name}_own": sum_of(known_values(again, name)) for name in number_names(ask.plan)[:1]},
             "thestar": len(again),
         }
 
@@ -465,7 +465,7 @@ def aggregates_beside_rows(ask: Asker) -> None:
     for name, link in sorted(ask.plan.links.items()):
         if link.is_many:
             part = ask.one_tree(link.target)
-            aggregates[f"{name}_some"] = Count(name, filter=_moved(part, name))
+            aggregates[f"{name}_some"] = Count(name, filter=moved_under(part, name))
             work[f"{name}_some"] = lambda rows, name=name, part=part: sum(
                 bool(times(other, part)) for row in rows for other in answers.chosen(row, [tree], (name,))
             )
@@ -483,7 +483,7 @@ def aggregates_beside_rows(ask: Asker) -> None:
     ask.check(ask.world.call(kept, "count"), sum(row[name] >= least for row in wanted.values()), "count", name, kept)
 
 
-def _moved(tree: Tree, name: str) -> Q:
+def moved_under(tree: Tree, name: str) -> Q:
     """The condition seen from the other side of a relation."""
     return condition(_under(tree, name))
 
@@ -504,10 +504,10 @@ def aggregates_over_all(ask: Asker) -> None:
         query, rows = query[:cut], rows[:cut]
     named: dict[str, Any] = {"then": Count("*")}
     wanted: dict[str, Any] = {"then": len(rows)}
-    for name in _numbers(ask.plan):
+    for name in number_names(ask.plan):
         named |= {f"{name}_s": Sum(name), f"{name}_m": Max(name), f"{name}_d": Count(name, distinct=True)}
-        known = _known(rows, name)
-        wanted |= {f"{name}_s": _sum(known), f"{name}_m": max(known, default=None), f"{name}_d": len(set(known))}
+        known = known_values(rows, name)
+        wanted |= {f"{name}_s": sum_of(known), f"{name}_m": max(known, default=None), f"{name}_d": len(set(known))}
     if cut is None:
         work: dict[str, Callable[[list[Row]], Any]] = {}
         _over_many(ask, ask.plan, named, work)
@@ -584,7 +584,7 @@ def filtered_relations(ask: Asker) -> None:
         return
     name = ask.chance.choice(names)
     tree, own = ask.own_tree(ask.plan.links[name].target), ask.one_tree()
-    query = ask.objects.filter(condition(own)).annotate(thepart=FilteredRelation(name, _moved(tree, name)))
+    query = ask.objects.filter(condition(own)).annotate(thepart=FilteredRelation(name, moved_under(tree, name)))
     counted = query.annotate(then=Count("thepart"))
     wanted = {row.pk: sum(bool(times(o, tree)) for o in row.at(name)) for row in _satisfying(ask.rows, own)}
     ask.check({row.pk: row.then for row in ask.world.iterate(counted)}, wanted, name, counted)
@@ -639,13 +639,13 @@ def updates(ask: Asker) -> None:
     new = ask.chance.choice(FIELD_KINDS[item.kind].pool)
     query = ask.objects.filter(condition(tree))
     hit = {row.pk for row in _satisfying(ask.rows, tree)}
-    with contextlib.suppress(_UndoneError), ask.world.enter(atomic()):
+    with contextlib.suppress(UndoneError), ask.world.enter(atomic()):
         number = ask.world.call(query, "update", **{item.name: new})
         ask.check(number, len(hit), "rows updated", item.name, new, query)
         found = {row.pk: getattr(row, item.name) for row in ask.world.iterate(ask.objects.all())}
         wanted = {row.pk: new if row.pk in hit else row.values[item.name] for row in ask.rows}
         ask.check(found, wanted, "after the update", item.name, query)
-        raise _UndoneError
+        raise UndoneError
 
 
 def deletes(ask: Asker) -> None:
@@ -663,7 +663,7 @@ def deletes(ask: Asker) -> None:
                         if id(other) not in gone:
                             gone.add(id(other))
                             fresh.append(other)
-    with contextlib.suppress(_UndoneError), ask.world.enter(atomic()):
+    with contextlib.suppress(UndoneError), ask.world.enter(atomic()):
         number = ask.world.call(query, "delete")
         ask.check(number, len(hit), "rows deleted", query)
         for plan in ask.schema.models:
@@ -672,7 +672,7 @@ def deletes(ask: Asker) -> None:
             ask.check(found, wanted, "left of", plan, query)
             for relation in plan.relations:
                 _ends_left(ask, plan, relation, gone)
-        raise _UndoneError
+        raise UndoneError
 
 
 def _ends_left(ask: Asker, plan: ModelPlan, relation: RelationPlan, gone: set[int]) -> None:
@@ -702,15 +702,15 @@ def updates_from_relations(ask: Asker) -> None:
             continue
         tree = ask.one_tree()
         query = ask.objects.filter(condition(tree))
-        with contextlib.suppress(_UndoneError), ask.world.enter(atomic()):
+        with contextlib.suppress(UndoneError), ask.world.enter(atomic()):
             ask.world.call(query, "update", **{item.name: F(answers.named(path, names[0]))})
             found = {row.pk: getattr(row, item.name) for row in ask.world.iterate(ask.objects.all())}
             wanted = {
-                row.pk: value(end(row, path, _NO_CHOICE), names[0]) if times(row, tree) else row.values[item.name]
+                row.pk: value(end(row, path, NO_CHOICE), names[0]) if times(row, tree) else row.values[item.name]
                 for row in ask.rows
             }
             ask.check(found, wanted, item.name, path, names[0], query)
-            raise _UndoneError
+            raise UndoneError
 
 
 def decimals(ask: Asker) -> None:

@@ -226,7 +226,7 @@ STEPS: Wanted = {
             "minute": fn.TruncMinute,
             "second": fn.TruncSecond,
         }.items()
-    },  # fmt: skip
+    },
     "clock": (fn.TruncHour(Book.opens_at), safe(lambda v: clock("hour", v), "opens_at")),
     "named": (fn.TruncMonth(Book.sold_at), safe(lambda v: begin("month", v), "sold_at")),
 }

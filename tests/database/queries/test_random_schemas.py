@@ -15,13 +15,13 @@ import pytest
 
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, adrop_tables, create_tables, drop_tables
-from tests.database.queries import further, questions, schemas
+from tests.database.queries import chains, further, questions, schemas
 from tests.worlds import World
 
 COUNT = int(os.environ.get("ORACLE_SCHEMAS", "2"))
 FIRST = int(os.environ.get("ORACLE_FIRST", "0"))
 QUESTIONS = int(os.environ.get("ORACLE_QUESTIONS", "15"))
-KINDS = questions.KINDS + further.KINDS
+KINDS = questions.KINDS + further.KINDS + chains.KINDS
 
 
 @pytest.mark.usefixtures("configured")
