@@ -8,9 +8,8 @@ from typing import Any
 from datalayer._compile import values
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.backends.postgresql_functions import type_name
-from datalayer._compile.finishing import one_line
 from datalayer._compile.joins import Element, Scope, Statement
-from datalayer._compile.pieces import Finished
+from datalayer._compile.pieces import Finished, one_line
 from datalayer._compile.prepared import Convert, Output
 from datalayer._compile.selection import subquery
 from datalayer._compile.writer import Writer

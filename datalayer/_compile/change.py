@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from datalayer._compile.assignments import by_column, by_row, element_of, given_text, outputs, quoted
 from datalayer._compile.backends.base import BACKENDS, Backend
 from datalayer._compile.filtered import conjuncts
-from datalayer._compile.finishing import one_line
 from datalayer._compile.joins import Element, Statement
+from datalayer._compile.pieces import one_line
 from datalayer._compile.prepared import Prepared
 from datalayer._compile.selection import Selection, layout
 from datalayer._compile.sources import with_ctes
@@ -40,7 +40,8 @@ def update(backend_name: str, change: Update) -> Prepared:
         if isinstance(expression, Value):
             plain[at] = field.column
         at += len(expression.values)
-    if backend.name == "sqlite" and any(_looks_at_rows(writer, expression) for _, expression in change.assignments):
+    must_read = statement.ctes or any(_looks_at_rows(writer, expression) for _, expression in change.assignments)
+    if backend.name == "sqlite" and must_read:
         assigned, where = _read_first(target, table, assigned, where)
     element: Any = sa.update(target).values(assigned).where(*where)
     prepared = _compiled(backend, statement, element, table, change.returning, target, len(change.values), plain)
@@ -117,7 +118,7 @@ def update_many(backend_name: str, change: UpdateMany, rows: int) -> Prepared:
 def delete(backend_name: str, change: Delete) -> Prepared:
     """See `Compiler.delete`."""
     backend, statement = BACKENDS[backend_name], Statement()
-    selection, where = _rows(backend, statement, change.query, 0)
+    selection, where = _rows(backend, statement, change.query, 0, is_one_query=backend.name == "sqlite")
     target: Any = selection.writer.scope.root
     prepared = _compiled(
         backend,
@@ -133,8 +134,13 @@ def delete(backend_name: str, change: Delete) -> Prepared:
     return prepared
 
 
-def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tuple[Selection, list[Element]]:
-    """Which rows a change is about: plain conditions where they suffice, else by their primary keys."""
+def _rows(
+    backend: Backend, statement: Statement, query: Query, at: int, *, is_one_query: bool = False
+) -> tuple[Selection, list[Element]]:
+    """Which rows a change is about: plain conditions where they suffice, else by their primary keys.
+
+    With `is_one_query` they do not where a CTE is asked: it stands in front of the query of the keys.
+    """
     selection = Selection(backend, statement, query, at)
     walk = selection.writer.walk
     is_cut = query.limit is not None or query.offset is not None or query.distinct or query.group_by is not None
@@ -146,7 +152,8 @@ def _rows(backend: Backend, statement: Statement, query: Query, at: int) -> tupl
     ]
     if not is_cut and not any(next(walk.paths(part), None) for part in every):
         where, _, _ = selection.conditions()
-        return selection, where
+        if not (is_one_query and statement.ctes):
+            return selection, where
     keys = query.table.primary_key
     columns = tuple((name, FieldRef((), name, query.table.fields[name].type)) for name in keys)
     order = query.order if is_cut and not query.distinct else ()
@@ -184,8 +191,7 @@ def _compiled(
         element = element.returning(*[target.c[table.fields[name].column] for name in returning])
     compiled = element.compile(dialect=backend.dialect)
     binds = [statement.binds[name] for name in compiled.positiontup or ()]
-    inside = " IN (" if backend.name == "sqlite" else None
-    text, binds = with_ctes(statement, one_line(str(compiled)), binds, inside=inside)
+    text, binds = with_ctes(statement, one_line(str(compiled)), binds, is_inside=backend.name == "sqlite")
     written = [(plain[offset], place) for place, (offset, _) in enumerate(binds) if offset in plain] if plain else ()
     return Prepared(
         text,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from datalayer._compile import sources
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Statement
+from datalayer._compile.pieces import one_line
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._query.query import Query
 
@@ -28,11 +28,3 @@ def finished(
     text, binds = sources.with_ctes(statement, one_line(str(compiled)) + tail, binds)
     is_whole = is_whole and len(binds) == len(query.values)
     return Prepared(text, binds, columns=outputs, table=query.table, is_whole=is_whole, twins=statement.twins)
-
-
-_BREAK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\s*\n\s*""")
-
-
-def one_line(text: str) -> str:
-    """SQL without its line breaks, except those inside quotes: they belong to a value or a name."""
-    return _BREAK.sub(lambda found: found[1] or " ", text)

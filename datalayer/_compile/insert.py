@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from datalayer._compile.assignments import Binds, by_column, by_row, columns, fitted, given_text, outputs, quoted
 from datalayer._compile.backends.base import BACKENDS, Backend
-from datalayer._compile.finishing import one_line
 from datalayer._compile.joins import Element, Statement
+from datalayer._compile.pieces import one_line
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.selection import Selection
 from datalayer._compile.sources import with_ctes

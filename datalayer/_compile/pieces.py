@@ -1,7 +1,8 @@
-"""SQL text with elements in it, where SQLAlchemy has no element of its own."""
+"""SQL text with elements in it, where SQLAlchemy has no element of its own; and texts as they are sent, on one line."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,3 +44,19 @@ class Finished(sa.ColumnElement[Any]):
 @compiles(Finished)
 def _finished(element: Finished, compiler: Any, **named: Any) -> str:
     return element.text
+
+
+_BREAK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\s*\n\s*""")
+
+
+def one_line(text: str) -> str:
+    """SQL without its line breaks, except those inside quotes: they belong to a value or a name."""
+    return _BREAK.sub(lambda found: found[1] or " ", text)
+
+
+_QUOTED_OR_SELECT = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(\(SELECT )""")
+
+
+def first_select(text: str) -> int:
+    """Where the first query in brackets begins in a text; what stands in quotes is none."""
+    return next(found.start(1) + 1 for found in _QUOTED_OR_SELECT.finditer(text) if found[1])

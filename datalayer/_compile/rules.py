@@ -11,8 +11,8 @@ from sqlalchemy.sql.elements import quoted_name
 
 from datalayer._compile import values
 from datalayer._compile.backends.base import BACKENDS, Backend
-from datalayer._compile.finishing import one_line
 from datalayer._compile.joins import Element, Path, Scope, Statement
+from datalayer._compile.pieces import one_line
 from datalayer._compile.prepared import Convert
 from datalayer._compile.tables import DIALECTS, literal_sql
 from datalayer._compile.types import BackendSql, sql

@@ -10,6 +10,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from datalayer._compile.backends.base import Backend
 from datalayer._compile.joins import Element, NamedJoin, Path, Scope, Statement, light, remote_fields
+from datalayer._compile.pieces import first_select, one_line
 from datalayer._compile.prepared import Twin, two_ctes
 from datalayer._compile.writer import Writer
 from datalayer._query.query import Query
@@ -94,7 +95,7 @@ def note_cte(backend: Backend, statement: Statement, cte: Cte, at: int, whole: W
             inside = select.subquery(statement.name())
             select = sa.select(*inside.c).select_from(inside)
         compiled = select.compile(dialect=backend.dialect)
-        texts.append(str(compiled).replace(" \n", " ").replace("\n", ""))
+        texts.append(one_line(str(compiled)))
         binds.extend(statement.binds[name] for name in compiled.positiontup or ())
         at += len(query.values)
     quoted = backend.dialect.identifier_preparer.quote
@@ -113,10 +114,11 @@ def column_names(query: Query) -> list[str]:
     return [*[field.column for field in query.table.fields.values()], *shown]
 
 
-def with_ctes(statement: Statement, text: str, binds: list[Any], *, inside: str | None = None) -> tuple[str, list[Any]]:
-    """A statement with its CTEs in front, or in front of the first query `inside` begins.
+def with_ctes(statement: Statement, text: str, binds: list[Any], *, is_inside: bool = False) -> tuple[str, list[Any]]:
+    """A statement with its CTEs in front.
 
-    Python's driver counts the rows of an UPDATE or DELETE only where the statement begins with that word.
+    Python's driver counts the rows of an UPDATE or DELETE only where the statement begins with that word. There they
+    stand in front of the first query in it, `is_inside`, which has all that asks for them and all that is bound.
 
     Raises:
         QueryError: A CTE has the name of a table that is read.
@@ -133,9 +135,8 @@ def with_ctes(statement: Statement, text: str, binds: list[Any], *, inside: str 
     found = list(statement.ctes.values())
     head = f"WITH RECURSIVE {', '.join(words for _, words, _ in found)} "
     own = [bind for _, _, more in found for bind in more]
-    place = 0 if inside is None else text.index(inside) + len(inside)
-    before = 0 if inside is None else text[:place].count("?")
-    return text[:place] + head + text[place:], [*binds[:before], *own, *binds[before:]]
+    place = first_select(text) if is_inside else 0
+    return text[:place] + head + text[place:], [*own, *binds]
 
 
 class _Sides(Scope):

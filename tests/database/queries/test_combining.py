@@ -8,8 +8,28 @@ from typing import Any
 
 import pytest
 
-from datalayer import Avg, Count, F, FilteredRelation, Join, Max, Min, OuterRef, Q, Subquery, Sum, Value, Window, atomic
+from datalayer import (
+    Avg,
+    Case,
+    Count,
+    Exists,
+    F,
+    FilteredRelation,
+    Join,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    SqlFunction,
+    Subquery,
+    Sum,
+    Value,
+    When,
+    Window,
+    atomic,
+)
 from datalayer import functions as fn
+from datalayer._query import added
 from datalayer.errors import FieldError, NotSupported, QueryError
 from datalayer.functions import RowNumber
 from datalayer.testing import assert_num_queries
@@ -193,6 +213,24 @@ def test_rows_of_a_cte_are_updated_and_deleted_by_their_keys(world: World, books
     count = len(wanted(books, lambda book: book.price < 5))
     assert world.call(Book.objects.filter(pk__in=cheap), "update", pages=7) == count
     assert world.call(Book.objects.filter(pk__in=cheap), "delete") == count
+
+
+def test_changes_may_ask_a_cte_beside_other_lists_and_texts(world: World, books: Shelf) -> None:
+    cheap = Book.objects.with_cte("cheap", Book.objects.filter(price__lt=5))
+    asked = Book.objects.filter(pages__in=[1, 2, 3], pk__in=cheap.values("id"))
+    count = len(wanted(books, lambda book: book.price < 5 and book.pages in (1, 2, 3)))
+    assert count
+    pages = Case(When(title__in=["a ? (SELECT "], then=4), default=3)
+    assert world.call(asked, "update", note=Value("? (SELECT "), pages=pages) == count
+    assert world.call(asked.filter(Exists(cheap.filter(id=OuterRef("id")))), "delete") == count
+    assert keys(world, asked) == []
+
+
+def test_sql_of_several_lines_stands_in_a_cte_as_it_is(world: World, books: Shelf) -> None:
+    with added.isolated():
+        lines: Any = SqlFunction("lines", str, "case\nwhen {0} > 0\nthen 'a \n b' else 'c' end")
+        found = Book.objects.with_cte("all", Book.objects.annotate(text=lines("id"))).values_list("text", flat=True)
+        assert set(world.iterate(found)) == {"a \n b"}
 
 
 # -- DISTINCT ON -----------------------------------------------------------------------------------
