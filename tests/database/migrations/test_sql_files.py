@@ -363,6 +363,14 @@ def test_a_number_may_be_given(migrations: Path) -> None:
     ]
 
 
+def test_a_number_with_which_another_begins_is_free(migrations: Path) -> None:
+    pair(migrations, "12345_books", "CREATE TABLE book (id INTEGER);")
+    made = commands.makesql("more", number="123")
+    assert made.path is not None
+    made.path.write_text("CREATE TABLE more (id INTEGER)")
+    assert commands.migrate().applied == ("123_more", "12345_books")
+
+
 @pytest.mark.parametrize(("number", "said"), [("0001", "'0001_books' has the number"), ("../7", "is no number")])
 def test_a_number_that_is_taken_or_none_is_refused(migrations: Path, number: str, said: str) -> None:
     pair(migrations, "0001_books", "CREATE TABLE book (id INTEGER);")
