@@ -215,10 +215,11 @@ class Transaction:
         if self.failure is not None or not self.is_ours():
             return
         link = self.link
+        if isinstance(error, DatabaseError) and error.sqlstate == _IN_FAILED_TRANSACTION:
+            self.failure = DatabaseError("a statement of SQL by hand failed", alias=self.alias)
+            raise self.broken() from error
         if link.is_broken or link.is_failed or not link.in_transaction:
             self.failure = error
-        if isinstance(error, DatabaseError) and error.sqlstate == _IN_FAILED_TRANSACTION:
-            raise self.broken() from error
 
     @contextmanager
     def lent(self, *, is_async: bool) -> Generator[Any, None, None]:
@@ -247,7 +248,7 @@ class Transaction:
         PostgreSQL answers the COMMIT of a failed transaction with a rollback and no error.
         """
         if self.failure is None and self.link.is_failed:
-            self.failure = DatabaseError("a statement in it failed", alias=self.alias)
+            self.failure = DatabaseError("a statement of SQL by hand failed", alias=self.alias)
         elif self.failure is None and self.link.is_broken:
             self.failure = ConnectionLost("the connection was lost", alias=self.alias)
 

@@ -8,7 +8,9 @@ from datalayer._plans import transaction as texts
 from datalayer._plans.plan import Command, Plan
 from datalayer._plans.transaction import Isolation
 from datalayer.databases.current import Frame, Transaction
-from datalayer.errors import ConnectionLost, DatabaseError, TransactionResolutionUnknown
+from datalayer.errors import ConnectionLost, DatabaseError, TransactionError, TransactionResolutionUnknown
+
+_NO_SAVEPOINT = "3B001"
 
 
 def begin(transaction: Transaction) -> Plan[None]:
@@ -75,6 +77,19 @@ def enter(transaction: Transaction, *, savepoint: bool) -> Plan[None]:
     transaction.frames.append(Frame(name, len(transaction.callbacks), len(transaction.undos)))
 
 
+def _release(transaction: Transaction, name: str) -> Plan[None]:
+    try:
+        yield from texts.release(name)
+    except DatabaseError as refused:
+        if refused.sqlstate != _NO_SAVEPOINT and f"no such savepoint: {name}" not in str(refused):
+            raise
+        transaction.failure = TransactionError(
+            f"SQL by hand has ended the savepoint {name!r} on {transaction.alias!r}, which only its atomic() may "
+            "release or roll back to; give savepoints of your own other names, and end those alone"
+        )
+        raise transaction.failure from refused
+
+
 def leave(transaction: Transaction, error: BaseException | None) -> Plan[None]:
     """Ends an inner block: its savepoint is released, or everything since is undone."""
     transaction.look()
@@ -86,7 +101,7 @@ def leave(transaction: Transaction, error: BaseException | None) -> Plan[None]:
     transaction.undone.discard(depth)
     if error is None and failure is None and not is_undone:
         if name is not None:
-            yield from texts.release(name)
+            yield from _release(transaction, name)
         return
     if name is None:
         transaction.failure = failure or error

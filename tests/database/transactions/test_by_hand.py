@@ -100,6 +100,43 @@ def test_an_error_of_it_that_was_caught_breaks_the_transaction_on_postgresql(
         assert accounts.all() == {}
 
 
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_block_inside_of_what_it_has_broken_is_told_why_while_the_connection_is_lent(
+    accounts: Accounts, world: World
+) -> None:
+    def blocking() -> None:
+        with atomic(), pools["default"].connection() as raw:
+            with pytest.raises(Exception, match="nothing_here"):
+                raw.execute("SELECT * FROM nothing_here")
+            with atomic():
+                pass
+
+    async def awaiting() -> None:
+        async with atomic(), pools["default"].aconnection() as raw:
+            with pytest.raises(Exception, match="nothing_here"):
+                await raw.execute("SELECT * FROM nothing_here")
+            async with atomic():
+                pass
+
+    told = r"is broken and can only be rolled back.*\(DatabaseError: a statement of SQL by hand failed\)"
+    with pytest.raises(TransactionError, match=told):
+        world.run(blocking, awaiting)
+    assert accounts.all() == {}
+
+
+def test_it_may_not_end_the_savepoint_of_a_block(accounts: Accounts, world: World) -> None:
+    def attempt() -> None:
+        with world.enter(atomic()):
+            with world.enter(atomic()):
+                by_hand(world, "RELEASE SAVEPOINT datalayer_1")
+            accounts.add("Ada")
+
+    told = "SQL by hand has ended the savepoint 'datalayer_1' on 'default', which only its atomic"
+    with pytest.raises(TransactionError, match=told):
+        attempt()
+    assert accounts.all() == {}
+
+
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_it_may_not_end_the_transaction(accounts: Accounts, world: World, end: str) -> None:
     told = "SQL by hand has ended the transaction on 'default'"
