@@ -67,6 +67,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import cast
 
 
 class DatalayerError(Exception):
@@ -83,6 +84,8 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     Returns:
         `"; did you mean 'x'?"` when something is near, and an empty string otherwise.
     """
+    if not isinstance(cast("object", name), str):  # what was asked for may be anything
+        return ""
     found = get_close_matches(name, list(choices), n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else ""
 

@@ -78,8 +78,8 @@ class Bulk:
             QueryError: One is not, or a batch has no room for a row.
         """
         refuse_view(self.model.table, verb)
-        if self.batch_size is not None and self.batch_size < 1:
-            raise QueryError(f"batch_size is {self.batch_size}; a statement writes at least one row")
+        if self.batch_size is not None and (type(self.batch_size) is not int or self.batch_size < 1):
+            raise QueryError(f"batch_size is {self.batch_size!r}; a statement writes a number of rows, at least one")
         if set(map(type, self.objects)).difference((self.model,)):
             wrong = next(each for each in self.objects if type(each) is not self.model)
             raise QueryError(f"{verb}() of {self.model.__name__} was given {wrong!r}")

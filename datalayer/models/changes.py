@@ -22,6 +22,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
 from datalayer.models import deleting, protecting, related
 from datalayer.models._pydantic import own_fields
+from datalayer.models.arguments import refuse_unnamed
 from datalayer.models.checks import assigned
 from datalayer.models.elsewhere import refuse_elsewhere
 from datalayer.models.expressions import Annotations, expression_of, is_expression
@@ -58,18 +59,21 @@ def _forget(queryset: Any) -> None:
         related.drop(instance, spec.name, queryset._alias)
 
 
-def update_of(queryset: Any, values: Mapping[str, Any], *, returning: bool = False) -> Update:
+def update_of(queryset: Any, values: Mapping[str, Any], *unnamed: object, returning: bool = False) -> Update:
     """The change that `update(**values)` means.
 
     Args:
         queryset: Which rows.
         values: What is written, by field or relation.
+        unnamed: What was given without a name.
         returning: Whether the written rows are read back.
 
     Raises:
         FieldError: An unknown field.
         InvalidValue: A value the field does not take.
+        QueryError: A value has no name, or there is none.
     """
+    refuse_unnamed("update", unnamed)
     query = writable(queryset, "update")
     if not values:
         raise QueryError("update() was given no values; name the fields to write: update(price=5)")

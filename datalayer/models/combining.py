@@ -6,7 +6,7 @@ What comes out is a queryset again: it can be filtered, annotated, ordered, slic
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from datalayer._compile.prepared import two_ctes
 from datalayer._query.comparing import comparable
@@ -189,7 +189,7 @@ def with_cte(of: Query, name: str, start: Any, recursive: Callable[[Any], Any] |
         raise QueryError(
             "with_cte() begins a query, or follows another with_cte(): call it on the manager, and filter what it gives"
         )
-    if not name.isidentifier():
+    if not isinstance(cast("object", name), str) or not name.isidentifier():
         raise QueryError(f"{name!r} is no name of a CTE; use letters, digits and underscores")
     if any(cte.name == name for cte in ctes):
         raise QueryError(two_ctes(name))

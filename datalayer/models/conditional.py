@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from datalayer._query import documents
 from datalayer._query.arithmetic import FLOAT, INTEGERS, MOMENTS, NUMBERS, TEXTS
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Case as CaseNode
 from datalayer._query.expression import Expression, Function
-from datalayer._schema.field import ColumnType, Kind
+from datalayer._schema.field import UNSET, ColumnType, Kind
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 from datalayer.models.column import Expr
@@ -57,12 +57,22 @@ class When:
 
     __slots__ = ("conditions", "named", "then")
 
-    def __init__(self, *conditions: Any, then: Any, **named: Any) -> None:
-        if not conditions and not named:
-            raise QueryError("When() was given no condition; say when: When(price__lt=5, then=...)")
-        self.conditions = conditions
-        self.named = named
-        self.then = then
+    if TYPE_CHECKING:
+
+        def __init__(self, *conditions: Any, then: Any, **named: Any) -> None:
+            self.conditions, self.named, self.then = conditions, named, then
+
+    else:
+
+        def __init__(self, *conditions, then=UNSET, **named):
+            if not conditions and not named:
+                raise QueryError("When() was given no condition; say when: When(price__lt=5, then=...)")
+            self.conditions = conditions
+            self.named = named
+            self.then = then
+            if then is UNSET:
+                self.then = "..."
+                raise QueryError(f"{self!r} has no value; say what it is then: When(price__lt=5, then=Value('cheap'))")
 
     def __repr__(self) -> str:
         shown = [*[repr(item) for item in self.conditions], *[f"{name}={item!r}" for name, item in self.named.items()]]

@@ -11,6 +11,7 @@ from datalayer._query.path import reference
 from datalayer._schema.field import ColumnType
 from datalayer._schema.table import TableSpec, UniqueSpec
 from datalayer.errors import QueryError, choices_text, nearest
+from datalayer.models.arguments import check_listed
 from datalayer.models.changes import assignments_of
 from datalayer.models.column import Expr
 from datalayer.models.expressions import F, condition_of
@@ -124,6 +125,7 @@ def named_in(table: TableSpec, given: Iterable[Any], option: str) -> tuple[str, 
     """
     if isinstance(given, Expr | Related):
         raise QueryError(f"{option} is {given!r} alone; give columns in a list: [{given!r}]")
+    check_listed(option, given)
     items = given if isinstance(given, str) else [_name(table, item, option) for item in given]
     return field_names(table, items, option)
 
@@ -160,6 +162,7 @@ def _target(table: TableSpec, on_conflict: Collection[Any] | str) -> UniqueSpec 
             f"on_conflict={on_conflict!r} is no unique constraint of {table.model}; the constraints are "
             f"{choices_text(choices)}{nearest(on_conflict, choices)}"
         )
+    check_listed("on_conflict", on_conflict)
     if not on_conflict:
         return None
     names = named_in(table, on_conflict, "on_conflict")

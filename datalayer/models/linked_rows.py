@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias, overload
+from typing import Any, Never, TypeAlias, overload
 from uuid import UUID
 
 from datalayer._plans.related import matching
@@ -19,6 +19,7 @@ from datalayer._query.query import Query
 from datalayer._schema.relation import RelationSpec
 from datalayer.errors import QueryError
 from datalayer.models import changes, linking, upserts, views
+from datalayer.models.arguments import mapping_of, refuse_unnamed, rows_of
 from datalayer.models.checks import check_complete
 from datalayer.models.queryset import QuerySet
 from datalayer.models.question import M
@@ -45,8 +46,10 @@ class LinkedRows(QuerySet[M]):
             found.check_complete(verb)
         return found
 
-    def _link_of(self, verb: str, through_defaults: Mapping[str, Any] | None) -> linking.Link | None:
+    def _link_of(self, verb: str, through_defaults: Mapping[str, Any] | None, *unnamed: object) -> linking.Link | None:
         """What a new row is linked by; None where nothing is behind anything."""
+        if unnamed:
+            refuse_unnamed(verb, unnamed)
         if self._parent is None and through_defaults is None:
             return None
         return self._link(verb, through_defaults)
@@ -125,13 +128,13 @@ class LinkedRows(QuerySet[M]):
             InvalidValue: One is not saved.
         """
         return self._database.run(
-            linking.replace, self._link("set", through_defaults), list(objects), self._database.depth
+            linking.replace, self._link("set", through_defaults), rows_of("set", objects), self._database.depth
         )
 
     async def aset(self, objects: Iterable[M | Key], *, through_defaults: Mapping[str, Any] | None = None) -> None:
         """The awaiting twin of `set`."""
         return await self._database.arun(
-            linking.replace, self._link("set", through_defaults), list(objects), self._database.depth
+            linking.replace, self._link("set", through_defaults), rows_of("set", objects), self._database.depth
         )
 
     # -- make and link -----------------------------------------------------------------------------
@@ -141,7 +144,7 @@ class LinkedRows(QuerySet[M]):
     def create(self, *, through_defaults: Mapping[str, Any], **values: Any) -> M: ...
     @overload
     def create(self, **values: Any) -> M: ...
-    def create(self, *, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
+    def create(self, *unnamed: Never, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
         """Makes an instance and saves it; behind a relation it is linked in the same transaction.
 
         Args:
@@ -150,7 +153,7 @@ class LinkedRows(QuerySet[M]):
         """
         return self._database.run(
             linking.create,
-            self._link_of("create", through_defaults),
+            self._link_of("create", through_defaults, *unnamed),
             self.model(**self._defaults(values)),
             self._alias,
             self._depth,
@@ -160,11 +163,11 @@ class LinkedRows(QuerySet[M]):
     async def acreate(self, *, through_defaults: Mapping[str, Any], **values: Any) -> M: ...
     @overload
     async def acreate(self, **values: Any) -> M: ...
-    async def acreate(self, *, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
+    async def acreate(self, *unnamed: Never, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
         """The awaiting twin of `create`."""
         return await self._database.arun(
             linking.create,
-            self._link_of("create", through_defaults),
+            self._link_of("create", through_defaults, *unnamed),
             self.model(**self._defaults(values)),
             self._alias,
             self._depth,
@@ -250,8 +253,8 @@ class LinkedRows(QuerySet[M]):
     ) -> tuple[linking.Link | None, upserts.Upsert, int]:
         views.refuse_view(self.query.table, verb)
         for option, given in (("defaults", defaults), ("create_defaults", create_defaults)):
-            if given:
-                changes.check_values(self.model, given, option)
+            if mapping_of(option, given):
+                changes.check_values(self.model, mapping_of(option, given), option)
         query = self._narrowed((), named)
         values = {name: value for name, value in self._defaults(named).items() if "__" not in name}
         if verb == "get_or_create":  # to update a row that is there, the other one needs no more than what is written

@@ -246,7 +246,15 @@ class ModelMeta(PydanticMeta):
                 fields = cls.__dict__.get("__pydantic_fields__")
                 if fields is not None and (item in fields or item == "pk"):
                     return registry.column_of(cls, item)
-            return super().__getattr__(item)
+            try:
+                return super().__getattr__(item)
+            except AttributeError:
+                fields = cls.__dict__.get("__pydantic_fields__")
+                if not fields or _building.depth or item.startswith("_"):
+                    raise
+                known = (*fields, *cls.__dict__.get("__datalayer_relations__", ()))
+                said = f"{cls.__name__} has no attribute {item!r}; the choices are {choices_text(known)}"
+                raise AttributeError(f"{said}{nearest(item, known)}", name=item, obj=cls) from None
 
     @property
     def table(cls) -> TableSpec:

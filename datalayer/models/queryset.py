@@ -248,10 +248,11 @@ class QuerySet(WritableRows[M]):
     def _moments(self, verb: str, field: Any, step: str, order: str, zone: Any, *kinds: Kind) -> Values[M, Any]:
         if order not in ("ASC", "DESC"):
             raise QueryError(f"{verb}(order={order!r}): the choices are 'ASC' and 'DESC'")
+        cut = truncated(field, step, zone, verb, *kinds)
         column = F(field) if isinstance(field, str) else field
-        found = self.filter(column.is_not_null())._values(
-            "flat", (), {verb: truncated(field, step, zone, verb, *kinds)}
-        )
+        if not isinstance(cast("object", column), Expr | F):
+            raise QueryError(f'{verb}() takes a column or its name, not {field!r}: {verb}("born", "year")')
+        found = self.filter(column.is_not_null())._values("flat", (), {verb: cut})
         return found.distinct().order_by(verb if order == "ASC" else f"-{verb}")
 
     # -- by key ----------------------------------------------------------------------------------
@@ -300,6 +301,10 @@ class QuerySet(WritableRows[M]):
                 loaded when they are read. What the model does not have is left aside.
             params: Values for `%(name)s` or `%s`; never put them into the text.
         """
+        if not isinstance(cast("object", sql), str) or not sql.strip():
+            raise QueryError(f'raw() takes SQL as text, not {sql!r}: raw("select * from {self.query.table.name}")')
+        if isinstance(params, str) or not isinstance(cast("object", params), Mapping | Sequence):
+            raise QueryError(f"raw(params) is {params!r}; give values in a list for %s, or by name for %(name)s")
         return RawRows(self.model, self._alias, sql, params, self.query.only)
 
 

@@ -23,6 +23,7 @@ from datalayer.errors import (
 )
 from datalayer.models import assigning, deleting, loading, protecting, related, undone
 from datalayer.models._pydantic import peek_fields_set, set_dict, set_fields_set
+from datalayer.models.arguments import check_listed
 from datalayer.models.forms import Form, by_key, form_of, written_by_database
 from datalayer.models.hooks import Change, Hooks
 from datalayer.models.hydrate import loader
@@ -105,6 +106,7 @@ def field_names(table: TableSpec, names: Iterable[str], option: str) -> tuple[st
     """
     if isinstance(names, str):
         raise QueryError(f"{option} is {names!r}, which is text; give names in a list: [{names!r}]")
+    check_listed(option, names)
     found: list[str] = []
     for name in names:
         relation = table.relations.get(name)
@@ -421,6 +423,7 @@ def refresh(
     if fields is not None:
         if isinstance(fields, str):
             raise QueryError(f"refresh(fields) is {fields!r}, which is text; give names in a list: [{fields!r}]")
+        check_listed("refresh(fields)", fields)
         dropped = [name for name in fields if name in table.relations and not table.relations[name].kind.is_forward]
         fields = field_names(table, [name for name in fields if name not in dropped], "fields")
         related.forget_some(instance, dropped, fields)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeAlias, overload
 
 from datalayer.errors import QueryError
 from datalayer.models import bulk, changes, views
+from datalayer.models.arguments import rows_of
 from datalayer.models.bulk import Saved
 from datalayer.models.column import Condition, Expr, Several
 from datalayer.models.conflicts import conflict_of, named_in, written_of
@@ -60,7 +61,7 @@ class WritableRows(Shaped[M, M]):
     def update(self, *, returning: Literal[True], **values: Any) -> list[M]: ...
     @overload
     def update(self, *, returning: Literal[False] = False, **values: Any) -> int: ...
-    def update(self, *, returning: bool = False, **values: Any) -> Any:
+    def update(self, *unnamed: Never, returning: bool = False, **values: Any) -> Any:
         """Writes values to every row of the query, in one statement; gives the number of rows.
 
         Args:
@@ -70,16 +71,18 @@ class WritableRows(Shaped[M, M]):
         Raises:
             QueryError: The whole table, without an explicit `all()`; a sliced query.
         """
-        return self._database.run(changes.update, changes.update_of(self, values, returning=returning), self._load)
+        return self._database.run(
+            changes.update, changes.update_of(self, values, *unnamed, returning=returning), self._load
+        )
 
     @overload
     async def aupdate(self, *, returning: Literal[True], **values: Any) -> list[M]: ...
     @overload
     async def aupdate(self, *, returning: Literal[False] = False, **values: Any) -> int: ...
-    async def aupdate(self, *, returning: bool = False, **values: Any) -> Any:
+    async def aupdate(self, *unnamed: Never, returning: bool = False, **values: Any) -> Any:
         """The awaiting twin of `update`."""
         return await self._database.arun(
-            changes.update, changes.update_of(self, values, returning=returning), self._load
+            changes.update, changes.update_of(self, values, *unnamed, returning=returning), self._load
         )
 
     @overload
@@ -321,11 +324,15 @@ class WritableRows(Shaped[M, M]):
             QueryError: One of them is not saved.
             ProtectedError: Rows that refer to one must not be left without; nothing is deleted.
         """
-        return self._database.run(bulk.bulk_delete, self._many(objects, None, None), self._database.depth)
+        return self._database.run(
+            bulk.bulk_delete, self._many(objects, None, None, "bulk_delete"), self._database.depth
+        )
 
     async def abulk_delete(self, objects: Iterable[M]) -> int:
         """The awaiting twin of `bulk_delete`."""
-        return await self._database.arun(bulk.bulk_delete, self._many(objects, None, None), self._database.depth)
+        return await self._database.arun(
+            bulk.bulk_delete, self._many(objects, None, None, "bulk_delete"), self._database.depth
+        )
 
     def _conflict(self, *given: Any, ignore_conflicts: bool = False) -> OnConflict | None:
         found = conflict_of(self.model, *given, ignore_conflicts=ignore_conflicts)
@@ -336,8 +343,10 @@ class WritableRows(Shaped[M, M]):
                 refuse_elsewhere(found.where, self._alias)
         return found
 
-    def _many(self, objects: Iterable[M], batch_size: int | None, conflict: OnConflict | None) -> bulk.Bulk:
-        return bulk.Bulk(self.model, self._alias, list(objects), batch_size, conflict)
+    def _many(
+        self, objects: Iterable[M], batch_size: int | None, conflict: OnConflict | None, verb: str = "bulk_create"
+    ) -> bulk.Bulk:
+        return bulk.Bulk(self.model, self._alias, rows_of(verb, objects), batch_size, conflict)
 
     def _updates(self, objects: Iterable[M], batch_size: int | None, fields: Any) -> bulk.Bulk:
         if fields is not None and not fields:
@@ -345,4 +354,4 @@ class WritableRows(Shaped[M, M]):
         written = None if fields is None else written_of(self.model, fields, "bulk_update(fields)")
         for _, node in written or ():
             refuse_elsewhere(node, self._alias)
-        return bulk.Bulk(self.model, self._alias, list(objects), batch_size, None, written)
+        return bulk.Bulk(self.model, self._alias, rows_of("bulk_update", objects), batch_size, None, written)

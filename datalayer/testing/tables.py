@@ -10,6 +10,7 @@ from datalayer._plans.plan import Command, Plan
 from datalayer._plans.transaction import nested
 from datalayer._schema.table import TableSpec
 from datalayer.databases.database import databases
+from datalayer.errors import ModelError
 
 if TYPE_CHECKING:
     from datalayer._compile.compiler import BackendName, Compiler
@@ -52,6 +53,9 @@ async def adrop_tables(*models: type[ModelBase], using: str = "default") -> None
 def _tables(models: Iterable[type[ModelBase]]) -> list[TableSpec]:
     from datalayer.models import registry  # noqa: PLC0415  (models are only needed when tables are made)
 
+    for model in models:
+        if getattr(model, "table", None) is None:
+            raise ModelError(f"create_tables() and drop_tables() take models, not {model!r}: create_tables(Author)")
     chosen = [model.table for model in models]
     if not chosen:
         return [table for table in registry.tables() if table.view is None]

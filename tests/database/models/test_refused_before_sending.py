@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError, field_validator
@@ -165,3 +165,22 @@ def test_what_is_no_condition_is_not_combined() -> None:
         Q(name="a") | 3
     with pytest.raises(QueryError, match="a condition is true or false; compare it"):
         Maker.objects.filter(Q(name="a") | F("name"))
+
+
+def test_a_list_of_a_kind_that_is_none_is_refused_on_a_saved_row(world: World) -> None:
+    maker = world.call(Maker.objects, "create", name="ann")
+    thing = world.call(Thing.objects, "create", title="cup", maker=maker)
+    with capture_queries() as sent:
+        with pytest.raises(QueryError, match=r"set\(\) takes a list of rows, not 5; write set\(\[\.\.\.\]\)"):
+            world.call(thing.helpers, "set", 5, through_defaults={"hours": 1})
+        with pytest.raises(QueryError, match=r"refresh\(fields\) is 5; give names in a list"):
+            world.call(maker, "refresh", fields=5)
+        with pytest.raises(QueryError, match=r"create\(\) takes values by name, such as create\(title=\.\.\.\), not 5"):
+            world.call(maker.things, "create", 5)
+    assert sent == []
+
+
+def test_a_name_that_a_model_does_not_have_is_told_with_the_nearest() -> None:
+    with pytest.raises(AttributeError, match=r"Maker has no attribute 'nam'; the choices are .*did you mean 'name'"):
+        _ = cast("Any", Maker).nam
+    assert not hasattr(Maker, "nam")

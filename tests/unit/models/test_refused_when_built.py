@@ -42,7 +42,7 @@ from datalayer import functions as fn
 from datalayer.errors import DatalayerError
 from datalayer.models import registry
 from datalayer.pooling.registry import pools
-from datalayer.testing import assert_num_queries
+from datalayer.testing import assert_num_queries, create_tables
 
 
 class Color(enum.StrEnum):
@@ -168,6 +168,35 @@ CASES: dict[str, list[tuple[Ask, tuple[str, ...]]]] = {
             lambda: books.insert_from(authors.values(title=F("name"), price=Value("x"), author=F("id"))),
             ("'price', which is text, to Book.price, which is decimal",),
         ),
+    ],
+    "things of another kind": [
+        (lambda: books.all().update(5), ("update() takes values by name, such as update(title=...)", "not 5")),
+        (lambda: books.all().update({"pages": 1}), ("write update(**values) for a dictionary",)),
+        (lambda: books.create({"title": "x"}), ("write create(**values) for a dictionary",)),
+        (lambda: books.get_or_create(5), ("defaults is 5; give values by name",)),
+        (lambda: books.get_or_create(["pages"], title="x"), ("defaults is ['pages']; give values by name",)),
+        (lambda: books.update_or_create({}, 5, title="x"), ("create_defaults is 5; give values by name",)),
+        (lambda: books.raw(5), ("raw() takes SQL as text, not 5", "select * from refused_book")),
+        (lambda: books.raw(" "), ("raw() takes SQL as text, not ' '",)),
+        (lambda: books.raw("select 1", 5), ("raw(params) is 5; give values in a list for %s",)),
+        (lambda: books.raw("select 1", "5"), ("raw(params) is '5'; give values in a list for %s",)),
+        (lambda: When(), ("When() was given no condition",)),
+        (lambda: cast("Any", When)(pages=1), ("When(pages=1, then='...') has no value", "then=Value('cheap')")),
+        (lambda: books.bulk_create(5), ("bulk_create() takes a list of rows, not 5",)),
+        (lambda: books.bulk_create(one()), ("bulk_create() of Book was given",)),
+        (lambda: books.bulk_create([one()], batch_size="2"), ("batch_size is '2'; a statement writes a number",)),
+        (lambda: books.bulk_create([one()], on_conflict=5), ("on_conflict is 5; give names in a list",)),
+        (lambda: books.bulk_create([one()], on_conflict=("id",), update=5), ("update is 5; give names in a list",)),
+        (lambda: books.bulk_update(5, ["pages"]), ("bulk_update() takes a list of rows, not 5",)),
+        (lambda: books.bulk_update([book], 5), ("bulk_update(fields) is 5; give names in a list",)),
+        (lambda: books.bulk_delete(5), ("bulk_delete() takes a list of rows, not 5",)),
+        (lambda: books.explain(format=5), ("explain(format=5): the choices are json, text, xml, yaml",)),
+        (lambda: books.dates(5, "year"), ("dates() takes a column or its name, not 5",)),
+        (lambda: books.with_cte(5, books.all()), ("5 is no name of a CTE",)),
+        (lambda: row.save(update_fields=5), ("save(update_fields) is 5; give names in a list",)),
+        (lambda: row.save(update_fields=[5]), ("save(update_fields) names 5, which Book does not have",)),
+        (lambda: row.save(using=5), ("no database 5 in the settings",)),
+        (lambda: cast("Any", create_tables)("author"), ("take models, not 'author'",)),
     ],
     "columns of a model that is not joined": [
         (lambda: books.filter(Author.name == "x"), ("Author.name is a column of Author, not of Book", "walk over a")),
