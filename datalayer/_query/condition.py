@@ -36,6 +36,9 @@ class Condition:
     def __bool__(self) -> bool:
         raise TypeError("a condition has no truth value of its own; combine conditions with & | ~, not and, or, not")
 
+    def __repr__(self) -> str:  # without values: they may be secrets
+        return f"<{type(self).__name__.lower()} {', '.join(map(repr, self.children))}>"
+
 
 class Comparison(Condition):
     """`left lookup right`, the lookup being one of `lookup.LOOKUPS`. Order of values: left, right.
@@ -65,6 +68,10 @@ class Comparison(Condition):
     def children(self) -> Nodes:
         """The two sides; worked out when asked for, which for most conditions is never."""
         return (self.left,) if self.right is None else (self.left, self.right)
+
+    def __repr__(self) -> str:
+        left = repr(self.left) if self.transform is None else f"{self.left!r} {self.transform}"
+        return f"<{left} {self.lookup}{'' if self.right is None else f' {self.right!r}'}>"
 
 
 class OfRow(Comparison):
@@ -96,6 +103,9 @@ class Junction(Condition):
         """What is joined."""
         return self._children
 
+    def __repr__(self) -> str:
+        return f"({f' {self.connector} '.join(map(repr, self.children))})"
+
 
 class Negation(Condition):
     """NOT, with NULL counted as "no": rows where the inner condition is not true."""
@@ -111,6 +121,9 @@ class Negation(Condition):
     def children(self) -> Nodes:
         """What is not to be true."""
         return (self.child,)
+
+    def __repr__(self) -> str:
+        return f"~{self.child!r}"
 
 
 class Truth(Condition):
@@ -138,6 +151,9 @@ class ExistsCondition(Condition):
         self.query = query
         self.shape = ("exists", query.shape)
         self.values = query.values
+
+    def __repr__(self) -> str:
+        return f"<exists {self.query.table.model}>"
 
 
 class Nothing(Condition):

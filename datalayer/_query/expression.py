@@ -43,6 +43,9 @@ class Expression:
     type: ColumnType | None
     children: Nodes = ()
 
+    def __repr__(self) -> str:  # without values: they may be secrets
+        return f"{getattr(self, 'name', type(self).__name__.lower())}({', '.join(map(repr, self.children))})"
+
 
 class FieldRef(Expression):
     """A column reached over a path of relations; `path` is empty for the query's own table.
@@ -65,6 +68,9 @@ class FieldRef(Expression):
         self.shape = ("field", path, field, outer)
         self.values = ()
 
+    def __repr__(self) -> str:
+        return "__".join((*self.path, self.field))
+
 
 class OuterRef(Expression):
     """A name of the query around this one, looked up when that is known: `levels` is 1, or more further out.
@@ -82,6 +88,9 @@ class OuterRef(Expression):
         self.shape = ("outer", name, levels, columns)
         self.values = ()
 
+    def __repr__(self) -> str:
+        return f"OuterRef({self.name!r})"
+
 
 class AnnotationRef(Expression):
     """An annotation of the same query, by its name."""
@@ -93,6 +102,9 @@ class AnnotationRef(Expression):
         self.type = type
         self.shape = ("annotation", name)
         self.values = ()
+
+    def __repr__(self) -> str:
+        return self.name
 
 
 _UNTYPED: Final = ("value", None)
@@ -107,6 +119,9 @@ class Value(Expression):
         self.type = type
         self.shape = _UNTYPED if type is None else type.bound
         self.values = (value,)
+
+    def __repr__(self) -> str:
+        return "?"
 
 
 class Key(Value):
@@ -132,6 +147,9 @@ class Arithmetic(Expression):
         self.shape = (operator, left.shape, right.shape)
         self.values = left.values + right.values
         self.children = (left, right)
+
+    def __repr__(self) -> str:
+        return f"({self.left!r} {self.operator} {self.right!r})"
 
 
 class Function(Expression):
@@ -331,6 +349,10 @@ class Ordering:
         """The opposite order, NULLs included."""
         nulls = {None: None, "first": "last", "last": "first"}[self.nulls]
         return Ordering(self.expression, descending=not self.descending, nulls=nulls)
+
+    def __repr__(self) -> str:
+        nulls = "" if self.nulls is None else f" nulls {self.nulls}"
+        return f"<{self.expression!r} {'desc' if self.descending else 'asc'}{nulls}>"
 
 
 def values_of(nodes: Nodes) -> tuple[object, ...]:

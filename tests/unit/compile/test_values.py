@@ -33,9 +33,15 @@ def test_a_decimal_that_was_kept_as_a_number_comes_back_exact(digits: int, scale
 
 @pytest.mark.parametrize(
     ("kept", "found"),
-    [(2.675, "2.68"), (0.285, "0.28"), (1e14, "1E+14"), (123456789012345678.0, "123456789012345680"), (-0.005, "0")],
+    [
+        (2.675, "2.68"),
+        (0.285, "0.29"),
+        (1e14, "1E+14"),
+        (123456789012345678.0, "123456789012345680"),
+        (-0.005, "-0.01"),
+    ],
 )
-def test_a_number_that_somebody_else_wrote_is_rounded_as_it_is_shown(kept: float, found: str) -> None:
+def test_a_number_that_somebody_else_wrote_is_rounded_half_up_as_it_is_shown(kept: float, found: str) -> None:
     read = from_driver(decimal(2), "sqlite")
     assert read is not None
     assert read(kept) == Decimal(found)
