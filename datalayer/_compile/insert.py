@@ -106,7 +106,9 @@ def insert_columns(backend_name: str, change: Insert) -> Prepared:
 def insert_from(backend_name: str, change: InsertFrom) -> Prepared:
     """See `Compiler.insert_from`."""
     backend, statement, table = BACKENDS[backend_name], Statement(), change.table
-    compiled: Any = Selection(backend, statement, change.query).full().compile(dialect=backend.dialect)
+    selection = Selection(backend, statement, change.query)
+    selection.is_inside = True
+    compiled: Any = selection.full().compile(dialect=backend.dialect)
     select = one_line(str(compiled))
     binds = [statement.binds[name] for name in compiled.positiontup or ()]
     conflict, more = _conflict(backend, table, change.conflict, len(change.query.values))

@@ -109,6 +109,7 @@ class Selection:
         outputs: What comes back; filled by `full`.
         is_qualified: A condition is on a window, so that everything else becomes a subquery.
         is_inside: It is a part of another SELECT, which wants the columns asked for and no others.
+        hidden: Columns that come along because the order of groups or distinct rows is by them; by place of values.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class Selection:
                 scope.source((joined.name,))
         self.outputs: list[Output] = []
         self.is_inside = parent is not None
+        self.hidden: dict[int, Element] = {}
         self._is_counted = (
             query.group_by is None
             and not is_aggregate
@@ -301,8 +303,19 @@ class Selection:
         found: list[tuple[Element, Any, Ordering]] = []
         for item, place in zip(self.query.order, self.places.order, strict=True):
             element = self._ordered(item.expression, place)
+            if self._must_be_shown(item.expression) and not isinstance(element, sa.Label):
+                element = self.hidden[place] = element.label(f"datalayer_order{place}")
             found.append((element, self.writer.ordered(item, element), item))
         return found
+
+    def _must_be_shown(self, expression: Expression) -> bool:
+        """Whether an order is by what must be a column: bound in it twice, PostgreSQL takes it for two things."""
+        query, walk = self.query, self.writer.walk
+        if self.backend.knows_again or self.is_inside or self.is_qualified or is_fixed(expression):
+            return False
+        if query.group_by is not None:
+            return not (walk.has_aggregate(expression) or walk.has_window(expression))
+        return query.distinct and not (query.extra is not None and query.extra.distinct_on)
 
     def _ordered(self, expression: Expression, place: int) -> Element:
         if isinstance(expression, AnnotationRef) and expression.name in self.writer.labels:
@@ -341,11 +354,15 @@ class Selection:
                     found.append(sa.literal_column(str(number)))
                     continue
             found.append(self.writer.expression(expression, place))
-        found += self._beside_keys({expression.shape for expression, _ in keys})
-        return found
+        found += self._beside_keys({expression.shape for expression, _ in keys if is_fixed(expression)})
+        return found + [sa.literal_column(str(number)) for number, _ in enumerate(self.hidden, len(shown) + 1)]
 
     def _beside_keys(self, known: set[Hashable]) -> Iterator[Element]:
-        """What must be in GROUP BY as well: rows that come along with whole rows, and the columns that order."""
+        """What must be in GROUP BY as well: rows that come along with whole rows, and the columns that order.
+
+        Args:
+            known: The shapes of the keys that there are, of those that say all about the values.
+        """
         for path in dict.fromkeys(whole[:length] for whole in self.query.joined for length in range(1, len(whole) + 1)):
             table = self.query.table
             for part in path:
@@ -355,7 +372,9 @@ class Selection:
         walk = self.writer.walk
         for item, place in zip(self.query.order, self.places.order, strict=True):
             node = item.expression
-            if _is_of_rows(node, known) and not (walk.has_aggregate(node) or walk.has_window(node)):
+            if place in self.hidden or walk.has_aggregate(node) or walk.has_window(node):
+                continue
+            if _is_of_rows(node, known):
                 yield self._ordered(node, place)
 
     # -- the whole --------------------------------------------------------------------------
@@ -369,6 +388,7 @@ class Selection:
         shown = self.columns()
         order = self.ordering()
         groups = self.grouping(shown) if query.group_by else []
+        shown += self.hidden.values()
         if windows:
             return self._around(where, having, windows, shown, order, groups, extra)
         is_distinct = query.distinct

@@ -32,6 +32,7 @@ class Backend(ABC):
         dialect: SQLAlchemy's.
         sorts_null_last: Whether ascending order puts NULL last by itself.
         has_lock: Whether `FOR UPDATE` exists.
+        knows_again: Whether an expression with bound values is the same one where it stands a second time.
         ends: What dates are compared with that come before and after all dates.
     """
 
@@ -39,6 +40,7 @@ class Backend(ABC):
     dialect: ClassVar[sa.Dialect]
     sorts_null_last: ClassVar[bool]
     has_lock: ClassVar[bool]
+    knows_again: ClassVar[bool]
     ends: ClassVar[tuple[str, str]]
 
     @abstractmethod

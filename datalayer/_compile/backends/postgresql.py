@@ -42,6 +42,7 @@ class PostgreSQL(Backend):
     dialect: ClassVar[sa.Dialect] = postgresql.base.PGDialect(paramstyle="format")  # type: ignore[no-untyped-call]
     sorts_null_last: ClassVar[bool] = True
     has_lock: ClassVar[bool] = True
+    knows_again: ClassVar[bool] = False
     ends: ClassVar[tuple[str, str]] = ("-infinity", "infinity")
 
     def typed(self, bound: Element, type: ColumnType | None) -> Element:

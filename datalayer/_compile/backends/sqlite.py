@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final, cast
@@ -55,6 +56,15 @@ def _lower(value: object) -> object:
     return _text(value).lower()
 
 
+def _listed(items: list[object]) -> str:
+    """A list as JSON, which has no word for infinity: a number beyond all others is read as that."""
+    if not any(isinstance(item, float) and not math.isfinite(item) for item in items):
+        return json.dumps(items)
+    words = {math.inf: "9e999", -math.inf: "-9e999"}
+    kept = [item for item in items if item == item]  # NaN is equal to nothing
+    return f"[{','.join([words[item] if item in words else json.dumps(item) for item in kept])}]"
+
+
 class SQLite(Backend):
     """See `Backend`."""
 
@@ -62,6 +72,7 @@ class SQLite(Backend):
     dialect: ClassVar[sa.Dialect] = _DIALECT
     sorts_null_last: ClassVar[bool] = False
     has_lock: ClassVar[bool] = False
+    knows_again: ClassVar[bool] = True
     ends: ClassVar[tuple[str, str]] = ("", ":")  # dates are text, and a colon comes after every digit
 
     def typed(self, bound: Element, type: ColumnType | None) -> Element:
@@ -80,7 +91,7 @@ class SQLite(Backend):
             items = [item for item in cast("Iterable[object]", found) if item is not None]
             if convert is not None:
                 items = [convert(item) for item in items]
-            return json.dumps([item.hex().upper() if isinstance(item, bytes) else item for item in items])
+            return _listed([item.hex().upper() if isinstance(item, bytes) else item for item in items])
 
         return run
 

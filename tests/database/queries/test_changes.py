@@ -162,6 +162,13 @@ def test_inserted_rows_come_back_and_conflicts_are_settled(world: World, sales: 
     assert world.call(Sale.objects, "insert_from", Author.objects.none().values(title="name", price="id")) == 0
 
 
+def test_distinct_rows_are_inserted_in_the_order_of_another_column(world: World, sales: Shelf) -> None:
+    source = (
+        Author.objects.filter(name__in=["Bob", "Çelik"]).order_by("-born", "id").values(title=F("name"), price=Value(1))
+    )
+    assert world.call(Sale.objects, "insert_from", source.distinct()) == 2
+
+
 def test_keys_inserted_from_a_query_are_not_given_again(world: World, sales: Shelf) -> None:
     source = Author.objects.filter(name="Bob").values("id", title=F("name"), price=F("id"))
     world.call(Sale.objects, "insert_from", source)

@@ -72,6 +72,31 @@ def test_columns_of_one_shape_are_grouped_by_each_for_itself(world: World, books
         assert sorted(found) == sorted(wanted)
 
 
+def test_groups_are_ordered_by_what_is_computed_with_values(world: World, books: Shelf) -> None:
+    by_rest = Book.objects.filter(pages__gte=0).values(rest=F("pages") % 2).annotate(n=Count("id"))
+    wanted = groups(
+        [book for book in books if book.pages is not None and book.pages >= 0], lambda book: (book.pages or 0) % 2
+    )  # type: ignore[arg-type]
+    found = world.iterate(by_rest.order_by(F("pages") % 2))
+    assert [(row["rest"], row["n"]) for row in found] == sorted(
+        (rest, len(several)) for rest, several in wanted.items()
+    )
+    finer = {(book.pages % 2, book.pages % 3) for book in books if book.pages is not None and book.pages >= 0}
+    found = world.iterate(by_rest.order_by(F("pages") % 3, "rest"))
+    assert [row["rest"] for row in found] == [rest for rest, _ in sorted(finer, key=lambda pair: (pair[1], pair[0]))]
+    assert world.call(by_rest.order_by(F("pages") % 3), "count") == len(finer)
+
+
+def test_distinct_rows_are_ordered_by_what_is_computed_with_values(world: World, books: Shelf) -> None:
+    found = world.iterate(
+        Book.objects.filter(pages__gte=0).values_list("pages", flat=True).order_by(F("pages") % 3, "pages").distinct()
+    )
+    assert found == sorted(
+        {book.pages for book in books if book.pages is not None and book.pages >= 0},
+        key=lambda pages: ((pages or 0) % 3, pages),
+    )
+
+
 def test_relations_to_many_never_multiply_each_other(world: World, books: Shelf) -> None:
     authors = world.iterate(Author.objects.all())
     found = world.iterate(

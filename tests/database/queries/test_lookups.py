@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -91,6 +92,12 @@ def test_numbers_beyond_64_bits_are_compared_like_any_other(world: World, books:
         assert count(world, ~Q(pages=huge)) == len(books)
     with pytest.raises(Book.DoesNotExist):
         world.call(Book.objects, "get", id=2**64)
+
+
+def test_infinity_is_a_number_among_others_of_a_list(world: World, books: Shelf) -> None:
+    assert count(world, rating__in=[math.inf, -math.inf, 2.5]) == sum(book.rating == 2.5 for book in books)
+    world.call(Book.objects.filter(id=books[0].id), "update", rating=-math.inf)
+    assert count(world, rating__in=[math.inf, -math.inf]) == 1
 
 
 def test_numbers_beyond_the_column_are_compared_like_any_other(world: World, books: Shelf) -> None:
