@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from datalayer._compile.compiler import Compiler
@@ -134,7 +135,7 @@ def _inserting(
 ) -> tuple[Prepared, list[Any]]:
     if by_column:
         return compiler.insert_columns(insert), [list(column) for column in zip(*rows, strict=True)]
-    return compiler.insert(insert, len(rows)), [value for row in rows for value in row]
+    return compiler.insert(insert, len(rows)), list(chain.from_iterable(rows))
 
 
 def _in_the_way(compiler: Compiler, insert: Insert, rows: Sequence[Sequence[object]]) -> Plan[set[Row]]:
@@ -188,9 +189,7 @@ def update(
         for piece in pieces:
             prepared = compiler.update_many(change, 0 if by_column else len(piece))
             values: list[Any] = (
-                [list(column) for column in zip(*piece, strict=True)]
-                if by_column
-                else [value for row in piece for value in row]
+                [list(column) for column in zip(*piece, strict=True)] if by_column else list(chain.from_iterable(piece))
             )
             try:
                 reply = yield prepared.command([*values, *others])

@@ -65,8 +65,8 @@ class Transaction:
         isolation, read_only: What was asked for.
         frames: One for each `atomic()` inside the outermost.
         callbacks: What to call after the commit.
-        undos: Functions to call and with what, the newest first, when what was done is rolled back: objects that
-            believe to be in the database learn that they are not.
+        undos: Functions to call, each with what it takes behind it in one tuple, the newest first, when what was done
+            is rolled back: objects that believe to be in the database learn that they are not.
         is_committed: Whether its commit has succeeded.
         undone: How many blocks are around those whose end undoes them, though no error leaves them.
         failure: Why nothing but a rollback is possible any more; None while all is well.
@@ -120,7 +120,7 @@ class Transaction:
         self.read_only = read_only
         self.frames: list[Frame] = []
         self.callbacks: list[Callback] = []
-        self.undos: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.undos: list[tuple[Any, ...]] = []
         self.is_committed = False
         self.undone: set[int] = set()
         self.failure: BaseException | None = None
@@ -200,7 +200,7 @@ class Transaction:
             kept: How many of the oldest are not.
         """
         while len(self.undos) > kept:
-            function, arguments = self.undos.pop()
+            function, *arguments = self.undos.pop()
             function(*arguments)
 
     def note(self, error: BaseException) -> None:

@@ -27,7 +27,7 @@ from datalayer.models.constraints import (
 )
 from datalayer.models.django_words import META, hint
 from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
-from datalayer.models.hooks import note_delete
+from datalayer.models.hooks import WITH_DELETES
 from datalayer.models.late_conditions import sql_of
 from datalayer.models.limits import check_limits
 from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
@@ -269,7 +269,7 @@ def foreign_key(
                 f"give {place} db_default=, the key of the row to fall back to"
             )
     if relation.refill is not None:
-        note_delete(table.model)
+        WITH_DELETES.add(table.model)
     columns = tuple(table.fields[name].column for name in relation.key_fields)
     given: str | None = relation.options["name"]
     where = f"the name of {table.model}.{relation.name}"

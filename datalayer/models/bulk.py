@@ -158,11 +158,10 @@ def _grouped(bulk: Bulk, form: Form) -> dict[tuple[str, ...], _Group]:
         assigning.refuse_expressions(bulk.objects, "bulk_create")
     groups: dict[tuple[str, ...], _Group] = {}
     by_names: dict[tuple[str, ...], _Group] = {}  # whatever else is among the names, and in whatever order
-    refers = bool(bulk.model.__datalayer_relations__)
     for place, instance in enumerate(bulk.objects):
         if form.is_filled:
             saving.prepare_insert(instance, bulk.alias, form)
-        elif refers and peek_cache(instance):
+        elif form.refers and peek_cache(instance):
             saving.take_keys(instance, bulk.alias)
         values = instance.__dict__
         names = tuple(values)
@@ -303,16 +302,19 @@ def _changed(bulk: Bulk, form: Form) -> dict[tuple[str, ...], list[Any]]:
     """The instances that differ from their rows, by the fields to write; auto_now columns are set, as `save` does."""
     groups: dict[tuple[str, ...], list[Any]] = {}
     filled = [name for name, _ in form.on_update]
-    refers = bool(bulk.model.__datalayer_relations__)
     for instance in bulk.objects:
-        if refers:
+        if form.refers:
             saving.take_keys(instance, bulk.alias)
         changed = saving.changed_fields(instance, form)
         if not changed:
             continue
         for name, function in form.on_update:
             instance.__dict__[name] = function()
-        groups.setdefault(tuple(dict.fromkeys([*changed, *filled])) if filled else changed, []).append(instance)
+        fields = tuple(dict.fromkeys([*changed, *filled])) if filled else changed
+        group = groups.get(fields)
+        if group is None:
+            group = groups[fields] = []
+        group.append(instance)
     return groups
 
 
@@ -349,10 +351,11 @@ def _update(
             undone.note_computed(bulk.alias, instance, computed)
             instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
     tracked = [name for name in written if table.fields[name].tracks_content]
+    saved = set(written)
     for instance in objects:
         changed = peek_fields_set(instance)
         if changed:
-            set_fields_set(instance, set(changed) - set(written))
+            set_fields_set(instance, changed - saved)
         if tracked:
             _keep_content(instance, tracked)
     return count

@@ -23,8 +23,8 @@ from datalayer.models.column import Expr
 from datalayer.models.expressions import owned
 from datalayer.models.hydrate import loader
 from datalayer.models.prefetch import path_of
-from datalayer.models.related import alias_of, peers_without
-from datalayer.models.state import content_of, key_values, origin_of, set_content
+from datalayer.models.related import peers_without
+from datalayer.models.state import alias_of, content_of, key_values, origin_of, set_content
 
 
 def only(query: Query, items: Iterable[object]) -> Query:

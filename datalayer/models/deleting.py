@@ -21,7 +21,7 @@ from datalayer._query.query import Query
 from datalayer._schema.table import ForeignKeySpec, TableSpec
 from datalayer.errors import InvalidValue
 from datalayer.models.checks import assigned
-from datalayer.models.hooks import Change, Hooks, any_deletes, hooks_of
+from datalayer.models.hooks import WITH_DELETES, Change, Hooks, hooks_of
 from datalayer.models.hydrate import loader
 from datalayer.models.state import key_values
 
@@ -38,7 +38,7 @@ def at_once(columns: Sequence[object]) -> int:
 
 def has_hooks(table: TableSpec) -> bool:
     """Whether a delete of rows of a table may have to call hooks."""
-    return any_deletes() and _takes_part(table)
+    return bool(WITH_DELETES) and _takes_part(table)
 
 
 def _takes_part(table: TableSpec) -> bool:

@@ -17,6 +17,7 @@ from datalayer._query.query import Query
 from datalayer._schema.field import UNSET
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
+from datalayer.models.hooks import hooks_of
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -64,12 +65,14 @@ class RowUpdate:
 
 
 class Form:
-    """How rows of one table are written.
+    """How rows of one model are written.
 
     Attributes:
         table: The table.
+        hooks: The hooks of the model, where it has any of saving.
+        refers: Whether it has relations to one.
         key: The field that is the primary key; None where several are.
-        writable: The fields that take a value.
+        writable: The fields that take a value; a set that nobody changes, so that what is among it is a set too.
         computed: The fields that the database computes.
         tracked: The fields whose values may change in place.
         on_create: What fills a field of a new row.
@@ -78,15 +81,19 @@ class Form:
     """
 
     __slots__ = (
-        "_delete", "_inserts", "_orders", "_places", "_updates", "computed", "is_filled", "key", "on_create",
-        "on_update", "table", "tracked", "writable",
+        "_delete", "_inserts", "_orders", "_places", "_updates", "computed", "hooks", "is_filled", "key",
+        "on_create", "on_update", "refers", "table", "tracked", "writable",
     )  # fmt: skip
 
-    def __init__(self, table: TableSpec) -> None:
+    def __init__(self, model: Any) -> None:
+        table: TableSpec = model.table
+        hooks = hooks_of(model)
         self.table = table
+        self.hooks = hooks if hooks is not None and hooks.saves else None
+        self.refers = bool(model.__datalayer_relations__)
         self.key = table.primary_key[0] if len(table.primary_key) == 1 else None
         fields = table.fields.values()
-        self.writable = frozenset([field.name for field in fields if field.generated is None])
+        self.writable = {field.name for field in fields if field.generated is None}
         self.computed = tuple([field.name for field in fields if field.generated is not None])
         self.tracked = tuple([field.name for field in fields if field.tracks_content])
         self.on_create: Fillers = tuple([(field.name, field.on_create) for field in fields if field.on_create])
@@ -118,7 +125,7 @@ class Form:
         """
         found = self._inserts.get(names)
         if found is None:
-            fields = self.in_order(self.writable.intersection(names))
+            fields = self.in_order(frozenset(self.writable.intersection(names)))
             absent = [field for field in self.table.fields.values() if field.name not in fields]
             for field in absent:
                 if not (
@@ -183,8 +190,8 @@ def form_of(model: Any) -> Form:
     """How rows of a model are written; its instances have it at `__datalayer_form__`, where it was asked for before."""
     form: Form | None = model.__datalayer_form__
     if form is None:
-        form = Form(model.table)
-        type.__setattr__(form.table.python_model, "__datalayer_form__", form)
+        form = Form(model)
+        type.__setattr__(model, "__datalayer_form__", form)
     return form
 
 

@@ -122,18 +122,9 @@ class Hooks:
         return calling(Call(None, awaiting))
 
 
-_with_deletes: set[str] = set()
-"""The models that take part in deletes; while there are none, no delete looks for any."""
-
-
-def note_delete(model: str) -> None:
-    """Notes a model that takes part when rows it refers to are deleted."""
-    _with_deletes.add(model)
-
-
-def any_deletes() -> bool:
-    """Whether any model has hooks of deleting, or takes part in deletes of others."""
-    return bool(_with_deletes)
+WITH_DELETES: Final[set[str]] = set()
+"""The models that have hooks of deleting, or take part when rows they refer to are deleted; while there are none, no
+delete looks for any."""
 
 
 def collected(cls: Any) -> Hooks | None:
@@ -158,7 +149,7 @@ def collected(cls: Any) -> Hooks | None:
     if not kinds:
         return None
     if "before_delete" in kinds or "after_delete" in kinds:
-        _with_deletes.add(cls.__name__)
+        WITH_DELETES.add(cls.__name__)
     return Hooks(cls.__name__, **{kind: tuple(hooks) for kind, hooks in kinds.items()})
 
 

@@ -23,8 +23,7 @@ from datalayer.models.arguments import mapping_of, refuse_unnamed, rows_of
 from datalayer.models.checks import check_complete
 from datalayer.models.queryset import QuerySet
 from datalayer.models.question import M
-from datalayer.models.related import alias_of
-from datalayer.models.state import key_values, peek
+from datalayer.models.state import alias_of, key_values, peek
 
 Key: TypeAlias = int | str | UUID | tuple[object, ...]
 """A primary key, where it stands for an object."""
@@ -46,10 +45,8 @@ class LinkedRows(QuerySet[M]):
             found.check_complete(verb)
         return found
 
-    def _link_of(self, verb: str, through_defaults: Mapping[str, Any] | None, *unnamed: object) -> linking.Link | None:
+    def _link_of(self, verb: str, through_defaults: Mapping[str, Any] | None) -> linking.Link | None:
         """What a new row is linked by; None where nothing is behind anything."""
-        if unnamed:
-            refuse_unnamed(verb, unnamed)
         if self._parent is None and through_defaults is None:
             return None
         return self._link(verb, through_defaults)
@@ -66,11 +63,6 @@ class LinkedRows(QuerySet[M]):
             place = self.model.__name__ if spec is None else f"{spec.source.model}.{spec.name}"
             raise QueryError(f"{place} is no ManyToMany of a row, so there is no model in between")
         return spec.through.python_model
-
-    @property
-    def _depth(self) -> int:
-        """How many transactions are open, where a link needs to know."""
-        return 0 if self._parent is None else self._database.depth
 
     def add(self, *objects: M | Key, through_defaults: Mapping[str, Any] | None = None) -> None:
         """Links objects, or the rows with these primary keys; what is linked already stays so.
@@ -151,13 +143,7 @@ class LinkedRows(QuerySet[M]):
             through_defaults: What the new row of a `through=` model has besides its keys.
             values: The values of the instance.
         """
-        return self._database.run(
-            linking.create,
-            self._link_of("create", through_defaults, *unnamed),
-            self.model(**self._defaults(values)),
-            self._alias,
-            self._depth,
-        )
+        return self._database.run(*self._creating(unnamed, through_defaults, values))  # type: ignore[no-any-return] # both plans give M
 
     @overload
     async def acreate(self, *, through_defaults: Mapping[str, Any], **values: Any) -> M: ...
@@ -165,13 +151,7 @@ class LinkedRows(QuerySet[M]):
     async def acreate(self, **values: Any) -> M: ...
     async def acreate(self, *unnamed: Never, through_defaults: Mapping[str, Any] | None = None, **values: Any) -> M:
         """The awaiting twin of `create`."""
-        return await self._database.arun(
-            linking.create,
-            self._link_of("create", through_defaults, *unnamed),
-            self.model(**self._defaults(values)),
-            self._alias,
-            self._depth,
-        )
+        return await self._database.arun(*self._creating(unnamed, through_defaults, values))
 
     def get_or_create(
         self,
@@ -269,6 +249,17 @@ class LinkedRows(QuerySet[M]):
             None if create_defaults is None else dict(create_defaults),
         )
         return self._link_of(verb, through_defaults), asked, self._database.depth
+
+    def _creating(
+        self, unnamed: tuple[object, ...], through_defaults: Mapping[str, Any] | None, values: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """The plan function that saves a new instance, with what it takes."""
+        if unnamed:
+            refuse_unnamed("create", unnamed)
+        if self._parent is None and through_defaults is None:
+            return upserts.create, self.model(**values), self._alias
+        link = self._link("create", through_defaults)
+        return linking.create, link, self.model(**self._defaults(values)), self._alias, self._database.depth
 
     def _defaults(self, values: dict[str, Any]) -> dict[str, Any]:
         if self._behind_of is None:

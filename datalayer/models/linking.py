@@ -27,8 +27,8 @@ from datalayer.models import bulk, changes, deleting, saving, undone, upserts
 from datalayer.models._pydantic import set_fields_set
 from datalayer.models.checks import check_complete, checked
 from datalayer.models.hooks import hooks_of, opened
-from datalayer.models.related import alias_of, assign, drop
-from datalayer.models.state import key_values, origin_of, peek
+from datalayer.models.related import assign, drop
+from datalayer.models.state import alias_of, key_values, origin_of, peek
 
 T = TypeVar("T")
 
@@ -424,10 +424,8 @@ def _linking(
 
 
 @writing
-def create(compiler: Compiler, link: Link | None, instance: T, alias: str, depth: int) -> Plan[T]:
-    """Saves a new object, and links it where it is made behind a relation."""
-    if link is None:
-        return upserts.create(compiler, instance, alias)
+def create(compiler: Compiler, link: Link, instance: T, alias: str, depth: int) -> Plan[T]:
+    """Saves a new object that is made behind a relation, and links it."""
     return _linking(compiler, link, lambda _: upserts.create(compiler, instance, alias), lambda made: made, depth)
 
 

@@ -354,6 +354,7 @@ def _finish_managers(cls: Any, parts: _Parts, options: Options) -> None:
     for key, manager in parts.managers.items():
         type.__setattr__(cls, key, manager)
     type.__setattr__(cls, "__datalayer_hooks__", collected(cls))
+    type.__setattr__(cls, "__datalayer_form__", None)  # that of a proxy has hooks of its own
     type.__setattr__(cls, "__datalayer_own_managers__", tuple(parts.managers))
     type.__setattr__(cls, "__datalayer_default_name__", _default_manager(cls, options))
 

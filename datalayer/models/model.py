@@ -40,6 +40,7 @@ from datalayer.models.state import (
     UNCHANGEABLE,
     RowState,
     StateSlots,
+    alias_of,
     forget,
     key_fields_changed,
     key_values,
@@ -297,7 +298,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             NotUpdated: The row is gone.
             InvalidValue: A column without a value that must have one.
         """
-        databases[alias := using or related.alias_of(self)].run(
+        databases[alias := using or alias_of(self)].run(
             saving.save, self, alias, force_insert, force_update, update_fields
         )
 
@@ -310,17 +311,17 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         using: str | None = None,
     ) -> None:
         """The awaiting twin of `save`."""
-        await databases[alias := using or related.alias_of(self)].arun(
+        await databases[alias := using or alias_of(self)].arun(
             saving.save, self, alias, force_insert, force_update, update_fields
         )
 
     def delete(self, *, using: str | None = None) -> int:
         """Deletes the row; gives 1, or 0 where it was gone already."""
-        return databases[alias := using or related.alias_of(self)].run(saving.delete, self, alias)
+        return databases[alias := using or alias_of(self)].run(saving.delete, self, alias)
 
     async def adelete(self, *, using: str | None = None) -> int:
         """The awaiting twin of `delete`."""
-        return await databases[alias := using or related.alias_of(self)].arun(saving.delete, self, alias)
+        return await databases[alias := using or alias_of(self)].arun(saving.delete, self, alias)
 
     def refresh(
         self,
@@ -340,9 +341,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         Raises:
             DoesNotExist: The row is gone, or not among those of `from_queryset`.
         """
-        return databases[alias := using or related.alias_of(self)].run(
-            saving.refresh, self, alias, fields, from_queryset
-        )
+        return databases[alias := using or alias_of(self)].run(saving.refresh, self, alias, fields, from_queryset)
 
     async def arefresh(
         self,
@@ -352,7 +351,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         from_queryset: Question[Self, Any] | None = None,
     ) -> None:
         """The awaiting twin of `refresh`."""
-        return await databases[alias := using or related.alias_of(self)].arun(
+        return await databases[alias := using or alias_of(self)].arun(
             saving.refresh, self, alias, fields, from_queryset
         )
 
@@ -374,11 +373,11 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             ValidationError: It would; one error for each constraint, placed at its fields, in the words of its
                 `violation_error_message`.
         """
-        return databases[alias := using or related.alias_of(self)].run(validating.validate, self, alias)
+        return databases[alias := using or alias_of(self)].run(validating.validate, self, alias)
 
     async def avalidate_constraints(self, *, using: str | None = None) -> None:
         """The awaiting twin of `validate_constraints`."""
-        return await databases[alias := using or related.alias_of(self)].arun(validating.validate, self, alias)
+        return await databases[alias := using or alias_of(self)].arun(validating.validate, self, alias)
 
     def validate_unique(self, *, using: str | None = None) -> None:
         """As `validate_constraints`, of unique constraints and the key alone: whether other rows are in the way.
@@ -389,25 +388,23 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         Raises:
             ValidationError: There are such rows; one error for each constraint, placed at its fields.
         """
-        return databases[alias := using or related.alias_of(self)].run(
-            validating.validate, self, alias, only_unique=True
-        )
+        return databases[alias := using or alias_of(self)].run(validating.validate, self, alias, only_unique=True)
 
     async def avalidate_unique(self, *, using: str | None = None) -> None:
         """The awaiting twin of `validate_unique`."""
-        return await databases[alias := using or related.alias_of(self)].arun(
+        return await databases[alias := using or alias_of(self)].arun(
             validating.validate, self, alias, only_unique=True
         )
 
     def load(self, *relations: str) -> None:
         """Loads relations of this instance that are not loaded yet: `book.load("author")`."""
-        return databases[alias := related.alias_of(self)].run(
+        return databases[alias := alias_of(self)].run(
             loading.prefetch, [self], lookups_of(type(self), relations), alias
         )
 
     async def aload(self, *relations: str) -> None:
         """The awaiting twin of `load`."""
-        return await databases[alias := related.alias_of(self)].arun(
+        return await databases[alias := alias_of(self)].arun(
             loading.prefetch, [self], lookups_of(type(self), relations), alias
         )
 

@@ -12,8 +12,7 @@ from datalayer.databases import databases
 from datalayer.errors import QueryError
 from datalayer.models import loading
 from datalayer.models.loading import Lookup
-from datalayer.models.related import alias_of
-from datalayer.models.state import origin_of
+from datalayer.models.state import alias_of, origin_of
 from datalayer.models.walk import Related
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from datalayer.models import undone
 from datalayer.models._pydantic import refused
 from datalayer.models.loading import MISSING, listed, load
 from datalayer.models.relations import Access
-from datalayer.models.state import cache_of, key_values, origin_of, peek, peek_cache
+from datalayer.models.state import alias_of, cache_of, key_values, origin_of, peek, peek_cache
 from datalayer.models.walk import Related
 
 
@@ -131,12 +131,6 @@ def take_over(instance: Any, fresh: Any) -> None:
         back = relations[name].way_back if name in relations else None
         if back is not None and value is not None:
             cache_of(value)[back] = instance
-
-
-def alias_of(instance: Any) -> str:
-    """The database an instance belongs to."""
-    origin = origin_of(instance)
-    return "default" if origin is None else origin.alias
 
 
 def lacking(instance: Any, spec: RelationSpec) -> list[Any]:

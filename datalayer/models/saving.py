@@ -138,7 +138,7 @@ def prepare_insert(instance: Any, alias: str, form: Form) -> None:
         InvalidValue: An object it refers to is not saved, or elsewhere.
         QueryError: A value of a column that the database computes.
     """
-    if instance.__datalayer_relations__:
+    if form.refers:
         take_keys(instance, alias)
     values = instance.__dict__
     for name, function in form.on_create:
@@ -155,10 +155,9 @@ def saved(
     instance: Any,
     alias: str,
     form: Form,
-    *,
     origin: Origin | None = None,
     written: Collection[str] | None = None,
-    unsaved: Iterable[str] = (),
+    unsaved: Collection[str] = (),
 ) -> None:
     """Marks an instance as being what the database has.
 
@@ -176,7 +175,7 @@ def saved(
             set_origin(instance, Origin(alias, []))
     else:
         set_origin(instance, origin)
-    set_fields_set(instance, set(unsaved))
+    set_fields_set(instance, set(unsaved) if unsaved else set())
     if form.tracked:
         _keep_content(instance, form, written)
 
@@ -216,16 +215,15 @@ def save(
     form: Form = instance.__datalayer_form__ or form_of(instance.__class__)
     if form.table.view is not None:
         refuse_view(form.table, "save")
-    hooks: Hooks | None = instance.__datalayer_hooks__  # by way of the class it takes three times as long
-    if hooks is not None and not is_hooked and hooks.saves:
-        return _hooked(compiler, instance, alias, form, hooks, force_insert, force_update, update_fields)
+    if form.hooks is not None and not is_hooked:
+        return _hooked(compiler, instance, alias, form, form.hooks, force_insert, force_update, update_fields)
     if force_insert and (force_update or update_fields is not None):
         other = "force_update" if force_update else "update_fields"
         raise QueryError(f"save(force_insert=True, {other}=...): a new row cannot be an update; keep one of them")
     origin = origin_of(instance)
     if force_insert or (origin is None and not force_update and update_fields is None):
         return _insert(compiler, instance, alias, form)
-    if instance.__datalayer_relations__:
+    if form.refers:
         take_keys(instance, alias)
     if update_fields is not None:
         names = field_names(form.table, update_fields, "save(update_fields)")
@@ -288,16 +286,16 @@ def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[t
     for name in form.computed:
         if name not in instance.__pydantic_fields_set__:
             instance.__dict__.pop(name, None)
-    is_related = bool(instance.__datalayer_relations__)
-    if form.is_filled or is_related:
+    if form.is_filled or form.refers:
         prepare_insert(instance, alias, form)
     values = instance.__dict__
     insert = form.insert(tuple(values))
     row = yield from write.insert(compiler, insert.change, insert.take(values))
     undone.note_insert(alias, instance, insert.returning)
-    values.update(zip(insert.returning, row, strict=True))
+    for place, name in enumerate(insert.returning):
+        values[name] = row[place]
     saved(instance, alias, form)
-    if is_related:
+    if form.refers:
         related.written(instance, alias, insert.fields)
     return insert.fields
 
@@ -346,8 +344,8 @@ def _update(
         table = form.table
         shown = _shown(key_values(instance, table.primary_key) or ())
         raise instance.NotUpdated(f"{table.model} {shown} is gone from the database; nothing was written")
-    undone.note_change(alias, instance, written, is_tracked=bool(form.tracked))
-    if instance.__datalayer_relations__:
+    undone.note_change(alias, instance, written, bool(form.tracked))
+    if form.refers:
         related.written(instance, alias, written)
     if change.returning:
         undone.note_computed(alias, instance, change.returning)
@@ -355,7 +353,7 @@ def _update(
         values.update(zip(change.returning, row, strict=True))
         written += change.returning
     unsaved = () if asked is None else instance.__pydantic_fields_set__.difference(written)
-    saved(instance, alias, form, written=written, unsaved=unsaved)
+    saved(instance, alias, form, None, written, unsaved)
     return update.fields
 
 
@@ -398,7 +396,7 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
             count = yield from deleting.around(compiler, [instance], alias, delete_unprotected)
         else:
             count = yield from delete_unprotected()
-    undone.note_change(alias, instance, is_tracked=bool(form.tracked))
+    undone.note_change(alias, instance, (), bool(form.tracked))
     gone(instance, alias, form)
     return count
 
@@ -408,7 +406,7 @@ def gone(instance: Any, alias: str, form: Form) -> None:
     if form.table.relations:
         related.deleted(instance, alias)
     set_origin(instance, None)
-    set_fields_set(instance, set(form.writable.intersection(instance.__dict__)))
+    set_fields_set(instance, form.writable.intersection(instance.__dict__))
 
 
 def refresh(

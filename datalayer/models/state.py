@@ -68,6 +68,15 @@ def origin_of(instance: Any) -> Origin | None:
     return found
 
 
+def alias_of(instance: Any) -> str:
+    """The database an instance belongs to."""
+    try:
+        origin: Origin | None = _get_origin(instance)
+    except AttributeError:
+        return "default"
+    return "default" if origin is None else origin.alias
+
+
 def origins_of(instances: Iterable[Any]) -> set[Origin | None]:
     """The different origins of some instances, None among them where one is not in a database."""
     try:

@@ -26,7 +26,7 @@ def note_insert(alias: str, instance: Any, absent: Collection[str]) -> None:
     """
     transaction = current.transaction(alias)
     if transaction is not None:
-        transaction.undos.append((_new_again, (ref(instance), origin_of(instance), absent)))
+        transaction.undos.append((_new_again, ref(instance), origin_of(instance), absent))
 
 
 def note_inserts(alias: str, origin: Origin, absent: Collection[str]) -> None:
@@ -39,7 +39,7 @@ def note_inserts(alias: str, origin: Origin, absent: Collection[str]) -> None:
     """
     transaction = current.transaction(alias)
     if transaction is not None:
-        transaction.undos.append((_all_new_again, (ref(origin), absent)))
+        transaction.undos.append((_all_new_again, ref(origin), absent))
 
 
 def note_computed(alias: str, instance: Any, names: Iterable[str]) -> None:
@@ -58,10 +58,10 @@ def note_computed(alias: str, instance: Any, names: Iterable[str]) -> None:
         values = instance.__dict__
         before = {name: values[name] for name in names if name in values}
         if before:
-            transaction.undos.append((_as_asked_again, (ref(instance), before)))
+            transaction.undos.append((_as_asked_again, ref(instance), before))
 
 
-def note_change(alias: str, instance: Any, fields: Collection[str] = (), *, is_tracked: bool = True) -> None:
+def note_change(alias: str, instance: Any, fields: Collection[str] = (), is_tracked: bool = True) -> None:
     """Notes how an instance stands before it is updated or deleted.
 
     Args:
@@ -73,7 +73,7 @@ def note_change(alias: str, instance: Any, fields: Collection[str] = (), *, is_t
     transaction = current.transaction(alias)
     if transaction is not None:
         content = content_of(instance) if is_tracked else None
-        transaction.undos.append((_changed_again, (ref(instance), origin_of(instance), fields, content)))
+        transaction.undos.append((_changed_again, ref(instance), origin_of(instance), fields, content))
 
 
 def note_changes(
@@ -89,7 +89,7 @@ def note_changes(
     """
     if current.transaction(alias) is not None:
         for instance in instances:
-            note_change(alias, instance, fields, is_tracked=is_tracked)
+            note_change(alias, instance, fields, is_tracked)
 
 
 def note_relation(alias: str, instance: Any, name: str) -> None:
@@ -102,7 +102,7 @@ def note_relation(alias: str, instance: Any, name: str) -> None:
     """
     transaction = current.transaction(alias)
     if transaction is not None:
-        transaction.undos.append((_not_loaded_again, (ref(instance), name)))
+        transaction.undos.append((_not_loaded_again, ref(instance), name))
 
 
 def _as_asked_again(reference: ref[Any], before: dict[str, Any]) -> None:

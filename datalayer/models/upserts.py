@@ -64,7 +64,7 @@ def called(defaults: Mapping[str, Any]) -> dict[str, Any]:
 @writing
 def create(compiler: Compiler, instance: T, alias: str) -> Plan[T]:
     """Saves a new instance and gives it back."""
-    yield from saving.save(compiler, instance, alias, force_insert=True)
+    yield from saving.save(compiler, instance, alias, True)
     return instance
 
 
