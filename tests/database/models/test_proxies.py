@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from datalayer import Field, ForeignKey, Manager, ManyToMany, Mapped, Model, Reverse
+from datalayer import Field, ForeignKey, Manager, ManyToMany, Mapped, Model, Reverse, before_save
 from datalayer.errors import ModelError
 from datalayer.models import registry
 from datalayer.testing import capture_queries, create_tables
@@ -43,6 +43,11 @@ with registry.isolated():
 
         def greeting(self) -> str:
             return f"Boss {self.name}"
+
+        @before_save
+        def shout(self) -> None:
+            if self.name == "new":
+                self.name = "NEW"
 
         class Meta:
             proxy = True
@@ -166,3 +171,9 @@ def test_a_queryset_is_copied_but_its_rows_are_pickled(world: World) -> None:
     with pytest.raises(TypeError, match=r"cannot be pickled; pickle its rows instead: list\(queryset\)"):
         pickle.dumps(query)
     assert pickle.loads(pickle.dumps(world.iterate(query))) == world.iterate(query)
+
+
+def test_hooks_of_a_proxy_are_called_whoever_was_saved_before(world: World) -> None:
+    team = world.call(Team.objects, "get")
+    names = [world.call(model.objects, "create", name="new", team=team).name for model in (Person, Boss, Person)]
+    assert names == ["new", "NEW", "new"]
