@@ -70,7 +70,11 @@ class Recording(Operations):
             text = operation.sqltext
             if isinstance(text, str):
                 self.said.append(text)
-            elif not isinstance(text, sa.SelectBase | sa.UpdateBase):  # those are about rows, and have values in them
+            elif isinstance(text, sa.Update | sa.Delete):  # their values may be of types without a literal
+                self.said.append(f"{'UPDATE' if isinstance(text, sa.Update) else 'DELETE FROM'} {text.table}")
+            elif isinstance(text, sa.SelectBase | sa.UpdateBase):
+                self.changes_rows = True
+            else:
                 self.said += dict.fromkeys(sql_text(text))
         self.state = changed_by(self.state, operation, self.migration_context)
 

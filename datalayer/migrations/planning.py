@@ -6,13 +6,16 @@ Python says it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
 
+from datalayer._compile.tables import DIALECTS
 from datalayer.migrations._alembic import as_op
 from datalayer.migrations.describing import sql_text
 from datalayer.migrations.history import History, Migration, Step, in_words, readable
@@ -23,6 +26,7 @@ from datalayer.migrations.state import POSTGRESQL, SQLITE, State, Table, constra
 from datalayer.migrations.statements import statements
 
 _LONGEST = 90
+_VALUE = re.compile(r"(?:%\(\w+\)s|%\w|\$\d+|\?|(?<!:):\w+)(?:::\w+)?")  # what stands for a value that is bound
 
 
 def planned(history: History, backend: str, applied: Collection[str], steps: Sequence[Step]) -> list[Step]:
@@ -84,6 +88,10 @@ class _Planning(Recording):
         if isinstance(operation, ops.ExecuteSQLOp):
             said = operation.sqltext
             place = SQLITE if self.backend == "sqlite" else POSTGRESQL
+            if isinstance(said, sa.SelectBase | sa.UpdateBase):
+                self.say(_VALUE.sub("...", str(said.compile(dialect=DIALECTS[self.backend]))))
+                self.state = after
+                return
             text = said if isinstance(said, str) else sql_text(said)[place]
             for one in statements(text, self.backend, "op.execute"):
                 self.say(one.text)

@@ -213,6 +213,35 @@ def test_rows_that_a_new_database_would_lack_stop_a_squash(long: Path) -> None:
     assert commands.squashmigrations().name == "0005_rows"
 
 
+ROWS = """    import uuid
+    from datalayer.migrations import rows, tables
+    key = sa.cast(sa.literal(uuid.UUID(int=1), types.Uuid()), types.Text())
+    {}"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "rows.execute(tables.thing.insert().values(id=1))",
+        "op.execute(tables.thing.insert().values(id=1))",
+        'rows.insert(tables.thing, [{"id": 1}])',
+        'op.bulk_insert(tables.thing, [{"id": 1}])',
+        "rows.execute(sa.select(key))",
+    ],
+)
+def test_rows_that_core_inserts_stop_a_squash_too(long: Path, statement: str) -> None:
+    python(long, "0005_rows", "0004_more", ROWS.format(statement))
+    with pytest.raises(MigrationError, match=r"0005_rows does more than change tables.*elidable = true"):
+        commands.squashmigrations()
+
+
+def test_a_statement_of_core_about_rows_that_exist_is_left_out_of_a_squash(long: Path) -> None:
+    python(
+        long, "0005_rows", "0004_more", ROWS.format("op.execute(tables.thing.delete().where(tables.thing.c.id == key))")
+    )
+    assert commands.squashmigrations().name == "0005_rows"
+
+
 @pytest.mark.parametrize("make", [pair, diesel])
 @pytest.mark.parametrize("at", [0, 1, 3])
 def test_plain_sql_is_folded_as_it_is(migrations: Path, make: type, at: int) -> None:
