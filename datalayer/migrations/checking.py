@@ -168,6 +168,12 @@ def _schema(alias: str, environment: Environment, applied: Applied, models: Stat
         return [Finding("schema", text) for text in drift(environment, applied, models)]
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
+        if "permission denied for database" in reason:
+            name = (environment.url.database or "").replace('"', '""')
+            reason += (
+                f'; comparing makes a schema there and takes it back, which needs GRANT CREATE ON DATABASE "{name}", '
+                "or ask as the role that migrates"
+            )
         return [Finding("database", f"the schema of database {alias!r} cannot be compared: {reason}")]
 
 

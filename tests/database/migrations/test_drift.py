@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,20 @@ def test_what_has_no_name_is_told_by_what_it_says(applied: Path) -> None:
             "CREATE TABLE kept (id INTEGER PRIMARY KEY)",
         )
         assert "a foreign key without a name of table 'book'" in [text.partition(" is ")[0] for text in found()]
+
+
+def test_a_role_that_cannot_make_the_schema_of_the_comparison_is_told_how_it_could(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    name = postgresql_url.split("?")[0].rpartition("/")[2]
+    with conf.override(databases={"default": {"url": postgresql_url}}, migrations=str(tmp_path / "m")):
+        run("CREATE ROLE datalayer_looker LOGIN PASSWORD 'secret'")
+        try:
+            guest = re.sub(r"//[^@/]*@", "//datalayer_looker:secret@", postgresql_url)
+            with conf.override(databases={"default": {"url": guest}}):
+                (said,) = [str(one) for one in commands.check(schema=True) if one.code == "database"]
+        finally:
+            run("DROP ROLE datalayer_looker")
+    assert f"permission denied for database {name}" in said
+    assert f'needs GRANT CREATE ON DATABASE "{name}", or ask as the role that migrates' in said
