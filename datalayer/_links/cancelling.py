@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import psycopg
 from psycopg.abc import PQGen
 from psycopg.generators import execute
+from psycopg.pq import ExecStatus
 
 from datalayer._links.ear import Ear
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
 T = TypeVar("T")
+
+_FATAL: Final = ExecStatus.FATAL_ERROR
 
 _FIRST_PAUSE: Final = 0.05
 """How long the server has to answer before it is asked again, in seconds; twice as long each time."""
@@ -58,13 +61,35 @@ class AsyncConnection(psycopg.AsyncConnection[Any]):
         self.ear = Ear(self.pgconn)
 
     async def results(self) -> list[PGresult]:
-        """Everything the server answers to what was sent; a cancellation ends the statement as psycopg does it."""
-        if self.pgconn.flush():  # not all could be sent at once
-            return await self.wait(execute(self.pgconn))
+        """Everything the server answers to what was sent, as psycopg's `execute` gives it.
+
+        A cancellation ends the statement as psycopg does it.
+
+        Raises:
+            psycopg.OperationalError: The connection is lost.
+        """
+        pgconn = self.pgconn
+        if pgconn.flush():  # not all could be sent at once
+            return await self.wait(execute(pgconn))
+        found: list[PGresult] = []
         try:
-            return await self.ear.results()
+            while True:
+                while pgconn.is_busy():
+                    await self.ear.heard()
+                while (notice := pgconn.notifies()) is not None:
+                    if pgconn.notify_handler is not None:
+                        pgconn.notify_handler(notice)
+                result = pgconn.get_result()
+                if result is None:
+                    return found
+                found.append(result)
+        except psycopg.DatabaseError:
+            # The server has said why it ends the connection: that is what the caller must hear of.
+            if any(result.status == _FATAL for result in found):
+                return found
+            raise
         except (asyncio.CancelledError, KeyboardInterrupt) as interruption:
-            await self.wait(cast("PQGen[object]", _Interrupted(interruption, execute(self.pgconn))))
+            await self.wait(cast("PQGen[object]", _Interrupted(interruption, execute(pgconn))))
             raise
 
     async def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:

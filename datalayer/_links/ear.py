@@ -10,13 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from psycopg import DatabaseError
-from psycopg.pq import ExecStatus
-
 if TYPE_CHECKING:
-    from psycopg.pq.abc import PGconn, PGresult
-
-_FATAL = ExecStatus.FATAL_ERROR
+    from psycopg.pq.abc import PGconn
 
 
 class Ear:
@@ -30,32 +25,8 @@ class Ear:
         self._socket = -1
         self._waiter: asyncio.Future[None] | None = None
 
-    async def results(self) -> list[PGresult]:
-        """Everything the server answers to what was sent, as psycopg's `execute` gives it.
-
-        Raises:
-            psycopg.OperationalError: The connection is lost.
-        """
-        pgconn = self._pgconn
-        found: list[PGresult] = []
-        try:
-            while True:
-                while pgconn.is_busy():
-                    await self._until_heard()
-                while (notice := pgconn.notifies()) is not None:
-                    if pgconn.notify_handler is not None:
-                        pgconn.notify_handler(notice)
-                result = pgconn.get_result()
-                if result is None:
-                    return found
-                found.append(result)
-        except DatabaseError:
-            # The server has said why it ends the connection: that is what the caller must hear of.
-            if any(result.status == _FATAL for result in found):
-                return found
-            raise
-
-    async def _until_heard(self) -> None:
+    def heard(self) -> asyncio.Future[None]:
+        """Done when the whole answer to what was sent is here, or somebody has taken the socket back."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self.rest()
@@ -63,10 +34,7 @@ class Ear:
             loop.add_reader(self._socket, self._hear)
             self._loop = loop
         self._waiter = waiter = loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+        return waiter
 
     def _hear(self) -> None:
         """The socket is readable."""

@@ -245,23 +245,24 @@ class PostgresLink:
     def execute(self, command: Command) -> Reply:
         """Runs one statement."""
         try:
-            return self._execute(command)
+            statements = self._statements
+            if statements.send(command):
+                return statements.reply(self.raw.wait(execute(self.raw.pgconn)))
+            return self._by_cursor(command)
         except _RAISED_BY_PSYCOPG as error:
             if not _is_stale_plan(error, self.raw):
                 raise _translated(error, self.raw, self.alias, command) from error
         return self._execute_again(command)
 
-    def _execute(self, command: Command) -> Reply:
-        statements = self._statements
-        if statements.send(command):
-            return statements.reply(self.raw.wait(execute(self.raw.pgconn)))
+    def _by_cursor(self, command: Command) -> Reply:
+        """Lets a cursor run it, which prepares it and lets it be remembered."""
         cursor = self._cursor
         if cursor is None:
             cursor = self._cursor = self.raw.cursor(binary=True, row_factory=tuple_row)
         prepare = self._prepares and (bool(command.params) or command.table is not None)
         cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
         if prepare:
-            statements.note(command, cursor)
+            self._statements.note(command, cursor)
         if not command.returns_rows:
             return Reply([], cursor.rowcount)
         rows = cursor.fetchall()
@@ -272,7 +273,7 @@ class PostgresLink:
     def _execute_again(self, command: Command) -> Reply:
         try:
             self.raw.execute("DEALLOCATE ALL")
-            return self._execute(command)
+            return self._by_cursor(command)
         except _RAISED_BY_PSYCOPG as error:
             raise _translated(error, self.raw, self.alias, command) from error
 
@@ -390,23 +391,24 @@ class AsyncPostgresLink:
     async def execute(self, command: Command) -> Reply:
         """The awaiting twin of `PostgresLink.execute`."""
         try:
-            return await self._execute(command)
+            statements = self._statements
+            if statements.send(command):
+                return statements.reply(await self._raw.results())
+            return await self._by_cursor(command)
         except _RAISED_BY_PSYCOPG as error:
             if not _is_stale_plan(error, self._raw):
                 raise _translated(error, self._raw, self.alias, command) from error
         return await self._execute_again(command)
 
-    async def _execute(self, command: Command) -> Reply:
-        statements = self._statements
-        if statements.send(command):
-            return statements.reply(await self._raw.results())
+    async def _by_cursor(self, command: Command) -> Reply:
+        """Lets a cursor run it, which prepares it and lets it be remembered."""
         cursor = self._cursor
         if cursor is None:
             cursor = self._cursor = self._raw.cursor(binary=True, row_factory=tuple_row)
         prepare = self._prepares and (bool(command.params) or command.table is not None)
         await cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
         if prepare:
-            statements.note(command, cursor)
+            self._statements.note(command, cursor)
         if not command.returns_rows:
             return Reply([], cursor.rowcount)
         rows = await cursor.fetchall()
@@ -417,7 +419,7 @@ class AsyncPostgresLink:
     async def _execute_again(self, command: Command) -> Reply:
         try:
             await self._raw.execute("DEALLOCATE ALL")
-            return await self._execute(command)
+            return await self._by_cursor(command)
         except _RAISED_BY_PSYCOPG as error:
             raise _translated(error, self._raw, self.alias, command) from error
 
