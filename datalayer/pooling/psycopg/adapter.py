@@ -253,14 +253,26 @@ class Adapter(LinkJudge, Watched[L]):
 
     def _lend_idle(self, home: Any, raw: Any, owner: object, site: Site) -> RawEntry[L] | None:
         """Lends what `home.take` gave, when it is good as it is; else all the steps below must be gone."""
-        now = self._clock()
-        with self._mutex:
-            if self._state != "open":
-                return None
-            entry = self._ledger.lend_idle(raw, home, owner, site, now, self._bypass)
-        if entry is not None and (self._listeners.all or self.config.leak_threshold is not None):
-            self._lent(entry, 0.0)
+        try:
+            now = self._clock()
+            with self._mutex:
+                if self._state != "open":
+                    return None
+                entry = self._ledger.lend_idle(raw, home, owner, site, now, self._bypass)
+            if entry is not None and (self._listeners.all or self.config.leak_threshold is not None):
+                self._lent(entry, 0.0)
+        except BaseException:  # Ctrl-C: nobody has it yet, and it would be lost to the pool
+            self._take_back_idle(home, raw, owner)
+            raise
         return entry
+
+    def _take_back_idle(self, home: Any, raw: Any, owner: object) -> None:
+        with self._mutex:
+            entry = self._ledger.entries.get(id(raw))
+            if entry is not None and entry.state == LENT and entry.owner == owner:
+                self._ledger.give_back(entry, self._clock(), None)
+        if not home.keep(raw):
+            self._put_late(home, raw)
 
     @property
     def _ready_home(self) -> Any:
@@ -543,6 +555,10 @@ class Adapter(LinkJudge, Watched[L]):
         raise NotImplementedError
 
     def _turn_away(self, home: Any) -> None:
+        raise NotImplementedError
+
+    def _put_late(self, home: Any, raw: Any) -> None:
+        """Gives a connection back to psycopg-pool, which has more to do with it than to keep it."""
         raise NotImplementedError
 
     def _start_draining(self) -> None:

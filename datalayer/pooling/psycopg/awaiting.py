@@ -480,6 +480,9 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
     def _turn_away(self, home: Any) -> None:
         self._later(home.turn_away)
 
+    def _put_late(self, home: Any, raw: Any) -> None:
+        self._later(lambda: home.putconn(raw))
+
     def _start_draining(self) -> None:
         home = self._home
         if home is not None and not home.closed:

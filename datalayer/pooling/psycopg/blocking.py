@@ -400,6 +400,9 @@ class PsycopgPool(Adapter[PostgresLink]):
     def _turn_away(self, home: Any) -> None:
         home.turn_away()
 
+    def _put_late(self, home: Any, raw: Any) -> None:
+        home.putconn(raw)
+
     def _start_draining(self) -> None:
         home = self._home
         if home is not None and not home.closed:
