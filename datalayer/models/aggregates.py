@@ -90,7 +90,11 @@ class Aggregate(Computable, Generic[M, T]):
             raise QueryError(f"{self!r} is over an aggregate or a window; compute that in a Subquery, or group by it")
         if self.default is None:
             return found
-        other = literal(self.default, found.type) if is_plain(self.default) else expression_of(self.default, table)
+        other = (
+            literal(self.default, found.type)
+            if is_plain(self.default)
+            else expression_of(self.default, table, annotations)
+        )
         return Function("coalesce", (found, other), found.type)
 
     def _argument(self, table: TableSpec, annotations: dict[str, ColumnType | None] | None) -> Expression:

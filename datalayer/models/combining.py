@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from datalayer._compile.prepared import two_ctes
-from datalayer._query.comparing import comparable
+from datalayer._query.comparing import comparable, comparison
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef
 from datalayer._query.path import relation_path
@@ -21,6 +21,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 from datalayer.models.column import operand
 from datalayer.models.expressions import Q, condition_of
+from datalayer.models.grouping import is_over_many
 
 _ROWS: dict[tuple[object, ...], TableSpec] = {}
 """Tables that stand for the columns of other queries, one for all queries with the same columns."""
@@ -148,10 +149,22 @@ def merged(first: Any, other: Any, connector: str) -> Query:
         raise QueryError("querysets that differ in more than their conditions cannot be combined; use union()")
     if connector == "and":
         return one.replaced(where=(*one.where, *two.where))
-    sides = tuple([Junction("and", query.where) for query in (one, two)])
     if connector == "or" and not all(query.where for query in (one, two)):
         return one.replaced(where=())
+    sides = tuple([_as_one(query) for query in (one, two)])
     return one.replaced(where=(Junction(connector, sides),))
+
+
+def _as_one(query: Query) -> Condition:
+    """The filters of a query as one condition.
+
+    Several over relations to many are each about related rows of their own, and together they would be about the same:
+    they find the rows by key.
+    """
+    known = dict(query.annotations)
+    if sum(is_over_many(condition, query.table, known) for condition in query.where) < 2:
+        return Junction("and", query.where)
+    return comparison(query.table, "pk__in", query.unordered().replaced(joined=(), only=None, columns=None))
 
 
 # -- CTEs ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from datalayer._query import items
-from datalayer._query.added import is_of, lookups_for, owners
+from datalayer._query.added import comparisons, is_of, lookups_for, owners
 from datalayer._query.arithmetic import arithmetic
 from datalayer._query.comparing import compare, comparison
 from datalayer._query.condition import Comparison, Condition, Junction, Negation, OfRow, Truth
@@ -445,7 +445,7 @@ class Compared(Q):
         known = dict(annotations or {})
         left = expression_of(self.left, table, known)
         choices = lookups_of(left.type) | lookups_for(left.type)
-        if self.lookup not in choices:
+        if self.lookup not in choices and self.lookup not in comparisons:
             kind = "" if left.type is None else left.type.kind.value
             raise FieldError(
                 f"{self.left!r} is {kind} and has no lookup {self.lookup!r}; the choices are: {choices_text(choices)}"

@@ -26,7 +26,7 @@ def check_ungrouped(condition: Condition, query: Query) -> None:
         if isinstance(node, Window):
             return
         if isinstance(node, Aggregate):
-            if not _is_over_many(node, query.table, annotations):
+            if not is_over_many(node, query.table, annotations):
                 raise QueryError(
                     f"filter(): {node.name}() of {_named(node)} is over the one row of {query.table.model} itself; for "
                     "groups, annotate() it after values(...) and filter by its name; for all rows, give "
@@ -39,7 +39,7 @@ def check_ungrouped(condition: Condition, query: Query) -> None:
     look(condition)
 
 
-def _is_over_many(node: Condition | Expression, table: TableSpec, annotations: Mapping[str, Expression]) -> bool:
+def is_over_many(node: Condition | Expression, table: TableSpec, annotations: Mapping[str, Expression]) -> bool:
     """Whether a relation to many rows takes part."""
     if isinstance(node, FieldRef):
         for part in node.path:
@@ -49,8 +49,8 @@ def _is_over_many(node: Condition | Expression, table: TableSpec, annotations: M
             table = relation.target
         return False
     if isinstance(node, AnnotationRef):
-        return _is_over_many(annotations[node.name], table, annotations)
-    return any(_is_over_many(child, table, annotations) for child in node.children)
+        return is_over_many(annotations[node.name], table, annotations)
+    return any(is_over_many(child, table, annotations) for child in node.children)
 
 
 def in_groups(query: Query) -> Query:
@@ -68,7 +68,7 @@ def in_groups(query: Query) -> Query:
         if any(isinstance(part, Aggregate | Window) for part in inside):
             is_aggregated = is_aggregated or any(isinstance(part, Aggregate) for part in inside)
             continue
-        is_repeated = is_repeated or _is_over_many(node, query.table, annotations)
+        is_repeated = is_repeated or is_over_many(node, query.table, annotations)
         if name not in hidden:
             keys.append(AnnotationRef(name, node.type))
     if not (is_repeated and is_aggregated):
@@ -125,9 +125,9 @@ def filters_before(query: Query, node: Expression) -> int:
     if not query.where or not any(isinstance(part, Aggregate) for part in parts(node)):
         return 0
     annotations = dict(query.annotations)
-    if not _is_over_many(node, query.table, annotations):
+    if not is_over_many(node, query.table, annotations):
         return 0
-    is_about_many = any(_is_over_many(condition, query.table, annotations) for condition in query.where)
+    is_about_many = any(is_over_many(condition, query.table, annotations) for condition in query.where)
     return len(query.where) if is_about_many else 0
 
 

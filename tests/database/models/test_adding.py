@@ -225,6 +225,7 @@ def test_a_lookup_of_ones_own(world: World, paints: None) -> None:
     assert world.call(Paint.objects.exclude(Q(name__same_length_as="four")), "get").name == "Red 5"
     assert world.call(Paint.objects.filter(has_length(Paint.name, "12345")), "get").name == "Red 5"
     assert world.call(Paint.objects.filter(name__same_length_as=F("name")), "count") == 2
+    assert world.call(Paint.objects.filter(has_length(Paint.name, F("name"))), "count") == 2
     with assert_num_queries(0), pytest.raises(FieldError, match="same_length_as"):
         Paint.objects.filter(id__same_length_as=5)
     with pytest.raises(QueryError, match="does not compare"):

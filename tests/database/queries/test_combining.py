@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -54,6 +55,19 @@ def wanted(books: Shelf, satisfies: Callable[[Book], object]) -> list[int]:
 
 
 # -- set operations --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("connector", [operator.or_, operator.xor])
+def test_filters_of_combined_querysets_are_about_related_rows_of_their_own(
+    world: World, books: Shelf, connector: Callable[[Any, Any], Any]
+) -> None:
+    both = Author.objects.filter(books__price__lt=5).filter(books__price__gte=10)
+    cheap, dear = [
+        {book.author.id for book in books if is_it(book)} for is_it in (lambda b: b.price < 5, lambda b: b.price >= 10)
+    ]
+    assert cheap & dear
+    assert set(keys(world, connector(both, Author.objects.filter(name="nobody")))) == cheap & dear
+    assert set(keys(world, connector(Author.objects.filter(name="nobody"), both.order_by("name")))) == cheap & dear
 
 
 def test_a_union_has_the_rows_of_both_once(world: World, books: Shelf) -> None:

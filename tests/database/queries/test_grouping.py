@@ -72,6 +72,12 @@ def test_columns_of_one_shape_are_grouped_by_each_for_itself(world: World, books
         assert sorted(found) == sorted(wanted)
 
 
+def test_the_default_of_an_aggregate_may_be_an_annotation(world: World, books: Shelf) -> None:
+    nothing = Sum("books__pages", filter=Q(books__id=0), default=F("seven"))
+    found = Author.objects.annotate(seven=Value(7)).annotate(pages=nothing).values_list("pages", flat=True)
+    assert set(world.iterate(found)) == {7}
+
+
 def test_groups_are_ordered_by_what_is_computed_with_values(world: World, books: Shelf) -> None:
     by_rest = Book.objects.filter(pages__gte=0).values(rest=F("pages") % 2).annotate(n=Count("id"))
     wanted = groups(
