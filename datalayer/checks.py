@@ -61,6 +61,11 @@ def register(check: C) -> C:
     return check
 
 
+def is_own(code: str) -> bool:
+    """Whether a code can be one of a project's own check."""
+    return _OWN.fullmatch(code) is not None
+
+
 @contextmanager
 def isolated() -> Generator[None, None, None]:
     """Inside, only checks registered inside are known: for tests."""
@@ -81,7 +86,7 @@ def run() -> list[Finding]:
     found: list[Finding] = []
     for check in _checks:
         for finding in check():
-            if not _OWN.fullmatch(finding.code):
+            if not is_own(finding.code):
                 raise ConfigurationError(
                     f"the check {check.__qualname__} found something of the code {finding.code!r}; a code is the name "
                     "of an app, a dot, E for an error, W for a warning or I for a note, and a number: 'shop.W001'"

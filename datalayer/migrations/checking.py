@@ -12,7 +12,7 @@ from datalayer.checks import Finding
 from datalayer.conf import is_configured, settings
 from datalayer.errors import ConfigurationError, DatalayerError, MigrationError, nearest
 from datalayer.migrations import config
-from datalayer.migrations.deploying import deployment
+from datalayer.migrations.deploying import CODES, deployment
 from datalayer.migrations.describing import describe
 from datalayer.migrations.drift import drift
 from datalayer.migrations.environment import Environment
@@ -21,6 +21,7 @@ from datalayer.migrations.history import History, newest_of
 from datalayer.migrations.lint import lint
 from datalayer.migrations.making import makemigrations
 from datalayer.migrations.records import Applied
+from datalayer.migrations.rules import RULES
 from datalayer.migrations.state import State
 
 TAGS = {
@@ -35,6 +36,7 @@ TAGS = {
 """What `check` can look at, and what that means."""
 
 _NEVER_SILENT = frozenset({"models", "migrations", "drift", "database", "schema"})
+_KNOWN = frozenset({"pending", "edited", "B101", *RULES, *CODES})
 _ONLY_WHEN_ASKED = frozenset({"schema", "deploy"})
 
 
@@ -99,7 +101,7 @@ def _told(findings: list[Finding]) -> Iterator[Finding]:
     """The findings that `silenced_checks` of the settings leaves.
 
     Raises:
-        ConfigurationError: It names what must not be silent.
+        ConfigurationError: It names what must not be silent, or what no finding is called.
     """
     silenced = set(settings.silenced_checks) if is_configured() else set[str]()
     for code in silenced & _NEVER_SILENT:
@@ -107,6 +109,12 @@ def _told(findings: list[Finding]) -> Iterator[Finding]:
             f"silenced_checks names {code!r}, and without its message nobody knows why the check fails; name the codes "
             "of warnings and of checks of your own, such as 'M103' and 'shop.W001'"
         )
+    for code in sorted(silenced - _KNOWN):
+        if not checks.is_own(code):
+            raise ConfigurationError(
+                f"silenced_checks names {code!r}, and no finding is called so{nearest(code, _KNOWN)}; codes are "
+                "such as 'M103', or 'shop.W001' of a check of your own"
+            )
     return (one for one in findings if one.code not in silenced)
 
 

@@ -18,6 +18,9 @@ from datalayer.errors import DatalayerError
 from datalayer.migrations import config
 from datalayer.migrations.history import History
 
+CODES = tuple([f"D{number}" for number in range(101, 111)])
+"""What findings here are called."""
+
 _SAFE_MODES = ("require", "verify-ca", "verify-full")
 _LOCAL = ("localhost", "::1")
 _GUESSED = ("postgres", "password", "passwd", "secret", "changeme", "change-me", "admin", "root", "test", "123456")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from datalayer import Field, Mapped, Model, UniqueConstraint, checks, conf
 from datalayer.checks import Finding, register
 from datalayer.errors import ConfigurationError
-from datalayer.migrations import commands
+from datalayer.migrations import checking, commands
 from datalayer.migrations.findings import Checked
 from datalayer.models import registry
 
@@ -69,6 +70,23 @@ def test_what_makes_the_check_fail_is_never_silent() -> None:
         pytest.raises(ConfigurationError, match="silenced_checks names 'drift'"),
     ):
         found()
+
+
+@pytest.mark.parametrize("code", ["M999", "m103", "shop.X001", "D111", ""])
+def test_a_silenced_code_that_nothing_has_is_told(code: str) -> None:
+    with (
+        conf.override(silenced_checks=(code,)),
+        pytest.raises(ConfigurationError, match=f"silenced_checks names '{code}', and no finding is called so"),
+    ):
+        found()
+
+
+def test_every_code_of_the_library_may_be_silenced() -> None:
+    folder = Path(checking.__file__).parent
+    written = {code for file in folder.glob("*.py") for code in re.findall(r'"([BDM]\d{3})"', file.read_text())}
+    assert {"B101", "D110", "M119"} <= written
+    with conf.override(silenced_checks=(*written, "pending", "edited")):
+        assert not found()
 
 
 def test_a_code_that_tells_nothing_is_refused() -> None:
