@@ -125,6 +125,10 @@ class _Linting(Recording):
 
     def _execute(self, operation: ops.ExecuteSQLOp) -> None:
         said = operation.sqltext
+        if isinstance(said, sa.SelectBase | sa.UpdateBase):
+            if not isinstance(said, sa.SelectBase) and not (isinstance(said, sa.Insert) and said.select is None):
+                self.rows_of.add(str(said.table))
+            return
         pair = (said, said) if isinstance(said, str) else sql_text(said)
         for one in statements(pair[SQLITE if self.backend == "sqlite" else POSTGRESQL], self.backend, "op.execute"):
             self.look_at(one.text)

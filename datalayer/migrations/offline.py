@@ -34,7 +34,7 @@ def offline_sql(history: History, backend: str, applied: Collection[str], steps:
         buffer.write("".join(f"{text};\n\n" for text in records.create_statements(backend)))
     for step in steps:
         one = history.by_name[step.name]
-        options = {"as_sql": True, "output_buffer": buffer, "transactional_ddl": True}
+        options = {"as_sql": True, "output_buffer": buffer, "transactional_ddl": True, "literal_binds": True}
         context = MigrationContext.configure(dialect=DIALECTS[backend], opts=options)
         live = Live(context, history.state_after(done), is_atomic=one.is_atomic)
         buffer.write(f"-- {step}\n\n")

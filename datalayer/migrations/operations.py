@@ -211,6 +211,8 @@ class Live(Recording):
     def _may_be_in_transaction(self, operation: MigrateOperation) -> bool:
         if isinstance(operation, ops.ExecuteSQLOp):
             said = operation.sqltext
+            if isinstance(said, sa.SelectBase | sa.UpdateBase):
+                return True
             text = said if isinstance(said, str) else sql_text(said)[SQLITE if self.is_sqlite else POSTGRESQL]
             backend = "sqlite" if self.is_sqlite else "postgresql"
             return all(one.may_be_in_transaction for one in statements(text, backend, "op.execute"))

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 from datalayer._compile import types
-from datalayer._compile.tables import DIALECTS
+from datalayer._compile.tables import DIALECTS, literal_sql
 from datalayer._compile.values import from_driver, to_driver
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import MigrationError
@@ -59,6 +59,25 @@ class _Converted(UserDefinedType[Any]):
         return _unless_null(from_driver(self.column_type, dialect.name))
 
 
+class _Literal(TypeDecorator[Any]):
+    """A type whose values can be written into SQL, where that is only read or written down."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, kind: sa.types.TypeEngine[Any], column_type: ColumnType) -> None:
+        super().__init__()
+        self.impl = kind  # type: ignore[assignment]  # SQLAlchemy itself sets an instance over the class
+        self.column_type = column_type
+
+    def literal_processor(self, dialect: sa.Dialect) -> Any:
+        def literal(value: object) -> str:
+            text = literal_sql(value, self.column_type)
+            return text.sqlite if dialect.name == "sqlite" else text.postgresql
+
+        return literal
+
+
 def _unless_null(convert: Callable[[Any], object] | None) -> Callable[[object], object] | None:
     if convert is None:
         return None
@@ -81,7 +100,8 @@ def of_name(name: str) -> sa.Table:
     table = table_of(op.state, name)
     known, made = op.tables.get(name, (None, None))
     if made is None or known is not table:  # the same table twice in a statement is one table
-        made = _made(table, op.migration_context.dialect.name)
+        context = op.migration_context
+        made = _made(table, context.dialect.name, is_text=context.as_sql)
         op.tables[name] = table, made
     return made
 
@@ -92,22 +112,46 @@ def __getattr__(name: str) -> sa.Table:
     return of_name(name)
 
 
-def _made(table: Table, backend: str) -> sa.Table:
+def _made(table: Table, backend: str, *, is_text: bool) -> sa.Table:
     columns = [
-        sa.Column(name, _type(column.type, backend), primary_key=name in table.primary_key, nullable=column.nullable)
+        sa.Column(
+            name,
+            _written(column.type) if is_text else _type(column.type, backend),
+            primary_key=name in table.primary_key,
+            nullable=column.nullable,
+        )
         for name, column in table.columns.items()
     ]
     return sa.Table(table.name, sa.MetaData(), *columns)
+
+
+def _written(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """The type of a column whose values become part of a text."""
+    if isinstance(kind, types.Array):
+        return _Literal(kind, ColumnType(Kind.ARRAY, list, item=_item(kind.item, Kind.TEXT)))
+    if isinstance(kind, types.Range):
+        return _Literal(kind, ColumnType(Kind.RANGE, python=Range, item=_item(kind.item, Kind.INTEGER)))
+    if isinstance(kind, types.Json):
+        return _Literal(sa.JSON(none_as_null=True), ColumnType(Kind.JSON))
+    known = Kind.BYTES if isinstance(kind, types.Bytes) else _KINDS.get(type(kind))
+    if known is None:
+        return kind
+    precision, scale = getattr(kind, "precision", None), getattr(kind, "scale", None)
+    return _Literal(kind, ColumnType(known, precision=precision, scale=scale))
+
+
+def _item(kind: sa.types.TypeEngine[Any], other: Kind) -> ColumnType:
+    return ColumnType(_KINDS.get(type(kind), other))
 
 
 def _type(kind: sa.types.TypeEngine[Any], backend: str) -> sa.types.TypeEngine[Any]:
     if isinstance(kind, types.Array):
         if backend != "sqlite":
             return sa.ARRAY(kind.item)
-        return _Converted(ColumnType(Kind.ARRAY, list, item=ColumnType(_KINDS.get(type(kind.item), Kind.TEXT))))
+        return _Converted(ColumnType(Kind.ARRAY, list, item=_item(kind.item, Kind.TEXT)))
     if isinstance(kind, types.Range):
-        item = ColumnType(_KINDS.get(type(kind.item), Kind.INTEGER))
-        return _Converted(ColumnType(Kind.RANGE, python=Range, item=item), kind.compile(DIALECTS[backend]))
+        made = ColumnType(Kind.RANGE, python=Range, item=_item(kind.item, Kind.INTEGER))
+        return _Converted(made, kind.compile(DIALECTS[backend]))
     if isinstance(kind, types.Json):
         return sa.JSON(none_as_null=True)
     known = _KINDS.get(type(kind))

@@ -68,3 +68,58 @@ def test_the_sql_of_one_migration_goes_there_and_back_with_rows(history: Path, d
     assert found() == []
     assert rows("SELECT id, title, author_id FROM book") == [(5, "a", 1)]
     assert commands.migrate("0001").reverted == ()
+
+
+EVERY = """    import datetime, decimal, ipaddress, uuid
+    from datalayer import Range
+    from datalayer.migrations import rows, tables
+    op.create_table("every", sa.Column("id", types.Uuid(), primary_key=True),
+        sa.Column("data", types.Json()),
+        sa.Column("span", types.Duration()),
+        sa.Column("at", types.DateTime()),
+        sa.Column("there", types.NaiveDateTime()),
+        sa.Column("day", types.Date()),
+        sa.Column("hour", types.Time()),
+        sa.Column("price", types.Decimal(9, 2)),
+        sa.Column("sold", types.Boolean()),
+        sa.Column("raw", types.Bytes()),
+        sa.Column("tags", types.Array(types.Text())),
+        sa.Column("pages", types.Range(types.Integer())),
+        sa.Column("host", types.Inet()),
+        sa.Column("name", types.Text()))
+    every, key = tables.every, uuid.UUID(int=7)
+    moment = datetime.datetime(2024, 5, 6, 7, 8, 9, 10)
+    rows.insert(every, [{"id": key, "data": {"a": ["it's", 1]}, "span": datetime.timedelta(days=1, microseconds=5),
+        "at": moment.replace(tzinfo=datetime.UTC), "there": moment, "day": moment.date(), "hour": moment.time(),
+        "price": decimal.Decimal("1234567.89"), "sold": True, "raw": b"a'\\x00", "tags": ["it's", "a,b"],
+        "pages": Range(1, 5), "host": ipaddress.ip_address("10.0.0.1"), "name": "50% :x ?"}])
+    rows.execute(every.update().values(name=every.c.name + "!").where(
+        every.c.id == key, every.c.at <= moment.replace(tzinfo=datetime.UTC),
+        every.c.span > datetime.timedelta(hours=1), every.c.day.in_([moment.date()]), every.c.sold, every.c.price > 1))
+    rows.update(every, [{"id": key, "span": datetime.timedelta(2), "tags": ["new"]}])
+    op.execute(every.update().values(host=None).where(every.c.span < datetime.timedelta(1)))"""
+
+
+def test_values_of_every_type_are_written_as_migrate_writes_them(migrations: Path, database_url: str) -> None:
+    python(migrations, "0001_every", None, EVERY, '    op.drop_table("every")')
+    assert commands.check(tags=("migrations", "dangers", "database")).lines == [
+        "note (pending): database 'default' lacks 0001_every; run datalayer migrate"
+    ]
+    commands.migrate()
+    meant = rows("SELECT * FROM every")
+    assert meant[0][-1] == "50% :x ?!"
+    commands.migrate("zero")
+    by_hand(commands.migrate(sql=True).sql, database_url)
+    assert rows("SELECT * FROM every") == meant
+
+
+def test_rows_that_core_changes_under_a_lock_are_a_danger(migrations: Path, backend: str) -> None:
+    python(migrations, "0001_every", None, EVERY)
+    commands.migrate()
+    change = """    import uuid
+    from datalayer.migrations import rows, tables
+    op.add_column("every", sa.Column("more", types.Text()))
+    rows.execute(tables.every.update().values(more="x").where(tables.every.c.id != uuid.UUID(int=3)))"""
+    python(migrations, "0002_more", "0001_every", change)
+    codes = [finding.code for finding in commands.check(tags=("dangers",)).findings]
+    assert codes == (["M113"] if backend == "postgresql" else [])
