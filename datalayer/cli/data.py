@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import typer
 
-from datalayer.cli import output, questions
+from datalayer.cli import completion, output, questions
 from datalayer.cli.here import enter_rows, impatient
 from datalayer.cli.options import DATABASE, MODELS, MODELS_URL, YES
 from datalayer.errors import UnansweredQuestion
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 def dumpdata(
     models: list[str] = MODELS,
+    but: list[str] = typer.Option(
+        [], "--except", "-e", metavar="MODEL", help="Leave it out; may be repeated.", autocompletion=completion.models
+    ),
     database: str = DATABASE,
     database_url: str | None = MODELS_URL,
     natural_foreign: bool = typer.Option(
@@ -38,6 +41,7 @@ def dumpdata(
     Examples:
       datalayer dumpdata > rows.jsonl
       datalayer dumpdata Product Order > orders.jsonl
+      datalayer dumpdata --except Session > rows.jsonl
       datalayer dumpdata --natural-foreign --natural-primary > rows.jsonl
     """
     project = enter_rows(database_url, database)
@@ -47,6 +51,7 @@ def dumpdata(
         dump(
             sys.stdout.buffer,
             models or (),
+            but=but,
             using=database,
             natural_foreign=natural_foreign,
             natural_primary=natural_primary,

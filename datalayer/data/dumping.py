@@ -80,13 +80,15 @@ class _Lines:
             self._on_rows(self._table.label, self._done, self._total)
 
 
-def _dumped(models: Sequence[str], using: str, natural_foreign: bool, natural_primary: bool) -> list[_Dumped]:
+def _dumped(
+    models: Sequence[str], but: Sequence[str], using: str, natural_foreign: bool, natural_primary: bool
+) -> list[_Dumped]:
     if natural_primary and not natural_foreign:
         raise QueryError(
             "natural_primary leaves keys out that others refer to; give natural_foreign too, so that they refer to the "
             "natural ones"
         )
-    tables = chosen(models)
+    tables = chosen(models, but)
     names = {table.name: label for label, table in tables.items()}
     late = late_fields(tables.values())
 
@@ -108,6 +110,7 @@ def dump(
     file: BinaryIO,
     models: Sequence[str] = (),
     *,
+    but: Sequence[str] = (),
     using: str = "default",
     natural_foreign: bool = False,
     natural_primary: bool = False,
@@ -121,6 +124,7 @@ def dump(
     Args:
         file: Where to.
         models: The names of the models; all when none is named.
+        but: The names of models that are left out, with the tables that join them to others.
         using: The alias of the database.
         natural_foreign: References are written as the `Meta.natural_key` of the row they lead to, where it has one.
         natural_primary: Rows that have one are written without the key that the database numbers.
@@ -130,7 +134,7 @@ def dump(
         QueryError: No model is called so; or keys that are referred to would be left out.
         ModelError: Models refer to each other in a way that no order is right for.
     """
-    tables = _dumped(models, using, natural_foreign, natural_primary)
+    tables = _dumped(models, but, using, natural_foreign, natural_primary)
     with atomic(using, isolation="repeatable read", read_only=True):
         counts = [table.rows.count() for table in tables]
         file.write(head(sum(counts)))
@@ -146,13 +150,14 @@ async def adump(
     file: BinaryIO,
     models: Sequence[str] = (),
     *,
+    but: Sequence[str] = (),
     using: str = "default",
     natural_foreign: bool = False,
     natural_primary: bool = False,
     on_rows: Callable[[str, int, int], None] = _tells_nobody,
 ) -> int:
     """The awaiting twin of `dump`; what is written to the file blocks."""
-    tables = _dumped(models, using, natural_foreign, natural_primary)
+    tables = _dumped(models, but, using, natural_foreign, natural_primary)
     async with atomic(using, isolation="repeatable read", read_only=True):
         counts = [await table.rows.acount() for table in tables]
         file.write(head(sum(counts)))

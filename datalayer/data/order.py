@@ -34,8 +34,8 @@ def find(name: str, known: dict[str, TableSpec]) -> TableSpec:
     return table
 
 
-def chosen(names: Sequence[str]) -> dict[str, TableSpec]:
-    """The tables of the named models by label, or of all whose tables are ours.
+def chosen(names: Sequence[str], but: Sequence[str] = ()) -> dict[str, TableSpec]:
+    """The tables of the named models by label, or of all whose tables are ours, without those of some models.
 
     The table of a many to many without a model of its own comes with the models it joins.
 
@@ -43,14 +43,18 @@ def chosen(names: Sequence[str]) -> dict[str, TableSpec]:
         QueryError: No model is called so.
     """
     known = labels()
-    if not names:
-        return {label: table for label, table in known.items() if table.is_managed}
-    wanted = {find(name, known).name for name in names}
-    return {
-        label: table
-        for label, table in known.items()
-        if table.name in wanted or (table.is_automatic and all(key.target in wanted for key in table.foreign_keys))
-    }
+    left_out = {find(name, known).name for name in but}
+    wanted = {find(name, known).name for name in names} - left_out
+
+    def is_chosen(table: TableSpec) -> bool:
+        joined = {key.target for key in table.foreign_keys} if table.is_automatic else set[str]()
+        if table.name in left_out or joined & left_out:
+            return False
+        if not names:
+            return table.is_managed
+        return table.name in wanted or (bool(joined) and joined <= wanted)
+
+    return {label: table for label, table in known.items() if is_chosen(table)}
 
 
 def late_fields(tables: Iterable[TableSpec]) -> dict[str, tuple[str, ...]]:

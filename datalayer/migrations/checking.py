@@ -131,6 +131,12 @@ def _lacking(alias: str) -> Iterator[Finding]:
                 "with NULL there; validate_constraints() finds them, a UniqueConstraint with a condition refuses them"
             )
             yield Finding("B101", text, is_error=False)
+        for rule in (rule for rule in table.unique if rule.initially is not None):
+            text = (
+                f"{table.model} says deferrable of the unique constraint on {', '.join(rule.fields)}, and SQLite "
+                "checks it with each row: two rows that change places need a third value in between"
+            )
+            yield Finding("B102", text, is_error=False)
 
 
 def _drift() -> list[Finding]:

@@ -40,6 +40,11 @@ def test_what_was_loaded_is_dumped_again(folder: Path) -> None:
     assert run(folder, "dumpdata", "Lamp") == (0, DUMP, "")
 
 
+def test_a_model_may_be_left_out_of_a_dump(folder: Path) -> None:
+    run(folder, "loaddata", "-", given=ROWS)
+    assert run(folder, "dumpdata", "--except", "Lamp") == (0, NOTHING, "")
+
+
 @pytest.mark.parametrize("words", [("dumpdata",), ("loaddata", "-"), ("flush", "--yes"), ("pools", "--timeout", "20")])
 def test_a_database_that_is_down_is_told_at_once_and_without_its_password(
     words: tuple[str, ...], tmp_path: Path

@@ -302,6 +302,15 @@ def test_named_models_bring_the_table_between_them(both: Models) -> None:
     assert found == {"Book", "Tag", "Book_tags"}
 
 
+def test_models_are_left_out_with_the_tables_that_join_them(both: Models) -> None:
+    filled(both, "sqlite")
+    file = io.BytesIO()
+    dump(file, but=["Tag", "Everything"], using="sqlite")
+    assert {json.loads(line)["model"] for line in file.getvalue().splitlines()[1:]} == {"Author", "Book"}
+    with pytest.raises(QueryError, match=r"no model is called 'Tga'; .* did you mean 'Tag'"):
+        dump(file, but=["Tga"], using="sqlite")
+
+
 def test_a_name_that_is_no_model_gets_the_nearest(both: Models) -> None:
     with pytest.raises(QueryError, match=r"no model is called 'Bok'; .* did you mean 'Book'"):
         dumped("sqlite", "Bok")

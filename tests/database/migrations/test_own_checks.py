@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datalayer import Field, Mapped, Model, UniqueConstraint, checks, conf
+from datalayer import Deferrable, Field, Mapped, Model, UniqueConstraint, checks, conf
 from datalayer.checks import Finding, register
 from datalayer.errors import ConfigurationError
 from datalayer.migrations import checking, commands
@@ -109,5 +109,23 @@ def test_nulls_that_sqlite_takes_as_different_are_told(postgresql_url: str) -> N
 
     (message,) = told()
     assert message.startswith("Badge says nulls_distinct=False of number, and SQLite takes any number of rows")
+    with conf.override(databases={"default": postgresql_url}):
+        assert told() == []
+
+
+def test_a_unique_constraint_that_sqlite_does_not_put_off_is_told(postgresql_url: str) -> None:
+    class Seat(Model):
+        place: Mapped[int]
+
+        class Meta:
+            constraints = (UniqueConstraint("place", name="one_place", deferrable=Deferrable.DEFERRED),)
+
+    def told() -> list[str]:
+        return [one.message for one in commands.check(tags=("models",)) if one.code == "B102"]
+
+    (message,) = told()
+    assert message.startswith(
+        "Seat says deferrable of the unique constraint on place, and SQLite checks it with each row"
+    )
     with conf.override(databases={"default": postgresql_url}):
         assert told() == []
