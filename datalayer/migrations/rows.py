@@ -127,10 +127,17 @@ def _send(table: sa.Table, statement: sa.Insert | sa.Update, values: list[dict[s
         op.goes_through(table.name)
     elif op.is_text:
         for one in values:
-            op.execute(statement.values(one) if isinstance(statement, sa.Insert) else statement.params(one))
+            op.execute(statement.values(one) if isinstance(statement, sa.Insert) else _update_of_one(table, one))
     else:
         with op.whole():
             op.get_bind().execute(statement, values)
+
+
+def _update_of_one(table: sa.Table, given: Mapping[str, Any]) -> sa.Update:
+    """The statement that changes one row, with its values in it."""
+    there = {name.removeprefix("new_"): value for name, value in given.items() if name.startswith("new_")}
+    keys = [table.c[name.removeprefix("key_")] == value for name, value in given.items() if name.startswith("key_")]
+    return table.update().where(*keys).values(there)
 
 
 def _current() -> Recording:
