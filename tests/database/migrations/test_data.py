@@ -121,6 +121,17 @@ def test_the_sql_of_it_says_what_is_missing(filled: Path) -> None:
     assert "UPDATE book SET slug=" in commands.sqlmigrate("0003", backwards=True)
 
 
+def test_an_update_of_rows_is_a_statement_for_each_in_the_sql_of_it(filled: Path) -> None:
+    up = """    from datalayer.migrations import rows, tables
+    rows.update(tables.book, [{"id": 1, "title": "it's"}, {"id": 2, "title": None}])"""
+    python(filled, "0004_named", "0003_fill", up)
+    lines = [line for line in commands.sqlmigrate("0004").splitlines() if line.startswith("UPDATE book")]
+    assert lines == [
+        "UPDATE book SET title='it''s' WHERE book.id = 1;",
+        "UPDATE book SET title=NULL WHERE book.id = 2;",
+    ]
+
+
 def test_a_table_is_the_same_however_often_it_is_named(filled: Path) -> None:
     up = """    from datalayer.migrations import rows, tables
     rows.execute(tables.book.update().values(slug=tables.book.c.title + "!").where(tables.book.c.id == 1))"""
