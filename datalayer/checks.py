@@ -22,8 +22,8 @@ class Finding:
 
     Attributes:
         code: What kind of thing it is: `models`, `migrations`, `drift`, `database`, `schema`, `pending`, `edited`, or a
-            rule of the linter such as `M103`, one of `check --deploy` such as `D101`, one about what a backend does
-            without such as `B101`, or one of the project's own such as `shop.W001`.
+            rule of the linter such as `M103`, one of `check --deploy` such as `D101`, or one of the project's own
+            such as `shop.W001`.
         message: What is wrong and what to do.
         is_error: Whether the check fails because of it. Of a project's own the code says it: `E` is an error, `W` a
             warning, `I` a note.

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from datalayer._compile import nulls
 from datalayer._compile.assignments import Binds, by_column, by_row, columns, fitted, given_text, outputs, quoted
 from datalayer._compile.backends.base import BACKENDS, Backend
 from datalayer._compile.joins import Element, Statement
@@ -17,6 +18,7 @@ from datalayer._compile.pieces import one_line
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.selection import Selection
 from datalayer._compile.sources import with_ctes
+from datalayer._compile.tables import DIALECTS, sql_type
 from datalayer._query.change import Insert, InsertFrom, OnConflict
 from datalayer._schema.table import TableSpec, text_for
 from datalayer.errors import QueryError
@@ -159,6 +161,14 @@ def in_the_way(backend_name: str, change: Insert, rows: int) -> Prepared:
         f"SELECT {columns(backend, table, table.primary_key)} FROM {quoted(backend, table.name)} "
         f"WHERE ({names}) IN (VALUES {', '.join([row] * rows)})"
     )
+    if _beside(backend, table, change.conflict):
+        alike = " AND ".join(
+            [f"{quoted(backend, table.fields[name].column)} IS given.column{at + 1}" for at, name in enumerate(target)]
+        )
+        text = (
+            f"SELECT {columns(backend, table, table.primary_key)} FROM {quoted(backend, table.name)} "
+            f"WHERE EXISTS (SELECT 1 FROM (VALUES {', '.join([row] * rows)}) AS given WHERE {alike})"
+        )
     if change.conflict.index is not None:
         text += f" AND ({text_for(change.conflict.index, backend_name)})"
     binds = by_row(backend, table, target, rows)
@@ -173,13 +183,37 @@ def _conflict(backend: Backend, table: TableSpec, conflict: OnConflict | None, a
     if conflict.index is not None:
         index = text_for(conflict.index, backend.name)
         target += f" WHERE {index if backend.name == 'sqlite' else index.replace('%', '%%')}"
+    targets = [target, *([] if backend.name == "postgresql" else _beside(backend, table, conflict))]
     if not conflict.assignments:
-        return f" ON CONFLICT{target} DO NOTHING", []
+        return "".join([f" ON CONFLICT{one} DO NOTHING" for one in targets]), []
     if not target:
         raise QueryError("an upsert that updates needs the columns whose conflict it is about: on_conflict=(...)")
     given = {name: f"excluded.{quoted(backend, field.column)}" for name, field in table.fields.items()}
     written, binds = given_text(backend, table, given, at, conflict.assignments, conflict.where)
-    return f" ON CONFLICT{target} DO UPDATE SET {written}", binds
+    return "".join([f" ON CONFLICT{one} DO UPDATE SET {written}" for one in targets]), binds * len(targets)
+
+
+def _beside(backend: Backend, table: TableSpec, conflict: OnConflict) -> list[str]:
+    """The index for rows with NULL that SQLite has beside the constraint, as one more target."""
+    is_alike = any(
+        one.fields == conflict.fields and one.condition == conflict.index and not one.nulls_distinct
+        for one in table.unique
+    )
+    fields = [table.fields[name] for name in conflict.fields]
+    nullable = [quoted(backend, field.column) for field in fields if field.nullable]
+    if not is_alike or not nullable:
+        return []
+    parts = [
+        part
+        for field in fields
+        for part in nulls.parts_of(
+            quoted(backend, field.column),
+            field.nullable,
+            nulls.collation_of(str(sql_type(field.type).compile(DIALECTS["sqlite"]))),
+        )
+    ]
+    condition = None if conflict.index is None else text_for(conflict.index, "sqlite")
+    return [f" ({', '.join(parts)}) WHERE {nulls.condition_of(nullable, condition)}"]
 
 
 def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: int) -> Prepared:

@@ -23,7 +23,7 @@ from sqlalchemy.schema import (
 )
 from sqlalchemy.sql import ddl
 
-from datalayer._compile import types
+from datalayer._compile import nulls, types
 from datalayer._compile.values import array_text, is_numeric_decimal, to_driver
 from datalayer._schema.field import UNSET, ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.names import constraint_name
@@ -270,7 +270,9 @@ def to_table(table: TableSpec, metadata: sa.MetaData, tables: dict[str, TableSpe
         if unique.is_index:
             parts.append(_index(table, _as_index(unique)))
     numbered = any(field.is_identity for field in table.fields.values())
-    return sa.Table(table.name, metadata, *parts, comment=table.comment, sqlite_autoincrement=numbered)
+    made = sa.Table(table.name, metadata, *parts, comment=table.comment, sqlite_autoincrement=numbered)
+    nulls.add_indexes(made, DIALECTS)
+    return made
 
 
 def to_metadata(tables: Iterable[TableSpec], backend: Backend | None = None) -> sa.MetaData:
@@ -319,6 +321,7 @@ def create_all_statements(
         inline = None if backend == "sqlite" else keys
         statements.append(_text(CreateTable(table, include_foreign_key_constraints=inline), backend))
         ordered = sorted(table.indexes, key=lambda index: str(index.name))
+        ordered = [index for index in ordered if backend == "sqlite" or not nulls.is_beside(index)]
         statements += [_text(CreateIndex(index), backend) for index in ordered]
         statements += _comments(table, backend)
     return statements + late

@@ -38,6 +38,9 @@ def complete(kind: type[errors.DatabaseError], facts: Facts, spec: TableSpec, wr
         one.name: one.fields or (spec.named_in(one.sql) if isinstance(one, CheckSpec) else ()) for one in constraints
     }
     named |= {exclusion.name: exclusion.fields for exclusion in spec.exclusions}
+    beside = (facts.constraint or "").removesuffix("_nulls")
+    if facts.constraint not in named and beside in named:  # an index that only SQLite has
+        facts.constraint = beside
     if facts.constraint and not facts.columns:
         facts.columns = tuple(_columns(spec, named.get(facts.constraint, ())))
     elif facts.columns and not facts.constraint and kind is errors.UniqueViolation:

@@ -36,7 +36,7 @@ TAGS = {
 """What `check` can look at, and what that means."""
 
 _NEVER_SILENT = frozenset({"models", "migrations", "drift", "database", "schema"})
-_KNOWN = frozenset({"pending", "edited", "B101", *RULES, *CODES})
+_KNOWN = frozenset({"pending", "edited", "B102", *RULES, *CODES})
 _ONLY_WHEN_ASKED = frozenset({"schema", "deploy"})
 
 
@@ -123,14 +123,6 @@ def _lacking(alias: str) -> Iterator[Finding]:
     if settings.databases[alias].url.backend != "sqlite":
         return
     for table in config.tables():
-        every = [(rule.fields, rule.nulls_distinct) for rule in table.unique]
-        every += [(rule.fields, rule.nulls_distinct) for rule in table.indexes]
-        for fields in [fields for fields, is_distinct in every if not is_distinct]:
-            text = (
-                f"{table.model} says nulls_distinct=False of {', '.join(fields)}, and SQLite takes any number of rows "
-                "with NULL there; validate_constraints() finds them, a UniqueConstraint with a condition refuses them"
-            )
-            yield Finding("B101", text, is_error=False)
         for rule in (rule for rule in table.unique if rule.initially is not None):
             text = (
                 f"{table.model} says deferrable of the unique constraint on {', '.join(rule.fields)}, and SQLite "

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from datalayer._compile import exclusion
+from datalayer._compile import exclusion, nulls
 from datalayer._compile.tables import DIALECTS, deferral, index_part, unique_options
 from datalayer._compile.types import sql
 from datalayer._schema.names import constraint_name
@@ -142,7 +142,8 @@ def describe_table(table: sa.Table) -> Table:
     made = Table(table.name, columns, comment=table.comment)
     for constraint in sorted(table.constraints, key=lambda one: str(one.name or "")):
         made = with_constraint(made, constraint)
-    indexes = {str(index.name): describe_index(index) for index in sorted(table.indexes, key=lambda i: str(i.name))}
+    told = sorted((one for one in table.indexes if not nulls.is_beside(one)), key=lambda one: str(one.name))
+    indexes = {str(index.name): describe_index(index) for index in told}
     return replace(made, indexes=indexes)
 
 
@@ -210,4 +211,6 @@ def _to_table(table: Table, metadata: sa.MetaData) -> sa.Table:
         if index.include:
             kw["postgresql_include"] = list(index.include)
         parts.append(sa.Index(name, *columns, unique=index.unique, **kw))
-    return sa.Table(table.name, metadata, *parts, comment=table.comment, sqlite_autoincrement=table.is_numbered)
+    made = sa.Table(table.name, metadata, *parts, comment=table.comment, sqlite_autoincrement=table.is_numbered)
+    nulls.add_indexes(made, DIALECTS)
+    return made

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
+from datalayer._compile.nulls import is_beside
 from datalayer._compile.tables import DIALECTS, in_order
 from datalayer._links.functions import register
 from datalayer._schema.names import constraint_name
@@ -118,7 +119,7 @@ def _made(connection: sa.Connection, state: State, schema: str | None = None) ->
             late += [] if is_sqlite else [AddConstraint(key) for key in keys]
             continue
         connection.execute(CreateTable(table, include_foreign_key_constraints=None if is_sqlite else keys))
-        for index in table.indexes:
+        for index in table.indexes if is_sqlite else [one for one in table.indexes if not is_beside(one)]:
             connection.execute(CreateIndex(index))
         if table.comment and not is_sqlite:
             connection.execute(SetTableComment(table))

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SAWarning
 
+from datalayer._compile.nulls import SUFFIX
 from datalayer._schema.names import constraint_name
 from datalayer._schema.table import Initially
 from datalayer.errors import MigrationError, choices_text, nearest
@@ -226,6 +227,7 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
     if is_sqlite:
         known = {one.name for one in made.indexes}
         made.indexes += [one for one in _expression_indexes(connection, name) if one.name not in known]
+        _take_beside(made)
     keys = sqlite_ddl.foreign_keys(connection, name) if is_sqlite else look.get_foreign_keys(name)
     made.keys = [_key(one) for one in keys]
     for one in made.keys:
@@ -233,6 +235,16 @@ def _table(connection: sa.Connection, look: Any, name: str, view: str | None) ->
             columns[primary_key[0]] = replace(columns[primary_key[0]], is_numbered=False)
     made.keys.sort(key=lambda one: (len(one.columns), one.columns))
     return made
+
+
+def _take_beside(table: LiveTable) -> None:
+    """Takes the indexes that stand beside constraints on SQLite for what they say: two NULLs are alike."""
+    names = {one.name for one in table.indexes}
+    known = {*names, *(one.name for one in table.uniques)}
+    alike = {name for name in known if name and name + SUFFIX in names}
+    table.indexes = [one for one in table.indexes if one.name.removesuffix(SUFFIX) not in alike or one.name in alike]
+    table.uniques = [replace(one, nulls_distinct=one.name not in alike) for one in table.uniques]
+    table.indexes = [replace(one, nulls_distinct=one.name not in alike) for one in table.indexes]
 
 
 def _generated(one: dict[str, Any], text: str) -> str:

@@ -344,7 +344,8 @@ class Live(Recording):
                 waiting = []
                 rebuild.rename(self, operation)
             elif isinstance(operation, _REBUILDING) or (
-                waiting and isinstance(operation, ops.CreateIndexOp | ops.DropIndexOp)
+                isinstance(operation, ops.CreateIndexOp | ops.DropIndexOp)
+                and (waiting or not rebuild.is_simple(operation, self.state))
             ):
                 waiting.append(operation)
             elif isinstance(operation, ops.CreateTableCommentOp | ops.DropTableCommentOp):
@@ -353,6 +354,8 @@ class Live(Recording):
                 rebuild.together(self, waiting)
                 waiting = []
                 result = self.natively(operation, changed_by(self.state, operation, self.migration_context))
+                if isinstance(operation, ops.CreateTableOp):
+                    rebuild.make_beside(self, operation.table_name)
         rebuild.together(self, waiting)
         return result
 

@@ -15,6 +15,7 @@ from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from datalayer._compile.nulls import SUFFIX, is_beside
 from datalayer._compile.tables import DIALECTS
 from datalayer.errors import MigrationError
 from datalayer.migrations.casts import Cast, sqlite_cast
@@ -34,7 +35,7 @@ def together(live: Live, operations: list[MigrateOperation]) -> None:
     """Does several changes of one table at once: the rows are copied once, or not at all."""
     if not operations:
         return
-    if all(_is_simple(operation) for operation in operations):
+    if all(is_simple(operation, live.state) for operation in operations):
         for operation in operations:
             live.natively(operation, changed_by(live.state, operation, live.migration_context))
         return
@@ -63,6 +64,14 @@ def toward(live: Live, name: str, after: State) -> None:
         if old_indexes.get(index) != new_indexes[index]:
             live.run(new_indexes[index])
     live.state = after
+
+
+def make_beside(live: Live, name: str) -> None:
+    """Makes the indexes that SQLite needs beside the constraints of a new table."""
+    made = _table(live.state, name)
+    for index in sorted(made.indexes, key=lambda one: str(one.name)):
+        if is_beside(index):
+            live.run(_text(CreateIndex(index)))
 
 
 def rename(live: Live, operation: ops.AlterColumnOp) -> None:
@@ -165,7 +174,8 @@ def _made_by_hand(live: Live, table: Table) -> list[str]:
         "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql IS NOT NULL "
         f"AND lower(tbl_name) = lower({_literal(table.name)}) ORDER BY type, name"
     )
-    return [str(sql) for kind, name, sql in rows if kind == "trigger" or name not in table.indexes]
+    known = {*table.indexes, *(name + SUFFIX for name in (*table.uniques, *table.indexes))}
+    return [str(sql) for kind, name, sql in rows if kind == "trigger" or name not in known]
 
 
 def _texts(state: State, name: str) -> tuple[str, dict[str, str]]:
@@ -188,10 +198,13 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _is_simple(operation: MigrateOperation) -> bool:
-    """Whether SQLite can do it in place."""
-    if isinstance(operation, ops.CreateIndexOp | ops.DropIndexOp):
-        return True
+def is_simple(operation: MigrateOperation, state: State) -> bool:
+    """Whether SQLite can do it in place, and Alembic knows all of it."""
+    if isinstance(operation, ops.CreateIndexOp):
+        return not operation.kw.get("postgresql_nulls_not_distinct")
+    if isinstance(operation, ops.DropIndexOp):
+        name = str(operation.index_name)
+        return all(table.indexes[name].nulls_distinct for table in state.values() if name in table.indexes)
     if not isinstance(operation, ops.AddColumnOp):
         return False
     column = operation.column

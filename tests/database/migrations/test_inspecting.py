@@ -121,6 +121,8 @@ class Narrow(ModelBase):
             UniqueConstraint("name", "place", name="later", deferrable=Deferrable.IMMEDIATE),
             UniqueConstraint(Sql("lower(name)"), name="one_name"),
             UniqueConstraint("name", "parent", include=("place",), name="carried"),
+            UniqueConstraint("parent", "name", nulls_distinct=False, name="alike"),
+            UniqueConstraint("parent", condition='"place" > 1', nulls_distinct=False, name="alike_some"),
         )
         indexes = (
             Index("name", name="like_name", opclasses=("varchar_pattern_ops",)),

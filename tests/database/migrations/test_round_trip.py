@@ -325,3 +325,65 @@ def test_a_renamed_table_keeps_its_indexes_and_constraints_under_their_new_names
         run("INSERT INTO volume (id, title, author_id) VALUES (9, 'Roke', 1)")
     commands.migrate("0001")
     assert rows("SELECT title FROM book ORDER BY id") == [("Solaris",), ("Roke",)]
+
+
+ALIKE = (UniqueSpec("one_note", ("note", "name"), nulls_distinct=False),)
+NOTED = "INSERT INTO author (name) VALUES ('Ada')"
+
+
+def with_note(name: str = "note", **options: Any) -> TableSpec:
+    return author(text(name, nullable=True), **options)
+
+
+def refuses_twins() -> None:
+    run("DELETE FROM author", NOTED)
+    with pytest.raises(sa.exc.IntegrityError):
+        run(NOTED)
+
+
+def takes_twins() -> None:
+    run("DELETE FROM author", NOTED, NOTED)
+    run("DELETE FROM author")
+
+
+def drift() -> list[str]:
+    return [one.message for one in commands.check(tags=("schema",)) if one.code == "schema"]
+
+
+def test_nulls_that_are_alike_are_made_with_a_table(project: str) -> None:
+    made(with_note(unique=ALIKE))
+    commands.migrate()
+    refuses_twins()
+    assert drift() == []
+    commands.migrate("zero")
+
+
+def test_nulls_that_are_alike_come_go_and_follow_a_column(project: str) -> None:
+    made(with_note())
+    made(with_note(unique=ALIKE))
+    made(with_note("memo", unique=(replace(ALIKE[0], fields=("memo", "name")),)), rename=["author.note:memo"])
+    made(
+        author(
+            text("memo", nullable=True),
+            text("more", nullable=True),
+            unique=(replace(ALIKE[0], fields=("memo", "name")),),
+        )
+    )
+    for target, check in (("0001", takes_twins), ("0003", refuses_twins), ("0004", refuses_twins)):
+        commands.migrate(target)
+        check()
+        assert drift() == []
+    commands.migrate("0001")
+    takes_twins()
+
+
+def test_a_unique_index_whose_nulls_are_alike_is_made_and_dropped(project: str) -> None:
+    some = UniqueSpec("some_note", ("note",), condition="name <> 'Lem'", nulls_distinct=False)
+    made(with_note())
+    made(with_note(unique=(some,)))
+    commands.migrate()
+    refuses_twins()
+    assert drift() == []
+    commands.migrate("0001")
+    takes_twins()
+    assert drift() == []
