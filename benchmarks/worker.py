@@ -113,10 +113,11 @@ class Worker:
                 if not is_compared:
                     return seconds, ""
                 return seconds, self.digest(rows) if is_raw else self.digest_of(map(self.in_order, rows))
-            case "I":
+            case "I" | "R":
                 made = data.rows(self.model, count, seed)
                 objects = self.wait(one.load(1, count))
-                seconds, _ = self.timed(lambda: one.change_all(objects, made))
+                change = self.together("change_all", "change_all_together") if operation == "R" else one.change_all
+                seconds, _ = self.timed(lambda: change(objects, made))
             case "J" | "P":
                 levels = [row[1] for row in data.rows(1, count, seed)]
                 objects = self.wait(one.load(1, count))

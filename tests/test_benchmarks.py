@@ -26,3 +26,9 @@ def test_a_whole_run_measures_every_model() -> None:
 def test_who_cannot_speak_to_a_backend_is_left_out_there_alone() -> None:
     for backend, left_out in ALONE.items():
         assert set(targets()) - set(taking_part(targets(), backend)) == left_out
+
+
+def test_what_is_done_in_bulk_stands_below_what_is_done_one_by_one() -> None:
+    letters = "".join(OPERATIONS)
+    assert all(pair in letters for pair in ("IR", "JP", "KQ"))
+    assert {letter for letter, (title, _) in OPERATIONS.items() if title == "the same in bulk"} == APART

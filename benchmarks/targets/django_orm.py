@@ -144,6 +144,12 @@ class Target:
             one.level = level
         self.model.objects.bulk_update(objects, ["level"])
 
+    def change_all_together(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
+        for one, row in zip(objects, rows, strict=True):
+            for name, value in zip(self.names, row, strict=True):
+                setattr(one, name, value)
+        self.model.objects.bulk_update(objects, self.names)
+
     def delete_together(self, objects: Sequence[Any]) -> None:
         self.model.objects.filter(pk__in=[one.pk for one in objects]).delete()
 

@@ -80,6 +80,12 @@ class Target:
             one.level = level
         self.model.objects.bulk_update(objects)
 
+    def change_all_together(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
+        for one, row in zip(objects, rows, strict=True):
+            for name, value in zip(self.names, row, strict=True):
+                setattr(one, name, value)
+        self.model.objects.bulk_update(objects)
+
     def delete_together(self, objects: Sequence[Any]) -> None:
         self.model.objects.bulk_delete(objects)
 

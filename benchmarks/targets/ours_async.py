@@ -86,6 +86,12 @@ class Target(ours.Target):
             one.level = level
         await self.model.objects.abulk_update(objects)
 
+    async def change_all_together(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
+        for one, row in zip(objects, rows, strict=True):
+            for name, value in zip(self.names, row, strict=True):
+                setattr(one, name, value)
+        await self.model.objects.abulk_update(objects)
+
     async def delete_together(self, objects: Sequence[Any]) -> None:
         await self.model.objects.abulk_delete(objects)
 

@@ -142,6 +142,16 @@ class Target:
         with self.database.atomic():
             self.model.bulk_update(objects, fields=[self.model.level], batch_size=100)
 
+    def change_all_together(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
+        if len(self.names) > 4 and not isinstance(self.database, peewee.SqliteDatabase):
+            return self.change_all(objects, rows)  # PostgreSQL refuses its CASE of values that are all None: text
+        for one, row in zip(objects, rows, strict=True):
+            for name, value in zip(self.names, row, strict=True):
+                setattr(one, name, value)
+        with self.database.atomic():
+            self.model.bulk_update(objects, fields=self.fields[1:], batch_size=100)
+        return None
+
     def delete_together(self, objects: Sequence[Any]) -> None:
         self.model.delete().where(self.model.id.in_([one.id for one in objects])).execute()
 

@@ -142,6 +142,11 @@ class SQLite:
             pairs = [(level, one[0]) for one, level in zip(objects, levels, strict=True)]
             self.connection.executemany("UPDATE journal SET level = ? WHERE id = ?", pairs)
 
+    def change_all_together(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
+        with self.transaction():
+            values = [[*self.written(row), one[0]] for one, row in zip(objects, rows, strict=True)]
+            self.connection.executemany(self.update, values)
+
     def delete_together(self, objects: Sequence[Any]) -> None:
         with self.transaction():
             self.connection.executemany("DELETE FROM journal WHERE id = ?", [(one[0],) for one in objects])
@@ -250,6 +255,15 @@ class PostgreSQL:
             " WHERE journal.id = new.id"
         )
         self.execute(sql, ([one[0] for one in objects], list(levels)))
+
+    def change_all_together(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
+        columns = [[one[0] for one in objects], *map(list, zip(*map(self.written, rows), strict=True))]
+        arrays = ", ".join(f"%b::{type}[]" for type in ("int4", *self.types))
+        sql = (
+            f"UPDATE journal SET {', '.join(f'{name} = new.{name}' for name in self.names)}"
+            f" FROM unnest({arrays}) AS new (id, {', '.join(self.names)}) WHERE journal.id = new.id"
+        )
+        self.execute(sql, columns)
 
     def delete_together(self, objects: Sequence[Any]) -> None:
         self.execute("DELETE FROM journal WHERE id = ANY(%b::int[])", ([one[0] for one in objects],))

@@ -135,6 +135,12 @@ class Target:
             one.level = level
         await self.model.bulk_update(objects, fields=["level"])
 
+    async def change_all_together(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
+        for one, row in zip(objects, rows, strict=True):
+            for name, value in zip(self.names, row, strict=True):
+                setattr(one, name, value)
+        await self.model.bulk_update(objects, fields=self.names)
+
     async def delete_together(self, objects: Sequence[Any]) -> None:
         await self.model.filter(id__in=[one.id for one in objects]).delete()
 
