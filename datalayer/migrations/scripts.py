@@ -180,7 +180,7 @@ def read(folder: Path) -> list[Migration]:
                 made = _read_folder(entry)
             elif entry.suffix == ".py":
                 made = python(entry, _text(entry))
-            elif entry.suffix == ".sql":
+            elif entry.suffix == ".sql" and not (_is_stray(entry.name) and _is_of_folders(entries)):
                 made = _read_pair(entry, names)
             else:
                 continue  # plain files of other kinds are notes
@@ -191,6 +191,16 @@ def read(folder: Path) -> list[Migration]:
         cure = "; whoever runs this needs the right to read it" if isinstance(error, PermissionError) else ""
         raise MigrationError(f"the migrations cannot be read: {name!r}: {error.strerror}{cure}") from error
     return found
+
+
+def _is_stray(name: str) -> bool:
+    return not name.endswith((f".{UP}", f".{DOWN}"))
+
+
+def _is_of_folders(entries: Iterable[Path]) -> bool:
+    """Whether plain SQL stands in folders alone, as diesel has it, which leaves files beside them alone."""
+    sql = [entry for entry in entries if entry.suffix == ".sql" or (entry / UP).is_file()]
+    return any(entry.is_dir() for entry in sql) and all(entry.is_dir() or _is_stray(entry.name) for entry in sql)
 
 
 def _text(path: Path) -> str:

@@ -29,6 +29,7 @@ def test_folders_of_diesel_run_as_they_are(migrations: Path) -> None:
     diesel(migrations, "2017-11-23-064836_create_posts", "CREATE TABLE posts (id INTEGER)", "DROP TABLE posts")
     diesel(migrations, "00000000000000_initial", "CREATE TABLE first (id INTEGER)", "DROP TABLE first")
     (migrations / "README.md").write_text("notes are no migrations")
+    (migrations / "seed.sql").write_text("INSERT INTO users VALUES (1)")  # diesel looks at folders alone
     (migrations / ".keep").write_text("")
     (migrations / ".hidden").mkdir()
     (migrations / "empty").mkdir()
