@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from datalayer._compile.compiler import Compiler
+from datalayer._compile.prepared import Prepared
+from datalayer._links import run
+from datalayer._links.sqlite import SQLiteLink
+from datalayer._plans import write
+from datalayer.databases.database import Database
+from datalayer.models import saving, state, undone, upserts
+from datalayer.models.forms import Form
 from tests.processes import environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,3 +68,17 @@ def test_one_needless_call_for_each_statement_is_found(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "sqlite: get by key: " in done.stderr
     assert "sqlite: fetch a row of 1000" not in done.stderr  # one statement for a thousand rows
+
+
+HOT: list[Callable[..., object]] = [
+    Compiler.select, Compiler.insert, Compiler.update, Compiler.delete, Prepared.command, Prepared.params,
+    Database.run, Database.arun, run.run, run.arun, SQLiteLink.execute, write.insert, upserts.create,
+    saving.save, saving.delete, saving.changed_fields, saving.prepare_insert, saving.saved, saving.gone,
+    Form.in_order, Form.insert, Form.update, undone.note_insert, undone.note_change, state.key_values,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", HOT, ids=lambda function: function.__qualname__)
+def test_a_hot_function_makes_no_cells(function: Callable[..., object]) -> None:
+    # A variable that a lambda or comprehension names is a cell, made at each call even where the line is not reached.
+    assert inspect.unwrap(function).__code__.co_cellvars == ()

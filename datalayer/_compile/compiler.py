@@ -6,7 +6,7 @@ are atomic, and two threads that compile the same shape at once merely do the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias
 
@@ -43,19 +43,19 @@ class Compiler:
         """SELECT of the rows, with everything the query asks for beside them."""
         key = ("select", query.shape)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _select().select(self.backend, query))
+        return found if found is not None else self._keep(key, _select().select(self.backend, query))
 
     def count(self, query: Query) -> Prepared:
         """How many rows `select` would give: one row of one number."""
         key = ("count", query.shape)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _select().count(self.backend, query))
+        return found if found is not None else self._keep(key, _select().count(self.backend, query))
 
     def exists(self, query: Query) -> Prepared:
         """One row when there is any, no row when there is none."""
         key = ("exists", query.shape)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _select().exists(self.backend, query))
+        return found if found is not None else self._keep(key, _select().exists(self.backend, query))
 
     def aggregate(self, query: Query, aggregates: tuple[tuple[str, Expression], ...]) -> Prepared:
         """One row of aggregates over the rows of a query. Values: the aggregates', then the query's."""
@@ -63,7 +63,7 @@ class Compiler:
         found = self._cache.get(key)
         if found is not None:
             return found
-        return self._keep(key, lambda: _select().aggregate(self.backend, query, aggregates))
+        return self._keep(key, _select().aggregate(self.backend, query, aggregates))
 
     def behind(self, query: Query, wanted: Behind) -> Prepared:
         """SELECT of the rows behind a relation of many rows. Values: those of `wanted`, then the query's.
@@ -72,7 +72,7 @@ class Compiler:
         """
         key = ("behind", query.shape, wanted.shape)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _behind().behind(self.backend, query, wanted))
+        return found if found is not None else self._keep(key, _behind().behind(self.backend, query, wanted))
 
     def insert(self, insert: Insert, rows: int = 1) -> Prepared:
         """INSERT of a number of rows. Values: row after row, then those of the conflict."""
@@ -83,7 +83,7 @@ class Compiler:
         key = (insert.shape, rows)
         found = self._cache.get(key)
         if found is None:
-            found = self._keep(key, lambda: _insert().insert(self.backend, insert, rows))
+            found = self._keep(key, _insert().insert(self.backend, insert, rows))
         if rows == 1:
             insert.memo = (self, found)
         return found
@@ -92,13 +92,13 @@ class Compiler:
         """PostgreSQL: INSERT of any number of rows by `unnest`. Values: a list for each field, then the conflict's."""
         key = ("unnest", insert.shape)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _insert().insert_columns(self.backend, insert))
+        return found if found is not None else self._keep(key, _insert().insert_columns(self.backend, insert))
 
     def insert_from(self, insert: InsertFrom) -> Prepared:
         """INSERT of what a query finds."""
         key = insert.shape
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _insert().insert_from(self.backend, insert))
+        return found if found is not None else self._keep(key, _insert().insert_from(self.backend, insert))
 
     def in_the_way(self, insert: Insert, rows: int) -> Prepared:
         """SQLite: the primary keys of the rows that meet a number of new ones in the conflict target.
@@ -107,7 +107,7 @@ class Compiler:
         """
         key = ("in the way", insert.shape, rows)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _insert().in_the_way(self.backend, insert, rows))
+        return found if found is not None else self._keep(key, _insert().in_the_way(self.backend, insert, rows))
 
     def update(self, update: Update) -> Prepared:
         """UPDATE of the rows a query finds."""
@@ -118,7 +118,7 @@ class Compiler:
         key = update.shape
         found = self._cache.get(key)
         if found is None:
-            found = self._keep(key, lambda: _change().update(self.backend, update))
+            found = self._keep(key, _change().update(self.backend, update))
         update.memo = (self, found)
         return found
 
@@ -131,9 +131,7 @@ class Compiler:
         """
         key = (update.shape, rows)
         found = self._cache.get(key)
-        return (
-            found if found is not None else self._keep(key, lambda: _change().update_many(self.backend, update, rows))
-        )
+        return found if found is not None else self._keep(key, _change().update_many(self.backend, update, rows))
 
     def delete(self, delete: Delete) -> Prepared:
         """DELETE of the rows a query finds."""
@@ -144,7 +142,7 @@ class Compiler:
         key = delete.shape
         found = self._cache.get(key)
         if found is None:
-            found = self._keep(key, lambda: _change().delete(self.backend, delete))
+            found = self._keep(key, _change().delete(self.backend, delete))
         delete.memo = (self, found)
         return found
 
@@ -161,13 +159,13 @@ class Compiler:
         found = self._cache.get(key)
         if found is not None:
             return found
-        return self._keep(key, lambda: _row_rules().row_rules(self.backend, table, fields, rules, own))
+        return self._keep(key, _row_rules().row_rules(self.backend, table, fields, rules, own))
 
     def numbering(self, table: TableSpec, name: str) -> Prepared:
         """PostgreSQL: moves the sequence of a field past a number. Values: the number."""
         key = ("numbering", table.key, name)
         found = self._cache.get(key)
-        return found if found is not None else self._keep(key, lambda: _insert().numbering(self.backend, table, name))
+        return found if found is not None else self._keep(key, _insert().numbering(self.backend, table, name))
 
     def refresh(self, table: TableSpec, concurrently: bool) -> Prepared:
         """PostgreSQL: computes a materialized view anew."""
@@ -181,8 +179,7 @@ class Compiler:
     def __len__(self) -> int:
         return len(self._cache)
 
-    def _keep(self, key: Hashable, make: Callable[[], Prepared]) -> Prepared:
-        made = make()
+    def _keep(self, key: Hashable, made: Prepared) -> Prepared:
         if len(self._cache) >= LARGEST:
             for old in list(self._cache)[: LARGEST // 2]:
                 self._cache.pop(old, None)

@@ -18,6 +18,10 @@ Convert: TypeAlias = Callable[[object], object]
 _new = Command.__new__
 
 
+def _each(values: Iterable[object], change: Convert) -> list[object]:
+    return [None if value is None else change(value) for value in values]
+
+
 class Output(NamedTuple):
     """One column of the rows that come back, in row order.
 
@@ -47,6 +51,16 @@ class Twin(NamedTuple):
     first: int
     second: int
     length: int
+
+    def check(self, values: Sequence[object]) -> None:
+        """Refuses values of a statement that differ between the two.
+
+        Raises:
+            QueryError: They do.
+        """
+        first, second = [values[place : place + self.length] for place in (self.first, self.second)]
+        if first != second:
+            raise QueryError(two_ctes(self.name))
 
 
 def two_ctes(name: str) -> str:
@@ -145,12 +159,10 @@ class Prepared:
         if self._columns is not None:
             found += values
             for column, change in self._columns:
-                found[column] = [None if value is None else change(value) for value in found[column]]
+                found[column] = _each(found[column], change)
             return found
         for twin in self._twins:
-            first, second = [values[place : place + twin.length] for place in (twin.first, twin.second)]
-            if first != second:
-                raise QueryError(two_ctes(twin.name))
+            twin.check(values)
         for offset, bound in self._binds:
             value = values[offset]
             found.append(value if bound is None or value is None else bound(value))

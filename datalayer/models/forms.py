@@ -77,11 +77,12 @@ class Form:
         tracked: The fields whose values may change in place.
         on_create: What fills a field of a new row.
         on_update: What fills a field at each save.
+        delete: DELETE of a row by its key. Values: those of the key.
         is_filled: Whether anything is to be filled in, or refused, before a new row is written.
     """
 
     __slots__ = (
-        "_delete", "_inserts", "_orders", "_places", "_updates", "computed", "hooks", "is_filled", "key",
+        "_inserts", "_orders", "_places", "_updates", "computed", "delete", "hooks", "is_filled", "key",
         "on_create", "on_update", "refers", "table", "tracked", "writable",
     )  # fmt: skip
 
@@ -103,16 +104,12 @@ class Form:
         self._orders: dict[frozenset[str], tuple[str, ...]] = {}
         self._inserts: dict[tuple[str, ...], RowInsert] = {}
         self._updates: dict[tuple[str, ...], RowUpdate] = {}
-        self._delete: Delete | None = None
+        self.delete = Delete(by_key(table, [UNSET] * len(table.primary_key)))
 
     def in_order(self, names: frozenset[str]) -> tuple[str, ...]:
         """Those of some names that are fields, in order of declaration."""
         found = self._orders.get(names)
-        if found is None:
-            places = self._places
-            order = sorted([name for name in names if name in places], key=places.__getitem__)
-            found = _kept(self._orders, names, tuple(order))
-        return found
+        return found if found is not None else _kept(self._orders, names, self._ordered(names))
 
     def insert(self, names: tuple[str, ...]) -> RowInsert:
         """INSERT of a row that sets the fields among some names and reads back all others.
@@ -124,19 +121,7 @@ class Form:
             InvalidValue: A field that must have a value is not among them.
         """
         found = self._inserts.get(names)
-        if found is None:
-            fields = self.in_order(frozenset(self.writable.intersection(names)))
-            absent = [field for field in self.table.fields.values() if field.name not in fields]
-            for field in absent:
-                if not (
-                    field.nullable or field.is_identity or field.db_default is not None or field.generated is not None
-                ):
-                    raise InvalidValue(
-                        f"{self.table.model}.{field.name} has no value and can never be NULL; set it before saving"
-                    )
-            made = RowInsert(Insert(self.table, fields, tuple([field.name for field in absent])))
-            found = _kept(self._inserts, names, made)
-        return found
+        return found if found is not None else _kept(self._inserts, names, self._inserting(names))
 
     def update(self, fields: tuple[str, ...]) -> RowUpdate:
         """UPDATE of a row by its key that reads back what the database computes.
@@ -145,29 +130,36 @@ class Form:
             QueryError: A field that cannot be written.
         """
         found = self._updates.get(fields)
-        if found is None:
-            table = self.table
-            for name in fields:
-                field = table.fields[name]
-                if field.is_primary_key:
-                    raise QueryError(
-                        f"the primary key {table.model}.{name} was changed; make a new {table.model}, or use "
-                        f"{table.model}.objects.filter(...).update({name}=...)"
-                    )
-                if field.generated is not None:
-                    raise written_by_database(table, name)
-            assignments = tuple([(name, Value(UNSET, table.fields[name].type)) for name in fields])
-            row = by_key(table, [UNSET] * len(table.primary_key))
-            made = RowUpdate(Update(row, assignments, self.computed), table.primary_key)
-            found = _kept(self._updates, fields, made)
-        return found
+        return found if found is not None else _kept(self._updates, fields, self._updating(fields))
 
-    @property
-    def delete(self) -> Delete:
-        """DELETE of a row by its key. Values: those of the key."""
-        if self._delete is None:
-            self._delete = Delete(by_key(self.table, [UNSET] * len(self.table.primary_key)))
-        return self._delete
+    def _ordered(self, names: frozenset[str]) -> tuple[str, ...]:
+        places = self._places
+        return tuple(sorted([name for name in names if name in places], key=places.__getitem__))
+
+    def _inserting(self, names: tuple[str, ...]) -> RowInsert:
+        fields = self.in_order(frozenset(self.writable.intersection(names)))
+        absent = [field for field in self.table.fields.values() if field.name not in fields]
+        for field in absent:
+            if not (field.nullable or field.is_identity or field.db_default is not None or field.generated is not None):
+                raise InvalidValue(
+                    f"{self.table.model}.{field.name} has no value and can never be NULL; set it before saving"
+                )
+        return RowInsert(Insert(self.table, fields, tuple([field.name for field in absent])))
+
+    def _updating(self, fields: tuple[str, ...]) -> RowUpdate:
+        table = self.table
+        for name in fields:
+            field = table.fields[name]
+            if field.is_primary_key:
+                raise QueryError(
+                    f"the primary key {table.model}.{name} was changed; make a new {table.model}, or use "
+                    f"{table.model}.objects.filter(...).update({name}=...)"
+                )
+            if field.generated is not None:
+                raise written_by_database(table, name)
+        assignments = tuple([(name, Value(UNSET, table.fields[name].type)) for name in fields])
+        row = by_key(table, [UNSET] * len(table.primary_key))
+        return RowUpdate(Update(row, assignments, self.computed), table.primary_key)
 
 
 Fillers = tuple[tuple[str, Callable[[], object]], ...]

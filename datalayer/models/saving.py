@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from datalayer._compile.compiler import Compiler
@@ -25,7 +26,7 @@ from datalayer.models import assigning, deleting, loading, protecting, related, 
 from datalayer.models._pydantic import peek_fields_set, set_dict, set_fields_set
 from datalayer.models.arguments import check_listed
 from datalayer.models.forms import Form, by_key, form_of, written_by_database
-from datalayer.models.hooks import Change, Hooks
+from datalayer.models.hooks import WITH_DELETES, Change, Hooks
 from datalayer.models.hydrate import loader
 from datalayer.models.relations import Forward
 from datalayer.models.state import (
@@ -227,15 +228,15 @@ def save(
         take_keys(instance, alias)
     if update_fields is not None:
         names = field_names(form.table, update_fields, "save(update_fields)")
-        given = tuple([name for name in names if name in instance.__dict__])
-        return _update(compiler, instance, alias, form, given, names)
+        return _update(compiler, instance, alias, form, _present(instance, names), names)
     if force_update:
         return _update(compiler, instance, alias, form, _writable(instance, form.table))
     if origin is not None and origin.alias == alias:
         return _update(compiler, instance, alias, form, changed_fields(instance, form))
     opened = current.transaction(alias)
     depth = 0 if opened is None else 1 + len(opened.frames)
-    return transaction.nested(compiler.backend, lambda: _copied(compiler, instance, alias, form), depth=depth)
+    # No lambda: whatever it names would be a cell, in every save.
+    return transaction.nested(compiler.backend, partial(_copied, compiler, instance, alias, form), depth=depth)
 
 
 def _hooked(
@@ -261,15 +262,16 @@ def _hooked(
             yield hook.call(instance, Change(is_new, written, alias))
 
 
+def _present(instance: Any, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of some fields that have a value."""
+    return tuple([name for name in names if name in instance.__dict__])
+
+
 def _writable(instance: Any, table: TableSpec) -> tuple[str, ...]:
     """Every field that has a value and that an UPDATE may write."""
-    return tuple(
-        [
-            name
-            for name, field in table.fields.items()
-            if name in instance.__dict__ and not field.is_primary_key and field.generated is None
-        ]
-    )
+    fields = table.fields.values()
+    names = [field.name for field in fields if not field.is_primary_key and field.generated is None]
+    return _present(instance, names)
 
 
 def _copied(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
@@ -381,24 +383,31 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     key = existing_key(instance, table, "delete")
     if table.view is not None:
         refuse_view(table, "delete")
-    if not table.referrers and not deleting.has_hooks(table):
+    if table.referrers or (WITH_DELETES and deleting.has_hooks(table)):
+        count = yield from _delete_among_others(compiler, instance, alias, form, key)
+    else:
         reply = yield compiler.delete(form.delete).command(key)
         count = reply.count
-    else:
-
-        def delete_row() -> Plan[int]:
-            return write.delete(compiler, form.delete, key)
-
-        def delete_unprotected() -> Plan[int]:
-            return protecting.protected(compiler, by_key(table, key), alias, delete_row)
-
-        if deleting.has_hooks(table):
-            count = yield from deleting.around(compiler, [instance], alias, delete_unprotected)
-        else:
-            count = yield from delete_unprotected()
     undone.note_change(alias, instance, (), bool(form.tracked))
     gone(instance, alias, form)
     return count
+
+
+def _delete_among_others(
+    compiler: Compiler, instance: Any, alias: str, form: Form, key: tuple[object, ...]
+) -> Plan[int]:
+    """Deletes a row that others refer to, or that has hooks."""
+    table = form.table
+
+    def delete_row() -> Plan[int]:
+        return write.delete(compiler, form.delete, key)
+
+    def delete_unprotected() -> Plan[int]:
+        return protecting.protected(compiler, by_key(table, key), alias, delete_row)
+
+    if deleting.has_hooks(table):
+        return (yield from deleting.around(compiler, [instance], alias, delete_unprotected))
+    return (yield from delete_unprotected())
 
 
 def gone(instance: Any, alias: str, form: Form) -> None:

@@ -135,6 +135,10 @@ def key_values(instance: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
     if len(names) == 1:
         value = values.get(names[0])
         return None if value is None else (value,)
+    return _several(values, names)
+
+
+def _several(values: dict[str, Any], names: tuple[str, ...]) -> tuple[Any, ...] | None:
     try:
         found = tuple([values[name] for name in names])
     except KeyError:
