@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 import datalayer
 from datalayer import (
+    Case,
     CheckConstraint,
     Count,
     Excluded,
@@ -31,6 +32,8 @@ from datalayer import (
     Transform,
     UniqueConstraint,
     Value,
+    When,
+    Window,
 )
 from datalayer import functions as fn
 from datalayer.conf import reset
@@ -157,6 +160,23 @@ QUESTIONS: list[Callable[[str, Any], Any]] = [
     lambda name, value: Note.objects.filter(**{f"{name}__range": (value, value)}),
     lambda name, value: Note.objects.annotate(n=Count("id", filter=Q(**{name: value}))).filter(n__gte=0),
     lambda name, value: Note.objects.filter(pk__in=Note.objects.filter(**{name: value}).values("id")),
+    lambda name, value: Note.objects.order_by(
+        Case(When(**{name: value}, then=1), default=2), fn.Coalesce(name, Value(value))
+    ),
+    lambda name, value: (
+        Note.objects.values(it=fn.Coalesce(name, Value(value)))
+        .annotate(n=Count("*"))
+        .order_by(fn.Coalesce(name, Value(value)))
+    ),
+    lambda name, value: (
+        Note.objects.with_cte("found", Note.objects.filter(**{f"{name}__lt": value}))
+        .filter(**{name: value})
+        .union(Note.objects.exclude(**{name: value}))
+    ),
+    lambda name, value: Note.objects.annotate(n=Window(Count("id", filter=Q(**{name: value})), order_by=name)).filter(
+        Q(n=1) | Q(**{name: value})
+    ),
+    lambda name, value: Note.objects.join(other=Join(Note, Q(**{f"other__{name}": value}) & Q(id=F("other__id")))),
 ]
 
 
