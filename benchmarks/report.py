@@ -1,7 +1,7 @@
 """The numbers in `results/` as a page of the documentation: tables, bars for each backend and model, and curves.
 
-`python -m benchmarks.report` writes `docs/benchmarks.md` and `docs/images/benchmarks-*.svg`; what is not there is left
-out.
+`python -m benchmarks.report` writes `docs/benchmarks.md`, `docs/images/benchmarks-*.svg` and the numbers of the README;
+what is not there is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ matplotlib.rcParams["svg.hashsalt"] = "datalayer"  # the same numbers make the s
 matplotlib.rcParams["svg.fonttype"] = "none"  # letters and not their outlines, which are many times as large
 from matplotlib import pyplot  # noqa: E402 - only after the form of its output is chosen
 
-from benchmarks.run import OPERATIONS, RESULTS, ROOT, WHOLE, means, targets  # noqa: E402
+from benchmarks.run import BEGIN, END, OPERATIONS, RESULTS, ROOT, WHOLE, means, targets  # noqa: E402
 
 DOCS = ROOT / "docs"
 OURS = ("datalayer", "datalayer-async", "datalayer-async-10")
@@ -186,6 +186,27 @@ def curve(points: dict[str, dict[str, float]], words: tuple[str, str, str], file
     return [*lines, ""]
 
 
+def summary(numbers: dict[str, dict[str, Any]], starts: dict[str, Any], about: str) -> list[str]:
+    """The lines for the README: ours and the best peer of each mean, and what a start costs."""
+    lines = [
+        "How fast it is beside the raw driver (1.00): the geometric mean of all operations, and the best peer's.",
+        f"SQLAlchemy Core gives rows and no objects. Taken {about.partition(';')[0]}.",
+        "",
+        "| | datalayer | awaiting | ten tasks at a time | the best peer |",
+        "|---|---|---|---|---|",
+    ]
+    for name, results in numbers.items():
+        found = means(results)
+        peer = max((other for other in found if other not in OURS), key=lambda other: found[other], default=None)
+        cells = [f"{found[one]:.2f}" if one in found else "" for one in OURS]
+        lines.append(f"| {title_of(name)} | {' | '.join(cells)} | {f'{peer} {found[peer]:.2f}' if peer else ''} |")
+    lines += ["", "What a start costs, beyond the interpreter's own:", "", "| | ms | MB |", "|---|---|---|"]
+    for name in ("import datalayer", "datalayer --help", "36 columns declared, connected"):
+        if cost := starts.get(name):
+            lines.append(f"| {name} | {cost['milliseconds']:.0f} | {cost['megabytes']:.0f} |")
+    return lines
+
+
 def main() -> None:
     images = DOCS / "images"
     images.mkdir(exist_ok=True)
@@ -227,6 +248,11 @@ def main() -> None:
             "",
         ]
     (DOCS / "benchmarks.md").write_text("\n".join(lines))
+    if numbers:
+        readme = ROOT / "README.md"
+        before, _, rest = readme.read_text().partition(BEGIN)
+        told = summary(numbers, starts, files[next(iter(numbers))]["about"])
+        readme.write_text("\n".join([before + BEGIN, "", *told, "", END + rest.partition(END)[2]]))
 
 
 if __name__ == "__main__":

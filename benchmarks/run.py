@@ -30,6 +30,8 @@ from benchmarks.worker import MOVIES
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BACKENDS = ("sqlite", "postgresql")
+BEGIN, END = "<!-- numbers: written by `python -m benchmarks.report` -->", "<!-- end of numbers -->"
+"""Between these the README has the numbers of the page that count most."""
 SIZE = 20_000  # rows in the table
 PATIENCE = 90  # seconds without an answer after which a target is left out
 TABLE = 0

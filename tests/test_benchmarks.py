@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.concurrent import ASYNC, AT_A_TIME, BLOCKING, CONCURRENT
-from benchmarks.run import ALONE, APART, MODES, OPERATIONS, WHOLE, taking_part, targets
+from benchmarks.run import ALONE, APART, BEGIN, END, MODES, OPERATIONS, ROOT, WHOLE, taking_part, targets
 
 
 @pytest.mark.parametrize("curve", CONCURRENT)
@@ -32,3 +32,9 @@ def test_what_is_done_in_bulk_stands_below_what_is_done_one_by_one() -> None:
     letters = "".join(OPERATIONS)
     assert all(pair in letters for pair in ("IR", "JP", "KQ"))
     assert {letter for letter, (title, _) in OPERATIONS.items() if title == "the same in bulk"} == APART
+
+
+def test_the_readme_has_one_place_for_the_numbers() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [text.count(BEGIN), text.count(END)] == [1, 1]
+    assert text.index(BEGIN) < text.index(END)
