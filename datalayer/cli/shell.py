@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from datalayer.conf.url import DatabaseUrl
 
 
+ALIAS_OF_URL = typer.Option(
+    "default", "--database", metavar="ALIAS", help="Which database of the settings --database-url stands for."
+)
 VARIABLES = {"application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}  # named unlike the others
 
 
@@ -39,7 +42,7 @@ def shell(
     command: str | None = typer.Option(
         None, "--command", "-c", metavar="CODE", help="Run this instead of asking for lines."
     ),
-    database: str = DATABASE,
+    database: str = ALIAS_OF_URL,
     database_url: str | None = DATABASE_URL,
 ) -> None:
     """Open a Python shell with every model imported.
@@ -53,6 +56,11 @@ def shell(
       datalayer shell -c "print(Product.objects.count())"
       datalayer shell -c "print(await Product.objects.acount())"
     """
+    if database != "default" and database_url is None:  # it would be taken for the one that queries go to
+        raise typer.BadParameter(
+            f"--database is the alias of --database-url; a shell has all databases of the settings: "
+            f"Model.objects.using({database!r})"
+        )
     project = enter(database_url, alias=database)
     names = shell_names(project)
     with impatient(project):

@@ -101,3 +101,10 @@ def test_dbshell_without_the_client_program(
     monkeypatch.setenv("PATH", str(project))
     assert app.main(["dbshell"]) == 1
     assert "'sqlite3'" in capsys.readouterr().err
+
+
+def test_a_shell_does_not_pass_over_the_alias_that_somebody_has_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["shell", "--database", "reports", "-c", "print('ran')"]) == 2
+    shown = capsys.readouterr()
+    assert "ran" not in shown.out
+    assert "a shell has all databases of the settings: Model.objects.using('reports')" in shown.err
