@@ -7,7 +7,7 @@ PostgreSQL has words for it and needs no index more.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -80,7 +80,7 @@ def _told(element: Any, dialect: sa.Dialect) -> tuple[str, bool, str]:
     """A part of a constraint as SQL, whether it may be NULL, and what compares it."""
     if not isinstance(element, sa.Column):
         return str(element.compile(dialect=dialect)).removesuffix(" DESC"), True, ""
-    column: Any = element  # whose type is of any kind
+    column = cast("Any", element)  # whose type is of any kind
     name = dialect.identifier_preparer.quote_identifier(column.name)
     return name, bool(column.nullable), collation_of(str(column.type.compile(dialect)))
 

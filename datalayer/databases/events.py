@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, cast
 
 from datalayer._links.link import AsyncLink, BackendName, IsOurs, Link
 from datalayer._plans.plan import Command, Reply, Row
+from datalayer.errors import ConfigurationError
 
 log = logging.getLogger("datalayer.events")
 
@@ -120,8 +121,16 @@ def listen(listener: Listener) -> Listening:
 
     Returns:
         What ends it: call its `stop()`, or use it in a `with`.
+
+    Raises:
+        ConfigurationError: It is no listener, and could hear of nothing.
     """
     global listeners
+    if not isinstance(cast("object", listener), Listener):
+        raise ConfigurationError(
+            f"listen() takes an instance of a subclass of Listener, not {listener!r}; override what it wants to hear "
+            "of: statement_started, statement_finished, statement_failed, transaction"
+        )
     with _lock:
         listeners = (*listeners, listener)
     return Listening(listener)

@@ -14,7 +14,7 @@ import pytest
 from datalayer import Field, Listener, Mapped, Model, OpenTelemetryTracing, SlowQueryLog, Statement, atomic, listen
 from datalayer._plans.plan import Command
 from datalayer.databases import databases, events
-from datalayer.errors import ForeignKeyViolation, MissingExtra, UniqueViolation
+from datalayer.errors import ConfigurationError, ForeignKeyViolation, MissingExtra, UniqueViolation
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, capture_queries, create_tables
 from tests.worlds import AwaitingWorld, World
@@ -291,3 +291,9 @@ def test_a_plan_can_be_read(world: World, words: None, backend: str) -> None:
     nested = world.call(Word.objects.filter(text__in=inner).order_by("id"), "explain")
     assert "\n" in nested
     assert any(line.startswith("  ") for line in nested.splitlines())
+
+
+def test_what_could_hear_of_nothing_is_no_listener() -> None:
+    with pytest.raises(ConfigurationError, match=r"listen\(\) takes an instance of a subclass of Listener, not"):
+        events.listen(cast("Any", print))
+    assert events.listeners == ()
