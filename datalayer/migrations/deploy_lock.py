@@ -43,7 +43,7 @@ def locked(connection: sa.Connection, url: DatabaseUrl, on_wait: OnWait | None) 
         on_wait: Told who is waited for.
     """
     if url.backend == "sqlite":
-        with _file(Path(f"{url.database}{SUFFIX}"), on_wait):
+        with on_file(Path(f"{url.database}{SUFFIX}"), on_wait):
             yield
         return
     _advisory(connection, on_wait)
@@ -76,7 +76,7 @@ def _advisory(connection: sa.Connection, on_wait: OnWait | None) -> None:
 
 
 @contextlib.contextmanager
-def _file(path: Path, on_wait: OnWait | None) -> Generator[None]:
+def on_file(path: Path, on_wait: OnWait | None) -> Generator[None]:
     """A lock of the operating system on a file beside the database, which is there only as long as it is held."""
     descriptor = _taken(path, on_wait)
     try:
@@ -152,4 +152,4 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # Ctrl-C ends it
 
 
-__all__ = ["LOCK_KEY", "locked"]
+__all__ = ["LOCK_KEY", "locked", "on_file"]

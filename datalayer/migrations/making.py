@@ -13,6 +13,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.checks import Finding
 from datalayer.errors import MigrationError, UnansweredQuestion, nearest
 from datalayer.migrations import adopting, config, enums, files, scripts, updating
+from datalayer.migrations.alone import alone
 from datalayer.migrations.autogenerate import difference
 from datalayer.migrations.describing import describe
 from datalayer.migrations.filling import Answers
@@ -124,6 +125,7 @@ def _plain(before: str, after: str) -> str:
     return before.partition(".")[2] if "." in before else before
 
 
+@alone
 def makemigrations(
     name: str | None = None,
     *,
@@ -220,6 +222,7 @@ def _linted(history: History, name: str, text: str, before: State) -> list[Findi
     return [finding for backend in config.backends() for finding in lint(migration, before, backend)]
 
 
+@alone
 def makesql(name: str, *, has_down: bool = True, number: str | None = None) -> MadeMigration:
     """Writes an empty plain SQL migration, to be filled in by hand; models are not needed.
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from datalayer.errors import MigrationError, choices_text
 from datalayer.migrations import config, files, scripts
+from datalayer.migrations.alone import alone
 from datalayer.migrations.history import History, Migration
 from datalayer.migrations.lines import Changes
 from datalayer.migrations.making import MadeMigration
 
 
+@alone
 def mergemigrations(name: str | None = None) -> MadeMigration:
     """Brings several heads together: Python files by a migration that follows all of them, plain SQL by a new number.
 

@@ -18,6 +18,7 @@ from alembic.operations.ops import MigrateOperation
 from datalayer.errors import MigrationError
 from datalayer.migrations import config, files, scripts
 from datalayer.migrations._alembic import as_op
+from datalayer.migrations.alone import alone
 from datalayer.migrations.autogenerate import difference
 from datalayer.migrations.filling import Answers
 from datalayer.migrations.history import History, Migration
@@ -29,6 +30,7 @@ from datalayer.migrations.state import State
 _EXISTING_ROWS = re.compile(r"\s*(UPDATE|DELETE)\b", re.IGNORECASE)
 
 
+@alone
 def squashmigrations(target: str | None = None) -> MadeMigration:
     """Folds the migrations up to a target into one that stands for them.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from datalayer import conf
 from datalayer._schema.field import ColumnType, DatabaseDefault, FieldSpec, Kind
 from datalayer._schema.table import CheckSpec, IndexSpec, TableSpec
 from datalayer.errors import MigrationError, UnansweredQuestion
-from datalayer.migrations import commands, files
+from datalayer.migrations import commands, deploy_lock, files
 
 ID = FieldSpec("id", "id", ColumnType(Kind.BIG_INTEGER, int), is_primary_key=True, is_identity=True)
 
@@ -194,3 +195,23 @@ def test_an_update_of_nothing_is_refused(folder: Path) -> None:
     make(table(column("price", nullable=True)))
     with pytest.raises(MigrationError, match="as they were before 0002_book_price: delete its file"):
         make(table(), update=True)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: make(table(column("price", nullable=True))),
+        lambda: commands.makesql("more"),
+        commands.mergemigrations,
+        commands.squashmigrations,
+    ],
+)
+def test_two_that_write_at_the_same_time_are_told_apart(folder: Path, write: Callable[[], object]) -> None:
+    make(table())
+    with deploy_lock.on_file(folder.parent / f".{folder.name}-making", None):
+        with pytest.raises(MigrationError, match=rf"another command is writing into .* \(process {os.getpid()}, since"):
+            write()
+        assert make(table(column("price", nullable=True)), check=True).exit_code == 1
+    assert [path.name for path in folder.iterdir()] == ["0001_initial.py"]
+    assert make(table(column("price", nullable=True))).has_changes
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
