@@ -58,6 +58,11 @@ def overview(numbers: dict[str, dict[str, Any]]) -> list[str]:
     return [*lines, *[row(title_of(name), ratios, names) for name, ratios in every.items()]]
 
 
+def in_order(results: dict[str, Any]) -> dict[str, Any]:
+    """The operations as they stand below each other."""
+    return {key: results[key] for key in OPERATIONS | WHOLE if key in results}
+
+
 def title_of(name: str) -> str:
     """What a file of numbers is about."""
     backend, model = name.split("-")
@@ -212,7 +217,7 @@ def main() -> None:
     images.mkdir(exist_ok=True)
     files = {file.stem: json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"))}
     every = [f"{backend}-{model}" for backend in BACKENDS for model in MODELS]
-    numbers = {name: files[name]["operations"] for name in every if name in files}
+    numbers = {name: in_order(files[name]["operations"]) for name in every if name in files}
     lines = [
         "# Benchmarks",
         "",

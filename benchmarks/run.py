@@ -46,11 +46,11 @@ OPERATIONS = {
     "G": ("fetch all as dicts", TABLE),
     "H": ("fetch all as tuples", TABLE),
     "I": ("change every field and save", 500),
-    "R": ("the same in bulk", 500),
+    "R": ("change every field, in bulk", 500),
     "J": ("change one field and save", 500),
-    "P": ("the same in bulk", 500),
+    "P": ("change one field, in bulk", 500),
     "K": ("delete one by one", 500),
-    "Q": ("the same in bulk", 500),
+    "Q": ("delete, in bulk", 500),
 }
 APART = frozenset("PQR")
 """Those that are no part of the mean, which is of A to K."""
