@@ -24,6 +24,11 @@ from tests.database.queries.questions import (
 from tests.database.queries.schemas import Row
 
 _Found = tuple[Row, dict[str, Any]]
+_OVER: dict[str, Callable[[list[Any]], Any]] = {
+    "Sum": sum_of,
+    "Max": lambda values: max(values, default=None),
+    "Min": lambda values: min(values, default=None),
+}
 
 
 class Chain:
@@ -92,8 +97,7 @@ class Chain:
         names = number_names(self.ask.plan.links[many].target)
         if names:
             node = self.ask.chance.choice([Sum, Max, Min])(f"{many}__{names[0]}")
-            work = {"sum": sum_of, "max": lambda v: max(v, default=None), "min": lambda v: min(v, default=None)}
-            how = work[type(node).__name__.lower()]
+            how = _OVER[type(node).__name__]
             self._annotated(self._named("amount"), node, lambda row: how(known_values(row.at(many), names[0])))
 
     def _related(self) -> tuple[str, Any, Any] | None:

@@ -223,7 +223,9 @@ def groups_of_groups(ask: Asker) -> None:
         made[tuple(row.values[key] for key in keys)].append(row)
     asked: dict[str, Any] = {"then": Count("*")} | ({"thetop": Max(numbers[0])} if numbers else {})
     query = ask.objects.filter(condition(before)).values_list(*keys).annotate(**asked)
-    tops = {key: max(known_values(rows, numbers[0]), default=None) if numbers else 0 for key, rows in made.items()}
+    tops: dict[Any, Any] = {
+        key: max(known_values(rows, numbers[0]), default=None) if numbers else 0 for key, rows in made.items()
+    }
     least, bound = ask.chance.randint(1, 2), ask.chance.choice([-1, 0, 2])
     having = Q(then__gt=least) | Q(thetop__gte=bound) if numbers else Q(then__gt=least)
     negated = ask.chance.random() < 0.4

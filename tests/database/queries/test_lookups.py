@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -176,6 +177,26 @@ def test_columns_are_compared_with_columns(world: World, books: Shelf) -> None:
     older = sum(book.editor is not None and book.editor.name == book.author.name for book in books)
     assert count(world, author__name=F("editor__name")) == older
     assert count(world, Book.author[Author.name] == Book.editor[Author.name]) == older
+
+
+TEXT_LOOKUPS: dict[str, Callable[[str, str], bool]] = {
+    "contains": lambda text, part: part in text,
+    "startswith": lambda text, part: text.startswith(part),
+    "endswith": lambda text, part: text.endswith(part),
+    "icontains": lambda text, part: part.lower() in text.lower(),
+    "istartswith": lambda text, part: text.lower().startswith(part.lower()),
+    "iendswith": lambda text, part: text.lower().endswith(part.lower()),
+    "iexact": lambda text, part: text.lower() == part.lower(),
+}
+
+
+@pytest.mark.parametrize("lookup", sorted(TEXT_LOOKUPS))
+def test_a_pattern_in_a_column_means_itself(world: World, books: Shelf, lookup: str) -> None:
+    # The rows have titles and notes of all signs that patterns have a meaning for.
+    wanted = sum(book.note is not None and TEXT_LOOKUPS[lookup](book.title, book.note) for book in books)
+    assert count(world, **{f"title__{lookup}": F("note")}) == wanted
+    names = sum(TEXT_LOOKUPS[lookup](book.author.name, book.title) for book in books)
+    assert count(world, **{f"author__name__{lookup}": F("title")}) == names
 
 
 def test_arithmetic_in_conditions(world: World, books: Shelf) -> None:
