@@ -74,11 +74,12 @@ class Walk:
             yield from self.paths(child)
 
     def aggregates(self, node: Condition | Expression) -> Iterator[Aggregate]:
-        """Every aggregate over groups, through annotations as well."""
+        """Every aggregate over groups, through annotations that are known as well."""
         if isinstance(node, Aggregate):
             yield node
         elif isinstance(node, AnnotationRef):
-            yield from self.aggregates(self.annotations[node.name])
+            if node.name in self.annotations:
+                yield from self.aggregates(self.annotations[node.name])
         elif not isinstance(node, Window):
             for child in node.children:
                 yield from self.aggregates(child)

@@ -452,6 +452,16 @@ def groups_after_filters(ask: Asker) -> None:
     grouped = query.values(key).annotate(**asked, **own)
     found = {row[key]: {name: row[name] for name in (*asked, *own)} for row in ask.world.iterate(grouped)}
     ask.check(found, {value: wanted(rows, repeated[value]) for value, rows in made.items()}, grouped)
+    least = ask.chance.randint(0, 2)
+    kept = grouped.filter(thestar__gt=least).order_by("-thestar")
+    sizes = sorted((len(repeated[value]) for value in made if len(repeated[value]) > least), reverse=True)
+    ask.check([row["thestar"] for row in ask.world.iterate(kept)], sizes, "kept", least, kept)
+    if work:
+        name = ask.chance.choice(sorted(work))
+        some = grouped.filter(**{f"{name}__gte": least})
+        known = {value: work[name](rows) for value, rows in made.items()}
+        high = {value for value, found in known.items() if found is not None and found >= least}
+        ask.check({row[key] for row in ask.world.iterate(some)}, high, "kept by", name, least, some)
     every = [row for rows in made.values() for row in rows]
     again = [row for rows in repeated.values() for row in rows]
     ask.check(ask.world.call(query, "aggregate", **asked, **own), wanted(every, again), "all", query)

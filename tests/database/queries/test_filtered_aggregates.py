@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from operator import itemgetter
 from typing import Any
 
@@ -169,3 +170,17 @@ def test_groups_of_related_values_are_filtered_by_the_aggregate_that_is_shown(wo
     found = world.iterate(query.filter(n__gt=1).order_by("id", "books__price"))
     key = itemgetter("id", "books__price")
     assert found == sorted([row for row in every if row["n"] > 1], key=key)
+
+
+def test_groups_after_a_filter_over_many_are_filtered_and_ordered_by_what_is_counted(
+    world: World, books: Shelf
+) -> None:
+    busy = {book.author for book in books if book.price > 5}
+    born = Counter(author.born for author in busy)
+    query = Author.objects.filter(books__price__gt=5).values("born").annotate(n=Count("pk", distinct=True))
+    found = world.iterate(query.filter(n__gt=1).order_by("-n").values_list("born", "n"))
+    assert found == [(day, number) for day, number in born.most_common() if number > 1]
+    rest = world.iterate(query.exclude(n__gt=1).values_list("born", flat=True))
+    assert set(rest) == {day for day, number in born.items() if number == 1}
+    either = query.filter(Q(n__gt=1) | Q(born=None))
+    assert world.call(either, "count") == sum(number > 1 or day is None for day, number in born.items())
