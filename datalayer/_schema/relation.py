@@ -41,7 +41,8 @@ class RelationSpec:
         target: The table it leads to.
         local: The field names in `source` that are compared ...
         remote: ... with these field names in `target`; through a table, both with its fields.
-        nullable: Whether the target may be missing: the forward column is nullable, or the relation is reverse.
+        nullable: Whether the target may be missing: the forward column is nullable or not enforced by a constraint, or
+            the relation is reverse.
         reverse: The name of the opposite relation on the target; None when it has none.
         through: The table in between, of a many to many.
         through_local: The fields of `through` that refer to `source`.
@@ -59,6 +60,11 @@ class RelationSpec:
     through: TableSpec | None = None
     through_local: tuple[str, ...] = ()
     through_remote: tuple[str, ...] = ()
+
+    @property
+    def takes_none(self) -> bool:
+        """Whether None may be assigned to a forward relation: its key may be NULL."""
+        return any(self.source.fields[name].nullable for name in self.local)
 
     @property
     def way_back(self) -> str | None:

@@ -382,7 +382,14 @@ def _link(model: Any) -> None:
             _check_comparable(table, relation, here, other.fields[there])
         name = _reverse_name(model, relation)
         spec = RelationSpec(
-            relation.name, relation.kind, table, other, relation.key_fields, remote, relation.nullable, name
+            relation.name,
+            relation.kind,
+            table,
+            other,
+            relation.key_fields,
+            remote,
+            relation.nullable or not relation.options["db_constraint"],
+            name,
         )
         if relation.options["db_constraint"]:
             keys.append(building.foreign_key(table, relation, other, remote))

@@ -47,7 +47,7 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
 
 
 def _found(instance: Any, spec: RelationSpec, value: Any) -> Any:
-    if value is None and not (spec.kind.is_forward and spec.nullable):
+    if value is None and not (spec.kind.is_forward and spec.takes_none):
         target: Any = spec.target.python_model
         raise target.RelatedObjectDoesNotExist(
             f"{spec.source.model}.{spec.name}: there is no {spec.target.model} for this row"
@@ -76,7 +76,7 @@ def check_target(spec: RelationSpec, value: object) -> None:
         ValidationError: An object of another model, or None where it is never None.
     """
     target = spec.target.model
-    if value is None and not spec.nullable:
+    if value is None and not spec.takes_none:
         raise refused(
             spec.source.model,
             spec.name,

@@ -286,6 +286,11 @@ class Forward(Declared):
                 f"{where} has on_delete={on_delete} but is never null; write {word}[{self.shown_target} | None] "
                 "or choose another on_delete"
             )
+        if not self.options["db_constraint"] and on_delete != DO_NOTHING:
+            raise ModelError(
+                f"{where} has db_constraint=False, and on_delete={on_delete} is what the constraint does; say "
+                "on_delete=DO_NOTHING: rows stay that refer to nothing, and it is for you to find them"
+            )
         if self.options["default"] is None and not self.nullable:
             raise ModelError(f"{where} has default=None but is never null; write {word}[{self.shown_target} | None]")
 
@@ -365,7 +370,8 @@ if TYPE_CHECKING:
             column: The name of the key's column in the database.
             default: None, to make it optional in the constructor; needs `ForeignKey[Target | None]`.
             index: Whether the column is indexed.
-            db_constraint: Whether the database enforces it.
+            db_constraint: Whether the database enforces it; False needs `on_delete=DO_NOTHING`, and rows may refer to
+                nothing.
             primary_key: Whether the key is this model's primary key as well.
             comment: Kept in the database where it can.
             db_default: The key the database fills in where none is given, and on_delete=SET_DEFAULT goes back to.
