@@ -21,7 +21,7 @@ from datalayer._query.condition import Condition
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
 from datalayer._query.source import NO_DISTINCT_ON, Extra
-from datalayer._query.walk import is_fixed
+from datalayer._query.walk import is_fixed, parts
 from datalayer._schema.table import TableSpec
 from datalayer.errors import NotSupported, QueryError
 
@@ -140,6 +140,9 @@ class Selection:
             aggregates_here=query.group_by is not None or is_aggregate,
             nested=subquery,
         )
+        if not backend.knows_again:
+            keys = [key.name for key in query.group_by or () if isinstance(key, AnnotationRef)]
+            self.writer.once = {name: None for name in keys if not self._is_fixed(annotations[name][0])}
         for joined in query.extra.joins if query.extra is not None else ():
             if joined.relation is None:  # it decides which rows there are, whether anything of it is shown or not
                 scope.source((joined.name,))
@@ -308,10 +311,16 @@ class Selection:
             found.append((element, self.writer.ordered(item, element), item))
         return found
 
+    def _is_fixed(self, expression: Expression) -> bool:
+        """Whether nothing is bound in an expression, through annotations as well."""
+        known = self.writer.annotations
+        inside = [known[part.name][0] for part in parts(expression) if isinstance(part, AnnotationRef)]
+        return is_fixed(expression) and all(self._is_fixed(each) for each in inside)
+
     def _must_be_shown(self, expression: Expression) -> bool:
         """Whether an order is by what must be a column: bound in it twice, PostgreSQL takes it for two things."""
         query, walk = self.query, self.writer.walk
-        if self.backend.knows_again or self.is_inside or self.is_qualified or is_fixed(expression):
+        if self.backend.knows_again or self.is_inside or self.is_qualified or self._is_fixed(expression):
             return False
         if query.group_by is not None:
             return not (walk.has_aggregate(expression) or walk.has_window(expression))
@@ -484,6 +493,9 @@ class Selection:
     def assembled(self, shown: list[Element], where: list[Element]) -> sa.Select[Any]:
         """SELECT, FROM and WHERE."""
         source, _ = self.writer.scope.from_clause()
+        beside = self.writer.keys_beside()
+        if beside is not None:
+            source = source.join(beside, sa.true())
         select = sa.select(*shown).select_from(source)
         if where:
             select = select.where(*where)

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias, cast
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import Grouping, UnaryExpression
 from sqlalchemy.sql.operators import custom_op
+from sqlalchemy.sql.selectable import FromClause
 
 from datalayer._compile import aggregates, filtered, functions, spans, values
 from datalayer._compile.backends.base import Backend, Ordered
@@ -66,6 +67,9 @@ class Writer:
         after: How many of them stood before each annotation and column that is an aggregate over many rows.
         reach: How many of them stood before what is being written.
         is_apart: The filters over relations to many join nothing, although aggregates go over groups here.
+        once: The keys of groups that are computed beside each row, in FROM, once they were asked for: bound twice,
+            PostgreSQL would take them for two things. Each is None before.
+        beside: The name of those keys' place in FROM.
     """
 
     def __init__(
@@ -96,6 +100,8 @@ class Writer:
         self.after: Mapping[str, int] = {}
         self.reach = 0
         self.is_apart = False
+        self.once: dict[str, Element | None] = {}
+        self.beside = ""
         self.walk = Walk(scope.table, {name: expression for name, (expression, _) in self.annotations.items()})
 
     # -- expressions ------------------------------------------------------------------------
@@ -169,6 +175,19 @@ class Writer:
     def _annotation(self, name: str) -> Element:
         if self._home is not None:
             return self._home._annotation(name)
+        if name not in self.once:
+            return self._computed(name)
+        if self.once[name] is None:
+            self.once[name] = self._computed(name)
+        self.beside = self.beside or self.statement.name()
+        return sa.literal_column(f"{self.beside}.k{list(self.once).index(name)}")
+
+    def keys_beside(self) -> FromClause | None:
+        """The keys of groups that stand in FROM, after all tables; None where there are none."""
+        shown = [key.label(f"k{number}") for number, key in enumerate(self.once.values()) if key is not None]
+        return sa.select(*shown).correlate(*self.scope.tables()).lateral(self.beside) if shown else None
+
+    def _computed(self, name: str) -> Element:
         expression, at = self.annotations[name]
         kept, self.filter = self.filter, None
         reach, self.reach = self.reach, self.after.get(name, 0)

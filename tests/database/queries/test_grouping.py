@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -91,6 +91,29 @@ def test_groups_are_ordered_by_what_is_computed_with_values(world: World, books:
     found = world.iterate(by_rest.order_by(F("pages") % 3, "rest"))
     assert [row["rest"] for row in found] == [rest for rest, _ in sorted(finer, key=lambda pair: (pair[1], pair[0]))]
     assert world.call(by_rest.order_by(F("pages") % 3), "count") == len(finer)
+
+
+GROUPED = Book.objects.filter(pages__gte=0).values(rest=F("pages") % 2).annotate(n=Count("id"))
+RESTS: list[tuple[Callable[[], Any], Callable[[int, int], Any]]] = [
+    (lambda: GROUPED.annotate(x=Count("id") + F("rest")), lambda rest, n: n + rest),
+    (lambda: GROUPED.annotate(x=Case(When(rest=1, then=Count("id")), default=0)), lambda rest, n: n if rest else 0),
+    (lambda: GROUPED.annotate(x=Window(fn.RowNumber(), order_by="-rest")), lambda rest, n: 2 - rest),
+]
+
+
+@pytest.mark.parametrize(("make", "wanted"), RESTS)
+def test_the_key_of_a_group_that_is_computed_with_values_stands_beside_aggregates(
+    world: World, books: Shelf, make: Callable[[], Any], wanted: Callable[[int, int], Any]
+) -> None:
+    sizes = Counter(book.pages % 2 for book in books if book.pages is not None and book.pages >= 0)
+    found = world.iterate(make().order_by("rest"))
+    assert [row["x"] for row in found] == [wanted(rest, sizes[rest]) for rest in sorted(sizes)]
+
+
+def test_groups_are_chosen_by_an_aggregate_or_a_key_that_is_computed_with_values(world: World, books: Shelf) -> None:
+    found = world.iterate(GROUPED.filter(Q(n__gt=10_000) | Q(rest=1)))
+    assert [row["rest"] for row in found] == [1]
+    assert world.call(GROUPED, "aggregate", most=Max("rest")) == {"most": 1}
 
 
 def test_distinct_rows_are_ordered_by_what_is_computed_with_values(world: World, books: Shelf) -> None:
