@@ -54,7 +54,7 @@ def migrate(
       datalayer migrate 0003       to that one, forwards or backwards
       datalayer migrate zero       take everything back
       datalayer migrate --plan     what would run
-      datalayer migrate --check    for a deployment: exit 1 when something is left to apply
+      datalayer migrate --check    exit 1 when something is left to apply
       datalayer migrate --database-url sqlite:///db.sqlite3 --migrations sql
     """
     instead = (("--plan", plan), ("--sql", sql), ("--check", check))
@@ -144,7 +144,7 @@ def showmigrations(
     Examples:
       datalayer showmigrations
       datalayer showmigrations --database reports
-      datalayer showmigrations --database-url sqlite:///db.sqlite3 --migrations sql
+      datalayer showmigrations --database-url sqlite:///a.db --migrations sql
     """
     enter(database_url, migrations, database)
     from datalayer.migrations import commands

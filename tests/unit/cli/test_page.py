@@ -49,6 +49,16 @@ def test_the_help_shows_examples_line_by_line_and_no_type_of_python(
         assert re.findall(r"\\b|<\w+|\[\[|\{|^Usage:.*[a-z]\]", help_text, re.MULTILINE) == []
 
 
+@pytest.mark.parametrize("name", app.command_names())
+def test_no_line_of_the_help_is_longer_than_a_terminal_of_eighty_columns(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for below in getattr(GROUP.commands[name], "commands", {"": None}):
+        assert app.main([*([name, below] if below else [name]), "--help"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
 DIESEL = (Path(__file__).resolve().parents[3] / "docs" / "coming-from-diesel.md").read_text("utf-8")
 COUNTERPARTS = re.findall(
     r"^\| (`[^|]+) \| (?:`(datalayer [^`]+)`|[^|]+)[^|]* \| [^|]*\|$", DIESEL.replace("\\|", ""), re.M
