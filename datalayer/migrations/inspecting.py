@@ -214,6 +214,8 @@ def _relation(
 
 def _name(model: Draft, key: LiveKey) -> list[str]:
     """The name of a foreign key, where it is not the one that datalayer gives."""
+    if key.name is None and key is not next(one for one in model.live.keys if one.columns == key.columns):
+        return [f"name={quoted(constraint_name('fk', model.live.name, (*key.columns, key.target)))}"]
     is_ours = key.name in (None, constraint_name("fk", model.live.name, key.columns))
     return [] if is_ours else [f"name={quoted(str(key.name))}"]
 

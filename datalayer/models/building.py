@@ -210,7 +210,6 @@ def build_table(
             raise ModelError(f"{model.__name__}.Meta.indexes holds {index!r}; use Index")
         indexes.append(_index(name, index, resolve, by_name))
     named: list[UniqueSpec | CheckSpec | ExclusionSpec | IndexSpec] = [*unique, *checks, *exclusions, *indexes]
-    _no_double_names(model.__name__, [item.name for item in named])
     check_identifiers(model.__name__, name, [spec.column for spec in fields], [item.name for item in named])
     return TableSpec(
         name,
@@ -412,10 +411,18 @@ def _no_double_columns(model: str, fields: list[FieldSpec]) -> None:
             )
 
 
-def _no_double_names(model: str, names: list[str]) -> None:
+def no_double_names(table: TableSpec) -> None:
+    """Refuses two constraints or indexes of one name, foreign keys included.
+
+    Raises:
+        ModelError: There are two.
+    """
+    keys, indexes = [one.name for one in table.foreign_keys], [one.name for one in table.indexes]
+    rules: list[UniqueSpec | CheckSpec | ExclusionSpec] = [*table.unique, *table.checks, *table.exclusions]
+    names = [*(rule.name for rule in rules), *indexes, *keys]
     for name in names:
         if names.count(name) > 1:
-            raise ModelError(f"{model} has two constraints or indexes called {name!r}; give one another name=")
+            raise ModelError(f"{table.model} has two constraints or indexes called {name!r}; give one another name=")
 
 
 class _Resolver:

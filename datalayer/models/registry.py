@@ -408,6 +408,7 @@ def _link(model: Any) -> None:
             )
         relation.spec = table.relations[relation.name] = spec
     table.foreign_keys = tuple(keys)
+    building.no_double_names(table)
     for between in model.__datalayer_many__.values():
         _link_many(model, between, table)
     _check_natural_key(table, model.__datalayer_options__.natural_key)

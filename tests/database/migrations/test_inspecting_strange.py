@@ -134,3 +134,13 @@ def test_what_is_the_same_to_sqlite_is_no_difference(sqlite: None) -> None:
     text = inspectdb()
     assert "s: Mapped[str | None] = Field(default=None)" in text
     assert made(text) == [], text
+
+
+def test_two_keys_over_the_same_column_come_back(sqlite: None) -> None:
+    run(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE b (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, x INTEGER REFERENCES a, FOREIGN KEY (x) REFERENCES b)",
+    )
+    text = inspectdb()
+    assert made(text) == [], text

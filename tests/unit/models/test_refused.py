@@ -16,6 +16,7 @@ from datalayer import (
     CASCADE,
     SET_DEFAULT,
     SET_NULL,
+    BigInt,
     CheckConstraint,
     ExclusionConstraint,
     F,
@@ -302,6 +303,16 @@ def test_two_constraints_of_one_name_are_refused() -> None:
             indexes = (Index("b", name="same"),)
 
     with pytest.raises(ModelError, match=r"Thing has two constraints or indexes called 'same'; give one another name="):
+        registry.tables()
+
+
+def test_two_keys_over_the_same_fields_need_two_names() -> None:
+    class Thing(Model):
+        other_id: Mapped[BigInt]
+        one: ForeignKey[Thing] = ForeignKey(fields=("other_id",), related_name="ones")
+        two: ForeignKey[Thing] = ForeignKey(fields=("other_id",), related_name="twos")
+
+    with pytest.raises(ModelError, match=r"Thing has two constraints .* called 'fk_thing_other_id'; give one another"):
         registry.tables()
 
 
