@@ -180,6 +180,12 @@ def build_table(
     by_name = {spec.name: spec for spec in fields}
     _no_double_columns(model.__name__, fields)
     primary_key = options.primary_key or tuple(spec.name for spec in fields if spec.is_primary_key)
+    keys = dict.fromkeys(by_name[item].relation or item for item in primary_key if item in by_name)
+    if len(keys) > 1 and not options.primary_key:
+        raise ModelError(
+            f"{model.__name__} has several primary keys: {', '.join(keys)}; Model and UUIDModel bring one of their "
+            f"own, so inherit from ModelBase, or name one of several columns: Meta.primary_key = {tuple(keys)!r}"
+        )
     resolve = _Resolver(model.__name__, by_name, relations)
     primary_key = tuple(name for item in primary_key for name in resolve.fields(item, "primary_key"))
     if not primary_key:

@@ -579,6 +579,15 @@ def test_an_email_that_nothing_can_check_tells_what_to_install(monkeypatch: pyte
         registry.tables()
 
 
+def test_a_key_beside_that_of_the_parent_is_refused() -> None:
+    declare("code", str, PrimaryKey(max_length=5))
+    told = (
+        r"Thing has several primary keys: id, code; .* inherit from ModelBase, or .*Meta.primary_key = \('id', 'code'\)"
+    )
+    with pytest.raises(ModelError, match=told):
+        registry.tables()
+
+
 def test_a_queryset_is_no_manager() -> None:
     with pytest.raises(ModelError, match=r'Thing.objects is a Rows, .*: class Rows\(Manager\["Thing"\]\)'):
         declare("name", str, objects=Rows())
