@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.bends import CURVES
 from benchmarks.concurrent import ASYNC, AT_A_TIME, BLOCKING, CONCURRENT
+from benchmarks.curves import POINTS
 from benchmarks.run import ALONE, APART, BEGIN, END, MODES, OPERATIONS, ROOT, WHOLE, taking_part, targets
 
 
@@ -38,3 +40,8 @@ def test_the_readme_has_one_place_for_the_numbers() -> None:
     text = (ROOT / "README.md").read_text()
     assert [text.count(BEGIN), text.count(END)] == [1, 1]
     assert text.index(BEGIN) < text.index(END)
+
+
+def test_every_curve_has_the_reason_of_its_form() -> None:
+    assert CURVES.keys() == {*POINTS, *CONCURRENT}
+    assert all(reason.endswith(".") for _, _, reason in CURVES.values())
