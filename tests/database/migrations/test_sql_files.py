@@ -40,6 +40,14 @@ def test_folders_of_diesel_run_as_they_are(migrations: Path) -> None:
     assert tables() == ["first"]
 
 
+def test_a_folder_of_diesel_may_be_called_anything(migrations: Path) -> None:
+    names = ("2019", "2020_with space", "2021_ünï-code", "2022-01-01-000000-0001_counted", "abc_no_moment")
+    for number, name in enumerate(names):
+        diesel(migrations, name, f"\ufeffCREATE TABLE t{number} (id INTEGER);\r\n", f"DROP TABLE t{number}")
+    assert commands.migrate().applied == names
+    assert commands.revert(None).reverted == names[::-1]
+
+
 def test_a_folder_without_up_is_named(migrations: Path) -> None:
     (migrations / "0001_thing").mkdir()
     (migrations / "0001_thing" / "down.sql").write_text("SELECT 1")
