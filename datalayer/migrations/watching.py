@@ -121,8 +121,10 @@ class _Watch:
                     continue
                 if other is None and self.pid is not None:
                     other = self._opened(opened)
-                self.on_statement(Lasting(" ".join(running[0].split()), seconds, *self._asked(other)))
-                is_told = True
+                asked = self._asked(other)
+                if self.running is running:  # else it is another one that was asked about
+                    self.on_statement(Lasting(" ".join(running[0].split()), seconds, *asked))
+                    is_told = True
         if is_told:
             self.on_statement(None)
 
