@@ -166,7 +166,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 object.__setattr__(self, name, value)
                 return
             if name not in cls.__pydantic_fields__ and name in cls.table.relations:
-                raise not_assignable(cls.__name__, name)
+                raise not_assignable(cls.__name__, name, cls.table.relations[name])
             if value.__class__ not in UNCHANGEABLE and is_expression(value) and name in cls.__pydantic_fields__:
                 assign_expression(self, name, value)
                 return

@@ -177,8 +177,10 @@ def target_and_null(argument: Any) -> tuple[Any, bool]:
     return argument, False
 
 
-def not_assignable(model: str, name: str) -> AttributeError:
-    """The error of an assignment to a relation to many rows."""
+def not_assignable(model: str, name: str, spec: RelationSpec | None = None) -> AttributeError:
+    """The error of an assignment to a relation to many rows, or to a way back, where that is known."""
+    if spec is not None and not spec.kind.is_to_many:
+        return AttributeError(f"{name} is the reverse side of {spec.target.model}.{spec.reverse}; set that one instead")
     return AttributeError(f"{model}.{name} is many rows and cannot be assigned; call {name}.set([...]) on a saved row")
 
 
@@ -488,11 +490,7 @@ else:
             return Access.read(self, instance, owner)
 
         def __set__(self, instance, value):
-            if self.spec.kind.is_to_many:
-                raise not_assignable(self.spec.source.model, self.name)
-            raise AttributeError(
-                f"{self.name} is the reverse side of {self.spec.target.model}.{self.spec.reverse}; set that one instead"
-            )
+            raise not_assignable(self.spec.source.model, self.name, self.spec)
 
     class ReverseOne:
         """The way back of a one to one, as an annotation."""

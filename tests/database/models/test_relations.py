@@ -335,6 +335,8 @@ def test_nothing_on_the_other_side_is_an_attribute_that_is_missing(world: World)
         _ = player.card
     with pytest.raises(Player.card.RelatedObjectDoesNotExist):
         _ = player.card
+    with pytest.raises(AttributeError, match=r"card is the reverse side of Card.player; set that one instead"):
+        player.card = None  # type: ignore[assignment]
     assert Card.player.RelatedObjectDoesNotExist is Player.RelatedObjectDoesNotExist
     world.call(Card.objects, "create", number=1, player=player)
     assert hasattr(world.call(Player.objects.select_related("card"), "get"), "card")
