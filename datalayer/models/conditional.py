@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 
 from datalayer._query import documents
-from datalayer._query.arithmetic import FLOAT, INTEGERS, MOMENTS, NUMBERS, TEXTS
+from datalayer._query.arithmetic import FLOAT, INTEGERS, MOMENTS, NUMBERS, TEXTS, WIDE_DECIMAL
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Case as CaseNode
 from datalayer._query.expression import Expression, Function
@@ -17,6 +17,9 @@ from datalayer.models.computed import computed, function, source_node
 from datalayer.models.expressions import Computable, Q, condition_of
 from datalayer.models.literals import literal
 from datalayer.models.types import column_type
+
+_NARROW: Final = 15
+"""The digits of decimals that SQLite keeps as numbers."""
 
 M = TypeVar("M")
 T = TypeVar("T")
@@ -124,19 +127,30 @@ def common_type(types: list[ColumnType | None], word: str) -> ColumnType | None:
     if not known:
         return None
     kinds = {type.kind for type in known}
+    if len(set(known)) == 1 or any(type.stored is not None for type in known):
+        return known[0]
+    if Kind.DECIMAL in kinds and kinds <= NUMBERS - {Kind.FLOAT}:
+        return _common_decimal([type for type in known if type.kind is Kind.DECIMAL], has_others=len(kinds) > 1)
     if len(kinds) == 1:
         return known[0]
     if kinds <= INTEGERS:
         return ColumnType(Kind.BIG_INTEGER, int)
     if kinds <= NUMBERS:
-        decimal = next((type for type in known if type.kind is Kind.DECIMAL), None)
-        return (
-            FLOAT if Kind.FLOAT in kinds or decimal is None else ColumnType(Kind.DECIMAL, decimal.python, precision=15)
-        )
+        return FLOAT
     if kinds <= TEXTS:
         return ColumnType(Kind.TEXT, str)
     shown = " and ".join(sorted(kind.value for kind in kinds))
     raise QueryError(f"{word} is of {shown} at once; Cast() them to one type")
+
+
+def _common_decimal(types: list[ColumnType], *, has_others: bool) -> ColumnType:
+    """The type that holds the decimals of several, and whole numbers beside them: SQLite keeps wide ones as text."""
+    sizes = [(type.precision - type.scale, type.scale) for type in types if type.precision and type.scale is not None]
+    before, places = [max(sides) for sides in zip(*sizes, strict=True)] if sizes else (0, 0)
+    if any(type.precision is None for type in types) or before + places > _NARROW:
+        return WIDE_DECIMAL
+    has_places = bool(sizes) and not has_others
+    return ColumnType(Kind.DECIMAL, types[0].python, precision=_NARROW, scale=places if has_places else None)
 
 
 @overload

@@ -23,7 +23,7 @@ from datalayer import (
     When,
 )  # fmt: skip
 from datalayer.errors import CheckViolation, IntegrityError
-from datalayer.functions import Coalesce
+from datalayer.functions import Coalesce, Least, NullIf
 from datalayer.models import registry
 from datalayer.testing.tables import acreate_tables, create_tables
 from tests.worlds import World
@@ -183,6 +183,22 @@ def test_the_database_holds_the_limits_exactly(world: World, column: str, fits: 
     assert amounts(world, own, column) == [Decimal(fits)]
     with pytest.raises(CheckViolation):  # computed in the database, so no model looks at it first
         world.call(own, "update", **{column: F(column) - F(column) + Decimal(beyond)})
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    "computed",
+    [
+        Coalesce(NullIf("small", Decimal(1)), "amount"),
+        Case(When(small=2, then="small"), default="amount"),
+        Least(F("small") + 10**29, F("amount")),
+    ],
+)
+def test_narrow_and_wide_ones_together_compare_by_value(world: World, computed: Any) -> None:
+    query = Entry.objects.annotate(money=computed)
+    found = amounts(world, query.filter(money__gt=Decimal("9.5")), "money")
+    assert sorted(found) == sorted(value for value in AMOUNTS if value > Decimal("9.5"))
+    assert amounts(world, query.order_by("money"), "money") == sorted(AMOUNTS)
 
 
 @pytest.mark.usefixtures("account")
