@@ -84,14 +84,14 @@ class MadeMigration:
 Pairs: TypeAlias = Mapping[str, str] | Sequence[str]
 
 
-def _pairs(given: Pairs, sign: str, example: str) -> dict[str, str]:
+def _pairs(given: Pairs, sign: str, option: str, form: str) -> dict[str, str]:
     if isinstance(given, Mapping):
         return dict(given)
     pairs: dict[str, str] = {}
     for text in given:
         key, found, value = text.partition(sign)
         if not found or not key.strip():
-            raise MigrationError(f"{text!r} is not of the form {example}")
+            raise MigrationError(f"{option} {text!r} is not of the form {form}")
         pairs[key.strip()] = value.strip() if sign == ":" else value
     return pairs
 
@@ -158,7 +158,7 @@ def makemigrations(
         MigrationError: The history cannot be read, or a name does not fit.
     """
     history = config.history()
-    renames = _pairs(rename, ":", "old:new")
+    renames = _pairs(rename, ":", "rename", "old:new, such as book.price:cost")
     old: State = {}
     new: State = {}
     last: PythonMigration | None = None
@@ -167,7 +167,11 @@ def makemigrations(
     else:
         questions = None if check else questions
         wanted = config.tables() if tables is None else list(tables)
-        answers = Answers(_pairs(default, "=", "table.column=value"), own=config.defaults(wanted), questions=questions)
+        answers = Answers(
+            _pairs(default, "=", "default", "table.column=value, such as book.pages=0"),
+            own=config.defaults(wanted),
+            questions=questions,
+        )
         old, new = history.state(), describe(compiled.to_metadata(wanted))
         if old and tables is None and not config.has_models():
             raise MigrationError(

@@ -215,3 +215,16 @@ def test_two_that_write_at_the_same_time_are_told_apart(folder: Path, write: Cal
     assert [path.name for path in folder.iterdir()] == ["0001_initial.py"]
     assert make(table(column("price", nullable=True))).has_changes
     assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"rename": ["nonsense"]}, "rename 'nonsense' is not of the form old:new, such as book.price:cost"),
+        ({"default": ["nonsense"]}, "default 'nonsense' is not of the form table.column=value, such as book.pages=0"),
+    ],
+)
+def test_an_answer_of_another_form_is_told_with_its_option_and_an_example(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(MigrationError) as refused:
+        make(table(column("price", nullable=True)), **given)
+    assert str(refused.value) == said
