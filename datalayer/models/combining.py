@@ -9,16 +9,18 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from datalayer._compile.prepared import two_ctes
+from datalayer._compile.values import is_numeric_decimal
 from datalayer._query.comparing import comparable, comparison
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef
 from datalayer._query.path import relation_path
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA, Compound, Cte, Joined, Named, Source
-from datalayer._schema.field import ColumnType, FieldSpec
+from datalayer._schema.field import ColumnType, FieldSpec, Kind
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import TableSpec
-from datalayer.errors import QueryError
+from datalayer.errors import NotSupported, QueryError
+from datalayer.models.bound import backend_of
 from datalayer.models.column import operand
 from datalayer.models.expressions import Q, condition_of
 from datalayer.models.grouping import is_over_many
@@ -107,6 +109,8 @@ def compound(first: Any, others: tuple[Any, ...], word: str, verb: str) -> Query
         if getattr(rows, "_alias", first._alias) != first._alias:
             raise QueryError(f"{verb}() of querysets of two databases; fetch one of them first")
         _check_alike(one, other, verb)
+        if backend_of(first._alias) == "sqlite":
+            _check_digits(one, other, verb)
     view = rows_table(one)
     return reading(view, one).replaced(extra=NO_EXTRA.replaced(source=Compound(word, tuple(queries))))
 
@@ -127,6 +131,22 @@ def _check_alike(one: Query, other: Query, verb: str) -> None:
     for (name, a), (_, b) in zip(left, right, strict=True):
         if a is not None and b is not None and not comparable(a.kind, b.kind):
             raise QueryError(f"{verb}(): {name!r} is {a.kind.value} in one and {b.kind.value} in the other; Cast() one")
+
+
+def _check_digits(one: Query, other: Query, verb: str) -> None:
+    """Refuses decimals that SQLite keeps as text beside such that it keeps as numbers: it takes no two for equal.
+
+    Raises:
+        NotSupported: There are some.
+    """
+    for (name, a), (_, b) in zip(_columns(one), _columns(other), strict=True):
+        if a is None or b is None or a.kind is not Kind.DECIMAL or b.kind is not Kind.DECIMAL:
+            continue
+        if is_numeric_decimal(a) != is_numeric_decimal(b):
+            raise NotSupported(
+                f"{verb}(): {name!r} is a decimal of more than 15 digits in one and of fewer in the other, which "
+                "SQLite keeps as text and as numbers and cannot compare; fetch both"
+            )
 
 
 def merged(first: Any, other: Any, connector: str) -> Query:

@@ -71,6 +71,15 @@ def _extreme(name: str) -> Write:
     return write
 
 
+def _nullif(arguments: list[Element], types: list[ColumnType | None]) -> Element:
+    """A decimal that is text and one that is a number are compared by value."""
+    first, second = arguments
+    if _is_wide(types[0]) == _is_wide(types[1]):
+        return cast("Element", sa.func.nullif(first, second))
+    is_same = sa.cast(first, sa.Text).collate("datalayer_decimal") == sa.cast(second, sa.Text)
+    return Grouping(sa.case((is_same, sa.null()), else_=first))
+
+
 def _left(arguments: list[Element], types: list[ColumnType | None]) -> Element:
     return cast("Element", sa.func.substr(arguments[0], sa.literal_column("1"), arguments[1]))
 
@@ -233,6 +242,7 @@ _FUNCTIONS: Final[dict[str, Write]] = {
     "concat": _concat,
     "greatest": _extreme("greatest"),
     "least": _extreme("least"),
+    "nullif": _nullif,
     "strpos": lambda a, t: sa.func.instr(*a),
     "chr": lambda a, t: sa.func.char(*a),
     "ord": lambda a, t: sa.func.unicode(*a),

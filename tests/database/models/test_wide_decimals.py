@@ -22,9 +22,10 @@ from datalayer import (
     UniqueConstraint,
     When,
 )  # fmt: skip
-from datalayer.errors import CheckViolation, IntegrityError
+from datalayer.errors import CheckViolation, IntegrityError, NotSupported
 from datalayer.functions import Coalesce, Least, NullIf
 from datalayer.models import registry
+from datalayer.testing import assert_num_queries
 from datalayer.testing.tables import acreate_tables, create_tables
 from tests.worlds import World
 
@@ -199,6 +200,30 @@ def test_narrow_and_wide_ones_together_compare_by_value(world: World, computed: 
     found = amounts(world, query.filter(money__gt=Decimal("9.5")), "money")
     assert sorted(found) == sorted(value for value in AMOUNTS if value > Decimal("9.5"))
     assert amounts(world, query.order_by("money"), "money") == sorted(AMOUNTS)
+
+
+@pytest.mark.usefixtures("account")
+def test_a_narrow_one_is_nothing_where_it_equals_a_wide_one(world: World) -> None:
+    world.call(Entry.objects.filter(amount=9), "update", small=9)
+    same = NullIf("small", "amount")
+    assert world.iterate(Entry.objects.annotate(x=same).filter(x=None).values_list("amount", flat=True)) == [9]
+    assert world.iterate(
+        Entry.objects.annotate(x=NullIf("amount", "small")).filter(x=None).values_list("small", flat=True)
+    ) == [9]
+    assert world.call(Entry.objects.annotate(x=same).filter(x__gt=5), "count") == 0
+
+
+@pytest.mark.usefixtures("account")
+def test_a_union_of_narrow_and_wide_ones_is_exact_or_refused(world: World, backend: str) -> None:
+    small, wide = (Entry.objects.values_list(name, flat=True) for name in ("small", "amount"))
+    if backend == "sqlite":
+        with (
+            assert_num_queries(0),
+            pytest.raises(NotSupported, match="'small' is a decimal of more than 15 digits in one"),
+        ):
+            small.union(wide)
+    else:
+        assert set(world.iterate(small.union(wide))) == {Decimal(1), *AMOUNTS}
 
 
 @pytest.mark.usefixtures("account")
