@@ -34,12 +34,11 @@ def at_once(left: Expression, lookup: str, value: Any) -> Comparison | None:
     Good are plain values of the very type of the left side, but for what no database can be given: numbers of more than
     64 bits, and text with a zero byte.
     """
-    type_, given = left.type, type(value)
+    type_ = left.type
+    given: type[Any] = type(value)
     if type_ is None or given is not type_.exact:
         return None
-    if (given is int and not _LEAST <= cast("int", value) <= _GREATEST) or (
-        given is str and "\0" in cast("str", value)
-    ):
+    if (given is int and not _LEAST <= value <= _GREATEST) or (given is str and "\0" in value):
         return None
     return Comparison(left, lookup, Value(value, type_))
 

@@ -134,6 +134,32 @@ class MigrateSettings(Options):
     statement_timeout: Patience = None
 
 
+NOT_FOR_PRAGMAS = {
+    "busy_timeout": "pool.connection_timeout says how long to wait",
+    "journal_mode": "it is WAL, by which rows are read while others are written",
+    "query_only": "it is what keeps the pool's readers from writing",
+}
+"""What is set for every connection already, and why it stays so."""
+_PRAGMA_TEXT = re.compile(r"[A-Za-z0-9_.+-]+")
+
+
+def _check_pragma(name: str, value: bool | int | str) -> None:
+    """Makes sure that SQLite knows a PRAGMA: it says nothing of one that it does not know."""
+    if name in NOT_FOR_PRAGMAS:
+        raise ValueError(f"pragmas.{name} cannot be set: {NOT_FOR_PRAGMAS[name]}")
+    import sqlite3  # noqa: PLC0415 - for who sets one
+
+    connection = sqlite3.connect(":memory:")
+    try:
+        known = [row[0] for row in connection.execute("SELECT name FROM pragma_pragma_list ORDER BY name")]
+    finally:
+        connection.close()
+    if name not in known:
+        raise ValueError(f"pragmas.{name}: SQLite has no such PRAGMA{nearest(name, known)}")
+    if isinstance(value, str) and not _PRAGMA_TEXT.fullmatch(value):
+        raise ValueError(f"pragmas.{name} is a number, true or false, or one word such as NORMAL")
+
+
 class DatabaseSettings(Options):
     """One database.
 
@@ -141,6 +167,7 @@ class DatabaseSettings(Options):
         url: Where it is.
         url_from: Of PostgreSQL: a function, `package.module:name`, that is given the url at each connect and gives the
             one to connect to, as for a password that changes.
+        pragmas: Of SQLite: what is set for each new connection, such as `cache_size = -64000`.
         pool: How its connections are pooled.
         migrate: How long migrations wait.
         transaction_pooling: True behind a pooler such as PgBouncer, which may give each transaction another session.
@@ -151,6 +178,7 @@ class DatabaseSettings(Options):
 
     url: DatabaseUrl
     url_from: FunctionPath | None = None
+    pragmas: dict[str, bool | int | str] = Field(default_factory=dict)
     pool: PoolSettings = PoolSettings()
     migrate: MigrateSettings = MigrateSettings()
     transaction_pooling: bool = False
@@ -161,6 +189,10 @@ class DatabaseSettings(Options):
     def _can_be_honoured(self) -> Self:
         if self.url_from is not None and self.url.backend != "postgresql":
             raise ValueError("url_from is for a server that wants a password, and sqlite is a file: leave it out")
+        if self.pragmas and self.url.backend != "sqlite":
+            raise ValueError("pragmas are SQLite's; a server is told by the url: ?options=-c%20work_mem=64MB")
+        for name, value in self.pragmas.items():
+            _check_pragma(name, value)
         if self.url.backend != "postgresql" or self.pool.implementation == "generic":
             return self
         for name in NOT_FOR_PSYCOPG:

@@ -105,7 +105,9 @@ def _operator(lookup: str) -> Callable[[Any, object], object]:
 
     def compared(self: Expr[Any, Any], other: Any) -> object:
         found = at_once(self.node, lookup, other)
-        return self._compared(lookup, other) if found is None else found
+        if found is None:
+            return self._compared(lookup, other)  # pyright: ignore[reportPrivateUsage]  # it is a method of that class
+        return found
 
     return compared
 

@@ -105,7 +105,15 @@ def link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> 
     """
     config = _config_of(chosen)
     if chosen.url.backend == "sqlite":
-        return SQLitePool(file(), config, name=alias, readers=chosen.pool.readers)
+        statements = _pragmas_of(chosen)
+
+        def configure(link: Link) -> None:
+            raw: Any = link.raw
+            for statement in statements:
+                raw.execute(statement)
+
+        own = configure if statements else None
+        return SQLitePool(file(), config, name=alias, readers=chosen.pool.readers, configure=own)
     address, behind = Address(alias, chosen), chosen.transaction_pooling
     if chosen.pool.implementation == "generic":
         connect = partial(
@@ -125,7 +133,15 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
     """The twin of `link_pool`, for the running loop."""
     config = _config_of(chosen)
     if chosen.url.backend == "sqlite":
-        return AsyncSQLitePool(file(), config, name=alias, readers=chosen.pool.readers)
+        statements = _pragmas_of(chosen)
+
+        async def configure(link: AsyncLink) -> None:
+            raw: Any = link.raw
+            for statement in statements:
+                await raw.execute(statement)
+
+        own = configure if statements else None
+        return AsyncSQLitePool(file(), config, name=alias, readers=chosen.pool.readers, configure=own)
     address, behind = Address(alias, chosen), chosen.transaction_pooling
 
     async def url() -> str:
@@ -145,6 +161,13 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
         )
     driver = for_postgresql("datalayer.pooling.psycopg")
     return AsyncModed(driver.AsyncPsycopgPool(url, config, name=alias, transaction_pooling=behind))
+
+
+def _pragmas_of(chosen: DatabaseSettings) -> list[str]:
+    """The statements that set what the settings say; its names and words were looked at there."""
+    return [
+        f"PRAGMA {name} = {int(value) if isinstance(value, bool) else value}" for name, value in chosen.pragmas.items()
+    ]
 
 
 def _config_of(database: DatabaseSettings) -> PoolConfig:

@@ -167,7 +167,7 @@ def _truncated(word: str) -> Write:
     def write(arguments: list[Element], types: list[ColumnType | None]) -> Element:
         found = sa.func.date_trunc(sa.literal_column(f"'{word}'"), arguments[0])
         kind = _kind(types)
-        return cast_to(found, kind.value) if kind in {Kind.DATE, Kind.TIME} else cast("Element", found)
+        return cast_to(found, kind.value) if kind is Kind.DATE or kind is Kind.TIME else cast("Element", found)
 
     return write
 

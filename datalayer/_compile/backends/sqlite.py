@@ -60,7 +60,7 @@ def _listed(items: list[object]) -> str:
     """A list as JSON, which has no word for infinity: a number beyond all others is read as that."""
     if not any(isinstance(item, float) and not math.isfinite(item) for item in items):
         return json.dumps(items)
-    words = {math.inf: "9e999", -math.inf: "-9e999"}
+    words: dict[object, str] = {math.inf: "9e999", -math.inf: "-9e999"}
     kept = [item for item in items if item == item]  # NaN is equal to nothing
     return f"[{','.join([words[item] if item in words else json.dumps(item) for item in kept])}]"
 
