@@ -35,7 +35,7 @@ def at_once(left: Expression, lookup: str, value: Any) -> Comparison | None:
     64 bits, and text with a zero byte.
     """
     type_ = left.type
-    given: object = type(value)
+    given = type(value)  # pyright: ignore[reportUnknownVariableType]  # of any kind
     if type_ is None or given is not type_.exact:
         return None
     if (given is int and not _LEAST <= value <= _GREATEST) or (given is str and "\0" in value):
