@@ -14,7 +14,7 @@ import pytest
 from datalayer import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, Subquery, Sum, Value, When, Window
 from datalayer import functions as fn
 from datalayer.errors import FieldError, InvalidValue, QueryError
-from datalayer.testing import assert_num_queries
+from datalayer.testing import assert_num_queries, capture_queries
 from tests.database.queries.library import Author, Book, Shelf
 from tests.worlds import World
 
@@ -50,6 +50,17 @@ def test_groups_are_filtered_after_and_rows_before(world: World, books: Shelf) -
 
 def test_the_order_of_the_model_is_no_part_of_a_group(world: World, books: Shelf) -> None:
     assert "ORDER BY" not in Book.objects.values("author").annotate(n=Count("*")).sql()[0]
+
+
+@pytest.mark.parametrize("method", ["count", "exists"])
+def test_an_annotation_that_chooses_no_row_is_not_computed_to_count_them(
+    world: World, books: Shelf, method: str
+) -> None:
+    query = Author.objects.annotate(n=Count("books"))
+    wanted = world.call(Author.objects, method)
+    with capture_queries() as sent:
+        assert world.call(query, method) == wanted
+    assert "book" not in sent[0].sql
 
 
 def test_groups_by_something_computed(world: World, books: Shelf) -> None:
