@@ -18,8 +18,10 @@ from datalayer._compile import filtered
 from datalayer._compile.filtered import ONCE
 from datalayer._compile.joins import Element, is_to_many
 from datalayer._compile.walk import Walk
+from datalayer._query.arithmetic import added_up
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Aggregate, Expression, Frame, Function, Window
+from datalayer._schema.field import ColumnType
 from datalayer.errors import QueryError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def written(writer: Writer, node: Aggregate, at: int) -> Element:
         return _average(writer, node, at)
     if can_be_added_up(node):
         each = writer.of_one_row(node, at)
-        type = node.argument.type if node.argument is not None and node.name != "count" else node.type
+        type = node.type if node.name == "count" else _argument_type(node)
         found = writer.backend.aggregate(_ADDED_UP[node.name], [each], type, distinct=False, order=[])
         found = writer.backend.scaled(found, _ADDED_UP[node.name], type)
         return cast("Element", sa.func.coalesce(found, sa.literal_column("0"))) if node.name == "count" else found
@@ -137,7 +139,7 @@ def _call(writer: Writer, node: Aggregate, at: int, over: Over | None) -> Elemen
     chosen = filtered.restriction(writer, node) if writer.is_apart else None
     if chosen is not None:
         condition = chosen if condition is None else sa.and_(condition, chosen)
-    type = None if node.argument is None else node.argument.type
+    type = _argument_type(node)
     found: Any
     if not arguments:
         found = sa.func.count(sa.literal_column("*"))
@@ -148,6 +150,13 @@ def _call(writer: Writer, node: Aggregate, at: int, over: Over | None) -> Elemen
     if over is not None:
         found = over(found)
     return writer.backend.scaled(found, node.name, type)
+
+
+def _argument_type(node: Aggregate) -> ColumnType | None:
+    """The type of what an aggregate runs over."""
+    if node.argument is None:
+        return None
+    return added_up(node.argument) if node.name == "sum" else node.argument.type
 
 
 # -- windows ---------------------------------------------------------------------------------------

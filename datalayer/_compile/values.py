@@ -391,16 +391,22 @@ def reader(expression: Expression, backend: str) -> Convert | None:
 def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> Convert | None:
     if type.item is not None and type.kind not in {Kind.ARRAY, Kind.RANGE}:
         return _array_reader(type, backend)
-    is_rounded = isinstance(expression, Aggregate) and expression.name in {"sum", "min", "max", "any_value"}
     if type.kind is Kind.DECIMAL:
         if backend != "sqlite":
             return as_decimal
-        return from_driver(type, backend) if is_rounded else _padding_reader(type)
+        return from_driver(type, backend) if _is_of_column(expression) else _padding_reader(type)
     if type.kind is Kind.FLOAT:
         return float  # type: ignore[return-value]
     if type.kind in {Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER}:
         return int if backend == "postgresql" else None  # type: ignore[return-value]
     return from_driver(type, backend)
+
+
+def _is_of_column(expression: Expression) -> bool:
+    """Whether a value is a column's own, or the sum of such: with the digits of the column and no more."""
+    if not isinstance(expression, Aggregate) or not isinstance(expression.argument, FieldRef):
+        return False
+    return expression.name in {"sum", "min", "max", "any_value"}
 
 
 def _array_reader(type: ColumnType, backend: str) -> Convert:

@@ -435,6 +435,8 @@ class Writer:
             left = self.backend.part(node.transform, left, type)
             type = transformed(type, node.transform)
         left = self.backend.collated(left, type, is_column=isinstance(node.left, FieldRef))
+        if not isinstance(node.left, FieldRef) and not isinstance(right, Value | Subquery):
+            left = self.backend.collated(left, right.type, is_column=False)  # beside a number, its text is the greater
         if not (node.lookup == "in" and isinstance(right, Subquery)):
             left = self.backend.same(left, type)
         if node.lookup in TEXT_LOOKUPS or (node.lookup == "in" and isinstance(right, Value)):

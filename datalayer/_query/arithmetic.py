@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from datalayer._query.expression import Arithmetic, Expression, Function
+from datalayer._query.expression import Arithmetic, Expression, FieldRef, Function
 from datalayer._schema.field import ColumnType, Kind
 from datalayer.errors import QueryError
 
@@ -48,6 +49,15 @@ def arithmetic(operator: str, left: Expression, right: Expression) -> Expression
             f"{left.type.kind.value} {operator} {right.type.kind.value} has no meaning; Cast() one side first"
         )
     return Arithmetic(operator, left, right, type)
+
+
+def added_up(argument: Expression) -> ColumnType | None:
+    """The type that values are added up as: a column keeps its digits; what is computed may have more of them."""
+    type = argument.type
+    if type is None or type.kind is not Kind.DECIMAL or isinstance(argument, FieldRef):
+        return type
+    stored = None if type.stored is None else replace(type.stored, precision=None)
+    return replace(type, precision=None, stored=stored)
 
 
 def _result(operator: str, left: ColumnType, right: ColumnType) -> ColumnType | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, overload
 
-from datalayer._query.arithmetic import FLOAT, INTEGERS, WHOLE
+from datalayer._query.arithmetic import FLOAT, INTEGERS, WHOLE, added_up
 from datalayer._query.comparing import comparison
 from datalayer._query.expression import BOOLEAN, Case, Expression, FieldRef, Function, Ordering, Window
 from datalayer._query.expression import Aggregate as AggregateNode
@@ -80,7 +80,7 @@ class Aggregate(Computable, Generic[M, T]):
         found = AggregateNode(
             self.word,
             argument,
-            self.result(None if argument is None else argument.type),
+            self._type(argument),
             distinct=self.is_distinct,
             condition=condition,
             extra=self._extra(),
@@ -99,6 +99,9 @@ class Aggregate(Computable, Generic[M, T]):
 
     def _argument(self, table: TableSpec, annotations: dict[str, ColumnType | None] | None) -> Expression:
         return expression_of(self.source, table, annotations)
+
+    def _type(self, argument: Expression | None) -> ColumnType | None:
+        return self.result(None if argument is None else argument.type)
 
     def _extra(self) -> tuple[Expression, ...]:
         return ()
@@ -191,6 +194,9 @@ class Sum(Aggregate[M, T]):
         if argument is not None and argument.kind in (Kind.SMALL_INTEGER, Kind.INTEGER):
             return WHOLE
         return argument
+
+    def _type(self, argument: Expression | None) -> ColumnType | None:
+        return self.result(None if argument is None else added_up(argument))
 
 
 class Avg(Aggregate[M, T]):
