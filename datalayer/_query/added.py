@@ -18,6 +18,10 @@ from datalayer.errors import QueryError, choices_text
 
 BACKENDS: Final = ("sqlite", "postgresql")
 _PLACE: Final = re.compile(r"\{(\d+)\}")
+_COMMENT: Final = re.compile(
+    r"""[eE]'(?:\\.|''|[^'\\])*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|/\*.*?\*/|(--)""", re.DOTALL
+)
+"""What may have two dashes inside of it, or the two that begin a comment."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -83,7 +87,7 @@ def template(name: str, sql: str | None, sqlite: str | None, postgresql: str | N
     """Checks and keeps the texts of a function or lookup.
 
     Raises:
-        QueryError: A name that could not be used, no text at all, or places that do not fit.
+        QueryError: A name that could not be used, no text at all, a comment of two dashes, or places that do not fit.
     """
     if not _NAME.fullmatch(name):
         raise QueryError(f"{name!r} is no name for a function or lookup; use small letters, digits and single _")
@@ -91,6 +95,11 @@ def template(name: str, sql: str | None, sqlite: str | None, postgresql: str | N
     if not texts:
         raise QueryError(f"{name} has no SQL; give sql=, or sqlite= and postgresql=")
     for backend, text in texts.items():
+        if any(found[2] for found in _COMMENT.finditer(text)):  # SQL is sent as one line, and all behind it is lost
+            raise QueryError(
+                f"{name} on {backend} is {text!r}, which has a comment to the end of its line; "
+                "write it between /* and */"
+            )
         places = {int(place) for place in _PLACE.findall(text)}
         if not places or (arguments is not None and places != set(range(arguments))):
             wanted = "{0}" if arguments is None else ", ".join(f"{{{number}}}" for number in range(arguments))

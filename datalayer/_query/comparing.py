@@ -132,8 +132,7 @@ def _compare_several(
         raise FieldError(
             f"{name!r}: a key of several columns knows exact, ne, in, isnull, gt, gte, lt and lte only", name=lookup
         )
-    same = _several(lefts, value, name, check)
-    return same if lookup == "exact" else Negation(same)
+    return _several(lefts, value, name, check) if lookup == "exact" else _several_other(lefts, value, name, check)
 
 
 def key_of(relation: RelationSpec, value: object, name: str) -> object:
@@ -200,6 +199,20 @@ def _several(lefts: tuple[Expression, ...], value: object, name: str, check: Che
         return Comparison(Together(lefts), "exact", OuterRef(value.name, value.levels, len(lefts)))
     pairs = zip(lefts, _each(lefts, value, name), strict=True)
     return Junction("and", tuple([compare(left, "exact", item, name=name, check=check) for left, item in pairs]))
+
+
+def _several_other(lefts: tuple[Expression, ...], value: object, name: str, check: Check | None) -> Condition:
+    """Whether a key of several columns is there and another one; NULL is none, as for a single column."""
+    is_there = _several_null(lefts, False, name)
+    if value is None:
+        return is_there
+    other: Condition
+    if isinstance(value, OuterRef):
+        other = Comparison(Together(lefts), "ne", OuterRef(value.name, value.levels, len(lefts)))
+    else:
+        pairs = zip(lefts, _each(lefts, value, name), strict=True)
+        other = _any([compare(left, "ne", item, name=name, check=check) for left, item in pairs])
+    return Junction("and", (is_there, other))
 
 
 def _each(lefts: tuple[Expression, ...], value: object, name: str) -> tuple[object, ...]:

@@ -241,12 +241,20 @@ def test_a_lookup_of_ones_own(world: World, paints: None) -> None:
         (lambda: SqlFunction("none", str, "now()"), "its arguments go where"),
         (lambda: Lookup("contains", str, "{0} = {1}"), "is built in"),
         (lambda: Lookup("year", int, "{0} = {1}"), "is built in"),
+        (lambda: SqlFunction("said", str, "lower({0}) -- why"), "write it between"),
+        (lambda: SqlFunction("said", str, sqlite="lower(\n  {0} -- why\n)"), "has a comment to the end of its line"),
         (lambda: Lookup("half", str, "{0} = 'x'"), r"its arguments go where \{0\}, \{1\} stands"),
     ],
 )
 def test_what_could_not_be_used_is_refused(make: Any, message: str) -> None:
     with added.isolated(), pytest.raises(QueryError, match=message):
         make()
+
+
+def test_two_dashes_in_quotes_or_in_a_comment_begin_none(world: World, paints: None) -> None:
+    said: Any = SqlFunction("said", str, "lower({0}) || '--it''s' /* -- why */")
+    found = Paint.objects.annotate(x=said("name")).filter(name="blue").values_list("x", flat=True)
+    assert world.iterate(found) == ["blue--it's"]
 
 
 def test_a_transform_is_a_word_of_names_and_a_function(world: World, paints: None) -> None:

@@ -159,6 +159,22 @@ def test_a_key_with_one_null_in_it_refers_to_nothing(world: World) -> None:
 
 
 @pytest.mark.usefixtures("configured")
+def test_another_key_is_one_that_is_there_as_for_a_single_column(world: World, seats: list[Seat]) -> None:
+    assert keys(world, Ticket.objects.filter(seat__ne=(1, "a"))) == [3]
+    assert keys(world, Ticket.objects.filter(Ticket.seat != seats[0])) == [3]
+    assert keys(world, Ticket.objects.filter(seat__ne=(F("seat_row"), "b"))) == [1, 2, 3]
+    assert keys(world, Ticket.objects.filter(seat__ne=F("seat__pk"))) == []
+    assert keys(world, Ticket.objects.filter(seat__ne=None)) == [1, 2, 3]
+    assert keys(world, Stub.objects.filter(ticket__seat__ne=(1, "a"))) == [3]
+    assert keys(world, Seat.objects.filter(pk__ne=(1, "a"))) == [(1, "b"), (2, "a")]
+    assert keys(world, Ticket.objects.exclude(seat=(1, "a"))) == [3, 4, 5]
+
+
+def test_a_key_other_than_that_of_the_query_outside_is_one_that_is_there(world: World, seats: list[Seat]) -> None:
+    others = Ticket.objects.filter(seat__ne=OuterRef("pk")).exclude(seat_row=1)
+    assert keys(world, Seat.objects.filter(Exists(others))) == [(1, "a"), (1, "b")]
+
+
 def test_what_does_not_fit_a_key_is_refused_when_it_is_built() -> None:
     with assert_num_queries(0):
         with pytest.raises(InvalidValue, match=r"'pk__in' compares 2 columns, and the query has 1"):
