@@ -51,7 +51,6 @@ _SIMPLE: dict[Kind, type[sa.types.TypeEngine[Any]]] = {
     Kind.BIG_INTEGER: types.BigInteger,
     Kind.FLOAT: types.Float,
     Kind.BOOLEAN: types.Boolean,
-    Kind.TEXT: types.Text,
     Kind.BYTES: types.Bytes,
     Kind.DATE: types.Date,
     Kind.TIME: types.Time,
@@ -72,7 +71,10 @@ def sql_type(column_type: ColumnType, backend: Backend | None = None) -> sa.type
     if kind is Kind.RANGE and column_type.item is not None:
         return types.Range(sql_type(column_type.item))
     if kind is Kind.STRING:
-        return types.String(column_type.length) if column_type.length else types.Text()
+        collation = column_type.collation
+        return types.String(column_type.length, collation) if column_type.length else types.Text(collation=collation)
+    if kind is Kind.TEXT:
+        return types.Text(collation=column_type.collation)
     if kind is Kind.DECIMAL:
         return types.Decimal(column_type.precision, column_type.scale)
     if kind is Kind.ENUM:

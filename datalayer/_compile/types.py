@@ -6,14 +6,29 @@ PostgreSQL. Each type writes itself for both; its `repr` is what makemigrations 
 
 from __future__ import annotations
 
+import json
 import uuid
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
 from datalayer._compile.values import EXACT_DIGITS
+
+Collation: TypeAlias = str | Mapping[str, str] | tuple[str, str]
+"""The name of a collation: for both backends, by the name of the backend, or for SQLite and for PostgreSQL."""
+
+
+def collation_pair(given: Collation | None) -> tuple[str, str]:
+    """The collation on SQLite and on PostgreSQL; empty for the database's own."""
+    if isinstance(given, Mapping):
+        return given.get("sqlite", ""), given.get("postgresql", "")
+    if isinstance(given, tuple):
+        return given
+    return given or "", given or ""
+
 
 # SQLite numbers rows by itself only in a column declared INTEGER, and its integers all have 64 bits.
 
@@ -49,14 +64,50 @@ class Boolean(sa.Boolean):
 
 
 class String(sa.String):
-    """Text of at most `length` characters."""
+    """Text of at most `length` characters.
 
-    def __init__(self, length: int | None = None) -> None:
+    Args:
+        length: In characters.
+        collation: What compares and orders it, a name for both backends or one for each.
+    """
+
+    def __init__(self, length: int | None = None, collation: Collation | None = None) -> None:
         super().__init__(length)
+        self.collations = collation_pair(collation)  # apart from SQLAlchemy's, which is one for every backend
 
 
 class Text(sa.Text):
-    """Text of any length."""
+    """Text of any length.
+
+    Args:
+        collation: What compares and orders it, a name for both backends or one for each.
+    """
+
+    def __init__(self, *, collation: Collation | None = None) -> None:
+        super().__init__()
+        self.collations = collation_pair(collation)
+
+
+def collation_of(type_: sa.String) -> tuple[str, str]:
+    """The collation that a type has on SQLite and on PostgreSQL; empty for the database's own."""
+    return type_.collations if isinstance(type_, String | Text) else collation_pair(type_.collation)
+
+
+def _collated(text: str, type_: sa.String, dialect: sa.Dialect) -> str:
+    """A type with its collation behind it, quoted: whatever it holds is a name."""
+    name = collation_of(type_)[dialect.name != "sqlite"]
+    return f"{text} COLLATE {dialect.identifier_preparer.quote_identifier(name)}" if name else text
+
+
+@compiles(String)
+def _write_string(type_: String, compiler: Any, **options: Any) -> str:
+    text = "VARCHAR" if type_.length is None else f"VARCHAR({type_.length})"
+    return _collated(text, type_, compiler.dialect)
+
+
+@compiles(Text)
+def _write_text(type_: Text, compiler: Any, **options: Any) -> str:
+    return _collated("TEXT", type_, compiler.dialect)
 
 
 class Bytes(sa.LargeBinary):
@@ -163,7 +214,6 @@ _FIXED: dict[type, tuple[str, str]] = {
     BigInteger: ("INTEGER", "BIGINT"),
     Float: ("DOUBLE", "DOUBLE PRECISION"),
     Boolean: ("BOOLEAN", "BOOLEAN"),
-    Text: ("TEXT", "TEXT"),
     Bytes: ("BLOB", "BYTEA"),
     Date: ("DATE", "DATE"),
     Time: ("TIME", "TIME WITHOUT TIME ZONE"),
@@ -207,11 +257,23 @@ def written(type_: sa.types.TypeEngine[Any]) -> str:
         return f"sa.{type_!r}"
     if isinstance(type_, Array | Range):
         return f"types.{name}({written(type_.item)})"
-    if isinstance(type_, String):
-        return f"types.{name}({type_.length or ''})"
+    if isinstance(type_, String | Text):
+        parts = [str(type_.length)] if type_.length else []
+        return f"types.{name}({', '.join(parts + _collation_source(type_))})"
     if isinstance(type_, Decimal):
         return f"types.{name}({'' if type_.precision is None else f'{type_.precision}, {type_.scale or 0}'})"
     return f"types.{name}()"
+
+
+def _collation_source(type_: String | Text) -> list[str]:
+    """The collation of a type as Python source, where it has one."""
+    sqlite, postgresql = collation_of(type_)
+    if not sqlite and not postgresql:
+        return []
+    if sqlite == postgresql:
+        return [f"collation={json.dumps(sqlite)}"]
+    names = {"sqlite": sqlite, "postgresql": postgresql}
+    return [f"collation={json.dumps({backend: name for backend, name in names.items() if name})}"]
 
 
 @compiles(sa.UniqueConstraint, "sqlite")

@@ -202,6 +202,8 @@ _STILL_USED = re.compile(r'^update or delete on table "(?P<table>[^"]+)"')
 _NO_CAST = re.compile(r"is of type (?P<type>\S+) but expression is of type (?P<given>text|character varying)\b")
 _RELATION_IN_TEXT = re.compile(r'relation "(?P<table>[^"]+)"')
 
+_NO_COLLATION_SQLITE = re.compile("no such collation sequence: (?!datalayer_)")
+_NO_COLLATION = re.compile('collation ".*" for encoding .* does not exist')
 _FATAL_AT_CONNECT = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
     r"|(?:database|role) \".*\" does not exist|does not support SSL|permission denied for database"
@@ -313,6 +315,13 @@ def with_cure(reason: str) -> str:
 # -- both ----------------------------------------------------------------------------------------
 
 
+def cure_of_collation(said: str) -> str:
+    """What helps where the database has no collation of a name; empty where that is not the matter."""
+    if _NO_COLLATION_SQLITE.search(said):
+        return "; SQLite has BINARY, NOCASE and RTRIM"
+    return "; SELECT collname FROM pg_collation tells which there are" if _NO_COLLATION.search(said) else ""
+
+
 def _by_pep_249(error: Exception) -> type[errors.DatabaseError]:
     for parent in type(error).__mro__:
         if kind := _PEP_249.get(parent.__name__):
@@ -335,6 +344,7 @@ def _build(
     table = facts.table or (spec.name if spec is not None else None)
     subject = facts.subject or table
     where = f"table {subject!r}" if subject else f"database {alias!r}"
+    facts.text += cure_of_collation(facts.text)
     if kind is errors.UndefinedTable or (kind is errors.UndefinedColumn and spec is not None):
         facts.text += f"; has 'datalayer migrate' been run on database {alias!r}?"
     return kind(

@@ -76,6 +76,8 @@ class ColumnType:
         stored: Of a registered type: the type it is kept as.
         to_stored: Of a registered type: turns a value into one of the kept type.
         from_stored: Of a registered type: turns a value of the kept type into one of its own.
+        collation: What compares and orders the text of a column, on SQLite and on PostgreSQL; empty for the database's
+            own. Of the column alone: values and types that differ in nothing else are alike.
         item: The type of each value of an array, of the list that an aggregate has collected, or of a range's ends.
         exact: The type whose values a comparison takes unchecked: `python`, where that says all; else None.
         bound: The shape of a bound value of this type.
@@ -93,6 +95,7 @@ class ColumnType:
     stored: ColumnType | None = None
     to_stored: Callable[[Any], object] | None = None
     from_stored: Callable[[Any], object] | None = None
+    collation: tuple[str, str] = field(default=("", ""), compare=False)
     exact: type | None = field(init=False, repr=False, compare=False)
     bound: tuple[object, ...] = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)

@@ -54,6 +54,26 @@ def collations(connection: sa.Connection, table: str, quoted: str) -> dict[str, 
     return {str(column): _line(name) for column, name in rows}
 
 
+def all_collations(connection: sa.Connection, schema: str | None) -> dict[tuple[str, str], str]:
+    """The collations of all columns of a schema that have one of their own, by table and column."""
+    if connection.dialect.name == "sqlite":
+        tables = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
+        return {
+            (str(table), column): name.upper()
+            for table, text in tables
+            for column, name in sqlite_ddl.collations(str(text)).items()
+            if name.lower() not in _OURS
+        }
+    rows = connection.exec_driver_sql(
+        "SELECT relname, attname, collname FROM pg_attribute a JOIN pg_type t ON t.oid = atttypid "
+        "JOIN pg_class c ON c.oid = attrelid JOIN pg_collation k ON k.oid = attcollation "
+        "WHERE relnamespace = coalesce(%s, current_schema())::regnamespace AND relkind IN ('r', 'p') "
+        "AND attcollation <> typcollation",
+        (schema,),
+    )
+    return {(str(table), str(column)): str(name) for table, column, name in rows}
+
+
 def index_collations(connection: sa.Connection, quoted: str, index: str) -> str:
     """The collations of an index that are not those of its columns."""
     if connection.dialect.name == "sqlite":

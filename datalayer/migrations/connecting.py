@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from datalayer._links.functions import register
 from datalayer._links.sqlite import why_not_open
-from datalayer._links.translate import with_cure
+from datalayer._links.translate import cure_of_collation, with_cure
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import ConnectionFailed, MigrationError
 from datalayer.extras import for_postgresql
@@ -46,7 +46,7 @@ def reason(error: DBAPIError) -> str:
         [] if diagnostic is None else [diagnostic.message_primary, diagnostic.message_detail, diagnostic.message_hint]
     )
     said = " ".join("; ".join(filter(None, parts)).split() or str(error.orig).split())
-    return said + next((cure for word, cure in _CURES.items() if word in said), "")
+    return said + next((cure for word, cure in _CURES.items() if word in said), cure_of_collation(said))
 
 
 def is_interrupt(error: BaseException) -> bool:

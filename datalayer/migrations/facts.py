@@ -44,6 +44,7 @@ def _facts(connection: sa.Connection, schema: str | None) -> Facts:
     is_sqlite = connection.dialect.name == "sqlite"
     found: Facts = {}
     keys = look.get_multi_pk_constraint(schema)
+    collated = beyond.all_collations(connection, schema)
     below = {} if is_sqlite else _types_of_domains(connection, schema)
     for place, columns in look.get_multi_columns(schema).items():
         table = place[1]
@@ -55,6 +56,7 @@ def _facts(connection: sa.Connection, schema: str | None) -> Facts:
             is_number = is_sqlite and _is_number(one, keys.get(place))
             parts = [
                 below.get((table, one["name"])) or _type(one, is_sqlite),
+                f"COLLATE {collated[table, one['name']]}" if (table, one["name"]) in collated else "",
                 "" if one["nullable"] and not is_number else "NOT NULL",
                 _default(one, is_sqlite),
                 numbered,
@@ -120,7 +122,7 @@ def _type(column: dict[str, Any], is_sqlite: bool) -> str:
     """Its type, in one word where two mean the same to the database."""
     if isinstance(column["type"], postgresql.ENUM):
         return f"ENUM {column['type'].name}"
-    text = str(column["type"])
+    text = str(column["type"]).partition(" COLLATE ")[0]  # which is told on both backends beside it
     if not is_sqlite:
         return "TEXT" if text == "VARCHAR" else text
     for pattern, word in _SAME_TO_SQLITE:
@@ -188,13 +190,10 @@ def _sqlite_indexes(connection: sa.Connection, found: Facts) -> None:
         "WHERE m.type = 'index' AND m.name = i.name AND i.origin = 'c'"
     )
     for table, name, is_unique, sql in connection.exec_driver_sql(text).all():
-        rows = connection.exec_driver_sql("SELECT name, desc, coll, key FROM pragma_index_xinfo(?)", (name,)).all()
+        parts_of = "SELECT name, desc, nullif(upper(coll), 'BINARY'), key FROM pragma_index_xinfo(?)"
+        rows = connection.exec_driver_sql(parts_of, (name,)).all()
         written, condition = sqlite_ddl.index_text(str(sql))
-        parts = [
-            " ".join(filter(None, [str(row[0]), "desc" if row[1] else "", "" if row[2] == "BINARY" else row[2]]))
-            for row in rows
-            if row[3]
-        ]
+        parts = [" ".join(filter(None, [str(row[0]), "desc" if row[1] else "", row[2]])) for row in rows if row[3]]
         if any(row[0] is None for row in rows if row[3]):
             parts = [_unquoted(written)]
         where = f"where {_unquoted(condition)}" if condition else ""

@@ -133,7 +133,9 @@ def _field(model: Draft, column: LiveColumn, meta: Meta) -> Iterator[str]:
     nullable = column.nullable and column.name not in model.primary_key
     options: list[str] = list(kind.options)
     notes = [kind.note or f"{column.type} in the database"] if not kind.is_exact else []
-    if column.collation:
+    if column.collation and kind.text == "str" and model.live.view is None:
+        options.append(f"collation={quoted(column.collation)}")
+    elif column.collation:
         notes.append(f"collated by {column.collation} in the database")
     if column.nullable and not nullable and model.live.view is None:
         notes.append("may be NULL in the database, as SQLite lets keys be")
@@ -167,7 +169,7 @@ def _field(model: Draft, column: LiveColumn, meta: Meta) -> Iterator[str]:
 
 def _has_more(options: Collection[str]) -> bool:
     """Whether there are options that a `PrimaryKey()` does not have."""
-    return any(one.partition("=")[0] not in ("column", "comment", "max_length") for one in options)
+    return any(one.partition("=")[0] not in ("column", "comment", "max_length", "collation") for one in options)
 
 
 def _relation(
@@ -204,9 +206,10 @@ def _relation(
         options.append(f"deferrable=Deferrable.{key.initially}")
     if key.note:
         yield f"# the database also says {key.note}"
-    theirs = target.live.columns[key.remote[0]].type
-    if theirs != column.type:
-        yield f"# {column.type} in the database, and the key it refers to is {theirs}"
+    referred = target.live.columns[key.remote[0]]
+    ours, theirs = (f"{one.type} COLLATE {one.collation}" if one.collation else one.type for one in (column, referred))
+    if theirs != ours:
+        yield f"# {ours} in the database, and the key it refers to is {theirs}"
     options += _name(model, key)
     word = "OneToOne" if is_one else "ForeignKey"
     yield f"{name}: {word}[{target.name}{' | None' if nullable else ''}] = {word}({', '.join(options)})"

@@ -193,6 +193,8 @@ def _alter_column(op: _Linting, operation: ops.AlterColumnOp) -> None:
 def is_free(old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) -> bool:
     """Whether PostgreSQL changes the type without looking at the rows: longer text, more digits."""
     if isinstance(new, sa.String) and isinstance(old, sa.String):
+        if types.collation_of(old) != types.collation_of(new):
+            return False  # every index over it is made anew
         return new.length is None or (old.length is not None and old.length <= new.length)
     if isinstance(new, types.Decimal) and isinstance(old, types.Decimal):
         if new.precision is None:

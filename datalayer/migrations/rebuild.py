@@ -15,13 +15,15 @@ from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from datalayer._compile import types
 from datalayer._compile.nulls import SUFFIX, is_beside
 from datalayer._compile.tables import DIALECTS
 from datalayer.errors import MigrationError
+from datalayer.migrations import sqlite_ddl
 from datalayer.migrations.casts import Cast, sqlite_cast
 from datalayer.migrations.describing import to_metadata
 from datalayer.migrations.replaying import changed_by, table_changed
-from datalayer.migrations.state import State, Table
+from datalayer.migrations.state import SQLITE, State, Table
 
 if TYPE_CHECKING:
     from datalayer.migrations.operations import Live
@@ -108,6 +110,7 @@ def _rebuild(live: Live, name: str, after: State, casts: Mapping[str, Cast]) -> 
     kept = [column for column in kept if table.columns[column].computed is None]
     kept_too = _made_by_hand(live, before)
     made = _table(after, name)
+    _keep_collations(live, before, table, made)
     ddl = _text(CreateTable(made))
     head = f"CREATE TABLE {live.quoted(name)}"
     if not ddl.startswith(head):
@@ -166,6 +169,19 @@ def _refuse_unknown_columns(live: Live, table: Table) -> None:
             f"table {table.name!r} has columns that no migration made: {', '.join(sorted(unknown))}; "
             "they would be lost; add them in a migration first, or drop them"
         )
+
+
+def _keep_collations(live: Live, before: Table, after: Table, made: sa.Table) -> None:
+    """A collation that SQL gave a column, and no migration knows, stays while the column is text."""
+    rows = live.rows(f"SELECT sql FROM sqlite_master WHERE type = 'table' AND name = {_literal(before.name)}")
+    for name, collation in sqlite_ddl.collations(str(rows[0][0])).items() if rows else ():
+        if name not in before.columns or name not in after.columns:
+            continue
+        old, new = before.columns[name], after.columns[name]
+        is_known = any(" COLLATE " in column.type_text[SQLITE] for column in (old, new))
+        if isinstance(new.type, sa.String) and not isinstance(new.type, sa.Enum) and not is_known:
+            length, names = new.type.length, {"sqlite": collation}
+            made.columns[name].type = types.String(length, names) if length else types.Text(collation=names)
 
 
 def _made_by_hand(live: Live, table: Table) -> list[str]:

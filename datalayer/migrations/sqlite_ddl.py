@@ -101,9 +101,11 @@ def collations(text: str) -> dict[str, str]:
     """The collations of columns, as `CREATE TABLE` says them."""
     found: dict[str, str] = {}
     for part in _parts(_tokens(text)):
-        words = [token.keyword for token in part]
-        if "COLLATE" in words[1:-1]:
-            found[part[0].name] = part[words.index("COLLATE", 1) + 1].name
+        depth = 0
+        for place, token in enumerate(part[:-1]):
+            depth += {"(": 1, ")": -1}.get(token.text, 0)
+            if place and not depth and token.keyword == "COLLATE":  # in brackets it is that of a condition
+                found[part[0].name] = part[place + 1].name
     return found
 
 

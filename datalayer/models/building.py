@@ -29,7 +29,7 @@ from datalayer.models.django_words import META, hint
 from datalayer.models.fields import ColumnKind, ColumnOptions, db_default_of
 from datalayer.models.hooks import WITH_DELETES
 from datalayer.models.late_conditions import sql_of
-from datalayer.models.limits import check_limits
+from datalayer.models.limits import check_limits, collation_of
 from datalayer.models.relations import ON_DELETE, SET_DEFAULT, SET_NULL, Forward
 from datalayer.models.types import column_type
 from datalayer.models.unwrap import unwrapped
@@ -316,6 +316,9 @@ def plain_type(info: FieldInfo, where: str) -> tuple[ColumnType, bool]:
     is_said = any(isinstance(item, ColumnKind) for item in said)
     if kind.kind is Kind.INTEGER and not is_said and options_of(info).is_identity:
         kind = ColumnType(Kind.BIG_INTEGER, python=int)
+    collation = options_of(info).collation
+    if collation is not None:
+        kind = replace(kind, collation=collation_of(where, kind, collation))
     return kind, nullable
 
 

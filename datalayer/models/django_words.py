@@ -22,7 +22,7 @@ _COLUMN: Final = {
     "db_column": "call it column=",
     "db_index": "call it index=",
     "db_comment": "call it comment=",
-    "db_collation": "order and compare by Collate(...) in queries, or give the column one in a migration of SQL",
+    "db_collation": "call it collation=",
 }
 _ONE_BY_ONE: Final = 'name them one by one: {owner}("author", "title")'
 
@@ -40,6 +40,7 @@ FIELD: Final = {
 RELATION: Final = {
     **_NO_FORMS,
     **_COLUMN,
+    "db_collation": "the key has that of the field it refers to; say collation= there",
     "to": "the target stands in the annotation: author: {owner}[Author] = {owner}()",
     "null": "annotate it {owner}[... | None]; default=None lets it be left out",
     "unique": "write OneToOne",

@@ -8,7 +8,7 @@ word for travels in the field's metadata as `ColumnOptions`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from decimal import Decimal
@@ -41,6 +41,7 @@ class ColumnOptions:
     index: bool = False
     column: str | None = None
     comment: str | None = None
+    collation: str | Mapping[str, str] | None = None
     db_default: DatabaseDefault | None = None
     generated: str | None = None
     auto_now: bool = False
@@ -274,6 +275,7 @@ def Field(
     index: bool = False,
     column: str | None = None,
     comment: str | None = None,
+    collation: str | Mapping[str, str] | None = None,
     generated: str | None = None,
     auto_now: bool = False,
     auto_now_add: bool = False,
@@ -308,6 +310,8 @@ def Field(
         index: Makes lookups by it fast.
         column: The name in the database, where it is not the attribute's.
         comment: Kept in the database where it can.
+        collation: What compares and orders text in the database: a name, or one for each backend that shall have it,
+            such as `{"sqlite": "NOCASE", "postgresql": "de-x-icu"}`.
         generated: The SQL expression of a column the database computes.
         auto_now: Set to the present moment on every save.
         auto_now_add: Set to the present moment on the first save.
@@ -357,6 +361,7 @@ def Field(
         index=index,
         column=column,
         comment=comment,
+        collation=collation,
         db_default=db_default_of(db_default),
         generated=generated,
         auto_now=auto_now,
@@ -400,6 +405,7 @@ def PrimaryKey(
     column: str | None = None,
     comment: str | None = None,
     max_length: int | None = None,
+    collation: str | Mapping[str, str] | None = None,
 ) -> Any:
     """The column that names a row.
 
@@ -410,6 +416,7 @@ def PrimaryKey(
         column: The name in the database, where it is not the attribute's.
         comment: Kept in the database where it can.
         max_length: Longest text of a text key.
+        collation: What compares and orders a text key, as that of `Field`; keys that refer to it have it too.
     """
     given: dict[str, Any] = {} if max_length is None else {"max_length": max_length}
     if default is not UNSET:
@@ -421,7 +428,9 @@ def PrimaryKey(
     is_identity = not init and default is UNSET and default_factory is None
     return with_options(
         pydantic.Field(**given),
-        ColumnOptions(column=column, comment=comment, is_primary_key=True, is_identity=is_identity),
+        ColumnOptions(
+            column=column, comment=comment, collation=collation, is_primary_key=True, is_identity=is_identity
+        ),
     )
 
 

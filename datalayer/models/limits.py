@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from datalayer._schema.field import ColumnType, Kind
-from datalayer.errors import ModelError
+from datalayer.errors import ModelError, choices_text, nearest
 
 _WITH_LENGTH: Final = frozenset({Kind.STRING, Kind.TEXT, Kind.BYTES, Kind.JSON, Kind.ARRAY, Kind.ENUM, Kind.INET})
 _NUMBERS: Final = frozenset({Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER, Kind.DECIMAL, Kind.FLOAT})
 _TEXTS: Final = frozenset({Kind.STRING, Kind.TEXT})
+_BACKENDS: Final = ("sqlite", "postgresql")
+_LONGEST: Final = 63  # bytes of a name on PostgreSQL, which cuts the rest in silence
+_COLLATION: Final = (
+    'give the name of one, such as "C", or one for each backend: {"sqlite": "NOCASE", "postgresql": "de-x-icu"}'
+)
 
 
 def check_limits(where: str, kind: ColumnType, limits: Mapping[str, Any]) -> None:
@@ -38,6 +43,34 @@ def check_limits(where: str, kind: ColumnType, limits: Mapping[str, Any]) -> Non
             raise ModelError(f"{where} has {name}={value!r}, and its values are text; use min_length= and max_length=")
     _check_ends(where, limits, ("min_length",), ("max_length",))
     _check_ends(where, limits, ("ge", "gt"), ("le", "lt"))
+
+
+def collation_of(where: str, kind: ColumnType, given: object) -> tuple[str, str]:
+    """The collation of a column on SQLite and on PostgreSQL, empty for the database's own.
+
+    Args:
+        where: The field, for messages.
+        kind: The type of its column.
+        given: What it was given as `collation=`.
+
+    Raises:
+        ModelError: It is no name of one, or the column has no text.
+    """
+    if kind.kind not in _TEXTS:
+        raise ModelError(f"{where} has collation={given!r}, and {kind.kind.value} has none, only text; take it away")
+    names = dict.fromkeys(_BACKENDS, given) if isinstance(given, str) else given
+    if not isinstance(names, Mapping) or not names:
+        raise ModelError(f"{where} has collation={given!r}; {_COLLATION}")
+    said = cast("Mapping[object, object]", names)
+    for backend, name in said.items():
+        if backend not in _BACKENDS:
+            raise ModelError(
+                f"{where} has a collation for {backend!r}; the choices are {choices_text(_BACKENDS)}"
+                f"{nearest(str(backend), _BACKENDS)}"
+            )
+        if not isinstance(name, str) or not name or "\0" in name or len(name.encode("utf-8", "replace")) > _LONGEST:
+            raise ModelError(f"{where} has collation={given!r}, and none is called {name!r}; {_COLLATION}")
+    return str(said.get("sqlite", "")), str(said.get("postgresql", ""))
 
 
 def _check_length(where: str, kind: ColumnType, name: str, value: object) -> None:

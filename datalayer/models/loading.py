@@ -14,6 +14,7 @@ from datalayer._query.expression import FieldRef
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer.errors import QueryError
+from datalayer.models.collations import alike_by
 from datalayer.models.hydrate import loader
 from datalayer.models.state import Origin, cache_of, key_values, origin_of, peek
 
@@ -69,12 +70,16 @@ def load(
     make = loader(source.model, alias)
     keys: list[Row | None] = [key_values(instance, spec.local) for instance in instances]
     wanted = [key for key in keys if key is not None]
+    alike = alike_by(spec, compiler.backend)
+    if alike is not None:
+        keys = [None if key is None else alike(key) for key in keys]
     by_key: dict[Any, list[Any]] = {}
     if _knows_its_key(query, spec):
         columns = tuple([FieldRef((), name, spec.target.fields[name].type) for name in spec.remote])
         found = yield from plans.children(compiler, query, columns, wanted, make)
         for child in found:
-            by_key.setdefault(key_values(child, spec.remote), []).append(child)
+            key = key_values(child, spec.remote)
+            by_key.setdefault(key if alike is None or key is None else alike(key), []).append(child)
     else:
         cut = None
         if query.limit is not None or query.offset is not None:
@@ -82,7 +87,7 @@ def load(
             query = read.ordered(query).replaced(limit=None, offset=None)
         pairs = yield from plans.behind(compiler, query, spec, wanted, make, cut)
         for key_of_child, child in pairs:
-            by_key.setdefault(key_of_child, []).append(child)
+            by_key.setdefault(key_of_child if alike is None else alike(key_of_child), []).append(child)
         found = list({id(child): child for _, child in pairs}.values())
     join_peers(found)
     for instance, key in zip(instances, keys, strict=True):

@@ -86,7 +86,6 @@ def test_text_without_a_length_is_text(postgresql: None) -> None:
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("CREATE TABLE a (id int PRIMARY KEY, b text COLLATE \"C\")", "# collated by C in the database"),
         ("CREATE TABLE a (id int PRIMARY KEY, b int); CREATE INDEX i ON a (b DESC NULLS LAST)", "'nulls_last'"),
         ("CREATE TABLE a (id int PRIMARY KEY, b text); CREATE INDEX i ON a (b COLLATE \"C\")", "'collated by C'"),
         ("CREATE TABLE a (id int PRIMARY KEY) PARTITION BY RANGE (id)", "# It is partitioned by RANGE (id)"),
