@@ -100,7 +100,7 @@ def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
     if backend == "postgresql":
         return None
     if type.kind is Kind.DECIMAL:
-        return _decimal_reader(type)
+        return _padding_reader(type) if type.is_open else _decimal_reader(type)
     return _FROM_SQLITE.get(type.kind)
 
 
@@ -394,7 +394,7 @@ def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> 
     if type.kind is Kind.DECIMAL:
         if backend != "sqlite":
             return as_decimal
-        return from_driver(type, backend) if _is_of_column(expression) else _padding_reader(type)
+        return from_driver(type, backend) if is_of_column(expression) else _padding_reader(type)
     if type.kind is Kind.FLOAT:
         return float  # type: ignore[return-value]
     if type.kind in {Kind.SMALL_INTEGER, Kind.INTEGER, Kind.BIG_INTEGER}:
@@ -402,11 +402,11 @@ def _computed_reader(expression: Expression, type: ColumnType, backend: str) -> 
     return from_driver(type, backend)
 
 
-def _is_of_column(expression: Expression) -> bool:
+def is_of_column(expression: Expression) -> bool:
     """Whether a value is a column's own, or the sum of such: with the digits of the column and no more."""
-    if not isinstance(expression, Aggregate) or not isinstance(expression.argument, FieldRef):
-        return False
-    return expression.name in {"sum", "min", "max", "any_value"}
+    if not isinstance(expression, Aggregate):
+        return isinstance(expression, FieldRef)
+    return isinstance(expression.argument, FieldRef) and expression.name in {"sum", "min", "max", "any_value"}
 
 
 def _array_reader(type: ColumnType, backend: str) -> Convert:

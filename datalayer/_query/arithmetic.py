@@ -54,7 +54,7 @@ def arithmetic(operator: str, left: Expression, right: Expression) -> Expression
 def added_up(argument: Expression) -> ColumnType | None:
     """The type that values are added up as: a column keeps its digits; what is computed may have more of them."""
     type = argument.type
-    if type is None or type.kind is not Kind.DECIMAL or isinstance(argument, FieldRef):
+    if type is None or type.kind is not Kind.DECIMAL or (isinstance(argument, FieldRef) and not type.is_open):
         return type
     stored = None if type.stored is None else replace(type.stored, precision=None)
     return replace(type, precision=None, stored=stored)

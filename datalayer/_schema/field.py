@@ -79,6 +79,7 @@ class ColumnType:
         collation: What compares and orders the text of a column, on SQLite and on PostgreSQL; empty for the database's
             own. Of the column alone: values and types that differ in nothing else are alike.
         item: The type of each value of an array, of the list that an aggregate has collected, or of a range's ends.
+        is_open: Of a decimal that other queries compute: it may have more digits behind the point than `scale`.
         exact: The type whose values a comparison takes unchecked: `python`, where that says all; else None.
         bound: The shape of a bound value of this type.
     """
@@ -96,6 +97,7 @@ class ColumnType:
     to_stored: Callable[[Any], object] | None = None
     from_stored: Callable[[Any], object] | None = None
     collation: tuple[str, str] = field(default=("", ""), compare=False)
+    is_open: bool = False
     exact: type | None = field(init=False, repr=False, compare=False)
     bound: tuple[object, ...] = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)

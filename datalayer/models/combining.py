@@ -6,10 +6,11 @@ What comes out is a queryset again: it can be filtered, annotated, ordered, slic
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from datalayer._compile.prepared import two_ctes
-from datalayer._compile.values import is_numeric_decimal
+from datalayer._compile.values import is_numeric_decimal, is_of_column
 from datalayer._query.comparing import comparable, comparison
 from datalayer._query.condition import Condition, Junction
 from datalayer._query.expression import AnnotationRef, Expression, FieldRef
@@ -38,11 +39,14 @@ def _columns(query: Query) -> list[tuple[str, ColumnType | None]]:
         return [(name, _type(node, annotations)) for name, node in query.columns]
     hidden = query.extra.hidden if query.extra is not None else frozenset[str]()
     own = [(f.name, f.type) for f in query.table.fields.values() if f.name not in query.table.origin.fields]
-    return [*own, *[(name, node.type) for name, node in query.annotations if name not in hidden]]
+    return [*own, *[(name, _type(node, annotations)) for name, node in query.annotations if name not in hidden]]
 
 
 def _type(node: Expression, annotations: dict[str, Expression]) -> ColumnType | None:
-    return annotations[node.name].type if isinstance(node, AnnotationRef) else node.type
+    node = annotations[node.name] if isinstance(node, AnnotationRef) else node
+    if node.type is None or node.type.kind is not Kind.DECIMAL or is_of_column(node):
+        return node.type
+    return replace(node.type, is_open=True)
 
 
 def rows_table(query: Query) -> TableSpec:

@@ -147,3 +147,15 @@ def test_a_computed_sum_has_room_for_more_digits_than_a_double(world: World) -> 
     world.call(Slips, "bulk_create", [Slip(staff=staff) for _ in range(97)])
     found = world.call(Slips, "aggregate", total=Sum(large))
     assert found == {"total": Decimal("999999999999.999") * 100 + HALF * 2}
+
+
+def computed_rows(way: str) -> Any:
+    found = Slips.values("id", x=or_half())
+    return found.union(found) if way == "union" else found.with_cte("kept", found)
+
+
+@pytest.mark.parametrize("way", ["union", "cte"])
+def test_computed_money_of_other_rows_keeps_its_digits(world: World, way: str) -> None:
+    found = computed_rows(way)
+    assert rows(world, found.order_by("id").values_list("x", flat=True)) == COUNTED
+    assert world.call(found, "aggregate", total=Sum("x"), least=Min("x")) == {"total": sum(COUNTED), "least": HALF}
