@@ -93,6 +93,8 @@ class Third(Listener):
         sent.append(1)
         if len(sent) == 3:
             ready()
+        if len(sent) >= 3:
+            threading.Event().wait(0.02)  # so that the load goes on when Ctrl-C comes, however late that is
 
 listen(Third())
 rows = [Account(owner=str(number)) for number in range(10_000)]
