@@ -20,7 +20,7 @@ from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import AsyncConnector
 from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
 from datalayer.pooling.events import Listener
-from datalayer.pooling.explain import describe_task, error_text, getframe, is_ours, wrong_loop
+from datalayer.pooling.explain import describe_task, error_text, getframe, wrong_loop
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.lease import grip_of
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
@@ -172,8 +172,6 @@ class AsyncPool(Machine[C]):
         asking.pool = self
         asking.timeout = timeout
         caller = getframe(1)
-        while is_ours[caller.f_globals["__name__"]] and (before := caller.f_back) is not None:  # as `call_site`
-            caller = before
         asking.code = caller.f_code
         asking.offset = caller.f_lasti
         return asking

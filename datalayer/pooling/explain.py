@@ -48,7 +48,7 @@ class _Ours(dict[str, bool]):
         return found
 
 
-is_ours = _Ours()
+_is_ours = _Ours()
 
 
 getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  # the one way to a frame that costs nothing
@@ -61,7 +61,7 @@ def call_site(depth: int = 2) -> Site:
         depth: How many frames are ours for certain, this one included.
     """
     frame = getframe(depth)
-    while is_ours[frame.f_globals["__name__"]] and (before := frame.f_back) is not None:
+    while _is_ours[frame.f_globals["__name__"]] and (before := frame.f_back) is not None:
         frame = before
     return frame.f_code, frame.f_lasti
 
@@ -90,7 +90,7 @@ def describe_thread(owner: object) -> tuple[str, str]:
     for thread in threading.enumerate():
         if thread.ident == owner:
             frame = sys._current_frames().get(thread.ident or 0)  # pyright: ignore[reportPrivateUsage]  # debugging aid
-            while frame is not None and is_ours[frame.f_globals.get("__name__", "")]:
+            while frame is not None and _is_ours[frame.f_globals.get("__name__", "")]:
                 frame = frame.f_back
             where = f", now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
             return f"thread {thread.name!r}", where

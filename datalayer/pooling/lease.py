@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from datalayer.errors import DoubleRelease, LeaseReleased
 from datalayer.pooling.entry import Entry
+from datalayer.pooling.explain import call_site
 
 C = TypeVar("C")
 
@@ -160,6 +161,12 @@ class BaseLease(Generic[C]):
     def detach(self) -> C:
         """Ends the lease and keeps the connection: it is yours to close, and the pool may open another one."""
         return self.pool.detach_entry(self.end("detached"))
+
+    def note_place(self) -> None:
+        """Notes the line outside of this package that runs now as the one that borrowed: for pools behind others."""
+        grip = self._grip
+        if grip is not None and grip.entry is not None:
+            grip.entry.code, grip.entry.offset = call_site()
 
     def transfer(self) -> None:
         """Makes the thread or task that runs now the holder: for leases that are passed on.

@@ -15,6 +15,7 @@ from datalayer.pooling.async_lease import Acquiring
 from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.events import Listener
+from datalayer.pooling.explain import call_site
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Pool
@@ -63,6 +64,7 @@ class _Whole:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._is_generic = isinstance(pool, Pool | AsyncPool)  # psycopg-pool's looks beyond this
         self.parts: Sequence[Part] = (pool,)
         self.open = pool.open
         self.close = pool.close
@@ -76,6 +78,8 @@ class Moded(_Whole):
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
         """Lends a connection, whatever the mode."""
         lease: Lease[Link] = self._pool.acquire(timeout)
+        if self._is_generic:
+            lease.note_place()
         return lease
 
 
@@ -89,6 +93,8 @@ class AsyncModed(_Whole):
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
         """The twin of `Moded.acquire`."""
         asking: Acquiring[AsyncLink] = self._pool.acquire(timeout)
+        if self._is_generic:
+            asking.code, asking.offset = call_site()
         return asking
 
 

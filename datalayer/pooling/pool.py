@@ -22,7 +22,7 @@ from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
 from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
 from datalayer.pooling.events import Listener
-from datalayer.pooling.explain import describe_thread, error_text, getframe, is_ours
+from datalayer.pooling.explain import describe_thread, error_text, getframe
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.keeper import Keeper
 from datalayer.pooling.lease import Grip, Lease, grip_of
@@ -227,8 +227,7 @@ class Pool(Machine[C]):
         elif self._orphans:
             self._collect()
         caller = getframe(1)
-        while is_ours[caller.f_globals["__name__"]] and (before := caller.f_back) is not None:  # as `call_site`
-            caller = before
+        # Of `datalayer` itself only the registry and the SQLite pool ask: they say for whom.
         entry.code = caller.f_code
         entry.offset = caller.f_lasti
         grip = entry.grip

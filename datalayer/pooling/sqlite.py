@@ -26,6 +26,7 @@ from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig, chosen, refuse_no_room
 from datalayer.pooling.entry import State
 from datalayer.pooling.events import Listener
+from datalayer.pooling.explain import call_site
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Pool
@@ -242,11 +243,16 @@ class SQLitePool(_Pair[Pool[Link]]):
         """
         if mode not in ("write", "read"):
             raise _wrong_mode(mode)
-        return (self.writer if mode == "write" else self.readers).acquire(timeout)
+        lease = (self.writer if mode == "write" else self.readers).acquire(timeout)
+        lease.note_place()
+        return lease
 
     def try_acquire(self, mode: Mode = "write") -> Lease[Link] | None:
         """Lends an idle connection if there is a good one now; never waits and never opens one."""
-        return self._part(mode).try_acquire()
+        lease = self._part(mode).try_acquire()
+        if lease is not None:
+            lease.note_place()
+        return lease
 
     def dedicated(self, mode: Mode = "write") -> Link:
         """Opens a connection that is not the pool's: not counted, and yours to close."""
@@ -358,11 +364,16 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
         """The twin of `SQLitePool.acquire`."""
         if mode not in ("write", "read"):
             raise _wrong_mode(mode)
-        return (self.writer if mode == "write" else self.readers).acquire(timeout)
+        asking = (self.writer if mode == "write" else self.readers).acquire(timeout)
+        asking.code, asking.offset = call_site()
+        return asking
 
     async def try_acquire(self, mode: Mode = "write") -> AsyncLease[AsyncLink] | None:
         """The twin of `SQLitePool.try_acquire`."""
-        return await self._part(mode).try_acquire()
+        lease = await self._part(mode).try_acquire()
+        if lease is not None:
+            lease.note_place()
+        return lease
 
     async def dedicated(self, mode: Mode = "write") -> AsyncLink:
         """The twin of `SQLitePool.dedicated`."""
