@@ -296,6 +296,7 @@ def configured(database_url: str, world: World) -> Iterator[str]:
     from datalayer.databases import databases
     from datalayer.pooling.registry import pools
 
+    reset()  # a test before may have looked for settings, and found some
     datalayer.configure(databases={"default": database_url})
     try:
         yield database_url

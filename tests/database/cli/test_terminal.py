@@ -199,7 +199,8 @@ def test_a_statement_that_takes_long_has_a_line_that_goes_on(folder: Path) -> No
     (folder / "migrations" / "0001_slow.py").write_text(SLOW)
     with datalayer(folder, "migrate") as shown:
         shown.read_until("a long statement begins\n")
-        shown.read_until("0:01: INSERT INTO half WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i...")
+        for _ in range(2):  # a busy machine may leave out a second
+            shown.read_until(": INSERT INTO half WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i...")
         assert shown.interrupt() == 130
     assert plain(shown.shown).endswith("\nerror: interrupted; nothing more was done\n")
 
