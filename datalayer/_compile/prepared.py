@@ -177,6 +177,7 @@ class Prepared:
         command.writes = self.writes
         command.returns_key = self.returns_key
         command.is_one_row = self.is_one_row
+        command.in_chunks = False
         command.table = self.table
         command.written = self.written
         return command
@@ -189,6 +190,13 @@ class Prepared:
             read = reader(form, [column.name for column in columns], [column.convert for column in columns])
             self._readers[form] = read
         return read(rows)
+
+    def read_chunks(self, chunks: Iterable[list[tuple[object, ...]]], form: Form = "tuple") -> list[Any]:
+        """`read` of rows in several lists."""
+        found: list[Any] = []
+        for rows in chunks:
+            found += self.read(rows, form)
+        return found
 
     def __repr__(self) -> str:
         return f"<Prepared {self.sql!r}>"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any, Final
 
 import psycopg
@@ -156,6 +156,19 @@ def _translated(
     return translate.from_postgresql(error, alias=alias, command=command, is_closed=raw.closed)
 
 
+def _translating(
+    chunks: Generator[list[Row], None, None],
+    raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
+    alias: str,
+    command: Command,
+) -> Generator[list[Row], None, None]:
+    """The chunks; what they raise is translated."""
+    try:
+        yield from chunks
+    except _RAISED_BY_PSYCOPG as error:
+        raise _translated(error, raw, alias, command) from error
+
+
 def _takes_no_writes(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
     """Whether the server, and not just a transaction, is read-only; it reports these two by itself (since 14)."""
     status = raw.info.parameter_status
@@ -247,7 +260,10 @@ class PostgresLink:
         try:
             statements = self._statements
             if statements.send(command):
-                return statements.reply(self.raw.wait(execute(self.raw.pgconn)))
+                reply = statements.reply(self.raw.wait(execute(self.raw.pgconn)), in_chunks=command.in_chunks)
+                if reply.chunks is not None:
+                    reply.chunks = _translating(reply.chunks, self.raw, self.alias, command)
+                return reply
             return self._by_cursor(command)
         except _RAISED_BY_PSYCOPG as error:
             if not _is_stale_plan(error, self.raw):
@@ -393,7 +409,10 @@ class AsyncPostgresLink:
         try:
             statements = self._statements
             if statements.send(command):
-                return statements.reply(await self._raw.results())
+                reply = statements.reply(await self._raw.results(), in_chunks=command.in_chunks)
+                if reply.chunks is not None:
+                    reply.chunks = _translating(reply.chunks, self._raw, self.alias, command)
+                return reply
             return await self._by_cursor(command)
         except _RAISED_BY_PSYCOPG as error:
             if not _is_stale_plan(error, self._raw):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TypeVar
 
 from datalayer import errors
@@ -17,7 +17,7 @@ from datalayer._links import functions, sqlite_thread, translate
 from datalayer._links.link import BackendName, IsOurs
 from datalayer._links.numbered import Connection, check_numbered
 from datalayer._links.sqlite_short import ShortStatements, key_row
-from datalayer._plans.plan import Command, Reply, Row
+from datalayer._plans.plan import CHUNK, Command, Reply, Row
 
 T = TypeVar("T")
 
@@ -202,6 +202,7 @@ def _execute(raw: Connection, command: Command, alias: str) -> Reply:
     else:
         reply.rows = key_row(cursor) if command.returns_key else []
     reply.count = cursor.rowcount
+    reply.chunks = None
     return reply
 
 
@@ -250,9 +251,28 @@ class SQLiteLink:
     def execute(self, command: Command) -> Reply:
         """Runs one statement, or one statement for many rows of values."""
         try:
-            return _execute(self.raw, command, self.alias)
+            return self._in_chunks(command) if command.in_chunks else _execute(self.raw, command, self.alias)
         except _RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
+
+    def _in_chunks(self, command: Command) -> Reply:
+        cursor = self.raw.execute(command.sql, command.params)
+        rows = cursor.fetchmany(CHUNK)
+        if len(rows) < CHUNK:
+            return Reply(rows)
+        reply = Reply([])
+        reply.chunks = self._chunks(command, cursor, rows)
+        return reply
+
+    def _chunks(self, command: Command, cursor: sqlite3.Cursor, rows: list[Row]) -> Generator[list[Row], None, None]:
+        try:
+            while rows:
+                yield rows
+                rows = cursor.fetchmany(CHUNK)
+        except _RAISED_BY_SQLITE as error:
+            raise translate.from_sqlite(error, alias=self.alias, command=command) from error
+        finally:
+            cursor.close()
 
     def stream(self, command: Command, chunk_size: int, is_ours: IsOurs | None = None) -> Iterator[list[Row]]:
         """Runs a query and gives its rows in lists of at most `chunk_size`."""

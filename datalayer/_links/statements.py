@@ -11,13 +11,14 @@ that calls them otherwise, every statement goes through a cursor.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import adapt, errors
 from psycopg.pq import ExecStatus, Format, PipelineStatus
 
-from datalayer._plans.plan import Command, Reply, Row
+from datalayer._plans.plan import CHUNK, Command, Reply, Row
 
 if TYPE_CHECKING:
     from collections import OrderedDict
@@ -114,8 +115,12 @@ class Statements:
         self._pgconn.send_query(query)
         return True
 
-    def reply(self, results: list[PGresult]) -> Reply:
+    def reply(self, results: list[PGresult], *, in_chunks: bool) -> Reply:
         """What the server has answered to what was sent last.
+
+        Args:
+            results: Of libpq.
+            in_chunks: As in `Command`.
 
         Raises:
             psycopg.Error: It has refused.
@@ -134,6 +139,12 @@ class Statements:
             else:
                 loader.set_pgresult(result, set_loaders=False)
             count = result.ntuples
+            if in_chunks and count > CHUNK:
+                reply = Reply([], count)
+                reply.chunks = _chunks(loader, count)
+                # It reads its result later: what is sent until then has a loader of its own.
+                del self._loaders[self._name]
+                return reply
             rows: list[Row] = loader.load_rows(0, count, tuple)
             loader.set_pgresult(None, set_loaders=False)  # an idle connection holds no rows
             return Reply(rows, count)
@@ -141,3 +152,8 @@ class Statements:
             changed = result.command_tuples
             return Reply([], -1 if changed is None else changed)
         raise errors.error_from_result(result, encoding=self._raw.info.encoding)
+
+
+def _chunks(loader: Transformer, count: int) -> Generator[list[Row], None, None]:
+    for start in range(0, count, CHUNK):
+        yield loader.load_rows(start, min(start + CHUNK, count), tuple)

@@ -11,8 +11,8 @@ Python forbids a generator to yield then. Whoever lent the link (atomic(), the p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TypeAlias, TypeVar, cast
+from collections.abc import Callable, Generator, Iterable
+from typing import Final, TypeAlias, TypeVar, cast
 
 from datalayer._query.command import Command as Command
 
@@ -22,19 +22,29 @@ Row: TypeAlias = tuple[object, ...]
 """One row as the driver gives it: positional, nothing converted."""
 
 
+Chunks: TypeAlias = Iterable[list[Row]]
+"""Rows in lists."""
+
+CHUNK: Final = 100
+"""Rows of a chunk. So few stay in the caches of the processor while instances are made of them, and what they took is
+used again for the next: a fetch of 20 000 rows takes a fourth less time than from one list (50 to 1 000 are alike)."""
+
+
 class Reply:
     """What the database answered.
 
     Attributes:
-        rows: The rows of a statement that returns some, else an empty list.
+        chunks: The rows of a command `in_chunks` where they are many: to be read once, and closed. Else None.
+        rows: The rows of a statement that returns some, else an empty list; empty where there are chunks.
         count: The number of affected rows of a statement that returns none; -1 where the driver cannot tell.
     """
 
-    __slots__ = ("count", "rows")
+    __slots__ = ("chunks", "count", "rows")
 
     def __init__(self, rows: list[Row], count: int = -1) -> None:
         self.rows = rows
         self.count = count
+        self.chunks: Generator[list[Row], None, None] | None = None
 
 
 class Call:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final, TypeAlias, TypeVar, cast
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Prepared
-from datalayer._plans.plan import Command, Plan, Row
+from datalayer._plans.plan import CHUNK, Chunks, Command, Plan, Row
 from datalayer._query.condition import Comparison, Condition, Junction, Nothing
 from datalayer._query.expression import Aggregate, Expression, FieldRef, Ordering
 from datalayer._query.query import Query
@@ -16,7 +17,7 @@ from datalayer.errors import NotSupported, QueryError, choices_text, nearest
 
 T = TypeVar("T")
 
-Load: TypeAlias = Callable[[Prepared, list[Row]], list[T]]
+Load: TypeAlias = Callable[[Prepared, Chunks], list[T]]
 """Given by the models: how rows of a prepared query become instances. It may keep what it made in `Prepared.memo`."""
 
 
@@ -53,8 +54,15 @@ def fetch(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:
     if is_nothing(query):
         return []
     prepared = compiler.select(query)
-    reply = yield prepared.command(query.values)
-    return load(prepared, reply.rows) if reply.rows else []
+    command = prepared.command(query.values)
+    limit = query.limit
+    if limit is None or limit > CHUNK:
+        command.in_chunks = True
+    reply = yield command
+    if reply.chunks is not None:
+        with closing(reply.chunks) as chunks:
+            return load(prepared, chunks)
+    return load(prepared, (reply.rows,)) if reply.rows else []
 
 
 def one(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:

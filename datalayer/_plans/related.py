@@ -133,7 +133,7 @@ def _told_apart(
         for row in rows
     ]
     if not is_shared:
-        return list(zip(keys, load(prepared, rows), strict=True))
+        return list(zip(keys, load(prepared, (rows,)), strict=True))
     own = [
         place
         for place, column in enumerate(prepared.columns)
@@ -141,5 +141,5 @@ def _told_apart(
     ]
     names = [tuple([row[place] for place in own]) for row in rows]
     once = dict(zip(names, rows, strict=True))
-    made = dict(zip(once, load(prepared, list(once.values())), strict=True))
+    made = dict(zip(once, load(prepared, (list(once.values()),)), strict=True))
     return [(key, made[name]) for key, name in zip(keys, names, strict=True)]

@@ -23,11 +23,22 @@ class Command:
         writes: Whether the statement may change anything: decides between the writer and a reader.
         returns_key: Whether the key of the new row comes back as a row, which SQLite knows without being asked for it.
         is_one_row: Whether it writes plain values to one row, by its key or a new one: work that does not grow.
+        in_chunks: Whether whoever reads its rows takes them in chunks, so that they need not all lie in memory twice.
         table: The table it is about; gives errors their model, columns and constraint.
         written: The columns written by plain values, each with the place of its value; gives errors their values.
     """
 
-    __slots__ = ("is_one_row", "params", "returns_key", "returns_rows", "sql", "table", "writes", "written")
+    __slots__ = (
+        "in_chunks",
+        "is_one_row",
+        "params",
+        "returns_key",
+        "returns_rows",
+        "sql",
+        "table",
+        "writes",
+        "written",
+    )
 
     def __init__(
         self,
@@ -48,6 +59,7 @@ class Command:
         self.writes = writes
         self.returns_key = returns_key
         self.is_one_row = is_one_row
+        self.in_chunks = False
         self.table = table
 
     def __repr__(self) -> str:

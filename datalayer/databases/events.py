@@ -212,6 +212,7 @@ class Heard:
 
     def execute(self, command: Command) -> Reply:
         """Runs the statement and tells about it."""
+        command.in_chunks = False  # the rows are counted, and the time is that of all of them
         statement = _begun(self._link, command)
         try:
             reply = self._link.execute(command)
@@ -250,6 +251,7 @@ class AsyncHeard:
 
     async def execute(self, command: Command) -> Reply:
         """Runs the statement and tells about it."""
+        command.in_chunks = False  # the rows are counted, and the time is that of all of them
         statement = _begun(self._link, command)
         try:
             reply = await self._link.execute(command)

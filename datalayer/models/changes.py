@@ -253,7 +253,7 @@ def update(compiler: Compiler, change: Update, load: Any) -> Plan[Any]:
         return []
     prepared = compiler.update(change)
     reply = yield from write.updated(compiler, change, prepared)
-    return load(prepared, reply.rows) if reply.rows else []
+    return load(prepared, (reply.rows,)) if reply.rows else []
 
 
 @writing
@@ -273,7 +273,7 @@ def _delete(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[
         return (yield from write.delete(compiler, change))
     prepared = compiler.delete(change)
     reply = yield prepared.command(change.values)
-    return loader(model, alias)(prepared, reply.rows) if reply.rows else []
+    return loader(model, alias)(prepared, (reply.rows,)) if reply.rows else []
 
 
 def _delete_with_hooks(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[Any]:
@@ -308,7 +308,7 @@ def insert_from(compiler: Compiler, change: InsertFrom, load: Any) -> Plan[Any]:
                 yield compiler.numbering(change.table, name).command((found["max"],))
     if not change.returning:
         return reply.count
-    return load(prepared, reply.rows) if reply.rows else []
+    return load(prepared, (reply.rows,)) if reply.rows else []
 
 
 # -- insert from a query -------------------------------------------------------------------------

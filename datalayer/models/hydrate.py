@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.reading import SHORT_NAMES, short
-from datalayer._plans.plan import Row
+from datalayer._plans.plan import Chunks
 from datalayer.models._pydantic import private_values, set_dict, set_private
 from datalayer.models.state import Origin, set_cache, set_content, set_origin
 
-Make: TypeAlias = Callable[[list[Row], str], list[Any]]
+Make: TypeAlias = Callable[[Chunks, str], list[Any]]
 """Rows and the alias of the database they come from -> instances."""
 
 
-def loader(model: Any, alias: str) -> Callable[[Prepared, list[Row]], list[Any]]:
+def loader(model: Any, alias: str) -> Callable[[Prepared, Chunks], list[Any]]:
     """How the plans turn rows of a prepared query into instances of a model.
 
     Args:
@@ -29,11 +29,11 @@ def loader(model: Any, alias: str) -> Callable[[Prepared, list[Row]], list[Any]]
         alias: The database the rows come from.
     """
 
-    def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
+    def load(prepared: Prepared, chunks: Chunks) -> list[Any]:
         memo: Any = prepared.memo
         if memo is None or memo[0] is not model:
             memo = prepared.memo = (model, maker(model, prepared.columns))
-        found: list[Any] = memo[1](rows, alias)
+        found: list[Any] = memo[1](chunks, alias)
         return found
 
     return load
@@ -58,30 +58,32 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
         by_path.setdefault(column.path, []).append(place)
     paths = sorted(by_path, key=len)
     lines = [
-        "def make(rows, alias):",
-        f" if rows and len(rows[0]) > {len(columns)}: rows = [row[:{len(columns)}] for row in rows]",
+        "def make(chunks, alias):",
         " out = []",
         " append = out.append",
-        # A single row has no peers: without a circle it is freed at once, and not by the collector.
-        " origin0 = Origin(alias, out if len(rows) > 1 else [])",
+        " origin0 = Origin(alias, out)",
     ]
     for number, path in enumerate(paths):
         if path:
             lines.append(f" peers{number} = []; origin{number} = Origin(alias, peers{number})")
     target = ", ".join(variables) + ("," if len(variables) == 1 else "")
-    lines.append(f" for {target} in rows:")
+    lines.append(" for rows in chunks:")
+    lines.append(f"  if rows and len(rows[0]) > {len(columns)}: rows = [row[:{len(columns)}] for row in rows]")
+    lines.append(f"  for {target} in rows:")
     for place, column in enumerate(columns):
         expression = short(column.convert)
         if expression is not None:
-            lines.append(f"  if c{place} is not None:")
-            lines.append(f"   try: c{place} = {expression.format(f'c{place}')}")
-            lines.append(f"   except (ValueError, TypeError): c{place} = convert{place}(c{place})")
+            lines.append(f"   if c{place} is not None:")
+            lines.append(f"    try: c{place} = {expression.format(f'c{place}')}")
+            lines.append(f"    except (ValueError, TypeError): c{place} = convert{place}(c{place})")
             names[f"convert{place}"] = column.convert
     objects: dict[tuple[str, ...], str] = {}
     linked = {path[:-1] for path in paths if path} | {path for path in paths if _way_back(model, path) is not None}
     for number, path in enumerate(paths):
         _object(lines, names, model, number, path, columns, by_path[path], objects, is_linked=path in linked)
-    lines.append("  append(o0)")
+    lines.append("   append(o0)")
+    # A single row has no peers: without a circle it is freed at once, and not by the collector.
+    lines.append(" if len(out) < 2: origin0.peers = []")
     lines.append(" return out")
     source = "\n".join(lines)
     exec(compile(source, f"<hydrate {model.__name__}>", "exec"), names)
@@ -121,7 +123,7 @@ def _object(
     names[f"M{number}"] = cls
     fields = [place for place in places if columns[place].field is not None]
     extras = [place for place in places if columns[place].field is None]
-    pad = "  "
+    pad = "   "
     if path:
         keys = [p for p in fields if columns[p].name in table.primary_key]
         lines.append(f"{pad}if {' or '.join(f'c{p} is None' for p in keys)}:")
@@ -148,7 +150,7 @@ def _object(
         if back is not None:
             lines.append(f"{pad}x{number}[{back!r}] = {parent}")
         check = f"if {parent} is not None: " if path[:-1] else ""
-        lines.append(f"  {check}x{parent[1:]}[{path[-1]!r}] = {var}")
+        lines.append(f"   {check}x{parent[1:]}[{path[-1]!r}] = {var}")
 
 
 def _kept(place: int, column: Output) -> str:

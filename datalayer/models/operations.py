@@ -127,7 +127,7 @@ def streamed(compiler: Compiler, rows: Fetched) -> tuple[Command, Callable[[list
     prepared = compiler.select(rows.query)
 
     def load(chunk: list[Row]) -> Plan[Iterable[Any]]:
-        found: list[Any] = rows.load(prepared, chunk)
+        found: list[Any] = rows.load(prepared, (chunk,))
         if rows.parent is not None:
             _know_their_parent(found, *rows.parent)
         if rows.prefetched:
@@ -220,7 +220,7 @@ def raw(
             raise
         raise _incomplete(table, found[1], error) from error
     outputs = tuple([Output(field.name, (), field, compiler.converter(field.type)[1]) for field in fields])
-    return hydrate.maker(model, outputs)(reply.rows, alias)
+    return hydrate.maker(model, outputs)((reply.rows,), alias)
 
 
 __all__ = ["Fetched", "cache_of"]

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Never, Self, TypeAlias, cast
 
 from datalayer._compile.prepared import Prepared
-from datalayer._plans.plan import Row
+from datalayer._plans.plan import Chunks
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Aggregate, AnnotationRef, Expression, FieldRef, Together, Window
 from datalayer._query.path import reference
@@ -229,10 +229,10 @@ class Values(Shaped[M, R]):
     def _load(self) -> Any:
         form, keys = self.form, self.keys
 
-        def load(prepared: Prepared, rows: list[Row]) -> list[Any]:
+        def load(prepared: Prepared, chunks: Chunks) -> list[Any]:
             if keys:
                 names = tuple([column.name for column in prepared.columns])
-                names, found = _with_keys(names, prepared.read(rows), keys)
+                names, found = _with_keys(names, prepared.read_chunks(chunks), keys)
                 if form == "dict":
                     return [dict(zip(names, row, strict=True)) for row in found]
                 if form == "flat":
@@ -240,8 +240,8 @@ class Values(Shaped[M, R]):
                 return found if form == "tuple" else [*map(row_type(names)._make, found)]
             if form == "named":
                 names = tuple([column.name for column in prepared.columns])
-                return [*map(row_type(names)._make, prepared.read(rows))]
-            return prepared.read(rows, form)
+                return [*map(row_type(names)._make, prepared.read_chunks(chunks))]
+            return prepared.read_chunks(chunks, form)
 
         return load
 

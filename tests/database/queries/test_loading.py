@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from datalayer._plans.plan import CHUNK
+from datalayer.databases.events import Listener, Statement, listen
 from datalayer.errors import FieldError, QueryError, RelationNotLoaded
 from datalayer.testing import assert_num_queries
 from tests.database.queries.library import Author, Book, Profile, Shelf
@@ -97,6 +99,13 @@ class TestBlocking:
     def test_null_costs_nothing_and_editors_one_statement(self, books: Shelf) -> None:
         with assert_num_queries(2):
             assert [book.editor for book in Book.objects.order_by("id")] == [book.editor for book in books]
+
+    def test_more_rows_than_come_at_a_time_are_loaded_for_at_once(self, books: Shelf) -> None:
+        many = 2 * CHUNK + 1
+        Book.objects.bulk_create([Book(title="many", price=1, author=books[0].author) for _ in range(many)])
+        with assert_num_queries(2):
+            found = Book.objects.filter(title="many")
+            assert [book.author for book in found] == [books[0].author] * many
 
     def test_steps_cost_one_statement_each(self, books: Shelf) -> None:
         with assert_num_queries(3):
@@ -222,3 +231,26 @@ def test_prefetch_works_with_get_and_first(world: World, books: Shelf) -> None:
 
 async def _all(items: Any) -> list[Any]:
     return [item async for item in items]
+
+
+# -- many rows -------------------------------------------------------------------------------------
+
+
+class Counting(Listener):
+    """Notes how many rows each statement gave."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def statement_finished(self, statement: Statement) -> None:
+        self.rows.append(statement.rows)
+
+
+def test_a_listener_hears_of_all_rows_of_a_statement(world: World, books: Shelf) -> None:
+    many = 2 * CHUNK + 1
+    author = books[0].author
+    world.call(Book.objects, "bulk_create", [Book(title="many", price=1, author=author) for _ in range(many)])
+    counting = Counting()
+    with listen(counting):
+        world.iterate(Book.objects.filter(title="many"))
+    assert counting.rows == [many]

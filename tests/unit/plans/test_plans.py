@@ -37,8 +37,8 @@ def steps(plan, *replies):
         return [command.sql for command in sent], stop.value
 
 
-def as_is(prepared, rows):
-    return rows
+def as_is(prepared, chunks):
+    return [row for rows in chunks for row in rows]
 
 
 def test_one_asks_for_two_rows_at_most() -> None:
