@@ -157,16 +157,19 @@ def _translated(
 
 
 def _translating(
-    chunks: Generator[list[Row], None, None],
-    raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
-    alias: str,
-    command: Command,
-) -> Generator[list[Row], None, None]:
-    """The chunks; what they raise is translated."""
-    try:
-        yield from chunks
-    except _RAISED_BY_PSYCOPG as error:
-        raise _translated(error, raw, alias, command) from error
+    reply: Reply, raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], alias: str, command: Command
+) -> Reply:
+    """A reply in chunks; what these raise is translated."""
+    loaded = reply.chunks
+
+    def chunks() -> Generator[list[Row], None, None]:
+        try:
+            yield from loaded or ()
+        except _RAISED_BY_PSYCOPG as error:
+            raise _translated(error, raw, alias, command) from error
+
+    reply.chunks = chunks()
+    return reply
 
 
 def _takes_no_writes(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
@@ -260,10 +263,8 @@ class PostgresLink:
         try:
             statements = self._statements
             if statements.send(command):
-                reply = statements.reply(self.raw.wait(execute(self.raw.pgconn)), in_chunks=command.in_chunks)
-                if reply.chunks is not None:
-                    reply.chunks = _translating(reply.chunks, self.raw, self.alias, command)
-                return reply
+                reply = statements.reply(self.raw.wait(execute(self.raw.pgconn)), command.in_chunks)
+                return reply if reply.chunks is None else _translating(reply, self.raw, self.alias, command)
             return self._by_cursor(command)
         except _RAISED_BY_PSYCOPG as error:
             if not _is_stale_plan(error, self.raw):
@@ -409,10 +410,8 @@ class AsyncPostgresLink:
         try:
             statements = self._statements
             if statements.send(command):
-                reply = statements.reply(await self._raw.results(), in_chunks=command.in_chunks)
-                if reply.chunks is not None:
-                    reply.chunks = _translating(reply.chunks, self._raw, self.alias, command)
-                return reply
+                reply = statements.reply(await self._raw.results(), command.in_chunks)
+                return reply if reply.chunks is None else _translating(reply, self._raw, self.alias, command)
             return await self._by_cursor(command)
         except _RAISED_BY_PSYCOPG as error:
             if not _is_stale_plan(error, self._raw):

@@ -115,7 +115,7 @@ class Statements:
         self._pgconn.send_query(query)
         return True
 
-    def reply(self, results: list[PGresult], *, in_chunks: bool) -> Reply:
+    def reply(self, results: list[PGresult], in_chunks: bool = False) -> Reply:
         """What the server has answered to what was sent last.
 
         Args:

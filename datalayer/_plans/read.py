@@ -55,14 +55,12 @@ def fetch(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:
         return []
     prepared = compiler.select(query)
     command = prepared.command(query.values)
-    limit = query.limit
-    if limit is None or limit > CHUNK:
-        command.in_chunks = True
+    command.in_chunks = query.limit is None or query.limit > CHUNK
     reply = yield command
-    if reply.chunks is not None:
-        with closing(reply.chunks) as chunks:
-            return load(prepared, chunks)
-    return load(prepared, (reply.rows,)) if reply.rows else []
+    if reply.chunks is None:
+        return load(prepared, (reply.rows,)) if reply.rows else []
+    with closing(reply.chunks) as chunks:
+        return load(prepared, chunks)
 
 
 def one(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:

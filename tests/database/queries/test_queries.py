@@ -298,5 +298,8 @@ def test_numbers_given_by_hand_are_not_given_again(ask: Ask) -> None:
 def test_children_of_many_rows(ask: Ask) -> None:
     books = BOOKS.replaced(columns=(("title", TITLE),), order=(Ordering(reference(BOOK, "id")),))
     author = (reference(BOOK, "author"),)
-    assert ask(related.children, books, author, [(2,), (2,), (None,)], Prepared.read) == [("Ünder\\",), ("a_1 again",)]
+    assert ask(related.children, books, author, [(2,), (2,), (None,)], Prepared.read_chunks) == [
+        ("Ünder\\",),
+        ("a_1 again",),
+    ]
     assert ask(read.explain, books, "text", False, {})
