@@ -89,6 +89,8 @@ def update_many(backend_name: str, change: UpdateMany, rows: int) -> Prepared:
     """See `Compiler.update_many`."""
     backend, table = BACKENDS[backend_name], change.table
     name = quoted(backend, table.name)
+    if backend.name == "sqlite" and not rows:
+        return _update_each(backend, change)
     if backend.name == "sqlite":
         row = "(" + ", ".join(["?"] * len(change.fields)) + ")"
         source, binds = f"(VALUES {', '.join([row] * rows)}) AS new", by_row(backend, table, change.fields, rows)
@@ -113,6 +115,15 @@ def update_many(backend_name: str, change: UpdateMany, rows: int) -> Prepared:
         writes=True,
         is_whole=not more,
     )
+
+
+def _update_each(backend: Backend, change: UpdateMany) -> Prepared:
+    """The statement that writes one row and is repeated for all: its text is the same for any number of them."""
+    table = change.table
+    own = [f"{quoted(backend, table.fields[name].column)} = ?" for name in change.fields]
+    written, keys = own[: -len(table.primary_key)], own[-len(table.primary_key) :]
+    text = f"UPDATE {quoted(backend, table.name)} SET {', '.join(written)} WHERE {' AND '.join(keys)}"
+    return Prepared(text, by_row(backend, table, change.fields, 1), table=table, writes=True, is_whole=True)
 
 
 def delete(backend_name: str, change: Delete) -> Prepared:

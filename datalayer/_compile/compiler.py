@@ -127,7 +127,8 @@ class Compiler:
 
         Args:
             update: What is written.
-            rows: How many rows; 0 for any number, on PostgreSQL, by `unnest` of one list for each field.
+            rows: How many rows; 0 for any number: on PostgreSQL by `unnest` of one list for each field, on SQLite by
+                repeating the statement of one row, where the update `is_row_by_row`.
         """
         key = (update.shape, rows)
         found = self._cache.get(key)

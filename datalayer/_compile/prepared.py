@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from datalayer._compile.reading import Form, Read, reader
-from datalayer._query.command import Command
+from datalayer._query.command import Command, Repeated
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
@@ -181,6 +181,15 @@ class Prepared:
         command.table = self.table
         command.written = self.written
         return command
+
+    def repeated(self, rows: Sequence[Sequence[object]]) -> Repeated:
+        """The statement for many rows of values, one after the other; a change whose values are those of one row."""
+        if self._places:
+            columns: list[Sequence[object]] = list(zip(*rows, strict=True))
+            for place, convert in self._places:
+                columns[place] = _each(columns[place], convert)
+            rows = list(zip(*columns, strict=True))
+        return Repeated(self.sql, rows, returns_rows=False, writes=True, table=self.table)
 
     def read(self, rows: list[tuple[object, ...]], form: Form = "tuple") -> list[Any]:
         """Rows of the driver as tuples, dictionaries or first values: converted, hidden columns left out."""

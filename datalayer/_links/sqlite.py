@@ -10,14 +10,14 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from datalayer import errors
 from datalayer._links import functions, sqlite_thread, translate
 from datalayer._links.link import BackendName, IsOurs
 from datalayer._links.numbered import Connection, check_numbered
 from datalayer._links.sqlite_short import ShortStatements, key_row
-from datalayer._plans.plan import CHUNK, Command, Reply, Row
+from datalayer._plans.plan import CHUNK, Command, Repeated, Reply, Row
 
 T = TypeVar("T")
 
@@ -195,11 +195,16 @@ _reply = Reply.__new__
 def _execute(raw: Connection, command: Command, alias: str) -> Reply:
     if command.returns_key and command.table is not None and command.table.name not in raw.numbered:
         check_numbered(raw, command.table, alias)
-    cursor = raw.execute(command.sql, command.params)
     reply = _reply(Reply)  # a call of the class takes twice the time
     if command.returns_rows:
+        cursor = raw.execute(command.sql, command.params)
         reply.rows = cursor.fetchall()
+    elif type(command) is Repeated:
+        rows: Any = command.params
+        cursor = raw.executemany(command.sql, rows)
+        reply.rows = []
     else:
+        cursor = raw.execute(command.sql, command.params)
         reply.rows = key_row(cursor) if command.returns_key else []
     reply.count = cursor.rowcount
     reply.chunks = None

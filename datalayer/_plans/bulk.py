@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Prepared
 from datalayer._plans import transaction
-from datalayer._plans.plan import Plan, Row
+from datalayer._plans.plan import Command, Plan, Row
 from datalayer._plans.violations import explained
 from datalayer._plans.write import numbered_on, writing
 from datalayer._query.change import Given, Insert, OnConflict, UpdateMany
@@ -168,7 +168,7 @@ def update(
         compiler: For the backend at hand.
         table: Where to.
         fields: The fields each row brings a value of, besides its primary key.
-        rows: For each row: the primary key's values, then the values of `fields`.
+        rows: For each row: the values of `fields`, then those of the primary key.
         assignments: What is written; the values the rows brought when not given.
         returning: What to read back, in no certain order.
         batch_size: The longest statement, in rows.
@@ -178,27 +178,36 @@ def update(
         assignments = tuple([(name, Given(name, table.fields[name].type)) for name in fields])
     if not rows or not assignments:
         return 0, []
-    change = UpdateMany(table, (*table.primary_key, *fields), assignments, returning)
+    change = UpdateMany(table, (*fields, *table.primary_key), assignments, returning)
     by_column = compiler.backend == "postgresql"
+    repeats = not by_column and change.is_row_by_row
     others = change.values
-    length = (batch_size or COLUMN_ROWS) if by_column else size(compiler, len(change.fields), batch_size, len(others))
+    if repeats:
+        length = batch_size or ROWS
+    elif by_column:
+        length = batch_size or COLUMN_ROWS
+    else:
+        length = size(compiler, len(change.fields), batch_size, len(others))
     pieces = list(chunks(rows, length))
 
     def steps() -> Plan[tuple[int, list[Row]]]:
         total, found = 0, list[Row]()
         for piece in pieces:
-            prepared = compiler.update_many(change, 0 if by_column else len(piece))
-            values: list[Any] = (
-                [list(column) for column in zip(*piece, strict=True)] if by_column else list(chain.from_iterable(piece))
-            )
+            prepared = compiler.update_many(change, 0 if by_column or repeats else len(piece))
+            if repeats:
+                command: Command = prepared.repeated(piece)
+            elif by_column:
+                command = prepared.command([*[list(column) for column in zip(*piece, strict=True)], *others])
+            else:
+                command = prepared.command([*chain.from_iterable(piece), *others])
             try:
-                reply = yield prepared.command([*values, *others])
+                reply = yield command
             except (ForeignKeyViolation, UniqueViolation) as error:
                 return (yield from explained(compiler, table, change.fields, piece, error))
             total += len(reply.rows) if returning else reply.count
             found.extend(prepared.read(reply.rows))
         return total, found
 
-    if len(pieces) == 1:
+    if len(pieces) == 1 and (not repeats or len(rows) == 1):
         return (yield from steps())
     return (yield from transaction.nested(compiler.backend, steps, depth=depth))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Final, TypeAlias, TypeVar, cast
 
 from datalayer._query.command import Command as Command
+from datalayer._query.command import Repeated as Repeated
 
 T = TypeVar("T")
 

@@ -144,7 +144,7 @@ class UpdateMany:
 
     Attributes:
         table: Where to.
-        fields: The primary key's field names, then those each row brings a value of.
+        fields: The field names that each row brings a value of, then those of the primary key.
         assignments: What is written; `Given(x)` is the value a row brought.
         returning: The field names to read back.
     """
@@ -168,6 +168,22 @@ class UpdateMany:
         """The update without its values."""
         written = tuple([(name, expression.shape) for name, expression in self.assignments])
         return ("update many", self.table.key, self.fields, written, self.returning)
+
+    @property
+    def is_row_by_row(self) -> bool:
+        """Whether one statement for each row does the same as one for all.
+
+        It does where each row is given values of its own and nothing is read back. Not where other rows refer to what
+        is written: they may be written to as well, and a reference is checked at the end of a statement.
+        """
+        names = [
+            name for name, expression in self.assignments if type(expression) is Given and expression.field == name
+        ]
+        return (
+            not self.returning
+            and (*names, *self.table.primary_key) == self.fields
+            and not any(set(names).intersection(key.target_fields) for _, key in self.table.referrers)
+        )
 
     @property
     def values(self) -> tuple[object, ...]:

@@ -6,13 +6,12 @@ Defined this low so that the compiler can make them; plans yield them (`_plans/p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datalayer._schema.table import TableSpec
 
 
-@final
 class Command:
     """One SQL statement and its driver-ready values.
 
@@ -65,3 +64,9 @@ class Command:
     def __repr__(self) -> str:
         # The values stay out: they may be secrets, and reprs end in logs.
         return f"<Command {self.sql!r} with {len(self.params)} values>"
+
+
+class Repeated(Command):
+    """One statement of SQLite for many rows: `params` has the values of each, and no rows come back."""
+
+    __slots__ = ()

@@ -291,7 +291,7 @@ def _complete(compiler: Compiler, batch: _Batch, late: tuple[str, ...], depth: i
                     f"line {number}: {batch.table.model} refers to rows that come later, so it needs {', '.join(key)}"
                 )
                 raise LoadError(text, line=number, model=batch.table.model, field=key[0])
-            rows.append(tuple([values[name] for name in (*key, *fields)]))
+            rows.append(tuple([values[name] for name in (*fields, *key)]))
             lines.append(number)
 
     def write(some: list[tuple[object, ...]]) -> Plan[object]:

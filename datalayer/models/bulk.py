@@ -429,7 +429,7 @@ def _brought(assignments: Sequence[tuple[str, Expression]]) -> tuple[str, ...]:
 
 
 def _rows(objects: list[Any], table: TableSpec, brought: tuple[str, ...], alias: str) -> list[Row]:
-    """For each of some instances its primary key and what it brings.
+    """For each of some instances what it brings and its primary key.
 
     Raises:
         QueryError: One is not saved, or two are the same row.
@@ -439,12 +439,12 @@ def _rows(objects: list[Any], table: TableSpec, brought: tuple[str, ...], alias:
         for instance in objects:
             saving.take_keys(instance, alias)
     width = len(table.primary_key)
-    take = row_of((*table.primary_key, *brought))
+    take = row_of((*brought, *table.primary_key))
     try:
         rows = [take(instance.__dict__) for instance in objects]
     except KeyError:
         raise _why_no_row(objects, table, brought) from None
-    keys: list[Any] = [row[0] for row in rows] if width == 1 else [row[:width] for row in rows]
+    keys: list[Any] = [row[-1] for row in rows] if width == 1 else [row[-width:] for row in rows]
     if None in keys if width == 1 else any(None in key for key in keys):
         raise _why_no_row(objects, table, brought)
     if len(set(keys)) < len(keys):

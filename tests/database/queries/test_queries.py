@@ -260,9 +260,9 @@ def test_changes(ask: Ask) -> None:
     assert ask(write.update, Update(ann, (("editor_id", Value(None, INT)),), ("id", "price"))) == 2
     first = BOOKS.replaced(order=(Ordering(PRICE),), limit=1)
     assert ask(write.update, Update(first, (("title", Value("cheap", TEXT)),), ("id",))) == 1
-    rows = [(3, Decimal("1.25"), None, None), (4, Decimal("2.25"), datetime(2021, 1, 1, tzinfo=UTC), 2)]
+    rows = [(Decimal("1.25"), None, None, 3), (Decimal("2.25"), datetime(2021, 1, 1, tzinfo=UTC), 2, 4)]
     assert ask(bulk.update, BOOK, ("price", "published_at", "editor_id"), rows) == (2, [])
-    assert ask(bulk.update, BOOK, ("published_at", "editor_id"), [(3, None, None), (4, None, None)]) == (2, [])
+    assert ask(bulk.update, BOOK, ("published_at", "editor_id"), [(None, None, 3), (None, None, 4)]) == (2, [])
     assert ask(read.aggregate, BOOKS, (("sum", Aggregate("sum", PRICE, MONEY)),)) == {"sum": Decimal("64.10")}
     fresh = ask(write.insert, Insert(TAG, ("label",), ("id", "label")), ("fresh",))
     assert fresh == (4, "fresh")

@@ -168,11 +168,11 @@ def test_update(ask: Callable[..., Any]) -> None:
     ask(bulk.create, KIND, ("id",), [(1,), (2,)])
     one = ROWS.filtered(comparison(KIND, "id", 1))
     assert ask(write.update, Update(one, tuple((n, Value(LOW[n], TYPES[n])) for n in NAMES))) == 1
-    assert ask(bulk.update, KIND, NAMES, [(2, *HIGH.values())]) == (1, [])
+    assert ask(bulk.update, KIND, NAMES, [(*HIGH.values(), 2)]) == (1, [])
     low, high = stored(ask)
     exactly(low, LOW)
     exactly(high, HIGH)
-    assert ask(bulk.update, KIND, NAMES, [(1, *[None] * len(NAMES)), (2, *LOW.values())]) == (2, [])
+    assert ask(bulk.update, KIND, NAMES, [(*[None] * len(NAMES), 1), (*LOW.values(), 2)]) == (2, [])
     empty, low = stored(ask)
     exactly(low, LOW)
     assert set(empty.values()) == {None}

@@ -13,7 +13,7 @@ import pytest
 from datalayer import Avg, F, Field, ForeignKey, Mapped, Model, UniqueConstraint, atomic
 from datalayer.errors import FieldError, InvalidValue, QueryError, UniqueViolation
 from datalayer.models import registry
-from datalayer.testing import acreate_tables, assert_num_queries, create_tables
+from datalayer.testing import acreate_tables, assert_num_queries, capture_queries, create_tables
 from tests.database.queries.library import Author, Book, Genre, Shelf
 from tests.worlds import World
 
@@ -36,12 +36,19 @@ with registry.isolated():
             table = "writes_visit"
             constraints = (UniqueConstraint("page", "day"),)
 
+    class Topic(Model):
+        code: Mapped[str] = Field(max_length=20, unique=True)
+        above: ForeignKey[Topic | None] = ForeignKey(to_field="code", default=None, related_name="below")
+
+        class Meta:
+            table = "writes_topic"
+
     registry.tables()
 
 
 @pytest.fixture
 def pages(configured: str, world: World) -> str:
-    world.run(lambda: create_tables(Page, Visit), lambda: acreate_tables(Page, Visit))
+    world.run(lambda: create_tables(Page, Visit, Topic), lambda: acreate_tables(Page, Visit, Topic))
     return configured
 
 
@@ -219,6 +226,53 @@ def test_without_fields_all_of_it_is_written_or_nothing(world: World, pages: str
     with pytest.raises(UniqueViolation):
         world.call(Page.objects, "bulk_update", rows)
     assert hits(world) == {"/0": 0, "/1": 0, "/2": 0}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_on_sqlite_a_refused_row_takes_those_before_it_back_and_the_transaction_goes_on(
+    world: World, pages: str
+) -> None:
+    rows = saved_pages(world, 3)
+    for page in rows:
+        page.path = "/same"
+
+    def blocking() -> None:
+        with atomic():
+            with pytest.raises(UniqueViolation):
+                Page.objects.bulk_update(rows)
+            Page.objects.create(path="/new")
+
+    async def awaiting() -> None:
+        async with atomic():
+            with pytest.raises(UniqueViolation):
+                await Page.objects.abulk_update(rows)
+            await Page.objects.acreate(path="/new")
+
+    world.run(blocking, awaiting)
+    assert set(hits(world)) == {"/0", "/1", "/2", "/new"}
+
+
+def test_rows_and_what_refers_to_them_are_written_together(world: World, pages: str) -> None:
+    top = world.call(Topic.objects, "create", code="old")
+    rows = [top, world.call(Topic.objects, "create", code="part", above=top)]
+    top.code = rows[1].above_id = "new"
+    assert world.call(Topic.objects, "bulk_update", rows, ["code", "above"]) == 2
+    assert world.iterate(Topic.objects.order_by("id").values_list("code", "above_id")) == [
+        ("new", None),
+        ("part", "new"),
+    ]
+
+
+def test_the_text_is_the_same_for_any_number_of_rows(world: World, pages: str) -> None:
+    rows = saved_pages(world, 5)
+    texts: set[str] = set()
+    for count in (1, 2, 5):
+        for page in rows[:count]:
+            page.hits += 1
+        with capture_queries() as sent:
+            world.call(Page.objects, "bulk_update", rows)
+        texts.update(statement.sql for statement in sent)
+    assert len(texts) == 1
 
 
 def test_without_fields_a_new_object_is_refused(world: World, pages: str) -> None:
