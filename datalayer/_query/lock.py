@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 Waiting: TypeAlias = Literal["wait", "nowait", "skip locked"]
-NO_LOCKS: Final = "SQLite has no row locks: a writing transaction locks the whole database, so use atomic()"
 
 
 class Lock(NamedTuple):

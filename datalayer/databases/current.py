@@ -293,11 +293,16 @@ _CURES = {
 }
 
 
+def _is_inner(name: str) -> bool:
+    """Whether a function of that name is nobody's to call: what it is called by is."""
+    return name.startswith("<") or (name.startswith("_") and not name.startswith("__"))
+
+
 def refuse_in_event_loop(depth: int = 2) -> None:
     """Refuses a blocking call in a running event loop; only called when one runs.
 
     Args:
-        depth: How many frames up the public method stands, whose twin the message names.
+        depth: How many frames up the public method stands, whose twin the message names, or what it leaves the work to.
 
     Raises:
         SyncInAsyncContext: Unless the setting `allow_sync_in_async` permits it.
@@ -307,7 +312,10 @@ def refuse_in_event_loop(depth: int = 2) -> None:
             return
     except SettingsNotConfigured:
         pass
-    name = sys._getframe(depth).f_code.co_name  # pyright: ignore[reportPrivateUsage]
+    frame = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
+    name = frame.f_code.co_name
+    while _is_inner(name) and (above := frame.f_back) and above.f_globals["__name__"].startswith("datalayer."):
+        frame, name = above, above.f_code.co_name
     what = _BLOCKING.get(name, "a blocking call" if name.startswith(("_", "<")) else f"{name}()")
     cure = _CURES.get(name) or ("the awaiting twin" if name.startswith(("_", "<")) else f"'await ...a{name}(...)'")
     raise SyncInAsyncContext(

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from datalayer._query.lock import NO_LOCKS, Lock
+from datalayer._query.lock import Lock
 from datalayer._query.query import Query
-from datalayer.databases import current, databases
+from datalayer.databases import current
 from datalayer.errors import (
     FieldError,
-    NotSupported,
     QueryError,
     TransactionError,
     choices_text,
     nearest,
 )
-from datalayer.models.bound import backend_of
 
 
-def lock_of(query: Query, alias: str, of: Iterable[Any], *, nowait: bool, skip_locked: bool, no_key: bool) -> Lock:
+def lock_of(query: Query, of: Iterable[Any], *, nowait: bool, skip_locked: bool, no_key: bool) -> Lock:
     """The lock that `select_for_update` asks for.
 
     Raises:
-        NotSupported: The database has no row locks.
         QueryError: `nowait` together with `skip_locked`.
         FieldError: `of` names what does not come along.
     """
@@ -46,19 +43,25 @@ def lock_of(query: Query, alias: str, of: Iterable[Any], *, nowait: bool, skip_l
                 choices=choices,
             )
         paths.append(choices[name])
-    if backend_of(alias) == "sqlite":
-        raise NotSupported(NO_LOCKS)
     return Lock(no_key, tuple(paths), "nowait" if nowait else "skip locked" if skip_locked else "wait")
 
 
 def check_transaction(query: Query, alias: str) -> None:
     """Makes sure that a lock outlives the statement that takes it.
 
+    Of SQLite, too: a transaction that may write has locked the whole database as it began, and every row with it.
+
     Raises:
-        TransactionError: There is no transaction.
+        TransactionError: There is no transaction, or one that only reads.
     """
-    if current.transaction(alias) is None and databases[alias].backend != "sqlite":
+    transaction = current.transaction(alias)
+    if transaction is None:
         raise TransactionError(
             f"select_for_update() of {query.table.model} outside of atomic(): the lock would end with the statement; "
             f"put the query and what it protects into one 'with atomic({alias!r}):'"
+        )
+    if transaction.read_only:
+        raise TransactionError(
+            f"select_for_update() of {query.table.model} in atomic(read_only=True), which locks nothing; leave out the "
+            "one or the other"
         )

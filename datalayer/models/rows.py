@@ -26,7 +26,7 @@ from datalayer.models.hydrate import loader
 from datalayer.models.locking import check_transaction
 from datalayer.models.ordering import ordered_by
 from datalayer.models.question import M, Question, R
-from datalayer.models.state import key_values, origin_of
+from datalayer.models.state import key_values, origin_of, peek
 from datalayer.models.ties import tied
 
 if TYPE_CHECKING:
@@ -158,31 +158,33 @@ class Rows(Question[M, R]):
 
     def count(self) -> int:
         """How many rows there are; counted here where they were fetched already."""
-        return len(self._kept) if self._kept is not None else self._database.run(read_plans.count, self.query)
+        kept = self._kept if self._behind_of is None else self._there()
+        return len(kept) if kept is not None else self._database.run(read_plans.count, self.query)
 
     async def acount(self) -> int:
         """The awaiting twin of `count`."""
-        return len(self._kept) if self._kept is not None else await self._database.arun(read_plans.count, self.query)
+        kept = self._kept if self._behind_of is None else self._there()
+        return len(kept) if kept is not None else await self._database.arun(read_plans.count, self.query)
 
     def exists(self) -> bool:
         """Whether there is any row."""
-        return bool(self._kept) if self._kept is not None else self._database.run(read_plans.exists, self.query)
+        kept = self._kept if self._behind_of is None else self._there()
+        return bool(kept) if kept is not None else self._database.run(read_plans.exists, self.query)
 
     async def aexists(self) -> bool:
         """The awaiting twin of `exists`."""
-        return bool(self._kept) if self._kept is not None else await self._database.arun(read_plans.exists, self.query)
+        kept = self._kept if self._behind_of is None else self._there()
+        return bool(kept) if kept is not None else await self._database.arun(read_plans.exists, self.query)
 
     def contains(self, item: M) -> bool:
         """Whether an instance is among the rows; asks for it alone, and nothing where they were fetched already."""
-        return item in self._kept if self._kept is not None else self._database.run(read_plans.exists, self._only(item))
+        kept = self._kept if self._behind_of is None else self._there()
+        return item in kept if kept is not None else self._database.run(read_plans.exists, self._only(item))
 
     async def acontains(self, item: M) -> bool:
         """The awaiting twin of `contains`."""
-        return (
-            item in self._kept
-            if self._kept is not None
-            else await self._database.arun(read_plans.exists, self._only(item))
-        )
+        kept = self._kept if self._behind_of is None else self._there()
+        return item in kept if kept is not None else await self._database.arun(read_plans.exists, self._only(item))
 
     def _only(self, item: Any) -> Query:
         query = self.query
@@ -308,15 +310,24 @@ class Rows(Question[M, R]):
 
     # -- as a collection -------------------------------------------------------------------------
 
-    def _fetched(self) -> list[R]:
-        if self._kept is None:
-            self._kept = cast("list[R]", self._database.run(operations.fetch, self._rows))
+    def _there(self) -> list[R] | None:
+        """The rows where nobody has to be asked: this query was, or they came along with the row they are behind."""
+        if self._kept is None and self._behind_of is not None and not self._prefetched:
+            instance, spec = self._behind_of
+            known = peek(instance, spec.name)
+            if known is not None:
+                self._kept = list(known)
         return self._kept
 
+    def _fetched(self) -> list[R]:
+        if self._kept is None and (self._behind_of is None or self._there() is None):
+            self._kept = cast("list[R]", self._database.run(operations.fetch, self._rows))
+        return cast("list[R]", self._kept)
+
     async def _afetched(self) -> list[R]:
-        if self._kept is None:
+        if self._kept is None and (self._behind_of is None or self._there() is None):
             self._kept = cast("list[R]", await self._database.arun(operations.fetch, self._rows))
-        return self._kept
+        return cast("list[R]", self._kept)
 
     def __iter__(self) -> Iterator[R]:
         return iter(self._fetched())
@@ -352,8 +363,9 @@ class Rows(Question[M, R]):
             raise QueryError(f"a query is indexed by numbers and slices, not by {item!r}")
         if item < 0:
             raise QueryError("a query cannot be indexed from its end; order it the other way round, or use last()")
-        if self._kept is not None:
-            return self._kept[item]
+        kept = self._there()
+        if kept is not None:
+            return kept[item]
         found = self._sliced(item, item + 1)._fetched()
         if not found:
             raise IndexError(f"the query has no row {item}")
@@ -373,14 +385,16 @@ class Rows(Question[M, R]):
             wanted = max(0, stop - (start or 0))
             limit = wanted if limit is None else min(limit, wanted)
         new = self._with(self.query.narrowed(self.query.where, limit, low or None))
-        if self._kept is not None:
-            new._kept = self._kept[start:stop]
+        kept = self._there()
+        if kept is not None:
+            new._kept = kept[start:stop]
         return new
 
     def __repr__(self) -> str:
-        if self._kept is None:
+        kept = self._there()
+        if kept is None:
             return f"<{type(self).__name__} of {self.model.__name__}, not asked yet>"
-        shown = [repr(row) for row in self._kept[:20]]
-        if len(self._kept) > 20:
+        shown = [repr(row) for row in kept[:20]]
+        if len(kept) > 20:
             shown.append("...")
         return f"<{type(self).__name__} [{', '.join(shown)}]>"

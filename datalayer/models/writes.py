@@ -41,6 +41,8 @@ class WritableRows(Shaped[M, M]):
     ) -> Self:
         """The rows, locked until the end of the transaction: others wait who want to change or lock them.
 
+        On SQLite a transaction that may write has locked the whole database since it began, and nothing is left to do.
+
         Args:
             nowait: A row that somebody else has locked is an error at once, `LockTimeout`.
             skip_locked: Such rows are left out.
@@ -49,10 +51,9 @@ class WritableRows(Shaped[M, M]):
             no_key: A weaker lock, under which others may still insert rows that refer to the locked ones.
 
         Raises:
-            NotSupported: SQLite, which locks the whole database for each writing transaction.
-            TransactionError: When the rows are asked for outside of `atomic()`.
+            TransactionError: When the rows are asked for outside of `atomic()`, or in one that only reads.
         """
-        lock = lock_of(self.query, self._alias, of, nowait=nowait, skip_locked=skip_locked, no_key=no_key)
+        lock = lock_of(self.query, of, nowait=nowait, skip_locked=skip_locked, no_key=no_key)
         return self._with(self.query.replaced(lock=lock))
 
     # -- the rows of a query ---------------------------------------------------------------------

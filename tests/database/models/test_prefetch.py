@@ -19,7 +19,7 @@ from datalayer import (
     aprefetch_related_objects,
     prefetch_related_objects,
 )
-from datalayer.errors import FieldError, FieldNotLoaded, QueryError, RelationNotLoaded
+from datalayer.errors import FieldError, FieldNotLoaded, QueryError, RelationNotLoaded, SyncInAsyncContext
 from datalayer.models import registry
 from datalayer.testing import capture_queries, create_tables
 from datalayer.testing.tables import acreate_tables
@@ -239,6 +239,47 @@ async def _collected(items: Any) -> list[Any]:
     return [item async for item in items]
 
 
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (list, ["a", "b"]),
+        (len, 2),
+        (bool, True),
+        (lambda rows: rows[0], "a"),
+        (lambda rows: list(rows[1:]), ["b"]),
+        (repr, "<Manager [Tag(id=1, label='a'), Tag(id=2, label='b')]>"),
+    ],
+)
+def test_all_rows_that_came_along_are_there_in_both_worlds_without_a_question(
+    world: World, ask: Any, answer: Any
+) -> None:
+    book = world.call(Book.objects.prefetch_related("tags"), "get", title="Ann1")
+
+    async def in_a_loop() -> Any:
+        return ask(book.tags.all())
+
+    with capture_queries() as sent:
+        found = world.run(lambda: ask(book.tags.all()), in_a_loop)
+    if isinstance(found, list):
+        found = [tag.label for tag in found]
+    assert (found.label if isinstance(found, Tag) else found) == answer
+    assert len(sent) == 0
+
+
+def test_all_rows_that_came_along_are_counted_without_a_question(world: World) -> None:
+    book = world.call(Book.objects.prefetch_related("tags"), "get", title="Ann1")
+    a, c = world.call(Tag.objects, "get", label="a"), world.call(Tag.objects, "get", label="c")
+    with capture_queries() as sent:
+        assert world.call(book.tags.all(), "count") == 2
+        assert world.call(book.tags.all(), "exists")
+        assert world.call(book.tags.all(), "contains", a)
+        assert not world.call(book.tags.all(), "contains", c)
+    assert len(sent) == 0
+    rows = book.tags.all()
+    world.call(book.tags, "add", c)
+    assert world.call(rows, "count") == 3
+
+
 def test_earlier_wishes_are_taken_back(world: World) -> None:
     with capture_queries() as sent:
         world.iterate(
@@ -377,3 +418,38 @@ def test_relations_are_dropped_by_a_refresh(world: World) -> None:
         world.iterate(book.tags)
         world.call(book, "refresh", fields=["tags"])
     assert len(sent) == 1
+
+
+# -- the other world -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (list, "'for' would block .*'async for'"),
+        (len, r"len\(\) would block .*len\(await queryset\)"),
+        (bool, "truth value of a queryset would block .*aexists"),
+        (lambda books: books[0], "an index would block .*'await' the queryset first"),
+        (lambda books: 5 in books, "'in' would block .*acontains"),
+        (lambda books: books.get(id=1), r"get\(\) would block .*aget"),
+        (lambda books: books.first(), r"first\(\) would block .*afirst"),
+        (lambda books: books.count(), r"count\(\) would block .*acount"),
+        (lambda books: books.aggregate(n=Count("*")), r"aggregate\(\) would block .*aaggregate"),
+        (lambda books: list(books.iterator()), r"iterator\(\) would block .*aiterator"),
+        (lambda books: books.update(pages=1), r"update\(\) would block .*aupdate"),
+        (lambda books: books.delete(), r"delete\(\) would block .*adelete"),
+        (lambda books: books.create(title="x", author_id=1), r"create\(\) would block .*acreate"),
+        (lambda books: books.get_or_create(title="x", author_id=1), r"get_or_create\(\) would block .*aget_or_create"),
+        (
+            lambda books: books.bulk_create([Book(title="x", author_id=1)]),
+            r"bulk_create\(\) would block .*abulk_create",
+        ),
+        (lambda books: Book(title="x", author_id=1).save(), r"save\(\) would block .*asave"),
+    ],
+)
+def test_a_blocking_question_in_an_event_loop_is_told_what_to_write(world: World, ask: Any, message: str) -> None:
+    async def in_a_loop() -> None:
+        with pytest.raises(SyncInAsyncContext, match=message):
+            ask(Book.objects.all())
+
+    world.run(lambda: None, in_a_loop)

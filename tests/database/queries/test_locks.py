@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from datalayer import SET_NULL, Field, ForeignKey, Mapped, Model, atomic, pools
-from datalayer.errors import FieldError, LockTimeout, NotSupported, QueryError, TransactionError
+from datalayer.errors import FieldError, LockTimeout, QueryError, TransactionError
 from datalayer.models import registry
 from datalayer.models.upserts import Upsert
 from datalayer.testing import acreate_tables, assert_num_queries, capture_queries, create_tables
@@ -89,8 +89,6 @@ def locked_names(world: World, **options: Any) -> Any:
 
 def test_locked_rows_are_skipped_or_refused(world: World, lockable: bool) -> None:
     if not lockable:
-        with assert_num_queries(0), pytest.raises(NotSupported, match="no row locks"):
-            Task.objects.select_for_update()
         return
     with world.enter(atomic()):
         (mine,) = world.iterate(Task.objects.filter(name="b").select_for_update())
@@ -101,25 +99,45 @@ def test_locked_rows_are_skipped_or_refused(world: World, lockable: bool) -> Non
     assert locked_names(world, nowait=True) == ["a", "b", "c"]
 
 
-def test_a_lock_needs_a_transaction(world: World, lockable: bool) -> None:
-    if not lockable:
+@pytest.mark.parametrize("options", [{}, {"nowait": True}, {"skip_locked": True}, {"no_key": True}], ids=str)
+def test_a_transaction_of_sqlite_that_may_write_has_locked_every_row(
+    world: World, lockable: bool, options: dict[str, bool]
+) -> None:
+    if lockable:
         return
+    with world.enter(atomic()), capture_queries() as sent:
+        locked = Task.objects.order_by("name").select_for_update(**options)
+        assert [task.name for task in world.iterate(locked)] == ["a", "b", "c"]
+        stranger = sqlite3.connect(pools["default"].settings.url.database, timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            stranger.execute("UPDATE locks_task SET done = 1")
+        stranger.close()
+    assert "FOR" not in sent[0].sql
+
+
+def test_a_lock_needs_a_transaction(world: World, lockable: bool) -> None:
     locked = Task.objects.select_for_update()
     for ask in (lambda: world.iterate(locked), lambda: world.call(locked, "get", name="a")):
         with assert_num_queries(0), pytest.raises(TransactionError, match=r"Task outside of atomic\(\)"):
             ask()
-    assert locked.sql()[0].endswith("FOR UPDATE")
+    assert locked.sql()[0].endswith("FOR UPDATE") is lockable
+
+
+def test_a_lock_needs_a_transaction_that_may_write(world: World, tasks: None) -> None:
+    locked = Task.objects.select_for_update()
+    refused = pytest.raises(TransactionError, match=r"Task in atomic\(read_only=True\)")
+    with world.enter(atomic(read_only=True)), assert_num_queries(0), refused:
+        world.iterate(locked)
 
 
 def test_what_is_locked_is_said(world: World, lockable: bool) -> None:
-    if not lockable:
-        return
     joined = Task.objects.select_related("desk")
-    assert joined.select_for_update().sql()[0].endswith(" FOR UPDATE OF locks_task")
-    assert Desk.objects.select_for_update(no_key=True).sql()[0].endswith(" FOR NO KEY UPDATE")
     inner = joined.filter(desk__name="d")
     both = inner.select_for_update(of=("self", "desk"), skip_locked=True)
-    assert both.sql()[0].endswith(" FOR UPDATE OF locks_task, t1 SKIP LOCKED")
+    if lockable:
+        assert joined.select_for_update().sql()[0].endswith(" FOR UPDATE OF locks_task")
+        assert Desk.objects.select_for_update(no_key=True).sql()[0].endswith(" FOR NO KEY UPDATE")
+        assert both.sql()[0].endswith(" FOR UPDATE OF locks_task, t1 SKIP LOCKED")
     with world.enter(atomic()):
         assert len(world.iterate(both)) == 3
         assert len(world.iterate(inner.select_for_update(of=(Task.desk,)))) == 3
