@@ -158,33 +158,43 @@ class Rows(Question[M, R]):
 
     def count(self) -> int:
         """How many rows there are; counted here where they were fetched already."""
-        kept = self._kept if self._behind_of is None else self._there()
-        return len(kept) if kept is not None else self._database.run(read_plans.count, self.query)
+        return len(kept) if (kept := self._there()) is not None else self._database.run(read_plans.count, self.query)
 
     async def acount(self) -> int:
         """The awaiting twin of `count`."""
-        kept = self._kept if self._behind_of is None else self._there()
-        return len(kept) if kept is not None else await self._database.arun(read_plans.count, self.query)
+        return (
+            len(kept)
+            if (kept := self._there()) is not None
+            else await self._database.arun(read_plans.count, self.query)
+        )
 
     def exists(self) -> bool:
         """Whether there is any row."""
-        kept = self._kept if self._behind_of is None else self._there()
-        return bool(kept) if kept is not None else self._database.run(read_plans.exists, self.query)
+        return bool(kept) if (kept := self._there()) is not None else self._database.run(read_plans.exists, self.query)
 
     async def aexists(self) -> bool:
         """The awaiting twin of `exists`."""
-        kept = self._kept if self._behind_of is None else self._there()
-        return bool(kept) if kept is not None else await self._database.arun(read_plans.exists, self.query)
+        return (
+            bool(kept)
+            if (kept := self._there()) is not None
+            else await self._database.arun(read_plans.exists, self.query)
+        )
 
     def contains(self, item: M) -> bool:
         """Whether an instance is among the rows; asks for it alone, and nothing where they were fetched already."""
-        kept = self._kept if self._behind_of is None else self._there()
-        return item in kept if kept is not None else self._database.run(read_plans.exists, self._only(item))
+        return (
+            item in kept
+            if (kept := self._there()) is not None
+            else self._database.run(read_plans.exists, self._only(item))
+        )
 
     async def acontains(self, item: M) -> bool:
         """The awaiting twin of `contains`."""
-        kept = self._kept if self._behind_of is None else self._there()
-        return item in kept if kept is not None else await self._database.arun(read_plans.exists, self._only(item))
+        return (
+            item in kept
+            if (kept := self._there()) is not None
+            else await self._database.arun(read_plans.exists, self._only(item))
+        )
 
     def _only(self, item: Any) -> Query:
         query = self.query
@@ -385,7 +395,7 @@ class Rows(Question[M, R]):
             wanted = max(0, stop - (start or 0))
             limit = wanted if limit is None else min(limit, wanted)
         new = self._with(self.query.narrowed(self.query.where, limit, low or None))
-        kept = self._there()
+        kept = self._kept if self._behind_of is None else self._there()
         if kept is not None:
             new._kept = kept[start:stop]
         return new
