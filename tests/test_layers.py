@@ -14,6 +14,7 @@ LAYERS = {
     "checks": 1,
     "errors": 0,
     "extras": 0,
+    "late": 0,
     "conf": 0,
     "_query": 1,
     "_schema": 1,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Final
 
 from datalayer._schema.relation import RelationSpec
+from datalayer.late import dataclass
 
 _FAR: Final = 2**63 - 1
 

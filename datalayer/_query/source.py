@@ -6,11 +6,12 @@ Everything here is rare, so a query keeps it in one place (`Query.extra`), and m
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression
+from datalayer.late import dataclass
 
 if TYPE_CHECKING:
     from datalayer._query.query import Query

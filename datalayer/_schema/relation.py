@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from datalayer.late import dataclass
 
 if TYPE_CHECKING:
     from datalayer._schema.table import TableSpec

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.relation import RelationSpec
+from datalayer.late import dataclass
 
 Initially = Literal["IMMEDIATE", "DEFERRED"]
 """When a deferrable constraint is checked if nobody says otherwise: with each statement, or at the end."""

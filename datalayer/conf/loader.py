@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from datalayer.conf.show import leaves
 from datalayer.conf.sources import Key, Variable
 from datalayer.conf.url import DatabaseUrl
 from datalayer.errors import SettingsNotConfigured, choices_text, nearest
+from datalayer.late import dataclass
 
 PREFIX = "DATALAYER_"
 URL_VARIABLE = "DATABASE_URL"

@@ -6,12 +6,12 @@ The loader finds the problems; this file tells of them, and repeats no value tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from datalayer.conf.show import hidden_in
 from datalayer.conf.sources import Key
 from datalayer.errors import ConfigurationError, nearest
+from datalayer.late import dataclass
 
 
 @dataclass(frozen=True, slots=True)

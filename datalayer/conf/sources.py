@@ -9,11 +9,11 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from datalayer.errors import ConfigurationError
+from datalayer.late import dataclass
 
 FILE = "datalayer.toml"
 PYPROJECT = "pyproject.toml"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from pydantic import GetCoreSchemaHandler, PlainSerializer, PlainValidator, SecretStr, ValidationInfo
 
 from datalayer.errors import ConfigurationError, nearest
+from datalayer.late import dataclass
 
 Backend = Literal["sqlite", "postgresql"]
 

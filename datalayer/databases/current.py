@@ -13,12 +13,12 @@ import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from datalayer._links.link import BackendName
 from datalayer.conf.current import settings
 from datalayer.errors import ConnectionLost, DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
+from datalayer.late import dataclass
 from datalayer.pooling import holding
 
 if TYPE_CHECKING:

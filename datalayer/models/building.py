@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from datalayer._schema.field import UNSET, ColumnType, FieldSpec, Kind
 from datalayer._schema.names import check_identifiers, constraint_name, shortened, table_name
 from datalayer._schema.table import CheckSpec, ExclusionSpec, ForeignKeySpec, IndexSpec, TableSpec, UniqueSpec
 from datalayer.errors import ModelError, choices_text, nearest
+from datalayer.late import dataclass
 from datalayer.models._pydantic import limits, own_fields
 from datalayer.models.checks import field_adapter, why
 from datalayer.models.column_checks import checks_of

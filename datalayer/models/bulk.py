@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datalayer._compile.compiler import Compiler
@@ -18,6 +18,7 @@ from datalayer._query.query import Query
 from datalayer._query.walk import parts
 from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
+from datalayer.late import dataclass
 from datalayer.models import assigning, deleting, protecting, related, saving, undone
 from datalayer.models._pydantic import peek_fields_set, set_fields_set
 from datalayer.models.conflicts import twins

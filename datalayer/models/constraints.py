@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from datalayer._query import condition as nodes
 from datalayer._schema.field import DatabaseDefault
 from datalayer._schema.table import NO_WORDS, Initially, Violation
 from datalayer.errors import ModelError, choices_text, nearest
+from datalayer.late import dataclass
 from datalayer.models.django_words import CHECK, EXCLUSION, INDEX, UNIQUE, taught
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, get_args, get_origin, overload
@@ -20,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from datalayer._schema.field import UNSET, DatabaseDefault, Kind, Unset
 from datalayer.errors import ModelError
+from datalayer.late import dataclass
 from datalayer.models._pydantic import IntegerSize, NoZeroByte
 from datalayer.models.adapters import AdaptedSchema, adapter_of
 from datalayer.models.django_words import FIELD, taught

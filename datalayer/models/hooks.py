@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from datalayer._plans.plan import Call, Command, Plan, calling
 from datalayer.errors import ModelError
+from datalayer.late import dataclass
 
 Hook: TypeAlias = (
     Callable[[Any], None]

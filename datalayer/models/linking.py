@@ -7,7 +7,6 @@ transactions that link the same rows do not hinder each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from datalayer._compile.compiler import Compiler
@@ -23,6 +22,7 @@ from datalayer._query.query import Query
 from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import FieldError, InvalidValue, QueryError, choices_text, nearest
+from datalayer.late import dataclass
 from datalayer.models import bulk, changes, deleting, saving, undone, upserts
 from datalayer.models._pydantic import set_fields_set
 from datalayer.models.checks import check_complete, checked

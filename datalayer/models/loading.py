@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from datalayer._compile.compiler import Compiler
@@ -14,6 +13,7 @@ from datalayer._query.expression import FieldRef
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer.errors import QueryError
+from datalayer.late import dataclass
 from datalayer.models.collations import alike_by
 from datalayer.models.hydrate import loader
 from datalayer.models.state import Origin, cache_of, key_values, origin_of, peek

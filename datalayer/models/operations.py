@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datalayer._compile.compiler import Compiler
@@ -16,6 +15,7 @@ from datalayer._query.query import Query
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError, UndefinedColumn, choices_text
+from datalayer.late import dataclass
 from datalayer.models import hydrate, loading, related
 from datalayer.models.loading import Lookup
 from datalayer.models.state import cache_of, peek

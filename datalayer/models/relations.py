@@ -10,7 +10,6 @@ import re
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -30,6 +29,7 @@ from datalayer._schema.field import UNSET
 from datalayer._schema.relation import RelationKind, RelationSpec
 from datalayer._schema.table import OnDelete
 from datalayer.errors import ModelError, choices_text, nearest
+from datalayer.late import dataclass
 from datalayer.models.constraints import Deferrable, initially
 from datalayer.models.django_words import RELATION, taught
 

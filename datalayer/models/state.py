@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -17,6 +16,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from datalayer._schema.relation import RelationSpec
+from datalayer.late import dataclass
 
 
 class Origin:

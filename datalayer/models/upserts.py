@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from datalayer._compile.compiler import Compiler
@@ -12,6 +11,7 @@ from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.lock import Lock
 from datalayer._query.query import Query
+from datalayer.late import dataclass
 from datalayer.models import saving
 from datalayer.models.hooks import opened
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Literal, Self, TypeAlias
 
 from datalayer.errors import PoolConfigError, choices_text, nearest
+from datalayer.late import dataclass
 from datalayer.pooling.timeouts import is_beyond_floats
 
 QueueStrategy: TypeAlias = Literal["lifo", "fifo"]

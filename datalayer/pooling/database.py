@@ -7,11 +7,11 @@ import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer.conf import DatabaseSettings, settings
+from datalayer.late import dataclass
 from datalayer.pooling import holding
 from datalayer.pooling.async_lease import AsyncLease
 from datalayer.pooling.events import Event
