@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Final, TypeAlias, TypeVar, cast
 
@@ -59,7 +59,12 @@ def fetch(compiler: Compiler, query: Query, load: Load[T]) -> Plan[list[T]]:
     reply = yield command
     if reply.chunks is None:
         return load(prepared, (reply.rows,)) if reply.rows else []
-    with closing(reply.chunks) as chunks:
+    return of_chunks(load, prepared, reply.chunks)
+
+
+def of_chunks(load: Load[T], prepared: Prepared, reply: Generator[list[Row], None, None]) -> list[T]:
+    """The instances of many rows."""
+    with closing(reply) as chunks:
         return load(prepared, chunks)
 
 

@@ -28,12 +28,20 @@ _LEAST, _GREATEST = -(2**63), 2**63 - 1
 """What a database can be given as a whole number."""
 
 
-def at_once(left: Expression, lookup: str, value: Any) -> Comparison | None:
-    """The condition `left lookup value`, for = != < > <= >= and a value that is good as it is; None for any other.
+def is_good(type_: ColumnType | None, value: Any) -> bool:
+    """Whether a value is good for a column as it is; `at_once` asks the same without a call.
 
-    Good are plain values of the very type of the left side, but for what no database can be given: numbers of more than
-    64 bits, and text with a zero byte.
+    Good are plain values of the very type of the column, but for what no database can be given: numbers of more than 64
+    bits, and text with a zero byte.
     """
+    given = type(value)  # pyright: ignore[reportUnknownVariableType]  # of any kind
+    if type_ is None or given is not type_.exact:
+        return False
+    return not ((given is int and not _LEAST <= value <= _GREATEST) or (given is str and "\0" in value))
+
+
+def at_once(left: Expression, lookup: str, value: Any) -> Comparison | None:
+    """The condition `left lookup value`, for = != < > <= >= and a value that `is_good`; None for any other."""
     type_ = left.type
     given = type(value)  # pyright: ignore[reportUnknownVariableType]  # of any kind
     if type_ is None or given is not type_.exact:

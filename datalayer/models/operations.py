@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from datalayer._compile.compiler import Compiler
 from datalayer._compile.prepared import Output
-from datalayer._plans import read
+from datalayer._plans import by_value, read
+from datalayer._plans.by_value import ByValue
 from datalayer._plans.plan import Command, Plan, Row
 from datalayer._query.expression import Expression
 from datalayer._query.query import Query
@@ -76,18 +77,36 @@ def get(compiler: Compiler, query: Query, asked: Rows[Any, R]) -> Plan[R]:
     """
     asking: Any = asked  # of what is no part of its face
     found: list[R] = yield from read.one(compiler, query, asking._load)
-    if len(found) == 1:
-        if asking._prefetched:
-            yield from loading.prefetch(compiler, found, asking._prefetched, asking._alias)
-        if asking._parent is not None:
-            _know_their_parent(found, *asking._parent)
-        return found[0]
-    model = asking.model
-    if not found:
-        raise model.DoesNotExist(f"no {model.__name__} matches the query")
-    raise model.MultipleObjectsReturned(
-        f"get() found more than one {model.__name__}; use filter() for several, or first()"
-    )
+    if len(found) != 1:
+        raise _not_one(asking.model, found)
+    if asking._prefetched:
+        yield from loading.prefetch(compiler, found, asking._prefetched, asking._alias)
+    if asking._parent is not None:
+        _know_their_parent(found, *asking._parent)
+    return found[0]
+
+
+def get_by_value(compiler: Compiler, rows: ByValue[R], value: object, asked: Rows[Any, R]) -> Plan[R]:
+    """As `get`, of rows behind nothing, found by one value."""
+    found = yield from by_value.fetch(compiler, rows, value)
+    if len(found) != 1:
+        raise _not_one(asked.model, found)
+    asking: Any = asked
+    if asking._prefetched:
+        yield from loading.prefetch(compiler, found, asking._prefetched, asking._alias)
+    return found[0]
+
+
+def _not_one(model: Any, found: list[Any]) -> Exception:
+    """The error about no row or several."""
+    error: Exception
+    if found:
+        error = model.MultipleObjectsReturned(
+            f"get() found more than one {model.__name__}; use filter() for several, or first()"
+        )
+    else:
+        error = model.DoesNotExist(f"no {model.__name__} matches the query")
+    return error
 
 
 def first(compiler: Compiler, rows: Fetched) -> Plan[Any]:

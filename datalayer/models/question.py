@@ -35,6 +35,7 @@ from datalayer.models.ordering import default_order, is_total, order_item, order
 from datalayer.models.ties import shown_tied, tied
 
 if TYPE_CHECKING:
+    from datalayer._plans.by_value import ByValue
     from datalayer.models.model import ModelBase
 
 M = TypeVar("M", bound="ModelBase")
@@ -58,6 +59,7 @@ class Question(Generic[M, R]):
     __slots__ = (
         "_alias",
         "_behind_of",
+        "_by_value",
         "_is_all",
         "_is_unordered",
         "_kept",
@@ -77,6 +79,8 @@ class Question(Generic[M, R]):
         self._alias = alias
         self._kept: list[R] | None = None
         self._prefetched: tuple[Lookup, ...] = ()
+        # What `get` was asked before, by the column that told the row; None while it was not asked at all.
+        self._by_value: dict[str, ByValue[R]] | None = None
         self._is_all = False
         self._is_unordered = False  # `order_by()` took `Meta.ordering` away
         # Of a related manager: the instance and the relation. The first is for all of its rows, the second stays with
@@ -90,6 +94,7 @@ class Question(Generic[M, R]):
         new.query = query
         new._alias = self._alias
         new._kept = None
+        new._by_value = None
         new._prefetched = self._prefetched
         new._is_all = self._is_all
         new._is_unordered = self._is_unordered

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 from datalayer._plans import read as read_plans
-from datalayer._query.comparing import comparison
-from datalayer._query.expression import Ordering
+from datalayer._plans.by_value import ByValue
+from datalayer._query.comparing import comparison, is_good
+from datalayer._query.expression import FieldRef, Ordering
+from datalayer._query.path import named
 from datalayer._query.query import Query
 from datalayer._query.source import NO_EXTRA, Compound
 from datalayer.databases import databases
@@ -21,7 +23,7 @@ from datalayer.models.checks import checked
 from datalayer.models.column import Condition, Deferred, Expr, OrderBy
 from datalayer.models.combining import as_source, reading
 from datalayer.models.elsewhere import refuse_elsewhere
-from datalayer.models.expressions import DeferredOrder, Q
+from datalayer.models.expressions import DeferredOrder, Q, is_own
 from datalayer.models.hydrate import loader
 from datalayer.models.locking import check_transaction
 from datalayer.models.ordering import ordered_by
@@ -73,6 +75,41 @@ class Rows(Question[M, R]):
             condition = tied(self._parent, condition)
         return query.narrowed(query.where if condition is None else (*query.where, condition), 2, None)
 
+    def _getting(self, conditions: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, ...]:
+        """The plan function that gives the one row, with what it takes."""
+        known = self._by_value
+        if known is None:
+            self._by_value = {}  # most are asked once: what is worked out for all times would be for nothing
+        elif given:
+            if len(given) == 1 and not conditions:
+                ((name, value),) = given.items()
+                rows = known.get(name) or self._found_by(name)
+                if rows is not None and is_good(rows.left.type, value):
+                    return operations.get_by_value, rows, value, self
+        elif len(conditions) == 1 and is_own(condition := conditions[0], self.query.outline.table):
+            left: Any = condition.left
+            right: Any = condition.right
+            if condition.lookup == "exact" and not (left.path or left.outer or condition.transform):
+                rows = known.get(left.field) or self._found_by(left.field)
+                if rows is not None and right.type is rows.left.type:
+                    return operations.get_by_value, rows, condition.values[0], self
+        return operations.get, self._narrowed(conditions, given), self
+
+    def _found_by(self, name: str) -> ByValue[R] | None:
+        """The rows as they are found by a value of a column of their own; None where more is to be looked at."""
+        query, table = self.query, self.query.table
+        if self._parent is not None or query.limit is not None or query.offset is not None or query.columns is not None:
+            return None
+        if (name not in table.fields and name != "pk") or name in self._annotations or read_plans.is_nothing(query):
+            return None
+        left, *others = named(table, name)[1]
+        if others or type(left) is not FieldRef or left.type is None or left.type.exact is None:
+            return None
+        found: ByValue[R] = ByValue(query.narrowed(query.where, 2, None), left, self._load)
+        assert self._by_value is not None
+        self._by_value[name] = found
+        return found
+
     def _end(self, *, is_last: bool) -> operations.Fetched:
         query = read_plans.ordered(self._ordered(self.query))
         if is_last and (query.limit is not None or query.offset is not None):
@@ -90,11 +127,11 @@ class Rows(Question[M, R]):
             DoesNotExist: There is none.
             MultipleObjectsReturned: There are several.
         """
-        return self._database.run(operations.get, self._narrowed(conditions, named), self)
+        return self._database.run(*self._getting(conditions, named))  # type: ignore[no-any-return] # both plans give R
 
     async def aget(self, *conditions: Condition[M] | Q | Deferred, **named: Any) -> R:
         """The awaiting twin of `get`."""
-        return await self._database.arun(operations.get, self._narrowed(conditions, named), self)
+        return await self._database.arun(*self._getting(conditions, named))
 
     def first(self) -> R | None:
         """The first row, by primary key where there is no order; None when there is none."""
