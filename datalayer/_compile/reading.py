@@ -7,10 +7,11 @@ where that fails, the converters read the rows from the first one on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 Form: TypeAlias = Literal["tuple", "dict", "flat"]
 """What becomes of each row; `flat` is its first value."""
@@ -32,15 +33,23 @@ def read_moment(value: object) -> object:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def short(convert: Converter | None) -> str | None:
-    """What a converter does first, as an expression for generated code: a call in Python less for each value.
+class Short(NamedTuple):
+    """What a converter does first, for generated code: a call in Python less for each value.
 
-    A `ValueError` or `TypeError` of it says that the converter itself must look. It names what is in `SHORT_NAMES`.
+    A `ValueError` or `TypeError` of it says that the converter itself must look.
+
+    Attributes:
+        expression: What is computed: of `{value}`, by `{call}`; `{convert}` is the converter.
+        call: What is called: of C, mostly.
     """
-    return "moment({} + '+00:00')" if convert is read_moment else None
+
+    expression: str
+    call: Callable[..., object]
 
 
-SHORT_NAMES: Final[Mapping[str, object]] = {"moment": datetime.fromisoformat}
+SHORTS: Final[MutableMapping[Converter, Short]] = WeakKeyDictionary()
+"""The short forms of the converters that have one."""
+SHORTS[read_moment] = Short("{call}({value} + '+00:00')", datetime.fromisoformat)
 
 
 def reader(form: Form, names: Sequence[str], converters: Sequence[Converter | None]) -> Read:
@@ -55,13 +64,14 @@ def reader(form: Form, names: Sequence[str], converters: Sequence[Converter | No
     converted = tuple([place for place, convert in enumerate(converters[:width]) if convert is not None])
     if form == "tuple" and not converted:
         return lambda rows: rows if not rows or len(rows[0]) == width else _cut(rows, width)
-    functions = [converters[place] for place in converted]
-    shorts = tuple([short(function) for function in functions])
+    functions = [convert for convert in converters[:width] if convert is not None]
+    shorts = [SHORTS.get(convert) for convert in functions]
     made = partial(_made, form, tuple(names) if form == "dict" else (), width, converted)
-    read: Read = made((None,) * len(shorts))(*functions)
+    calls = [short and short.call for short in shorts]
+    read: Read = made((None,) * len(shorts))(*functions, *calls)
     if not any(shorts):
         return lambda rows: read(rows if not rows or len(rows[0]) == width else _cut(rows, width))
-    read_ours: Read = made(shorts)(*functions)
+    read_ours: Read = made(tuple([short and short.expression for short in shorts]))(*functions, *calls)
 
     def read_all(rows: Rows) -> list[Any]:
         rows = rows if not rows or len(rows[0]) == width else _cut(rows, width)
@@ -85,15 +95,16 @@ def _made(
     """A function that takes the converters and gives the one that reads rows."""
     values = [f"c{place}" for place in range(width)]
     for place, short in zip(converted, shorts, strict=True):
-        made = f"f{place}(c{place})" if short is None else short.format(f"c{place}")
+        expression = short or "{convert}({value})"
+        made = expression.format(value=f"c{place}", convert=f"f{place}", call=f"s{place}")
         values[place] = f"None if c{place} is None else {made}"
     if form == "dict":
         item = "{" + ", ".join([f"{name!r}: {value}" for name, value in zip(names, values, strict=True)]) + "}"
     else:
         item = values[0] if form == "flat" else f"({', '.join(values)},)"
-    given = ", ".join([f"f{place}" for place in converted])
+    given = ", ".join([f"f{place}" for place in converted] + [f"s{place}" for place in converted])
     columns = "".join([f"c{place}, " for place in range(width)])
-    scope: dict[str, Any] = dict(SHORT_NAMES)
+    scope: dict[str, Any] = {}
     source = f"def made({given}): return lambda rows: [{item} for {columns}in rows]"
     exec(compile(source, "<read>", "exec"), scope)
     return scope["made"]

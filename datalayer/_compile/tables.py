@@ -112,7 +112,7 @@ def literal_sql(value: object, column_type: ColumnType | None = None) -> types.B
             postgresql=_quoted(str(postgresql(value))),  # type: ignore[misc]
         )
     if column_type is not None and column_type.kind is Kind.JSON:
-        return types.sql(_quoted(value if isinstance(value, str) and column_type.to_json else json.dumps(value)))
+        return types.sql(_quoted(value if isinstance(value, str) and column_type.codec else json.dumps(value)))
     if value is None:
         return types.sql("NULL")
     if isinstance(value, bool):

@@ -23,7 +23,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from datalayer._compile.prepared import Convert
-from datalayer._compile.reading import read_moment
+from datalayer._compile.reading import SHORTS, Short, read_moment
 from datalayer._query.expression import Aggregate, Expression, FieldRef
 from datalayer._schema.field import ColumnType, Kind
 from datalayer._schema.ranges import Interval
@@ -51,7 +51,7 @@ def to_driver(type: ColumnType | None, backend: str) -> Convert | None:
     if type.kind is Kind.ENUM:
         return _plain_enum
     if type.kind is Kind.JSON:
-        return type.to_json or json_text
+        return json_text if type.codec is None else type.codec.dump
     if type.kind is Kind.ARRAY:
         return _items_to(type, backend)
     if type.kind is Kind.RANGE:
@@ -88,9 +88,7 @@ def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
         return type.python if inspect.isclass(type.python) and issubclass(type.python, enum.Enum) else None
     if type.kind is Kind.JSON:
         # PostgreSQL's driver has parsed the text already where nobody asked for a type.
-        if type.from_json is not None:
-            return _typed_json(type.from_json)
-        return _parse_json
+        return _parse_json if type.codec is None else _typed_json(type.codec.load)
     if type.kind is Kind.ARRAY:
         return _items_from(type, backend)
     if type.kind is Kind.RANGE:
@@ -251,6 +249,7 @@ def _typed_json(parse: Callable[[str | bytes], object]) -> Convert:
     def read(value: object) -> object:
         return parse(value if isinstance(value, (str, bytes)) else json_text(value))
 
+    SHORTS[read] = Short("{call}({value})", parse)
     return read
 
 
@@ -297,6 +296,9 @@ def _decimal_reader(type: ColumnType) -> Convert:
             return Decimal(value).quantize(unit, context=_EXACT)
         return Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(unit, context=_EXACT)
 
+    # The first way of `read` as one expression. A whole number takes it too, and is the same.
+    near = f"{-_SURE} < (moved := {{value}} * {factor!r}) < {_SURE} and -0.25 < moved - (whole := round(moved)) < 0.25"
+    SHORTS[read] = Short(f"{{call}}(whole, {shift}) if {near} else {{convert}}({{value}})", scaled)
     return read
 
 

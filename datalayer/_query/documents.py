@@ -57,8 +57,8 @@ def _check_key(node: Expression, key: str) -> None:
     while isinstance(node, Function) and node.name == "json_key":
         path.append(cast("str | int", node.arguments[1].values[0]))
         node = node.arguments[0]
-    codec = None if node.type is None else getattr(node.type.to_json, "__self__", None)
-    choices: frozenset[str] | None = None if codec is None else codec.keys(tuple(reversed(path)))
+    codec = None if node.type is None else node.type.codec
+    choices = None if codec is None else codec.keys(tuple(reversed(path)))
     if choices is not None and key not in choices:
         place = "__".join([getattr(node, "field", "it"), *[str(step) for step in reversed(path)]])
         raise FieldError(
@@ -127,7 +127,7 @@ def _equal(left: Expression, lookup: str, value: object, name: str) -> Condition
         return None
     several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
     items: list[object] = list(cast("Iterable[object]", value)) if lookup == "in" and several else [value]
-    if left.type is None or left.type.to_json is None:
+    if left.type is None or left.type.codec is None:
         for item in items:
             if not isinstance(item, Expression):
                 _document(item, name)

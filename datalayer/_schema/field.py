@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from datalayer.late import dataclass
 
@@ -62,6 +62,24 @@ INTEGER_BITS: Final = {Kind.SMALL_INTEGER: 16, Kind.INTEGER: 32, Kind.BIG_INTEGE
 """How wide the whole numbers are."""
 
 
+class Codec(Protocol):
+    """Turns values of one type into JSON text and back."""
+
+    @property
+    def dump(self) -> Callable[[object], str]:
+        """JSON text of a value. It raises `InvalidValue` where JSON has no word for it."""
+        ...
+
+    @property
+    def load(self) -> Callable[[str | bytes], object]:
+        """The value of JSON text. It raises a `ValueError` where there is none of the type."""
+        ...
+
+    def keys(self, path: tuple[str | int, ...]) -> frozenset[str] | None:
+        """The keys that an object at the end of a path may have; None where any may be there."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnType:
     """The type of a column.
@@ -73,8 +91,7 @@ class ColumnType:
         precision: All digits of a decimal; None for no limit.
         scale: Digits after the decimal point.
         choices: The stored values of an enum or Literal, in order.
-        to_json: Typed JSON only: turns a value into JSON text.
-        from_json: Typed JSON only: turns JSON text into a value.
+        codec: Typed JSON only: turns a value into JSON text, and back.
         stored: Of a registered type: the type it is kept as.
         to_stored: Of a registered type: turns a value into one of the kept type.
         from_stored: Of a registered type: turns a value of the kept type into one of its own.
@@ -92,8 +109,7 @@ class ColumnType:
     precision: int | None = None
     scale: int | None = None
     choices: tuple[str | int, ...] = ()
-    to_json: Callable[[object], str] | None = None
-    from_json: Callable[[str | bytes], object] | None = None
+    codec: Codec | None = None
     item: ColumnType | None = None
     stored: ColumnType | None = None
     to_stored: Callable[[Any], object] | None = None
@@ -110,7 +126,7 @@ class ColumnType:
         # hashes by itself: a hash that is written in Python, as those of enums and of this class are, would show.
         item, stored = self.item and self.item.bound, self.stored and self.stored.bound
         limits = (self.length, self.precision, self.scale, self.choices)
-        functions = (self.to_json, self.from_json, self.to_stored, self.from_stored)
+        functions = (self.codec, self.to_stored, self.from_stored)
         bound = ("value", self.kind.value, self.python, *limits, *functions, item, stored)
         object.__setattr__(self, "bound", bound)
         object.__setattr__(self, "_hash", hash(bound))

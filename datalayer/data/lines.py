@@ -107,11 +107,11 @@ def _from_base64(text: object) -> bytes:
 
 def _json(kind: ColumnType) -> Any:
     """JSON as it is in the column."""
-    dump, load = kind.to_json, kind.from_json
-    if dump is None or load is None:
+    codec = kind.codec
+    if codec is None:
         return Annotated[Any, Field()]
     return Annotated[
         Any,
-        PlainSerializer(lambda value: json.loads(dump(value))),
-        PlainValidator(lambda value: load(json.dumps(value))),
+        PlainSerializer(lambda value: json.loads(codec.dump(value))),
+        PlainValidator(lambda value: codec.load(json.dumps(value))),
     ]

@@ -61,7 +61,7 @@ def _default(info: Any, spec: FieldSpec) -> tuple[str, str] | None:
     if info.is_required() or value is None or value is UNSET:
         return None
     try:
-        text = literal_sql(spec.type.to_json(value) if spec.type.to_json else value, spec.type)
+        text = literal_sql(spec.type.codec.dump(value) if spec.type.codec else value, spec.type)
     except TypeError:  # a type without a literal
         return None
     return text.sqlite, text.postgresql

@@ -89,8 +89,7 @@ def annotation_of(type_: ColumnType) -> Any:
     if adapter is not None:
         return Annotated[object, AdaptedSchema(adapter, nullable=False)]
     if type_.kind is Kind.JSON:
-        owner = getattr(type_.to_json, "__self__", None)
-        annotation = owner.annotation if isinstance(owner, JsonCodec) else Any
+        annotation = type_.codec.annotation if isinstance(type_.codec, JsonCodec) else Any
     elif type_.kind is Kind.ARRAY and type_.item is not None:
         inside: Any = annotation_of(type_.item)
         if type_.item.kind in _BITS:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from datalayer._compile.prepared import Output, Prepared
-from datalayer._compile.reading import SHORT_NAMES, short
+from datalayer._compile.reading import SHORTS, Short
 from datalayer._plans.plan import Chunks
 from datalayer.models._pydantic import private_values, set_dict, set_private
 from datalayer.models.state import Origin, set_cache, set_content, set_origin
@@ -50,7 +50,6 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
         "set_content": set_content,
         "private_values": private_values,
         "Origin": Origin,
-        **SHORT_NAMES,
     }
     variables = [f"c{place}" for place in range(len(columns))]
     by_path: dict[tuple[str, ...], list[int]] = {(): []}
@@ -71,12 +70,15 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
     lines.append(f"  if rows and len(rows[0]) > {len(columns)}: rows = [row[:{len(columns)}] for row in rows]")
     lines.append(f"  for {target} in rows:")
     for place, column in enumerate(columns):
-        expression = short(column.convert)
-        if expression is not None:
+        short = _short(column)
+        if short is not None:
+            names[f"convert{place}"], names[f"call{place}"] = column.convert, short.call
+            value = short.expression.format(value=f"c{place}", convert=f"convert{place}", call=f"call{place}")
+            # Beside what has come: of some columns that is kept.
+            lines.append(f"   v{place} = c{place}")
             lines.append(f"   if c{place} is not None:")
-            lines.append(f"    try: c{place} = {expression.format(f'c{place}')}")
-            lines.append(f"    except (ValueError, TypeError): c{place} = convert{place}(c{place})")
-            names[f"convert{place}"] = column.convert
+            lines.append(f"    try: v{place} = {value}")
+            lines.append(f"    except (ValueError, TypeError): v{place} = convert{place}(c{place})")
     objects: dict[tuple[str, ...], str] = {}
     linked = {path[:-1] for path in paths if path} | {path for path in paths if _way_back(model, path) is not None}
     for number, path in enumerate(paths):
@@ -91,9 +93,15 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
     return make
 
 
+def _short(column: Output) -> Short | None:
+    return None if column.convert is None else SHORTS.get(column.convert)
+
+
 def _value(names: dict[str, Any], place: int, column: Output) -> str:
-    if column.convert is None or short(column.convert):
+    if column.convert is None:
         return f"c{place}"
+    if column.convert in SHORTS:
+        return f"v{place}"
     names[f"convert{place}"] = column.convert
     return f"None if c{place} is None else convert{place}(c{place})"
 

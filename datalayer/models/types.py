@@ -7,14 +7,15 @@ import decimal
 import enum
 import functools
 import ipaddress
+import json
 import math
 import types
 import typing
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, Final, Literal, cast, get_args, get_origin
 
 import pydantic
 from pydantic import TypeAdapter
@@ -96,16 +97,35 @@ class JsonCodec:
             InvalidValue: JSON has no word for it.
         """
         try:
-            text = self.adapter.dump_json(value)
+            text = self._write(value)
         except ValueError as error:
             raise no_json(value, error) from None
         if b"null" in text or b"\\u0000" in text:  # what pydantic makes of NaN and infinity, and of a zero byte
-            _refuse_inside(self.adapter.dump_python(value), value)
+            self._check(value, text)
         return text.decode()
 
-    def load(self, text: str | bytes) -> object:
-        """A value from JSON text."""
-        return self.adapter.validate_json(text)
+    def _check(self, value: object, text: bytes) -> None:
+        if b"\\u0000" not in text:
+            try:
+                _strict(value)  # which finds no NaN: the nulls are those of None
+            except (TypeError, ValueError, RecursionError):
+                pass  # or there are things that it does not know
+            else:
+                return
+        _refuse_inside(self.adapter.dump_python(value), value)
+
+    @functools.cached_property
+    def _write(self) -> Callable[[object], bytes]:
+        # `TypeAdapter.dump_json` hands on 15 arguments, none of which is given here.
+        return self.adapter.serializer.to_json
+
+    @functools.cached_property
+    def load(self) -> Callable[[str | bytes], object]:
+        """Turns JSON text into a value."""
+        return self.adapter.validator.validate_json
+
+
+_strict: Final = json.JSONEncoder(allow_nan=False).encode
 
 
 def _refuse_inside(part: object, value: object) -> None:
@@ -210,13 +230,11 @@ def _composed(core: Any, found: dict[str, Any], where: str) -> ColumnType:
         issubclass(plain, pydantic.BaseModel) or hasattr(plain, "__dataclass_fields__") or typing.is_typeddict(plain)
     )
     if origin in _JSON_ORIGINS or core in _JSON_ORIGINS or is_structure or origin in _UNIONS:
-        codec = JsonCodec(core)
         python = plain if plain is not None and origin is None else _class(origin)
         return ColumnType(
             Kind.JSON,
             python=object if python is None or typing.is_typeddict(python) else python,
-            to_json=codec.dump,
-            from_json=codec.load,
+            codec=JsonCodec(core),
         )
     name = repr(core) if plain is None else plain.__name__
     raise ModelError(

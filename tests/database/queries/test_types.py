@@ -36,6 +36,19 @@ class Size(enum.IntEnum):
     LARGE = 2
 
 
+class Complex:
+    """Keeps complex numbers as two numbers in a list."""
+
+    def dump(self, value: Any) -> str:
+        return json.dumps([value.real, value.imag])
+
+    def load(self, text: str | bytes) -> complex:
+        return complex(*json.loads(text))
+
+    def keys(self, path: tuple[str | int, ...]) -> None:
+        return None
+
+
 TYPES: dict[str, ColumnType] = {
     "small": ColumnType(Kind.SMALL_INTEGER, int),
     "number": ColumnType(Kind.INTEGER, int),
@@ -55,9 +68,7 @@ TYPES: dict[str, ColumnType] = {
     "span": ColumnType(Kind.DURATION, timedelta),
     "key": ColumnType(Kind.UUID, UUID),
     "json": ColumnType(Kind.JSON, object),
-    "point": ColumnType(
-        Kind.JSON, complex, to_json=lambda c: json.dumps([c.real, c.imag]), from_json=lambda t: complex(*json.loads(t))
-    ),
+    "point": ColumnType(Kind.JSON, complex, codec=Complex()),
     "mood": ColumnType(Kind.ENUM, Mood, choices=("good", "bad")),
     "size": ColumnType(Kind.ENUM, Size, choices=(1, 2)),
     "address": ColumnType(Kind.INET, ipaddress.IPv4Address),
