@@ -158,9 +158,9 @@ def copied(value: Any) -> Any:
     if kind in UNCHANGEABLE:
         return value
     if kind is list:
-        return [copied(item) for item in value]
+        return [item if item.__class__ in UNCHANGEABLE else copied(item) for item in value]
     if kind is dict:
-        return {key: copied(item) for key, item in value.items()}
+        return {key: item if item.__class__ in UNCHANGEABLE else copied(item) for key, item in value.items()}
     return copy.deepcopy(value)
 
 

@@ -7,7 +7,6 @@ import decimal
 import enum
 import functools
 import ipaddress
-import json
 import math
 import types
 import typing
@@ -15,10 +14,11 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, Final, Literal, cast, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import pydantic
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from datalayer._compile.values import no_json
 from datalayer._schema.field import ColumnType, Kind
@@ -97,22 +97,15 @@ class JsonCodec:
             InvalidValue: JSON has no word for it.
         """
         try:
-            text = self._write(value)
+            written = self._write(value)
         except ValueError as error:
             raise no_json(value, error) from None
-        if b"null" in text or b"\\u0000" in text:  # what pydantic makes of NaN and infinity, and of a zero byte
-            self._check(value, text)
-        return text.decode()
-
-    def _check(self, value: object, text: bytes) -> None:
-        if b"\\u0000" not in text:
-            try:
-                _strict(value)  # which finds no NaN: the nulls are those of None
-            except (TypeError, ValueError, RecursionError):
-                pass  # or there are things that it does not know
-            else:
-                return
-        _refuse_inside(self.adapter.dump_python(value), value)
+        text = written.decode()
+        if "null" in text or "\\u0000" in text:  # what pydantic makes of NaN and infinity, and of a zero byte
+            plain = self.adapter.serializer.to_python(value)
+            if "\\u0000" in text or not _is_json(plain, written):
+                _refuse_inside(plain, value)
+        return text
 
     @functools.cached_property
     def _write(self) -> Callable[[object], bytes]:
@@ -125,7 +118,12 @@ class JsonCodec:
         return self.adapter.validator.validate_json
 
 
-_strict: Final = json.JSONEncoder(allow_nan=False).encode
+def _is_json(plain: object, written: bytes) -> bool:
+    """Whether a value that is written without a word for NaN and infinity is the same text with one: it has neither."""
+    try:
+        return to_json(plain, inf_nan_mode="constants") == written
+    except ValueError:  # it has a word of its own for something
+        return False
 
 
 def _refuse_inside(part: object, value: object) -> None:
