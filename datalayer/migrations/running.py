@@ -264,8 +264,11 @@ class _Run:
             self._set(connection, is_local=True)
 
     def _set(self, connection: sa.Connection, *, is_local: bool) -> None:
-        """Sets what PostgreSQL shall do, in one statement."""
-        values = {name: seconds for name, seconds in self.environment.timeouts.items() if seconds is not None}
+        """Sets what PostgreSQL shall do, in one statement.
+
+        No limit is said as well: the url or the role may have one, for the program.
+        """
+        values = {name: seconds or 0 for name, seconds in self.environment.timeouts.items()}
         if self.notices_death:
             values["client_connection_check_interval"] = BETWEEN_CHECKS
         told = ", ".join(f"set_config('{name}', '{round(s * 1000)}', {is_local})" for name, s in values.items())

@@ -140,8 +140,15 @@ def explain_full_queue(waiting: int, limit: int) -> TooManyWaiting:
     )
 
 
+SHOWN_HOLDERS = 3
+"""How many of those who hold a connection stand below the error of who waited in vain; all are in `holders`."""
+
+MORE_CONNECTIONS = "all {} of max_size={} are lent out; raise max_size, or hold connections for a shorter time"
+"""What helps where a pool may be larger."""
+
+
 def explain_timeout(
-    name: str | None, reason: str, waited: float, stats: PoolStats, leases: Sequence[LeaseInfo]
+    name: str | None, reason: str, waited: float, stats: PoolStats, leases: Sequence[LeaseInfo], cure: str
 ) -> PoolTimeout:
     """The error of a caller who waited in vain: why, who holds the connections, and what to do.
 
@@ -151,11 +158,11 @@ def explain_timeout(
         waited: How long, in seconds.
         stats: The numbers of the pool now.
         leases: Who holds a connection now.
+        cure: What helps where all connections are lent out.
     """
     cause = stats.last_error if reason in ("unavailable", "connecting") else None
     hints = {
-        "exhausted": f"all {stats.in_use} of max_size={stats.max_size} are lent out; raise max_size, or hold "
-        "connections for a shorter time",
+        "exhausted": cure.format(stats.in_use, stats.max_size),
         "connecting": "the database is slow to accept a connection; look at connect_timeout and its server",
         "unavailable": f"the last attempt to connect failed with {error_text(cause)}",
         "paused": "the pool is paused; resume() serves the queue",
@@ -166,6 +173,8 @@ def explain_timeout(
         f"no connection{label} was to be had in {waited:.3f} s ({reason}): {hints[reason]}",
         reason=reason, waited=waited, stats=stats, holders=tuple(str(one) for one in leases),
     )  # fmt: skip
+    for lease in leases[:SHOWN_HOLDERS]:
+        error.add_note(f"lent out: {lease}")
     error.__cause__ = cause
     return error
 

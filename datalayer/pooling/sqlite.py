@@ -47,6 +47,15 @@ PING_BYPASS = 5.0
 """A file cannot go away as a server can: it is looked at again when a connection was not used for so long."""
 
 
+ONE_WRITER = (
+    "the one connection of SQLite that writes is lent out; hold it for a shorter time, and begin what only reads by "
+    "atomic(read_only=True)"
+)
+ONE_CONNECTION = "the one connection of a database in memory is lent out; hold it for a shorter time"
+MORE_READERS = "all {} of the {} readers are lent out; raise readers, or hold them for a shorter time"
+"""What helps where everything is lent out: `max_size` is for servers."""
+
+
 def memory_name() -> str:
     """A new name for a database in memory, unique in this process."""
     return f"file:/datalayer-{os.getpid()}-{next(_names)}?vfs=memdb"
@@ -233,6 +242,8 @@ class SQLitePool(_Pair[Pool[Link]]):
         self.writer = made(plan.writer, name, on_close if plan.is_memory else tidy, False)
         self.readers = self.writer if plan.is_memory else made(plan.readers, f"{name} (read)", on_close, True)
         self.parts = (self.writer,) if plan.is_memory else (self.writer, self.readers)
+        self.readers.cure = MORE_READERS
+        self.writer.cure = ONE_CONNECTION if plan.is_memory else ONE_WRITER
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Lease[Link]:
         """Lends the writer or a reader.
@@ -359,6 +370,8 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
         self.writer = made(plan.writer, name, on_close if plan.is_memory else tidy, False)
         self.readers = self.writer if plan.is_memory else made(plan.readers, f"{name} (read)", on_close, True)
         self.parts = (self.writer,) if plan.is_memory else (self.writer, self.readers)
+        self.readers.cure = MORE_READERS
+        self.writer.cure = ONE_CONNECTION if plan.is_memory else ONE_WRITER
 
     def acquire(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
         """The twin of `SQLitePool.acquire`."""

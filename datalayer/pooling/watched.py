@@ -12,7 +12,7 @@ from datalayer.errors import PoolConfigError, PoolTimeout
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry, State
 from datalayer.pooling.events import Event, LeakSuspected, Listener
-from datalayer.pooling.explain import explain_timeout, site_text
+from datalayer.pooling.explain import MORE_CONNECTIONS, explain_timeout, site_text
 from datalayer.pooling.listeners import Listeners
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
@@ -40,6 +40,7 @@ class Watched(Generic[C]):
         config: The limits now.
         name: For messages.
         weak: The pool, held weakly: what its leases know it by.
+        cure: What the error says of a pool that has lent out everything.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Watched(Generic[C]):
     ) -> None:
         self.config = config
         self.name = name
+        self.cure = MORE_CONNECTIONS
         self._clock = clock
         self._listeners = Listeners(listeners)
         self._mutex = RLock()  # one that knows its holder; nothing takes it twice
@@ -107,7 +109,7 @@ class Watched(Generic[C]):
         self._tell(LeakSuspected(entry.id, held, str(info)))
 
     def _timed_out(self, reason: str, waited: float) -> PoolTimeout:
-        return explain_timeout(self.name, reason, waited, self.stats(), self.leases())
+        return explain_timeout(self.name, reason, waited, self.stats(), self.leases(), self.cure)
 
     def _note_wrong_check(self, error: BaseException) -> None:
         """Says so when a connection failed its check because the check itself is wrong: all of them will."""

@@ -180,6 +180,17 @@ def test_a_statement_may_not_take_longer_than_was_said(postgresql_url: str, tmp_
             commands.migrate()
 
 
+@pytest.mark.parametrize("is_atomic", [True, False])
+def test_a_migration_takes_as_long_as_it_needs_whatever_the_program_is_allowed(
+    postgresql_url: str, tmp_path: Path, is_atomic: bool
+) -> None:
+    url = f"{postgresql_url}{'&' if '?' in postgresql_url else '?'}options=-cstatement_timeout%3D50"
+    database = {"url": url, "migrate": {"lock_timeout": None}}
+    with conf.override(databases={"default": database}, migrations=str(tmp_path)):
+        write(tmp_path, "0001_slow", None, 'op.execute("SELECT pg_sleep(0.1)")', atomic=is_atomic)
+        assert commands.migrate().applied == ("0001_slow",)
+
+
 LISTED = r"\(\) takes a list of columns as"
 MISPLACED = {
     'create_foreign_key("fk", "book", "author", ["author_id"], ["id"])': rf"create_foreign_key{LISTED} columns",

@@ -83,6 +83,31 @@ def test_there_is_one_writer_and_as_many_readers_as_told(make: Any, world: World
     assert (pool.writer.stats().max_size, pool.readers.stats().max_size) == (1, 3)
 
 
+@pytest.mark.parametrize(
+    ("path", "mode", "words"),
+    [
+        (None, "write", r"the one connection of SQLite that writes is lent out.*atomic\(read_only=True\)"),
+        (None, "read", "all 1 of the 1 readers are lent out; raise readers"),
+        (":memory:", "write", "the one connection of a database in memory is lent out"),
+    ],
+)
+def test_caller_in_vain_is_told_what_helps_on_sqlite(
+    make: Any, world: World, path: str | None, mode: str, words: str
+) -> None:
+    pool = make(path, readers=1, config=PoolConfig(on_deadlock="ignore"))
+
+    def script() -> Script:
+        lease = yield call(pool.acquire, mode)
+        with pytest.raises(PoolTimeout, match=words) as caught:
+            yield call(pool.acquire, mode, 0.01)
+        assert "max_size" not in str(caught.value)
+        (note,) = caught.value.__notes__
+        assert note.startswith("lent out: connection "), note
+        yield lease.release
+
+    play(world, script())
+
+
 def test_reader_refuses_to_write(make: Any, world: World) -> None:
     pool = make()
     play(world, once(pool, "create table t (x)"))
