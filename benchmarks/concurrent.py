@@ -30,7 +30,7 @@ AT_A_TIME = {
 CONCURRENT = {
     "tasks": ("psycopg_pool", "asyncpg", "datalayer", "sqlalchemy", "tortoise", "piccolo"),
     "threads": ("psycopg_pool", "datalayer", "sqlalchemy", "django", "peewee"),
-    "connections": ("psycopg_pool", "asyncpg", "datalayer"),
+    "connections": ("psycopg_pool", "asyncpg", "datalayer", "sqlalchemy", "tortoise", "piccolo"),
 }
 """Who takes part. Bare psycopg_pool first: the others are compared with it."""
 
@@ -129,20 +129,19 @@ async def async_asyncpg(url: str, size: int) -> tuple[AGet, Any]:
 
 
 async def async_sqlalchemy(url: str, size: int) -> tuple[AGet, Any]:
-    import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
     from benchmarks.targets.sqlalchemy_orm import Target
+    from benchmarks.targets.sqlalchemy_tables import AUTOCOMMIT, address
 
     engine = create_async_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=size, max_overflow=0,
-        connect_args={"prepare_threshold": 0},
-    )  # fmt: skip
+        address(url), pool_size=size, max_overflow=0, connect_args={"prepare_threshold": 0}, **AUTOCOMMIT
+    )
     model = Target.declared(Target.__new__(Target), 1)
 
     async def get(key: int) -> Any:
         async with AsyncSession(engine) as session:
-            return (await session.scalars(sa.select(model).where(model.id == key))).one()
+            return await session.get(model, key)
 
     return get, engine.dispose
 
@@ -150,7 +149,7 @@ async def async_sqlalchemy(url: str, size: int) -> tuple[AGet, Any]:
 async def async_tortoise(url: str, size: int) -> tuple[AGet, Any]:
     from benchmarks.targets.tortoise_orm import Target
 
-    target = Target(f"{url}{'&' if '?' in url else '?'}maxsize={size}", 1)
+    target = Target(url, 1, connections=size)
     await target.open()
     return lambda key: target.model.get(id=key), target.close
 
@@ -185,15 +184,13 @@ def blocking_psycopg(url: str, size: int) -> tuple[Get, Any]:
 
 
 def blocking_sqlalchemy(url: str, size: int) -> tuple[Get, Any]:
-    import sqlalchemy as sa
     from sqlalchemy import orm
 
     from benchmarks.targets.sqlalchemy_orm import Target
+    from benchmarks.targets.sqlalchemy_tables import AUTOCOMMIT
+    from benchmarks.targets.sqlalchemy_tables import engine as made
 
-    engine = sa.create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=size, max_overflow=0,
-        connect_args={"prepare_threshold": 0},
-    )  # fmt: skip
+    engine = made(url, pool_size=size, max_overflow=0, **AUTOCOMMIT)
     model = Target.declared(Target.__new__(Target), 1)
 
     def get(key: int) -> Any:
@@ -221,15 +218,11 @@ def blocking_django(url: str, size: int) -> tuple[Get, Any]:
 
 
 def blocking_peewee(url: str, size: int) -> tuple[Get, Any]:
-    from playhouse.pool import PooledDatabase
-    from playhouse.postgres_ext import Psycopg3Database
+    from playhouse.postgres_ext import PooledPsycopg3Database
 
     from benchmarks.targets.peewee_orm import Target
 
-    class Pooled(PooledDatabase, Psycopg3Database):  # type: ignore[misc]
-        """As `PooledPostgresqlDatabase`, which is for psycopg2."""
-
-    database = Pooled(url, max_connections=size, timeout=0, prepare_threshold=0)
+    database = PooledPsycopg3Database(url, max_connections=size, timeout=0, prepare_threshold=0)
     target = Target(url, 1, database)
     database.close()
 
@@ -263,7 +256,10 @@ def concurrent(kind: str, name: str, url: str, count: int) -> dict[str, float]:
         seconds, waits = in_threads(name, url, count, POOL)
     else:
         many, size = (TASKS, count) if kind == "connections" else (count, POOL)
-        seconds, waits = asyncio.run(tasks(name, url, many, size))
+        import uvloop  # as asyncpg, Tortoise and Piccolo advise; for all who await
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            seconds, waits = runner.run(tasks(name, url, many, size))
     return {"throughput": len(waits) / seconds, "p99": statistics.quantiles(waits, n=100)[98] * 1e3}
 
 

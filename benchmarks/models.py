@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from benchmarks.rows import DEFAULTS, WIDE, is_nullable, kind_of
-from datalayer import BigInt, Field, ForeignKey, Mapped, Model, SmallInt
+from datalayer import BigInt, Field, ForeignKey, ManyToMany, Mapped, Model, SmallInt
 
 
 def journal(number: int) -> type[Model]:
@@ -30,6 +30,7 @@ def _related() -> type[Model]:
         level: Mapped[int] = Field(index=True)
         text: Mapped[str] = Field(max_length=255, index=True)
         parent: ForeignKey[Journal | None] = ForeignKey(default=None, related_name="children")
+        related: ManyToMany[Journal] = ManyToMany(related_name="related_from", symmetrical=False)
 
     return Journal
 

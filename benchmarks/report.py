@@ -18,11 +18,18 @@ matplotlib.rcParams["svg.hashsalt"] = "datalayer"  # the same numbers make the s
 matplotlib.rcParams["svg.fonttype"] = "none"  # letters and not their outlines, which are many times as large
 from matplotlib import pyplot  # noqa: E402 - only after the form of its output is chosen
 
-from benchmarks.bends import CURVES  # noqa: E402
+from benchmarks.bends import CURVES, Words  # noqa: E402
 from benchmarks.run import BEGIN, END, OPERATIONS, RESULTS, ROOT, WHOLE, means, targets  # noqa: E402
 
 DOCS = ROOT / "docs"
 OURS = ("datalayer", "datalayer-async", "datalayer-async-10")
+COLOURS = {
+    "datalayer": "#0b6e4f", "datalayer-async": "#3aa17e", "datalayer-async-10": "#8fd3bb", "raw": "#000000",
+    "django": "#7a7a7a", "sqlalchemy": "#1f5fa8", "sqlalchemy-core": "#4fa3e0", "sqlmodel": "#a9cdec",
+    "peewee": "#e08a00", "pony": "#7b4a21", "tortoise": "#7d3fa0", "tortoise-10": "#c9a3dd", "piccolo": "#c2334d",
+    "piccolo-10": "#eda3b1", "psycopg_pool": "#000000", "asyncpg": "#b0a000",
+}  # fmt: skip
+"""Of each who takes part, in all pictures: they can be told apart, and are all read on white."""
 BACKENDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 MODELS = {"1": "four columns", "2": "with relations", "3": "36 columns", "4": "movies read and written whole"}
 
@@ -71,66 +78,75 @@ def title_of(name: str) -> str:
 
 
 def picture(title: str, results: dict[str, Any], file: Path) -> None:
-    """Bars for each operation, ours in one colour and the peers in greys."""
+    """Bars for each operation: ours green, each peer and what is made of it shades of one colour."""
     names = taken(one["ratios"] for one in results.values())
     figure, axes = pyplot.subplots(figsize=(11, 4.5))
     width = 0.85 / len(names)
-    peers = [name for name in names if name not in OURS]
     for place, name in enumerate(names):
-        if name in OURS:
-            colour: Any = ("#0b6e4f", "#3aa17e", "#8fd3bb")[OURS.index(name)]
-        else:
-            colour = str(0.35 + 0.5 * peers.index(name) / max(len(peers) - 1, 1))
         heights = [one["ratios"].get(name, 0) for one in results.values()]
-        axes.bar([x + place * width for x in range(len(results))], heights, width, label=name, color=colour)
+        places = [x + place * width for x in range(len(results))]
+        axes.bar(places, heights, width, label=name, color=COLOURS.get(name, "black"))
     axes.set_xticks([x + 0.42 for x in range(len(results))], list(results))
+    axes.set_xlabel("operation")
     axes.set_ylabel("speed, raw driver = 1")
     axes.axhline(1, color="black", linewidth=0.6)
     axes.set_title(title)
-    axes.legend(fontsize=7, ncols=3)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    save(figure, file)
+
+
+def save(figure: Any, file: Path) -> None:
+    """Writes a picture, the same bytes each time, on white wherever it is shown."""
     figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
+    figure.savefig(file, facecolor="white", metadata={"Date": None})
     pyplot.close(figure)
 
 
-def curve(points: dict[str, dict[str, float]], words: tuple[str, str, str], file: Path) -> list[str]:
-    """The lines of one curve: a picture, the reason of its form, and the numbers."""
-    grows, unit, reason = words
+def is_beside(name: str) -> bool:
+    """Whether a line has a picture of its own beside the first: it is about something else."""
+    return name.endswith((" p99", " MB"))
+
+
+def curve(points: dict[str, dict[str, float]], words: Words, file: Path) -> list[str]:
+    """The lines of one curve: its pictures, the reason of its form, and the numbers."""
     points = {point: found for point, found in points.items() if found}
     names = list(dict.fromkeys(name for found in points.values() for name in found))
     if not names:
         return []
-    is_pool = any(name.endswith("throughput") for name in names)
-    figure, axes = pyplot.subplots(1, 2 if is_pool else 1, figsize=(11 if is_pool else 6.5, 3.6), squeeze=False)
-    for name in names:
+    drawn = [name for name in names if name not in words.only_told]
+    beside = any(map(is_beside, drawn))
+    figure, every = pyplot.subplots(1, 1 + beside, figsize=(11 if beside else 6.5, 3.6), squeeze=False)
+    for name in drawn:
+        axes = every[0][is_beside(name)]
+        label = name.removesuffix(" throughput").removesuffix(" p99").removesuffix(" MB")
         shown = [(int(point), found[name]) for point, found in points.items() if name in found]
-        side = axes[0][1 if name.endswith("p99") else 0]
-        if name in ("memory", "compiled"):
-            continue
-        label = name.removesuffix(" throughput").removesuffix(" p99")
-        side.plot([x for x, _ in shown], [y for _, y in shown], marker="o", markersize=3, label=label)
-    for side, title in zip(axes[0], (unit, "99th percentile, ms"), strict=False):
-        side.set_xlabel(grows)
-        side.set_ylabel(title)
-        if grows.split()[0].strip(",") in ("rows", "tasks", "threads", "connections"):
-            side.set_xscale("log")
-        side.set_ylim(bottom=0)
-        side.legend(fontsize=7)
-    if "streamed" in names:
-        axes[0][0].set_yscale("log")
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
-    pyplot.close(figure)
-    units = {"memory": "memory of the stream, MB", "compiled": "the first time, with SQLAlchemy's import"}
-    lines = [f"### By {grows}", "", f"![{grows}](images/{file.name})", "", reason, ""]
-    lines += [
-        f"| {grows} | " + " | ".join(units.get(name, name) for name in names) + " |",
-        "|---" * (len(names) + 1) + "|",
-    ]
+        colour = COLOURS.get(label.partition(",")[0])
+        style = "--" if label.endswith(", list") or label == "by name" else "-"
+        axes.plot(*zip(*shown, strict=True), style, marker="o", markersize=3, label=label, color=colour)
+    for axes, unit, logarithmic in zip(every[0], words.units, words.logarithmic, strict=False):
+        axes.set_xlabel(words.grows + (" (logarithmic)" if "x" in logarithmic else ""))
+        axes.set_ylabel(unit + (" (logarithmic)" if "y" in logarithmic else ""))
+        if "x" in logarithmic:
+            axes.set_xscale("log")
+        if "y" in logarithmic:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.legend(fontsize=7)
+    save(figure, file)
+    lines = [f"### By {words.grows}", "", f"![{words.grows}](images/{file.name})", "", words.reason, ""]
+    titles = [f"{name}, {words.only_told[name]}" if name in words.only_told else name for name in names]
+    lines += [f"| {words.grows} | {' | '.join(titles)} |", "|---" * (len(names) + 1) + "|"]
     for point, found in points.items():
-        cells = [f"{found[name]:.4g}" if name in found else "" for name in names]
-        lines.append(f"| {int(point):,} | ".replace(",", " ") + " | ".join(cells) + " |")
-    return [*lines, ""]
+        cells = [told(found[name]) if name in found else "" for name in names]
+        lines.append(f"| {told(int(point))} | {' | '.join(cells)} |")
+    return [*lines, "", f"In {words.units[0]}" + (f", and {words.units[1]}." if beside else "."), ""]
+
+
+def told(value: float) -> str:
+    """A number in three digits, or all that are before the point, in groups."""
+    return f"{value:,.0f}".replace(",", " ") if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def summary(numbers: dict[str, dict[str, Any]], starts: dict[str, Any], about: str) -> list[str]:

@@ -100,10 +100,6 @@ class Deadline:
         return time.monotonic() > self._end
 
 
-ALONE = {"sqlite": frozenset[str](), "postgresql": frozenset({"pony"})}
-"""Targets that are left out on a backend: Pony speaks psycopg2 only."""
-
-
 class TargetFailed(Exception):
     """A target has ended, or did something else than the raw driver did."""
 
@@ -169,7 +165,6 @@ def measure(
     backend: str, model: int, targets: Sequence[str], operations: Sequence[str], mode: Mode, deadline: Deadline
 ) -> dict[str, Any]:
     """For each operation: microseconds an item of the raw driver, and each target's ratio to it."""
-    targets = taking_part(targets, backend)
     results: dict[str, Any] = {}
     with databases(backend, targets) as urls:
         workers = {target: Worker(target, urls[target], model, mode.size) for target in targets}
@@ -251,16 +246,11 @@ def targets() -> list[str]:
     return [*MODULES, "datalayer-async-10", "tortoise-10", "piccolo-10"]
 
 
-def taking_part(targets: Sequence[str], backend: str) -> list[str]:
-    """The targets that know a backend."""
-    return [target for target in targets if target.removesuffix("-10") not in ALONE[backend]]
-
-
 def about() -> str:
     """When and where the numbers were taken, and the versions of all that took part."""
     packages = (
-        "datalayer", "pydantic", "psycopg", "Django", "SQLAlchemy", "sqlmodel", "peewee", "pony", "tortoise-orm",
-        "piccolo", "asyncpg", "aiosqlite",
+        "datalayer", "pydantic", "psycopg", "Django", "SQLAlchemy", "sqlmodel", "peewee", "pony", "psycopg2-binary",
+        "tortoise-orm", "piccolo", "asyncpg", "aiosqlite", "uvloop", "orjson", "ciso8601",
     )  # fmt: skip
     found = {package.name.lower(): package.version for package in metadata.distributions()}
     versions = ", ".join(f"{name} {found[name.lower()]}" for name in packages if name.lower() in found)
@@ -322,7 +312,7 @@ def main() -> None:
             if not operations:
                 continue
             print(f"\n{backend}, model {model}: ratio to the raw driver\n{'':38} {'raw, µs':>8}", end=" ")
-            shown = taking_part(chosen, backend)[1:]
+            shown = chosen[1:]
             print(" ".join(f"{target[-15:]:>15}" for target in shown), flush=True)
             results = measure(backend, model, chosen, operations, mode, deadline)
             found = means(results)

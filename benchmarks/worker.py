@@ -39,7 +39,7 @@ class Worker:
 
     def __init__(self, name: str, url: str, model: int, size: int) -> None:
         self.model, self.size = model, size
-        self.runner = asyncio.Runner()
+        self.runner = asyncio.Runner(loop_factory=targets.loop(name, url))
         if model == MOVIES:
             movies.data.fill(url)
         self.target: Any = movies.make(name, url) if model == MOVIES else targets.make(name, url, model)

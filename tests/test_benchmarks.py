@@ -7,7 +7,7 @@ import pytest
 from benchmarks.bends import CURVES
 from benchmarks.concurrent import ASYNC, AT_A_TIME, BLOCKING, CONCURRENT
 from benchmarks.curves import POINTS
-from benchmarks.run import ALONE, APART, BEGIN, END, MODES, OPERATIONS, ROOT, WHOLE, taking_part, targets
+from benchmarks.run import APART, BEGIN, END, MODES, OPERATIONS, ROOT, WHOLE
 
 
 @pytest.mark.parametrize("curve", CONCURRENT)
@@ -23,11 +23,6 @@ def test_every_letter_means_one_operation() -> None:
 
 def test_a_whole_run_measures_every_model() -> None:
     assert MODES["middle"].models == MODES["full"].models == (1, 2, 3, 4)
-
-
-def test_who_cannot_speak_to_a_backend_is_left_out_there_alone() -> None:
-    for backend, left_out in ALONE.items():
-        assert set(targets()) - set(taking_part(targets(), backend)) == left_out
 
 
 def test_what_is_done_in_bulk_stands_below_what_is_done_one_by_one() -> None:

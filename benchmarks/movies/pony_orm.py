@@ -8,10 +8,11 @@ from typing import Any
 from pony import orm
 
 from benchmarks.movies.data import New
+from benchmarks.targets.pony_orm import bind
 
 
 class Target:
-    """On SQLite only, as in `targets/pony_orm.py`."""
+    """Entities; what is added is read whole in a session of its own."""
 
     def __init__(self, url: str) -> None:
         self.database = orm.Database()
@@ -41,11 +42,7 @@ class Target:
             text=orm.Required(str, 255),
         )  # fmt: skip
 
-        @self.database.on_connect(provider="sqlite")
-        def pragmas(_database: Any, connection: Any) -> None:
-            connection.execute("PRAGMA synchronous = NORMAL")
-
-        self.database.bind(provider="sqlite", filename=url.removeprefix("sqlite:///"))
+        bind(self.database, url)
         self.database.generate_mapping(create_tables=False)
 
     def whole_movie(self, key: int) -> Any:

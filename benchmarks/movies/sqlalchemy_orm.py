@@ -75,26 +75,42 @@ class Review(Base):
 
 
 class Target:
-    """A session for each object."""
+    """A session for each object; for reading one without transactions, with statements made once and kept."""
 
     def __init__(self, url: str) -> None:
-        self.engine = shared.engine(url)
+        self.engine, self.single = shared.engine(url), shared.engine(url, **shared.AUTOCOMMIT)
         self.of = self.declared()
         Movie, Direction, Role, Review, Person = (
             self.of.Movie, self.of.Direction, self.of.Role, self.of.Review, self.of.Person
         )  # fmt: skip
         self.session = orm.sessionmaker(self.engine, expire_on_commit=False)
+        self.alone = orm.sessionmaker(self.single, expire_on_commit=False)
+        key = sa.bindparam("key")
         average = sa.select(sa.func.avg(Review.rating)).where(Review.movie_id == Movie.id).scalar_subquery()
-        self.whole_movies = sa.select(Movie, average).options(
-            selectinload(Movie.directions).joinedload(Direction.person, innerjoin=True),
-            selectinload(Movie.roles).joinedload(Role.person, innerjoin=True),
-            selectinload(Movie.reviews).joinedload(Review.account, innerjoin=True),
+        self.movie = (
+            sa.select(Movie, average)
+            .where(Movie.id == key)
+            .options(
+                selectinload(Movie.directions).joinedload(Direction.person, innerjoin=True),
+                selectinload(Movie.roles).joinedload(Role.person, innerjoin=True),
+                selectinload(Movie.reviews).joinedload(Review.account, innerjoin=True),
+            )
         )
-        self.whole_people = sa.select(Person).options(
-            selectinload(Person.directions).joinedload(Direction.movie, innerjoin=True),
-            selectinload(Person.roles).joinedload(Role.movie, innerjoin=True),
+        self.person = (
+            sa.select(Person)
+            .where(Person.id == key)
+            .options(
+                selectinload(Person.directions).joinedload(Direction.movie, innerjoin=True),
+                selectinload(Person.roles).joinedload(Role.movie, innerjoin=True),
+            )
         )
-        self.newest = sa.select(Review).options(joinedload(Review.movie, innerjoin=True)).order_by(Review.id.desc())
+        self.newest = (
+            sa.select(Review)
+            .where(Review.account_id == key)
+            .options(joinedload(Review.movie, innerjoin=True))
+            .order_by(Review.id.desc())
+            .limit(10)
+        )
 
     def declared(self) -> SimpleNamespace:
         return SimpleNamespace(
@@ -102,7 +118,7 @@ class Target:
         )
 
     def whole_movie(self, session: Any, key: int) -> Any:
-        movie, average = session.execute(self.whole_movies.where(self.of.Movie.id == key)).one()
+        movie, average = session.execute(self.movie, {"key": key}).one()
         return (
             movie.title,
             movie.year,
@@ -115,15 +131,15 @@ class Target:
     def movies(self, keys: Sequence[int]) -> list[Any]:
         found: list[Any] = []
         for key in keys:
-            with self.session() as session:
+            with self.alone() as session:
                 found.append(self.whole_movie(session, key))
         return found
 
     def people(self, keys: Sequence[int]) -> list[Any]:
         found: list[Any] = []
         for key in keys:
-            with self.session() as session:
-                person = session.scalars(self.whole_people.where(self.of.Person.id == key)).one()
+            with self.alone() as session:
+                person = session.scalars(self.person, {"key": key}).one()
                 directed = [(each.movie.title, each.movie.year) for each in person.directions]
                 played = [(each.name, each.movie.title, each.movie.year) for each in person.roles]
                 found.append((person.name, directed, played))
@@ -132,9 +148,9 @@ class Target:
     def users(self, keys: Sequence[int]) -> list[Any]:
         found: list[Any] = []
         for key in keys:
-            with self.session() as session:
+            with self.alone() as session:
                 user = session.get_one(self.of.Account, key)
-                newest = session.scalars(self.newest.where(self.of.Review.account_id == key).limit(10))
+                newest = session.scalars(self.newest, {"key": key})
                 found.append((user.name, [(each.rating, each.movie.title) for each in newest]))
         return found
 
@@ -151,9 +167,10 @@ class Target:
                 session.add(movie)
                 session.commit()
                 key = movie.id
-            with self.session() as session:
+            with self.alone() as session:
                 found.append(self.whole_movie(session, key))
         return found
 
     def close(self) -> None:
         self.engine.dispose()
+        self.single.dispose()

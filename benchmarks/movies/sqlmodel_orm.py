@@ -69,7 +69,7 @@ class Target(sqlalchemy_orm.Target):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.session.class_ = Session
+        self.session.class_ = self.alone.class_ = Session
 
     def declared(self) -> SimpleNamespace:
         return SimpleNamespace(

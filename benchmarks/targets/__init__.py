@@ -77,6 +77,18 @@ def make(name: str, url: str, model: int) -> Target:
     return target
 
 
+def loop(name: str, url: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The event loop of a target: uvloop's, as those that await advise."""
+    library = name.partition("-")[0]
+    if library == "piccolo" and url.startswith("sqlite"):
+        return None  # there each statement has a thread of its own, which asyncio's loop hears of sooner
+    if library not in ("tortoise", "piccolo") and "-async" not in name:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
 async def spread(tasks: int, items: Sequence[Any], work: Callable[[Sequence[Any]], Awaitable[list[Any]]]) -> list[Any]:
     """Work on items by a number of tasks at a time, each its part; the results in order."""
     if tasks == 1:

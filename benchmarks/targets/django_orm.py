@@ -29,7 +29,8 @@ def database(url: str) -> dict[str, Any]:
         "HOST": parse_qs(parts.query).get("host", [parts.hostname])[0],
         "PORT": parse_qs(parts.query).get("port", [parts.port or ""])[0],
         "CONN_MAX_AGE": None,
-        "OPTIONS": {"server_side_binding": True, "prepare_threshold": 0},
+        # A LIMIT is part of the text, so what is asked once must not be prepared: psycopg's own threshold.
+        "OPTIONS": {"server_side_binding": True, "prepare_threshold": 5},
     }
 
 

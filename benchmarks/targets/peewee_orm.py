@@ -32,6 +32,21 @@ class Json(peewee.TextField):
         return None if value is None else json.loads(value)
 
 
+def linked(model: Any) -> Any:
+    """The table of a many to many between rows of one model."""
+
+    class Related(peewee.Model):  # type: ignore[misc]  # peewee is not typed
+        origin = peewee.ForeignKeyField(model, backref="related", on_delete="CASCADE", column_name="from_id")
+        to = peewee.ForeignKeyField(model, backref="related_from", on_delete="CASCADE")
+
+        class Meta:
+            database = model._meta.database
+            table_name = "journal_related"
+            indexes = ((("origin", "to"), True),)
+
+    return Related
+
+
 class Target:
     """Instances by `create`, `get_by_id` and `save`; `dicts()` and `tuples()` for the others."""
 
@@ -72,10 +87,13 @@ class Target:
             body["parent"] = peewee.ForeignKeyField("self", null=True, backref="children", on_delete="CASCADE")
         body |= {name: field(name) for name in names(model)[3:]}
         self.model: Any = type("Journal", (peewee.Model,), body)
+        made = [self.model]
+        if model == 2:
+            made.append(linked(self.model))
         self.names = names(model)
         self.fields = [getattr(self.model, name) for name in ("id", *self.names)]
         self.database.connect()
-        self.database.create_tables([self.model])  # where they are not there
+        self.database.create_tables(made)  # where they are not there
 
     def make(self, row: Row) -> Any:
         return self.model(**dict(zip(self.names, row, strict=True)))
@@ -97,7 +115,7 @@ class Target:
                 self.model.insert_many(part, fields=fields).execute()
 
     def everything(self) -> list[Any]:
-        return list(self.model.select().order_by(self.model.id))
+        return list(self.model.select().order_by(self.model.id).iterator())
 
     def pages(self, offsets: Sequence[int]) -> list[Any]:
         found = self.model.select().order_by(self.model.id)
@@ -108,10 +126,10 @@ class Target:
         return [get(key) for key in keys]
 
     def dicts(self) -> list[Any]:
-        return list(self.model.select(*self.fields).order_by(self.model.id).dicts())
+        return list(self.model.select(*self.fields).order_by(self.model.id).dicts().iterator())
 
     def tuples(self) -> list[Any]:
-        return list(self.model.select(*self.fields).order_by(self.model.id).tuples())
+        return list(self.model.select(*self.fields).order_by(self.model.id).tuples().iterator())
 
     def load(self, first: int, count: int) -> list[Any]:
         return list(self.model.select().where(self.model.id >= first).order_by(self.model.id).limit(count))

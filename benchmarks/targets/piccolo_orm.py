@@ -22,6 +22,7 @@ class Target:
         self.names = names(model)
         self.is_sqlite = url.startswith("sqlite")
         self.url = url
+        self.has_json = model == 3  # its look for JSON copies each row
         kinds: dict[str, Any] = {
             "float": columns.DoublePrecision, "smallint": columns.SmallInt, "int": columns.Integer,
             "bigint": columns.BigInt, "varchar": columns.Varchar, "text": columns.Text, "decimal": columns.Numeric,
@@ -34,7 +35,7 @@ class Target:
             "text": columns.Varchar(length=255, index=True),
         }
         if model == 2:
-            body["parent"] = columns.ForeignKey("self", null=True)
+            body["parent"] = columns.ForeignKey("self", null=True, index=True)
         for name in names(model)[3:]:
             kind = kind_of(name)
             default = DEFAULTS[kind]
@@ -53,13 +54,19 @@ class Target:
 
             self.engine = PostgresEngine(config={"dsn": url})
         self.model: Any = type(Table)("Journal", (Table,), body, db=self.engine, tablename="journal")
+        self.made = [self.model]
+        if model == 2:
+            links = {f"{end}_id": columns.ForeignKey(self.model, null=False, index=True) for end in ("from", "to")}
+            links["__module__"] = __name__
+            self.made.append(type(Table)("Related", (Table,), links, db=self.engine, tablename="journal_related"))
+        self.columns = [getattr(self.model, name) for name in ("id", *self.names)]
 
     async def open(self) -> None:
         if self.is_sqlite:
             await self.engine._run_in_new_connection("PRAGMA journal_mode = wal")
         else:
             await self.engine.start_connection_pool(max_size=10)
-        await create_db_tables(self.model)
+        await create_db_tables(*self.made)
 
     def make(self, row: Row) -> Any:
         return self.model(**dict(zip(self.names, row, strict=True)))
@@ -83,28 +90,31 @@ class Target:
                 await self.model.insert(*[self.make(row) for row in rows[start : start + step]])
 
     async def everything(self) -> list[Any]:
-        return await self.model.objects().order_by(self.model.id)
+        return await self.model.objects().order_by(self.model.id).output(load_json=self.has_json)
 
     async def pages(self, offsets: Sequence[int]) -> list[Any]:
         async def work(part: Sequence[int]) -> list[Any]:
             found: list[Any] = []
             for offset in part:
-                found += await self.model.objects().order_by(self.model.id).limit(20).offset(offset)
+                page = self.model.objects().order_by(self.model.id).limit(20).offset(offset)
+                found += await page.output(load_json=self.has_json)
             return found
 
         return await spread(self.tasks, offsets, work)
 
     async def get(self, keys: Sequence[int]) -> list[Any]:
         async def work(part: Sequence[int]) -> list[Any]:
-            return [await self.model.objects().get(self.model.id == key) for key in part]
+            return [
+                await self.model.objects().get(self.model.id == key).output(load_json=self.has_json) for key in part
+            ]
 
         return await spread(self.tasks, keys, work)
 
     async def dicts(self) -> list[Any]:
-        return await self.model.select().order_by(self.model.id)
+        return await self.model.select(*self.columns).order_by(self.model.id).output(load_json=self.has_json)
 
     async def tuples(self) -> list[Any]:
-        found = await self.model.select().order_by(self.model.id)
+        found = await self.dicts()
         return [tuple(row.values()) for row in found]
 
     async def load(self, first: int, count: int) -> list[Any]:

@@ -17,7 +17,7 @@ class Target:
 
     def __init__(self, url: str, model: int) -> None:
         warnings.simplefilter("ignore", sa.exc.SAWarning)
-        self.engine = shared.engine(url)
+        self.engine, self.single = shared.engine(url), shared.engine(url, **shared.AUTOCOMMIT)
         self.names = names(model)
         metadata = sa.MetaData()
         types = shared.types()
@@ -30,6 +30,7 @@ class Target:
         ]
         if model == 2:
             columns.append(sa.Column("parent_id", sa.ForeignKey("journal.id", ondelete="CASCADE"), index=True))
+            shared.links(metadata)
         table = self.table = sa.Table("journal", metadata, *columns)
         metadata.create_all(self.engine)
         key = table.c.id == sa.bindparam("key")
@@ -41,29 +42,27 @@ class Target:
         self.update = sa.update(table).where(key)
         self.level = sa.update(table).where(key).values(level=sa.bindparam("new"))
         self.delete = sa.delete(table).where(key)
+        self.deletes = sa.delete(table).where(table.c.id.in_(sa.bindparam("keys", expanding=True)))
 
     def values(self, row: Row) -> dict[str, Any]:
         return dict(zip(self.names, row, strict=True))
 
     def insert_each(self, rows: Sequence[Row], *, is_one_transaction: bool) -> None:
-        with self.engine.connect() as connection:
+        with (self.engine if is_one_transaction else self.single).begin() as connection:
             for row in rows:
                 connection.execute(self.insert, self.values(row))
-                if not is_one_transaction:
-                    connection.commit()
-            connection.commit()
 
     def bulk(self, rows: Sequence[Row]) -> None:
         with self.engine.begin() as connection:
             connection.execute(self.insert, [self.values(row) for row in rows])
 
     def everything(self) -> list[Any]:
-        with self.engine.connect() as connection:
+        with self.single.connect() as connection:
             return list(connection.execute(self.ordered))
 
     def pages(self, offsets: Sequence[int]) -> list[Any]:
         found: list[Any] = []
-        with self.engine.connect() as connection:
+        with self.single.connect() as connection:
             for offset in offsets:
                 found += connection.execute(self.page, {"start": offset})
         return found
@@ -71,18 +70,18 @@ class Target:
     def get(self, keys: Sequence[int]) -> list[Any]:
         found: list[Any] = []
         for key in keys:  # a connection each, as any request that gets one row
-            with self.engine.connect() as connection:
+            with self.single.connect() as connection:
                 found.append(connection.execute(self.by_key, {"key": key}).one())
         return found
 
     def dicts(self) -> list[Any]:
-        with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(self.ordered).mappings()]
+        with self.single.connect() as connection:
+            return shared.dicts(connection.execute(self.ordered))
 
     tuples = everything
 
     def load(self, first: int, count: int) -> list[Any]:
-        with self.engine.connect() as connection:
+        with self.single.connect() as connection:
             return list(connection.execute(self.ordered.where(self.table.c.id >= first).limit(count)))
 
     def change_all(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
@@ -101,8 +100,13 @@ class Target:
         with self.engine.begin() as connection:
             connection.execute(self.delete, [{"key": one.id} for one in objects])
 
+    def delete_together(self, objects: Sequence[Any]) -> None:
+        with self.single.connect() as connection:
+            connection.execute(self.deletes, {"keys": [one.id for one in objects]})
+
     def plain(self, found: Sequence[Any]) -> list[Row]:
         return [tuple(row) for row in found]
 
     def close(self) -> None:
         self.engine.dispose()
+        self.single.dispose()

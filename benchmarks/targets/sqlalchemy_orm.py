@@ -14,15 +14,19 @@ from benchmarks.targets import sqlalchemy_tables as shared
 
 
 class Target:
-    """Instances by a session."""
+    """Instances by a session; one that commits each statement where that is what is wanted, and for reading."""
 
     def __init__(self, url: str, model: int) -> None:
         warnings.simplefilter("ignore", sa.exc.SAWarning)  # SQLite has no decimals, it says
-        self.engine = shared.engine(url)
+        self.engine, self.single = shared.engine(url), shared.engine(url, **shared.AUTOCOMMIT)
         self.names = names(model)
         self.model = self.declared(model)
-        self.columns: Any = [getattr(self.model, name) for name in ("id", *self.names)]
         self.session = orm.sessionmaker(self.engine, expire_on_commit=False)
+        self.alone = orm.sessionmaker(self.single, expire_on_commit=False)
+        key = self.model.id
+        self.all = sa.select(self.model).order_by(key)
+        self.page = self.all.limit(20).offset(sa.bindparam("start"))
+        self.columns = sa.select(*[getattr(self.model, name) for name in ("id", *self.names)]).order_by(key)
         self.metadata.create_all(self.engine)
         self.kept: Any = None
 
@@ -38,12 +42,7 @@ class Target:
         }
         if model == 2:
             body["parent_id"] = sa.Column(sa.ForeignKey("journal.id", ondelete="CASCADE"), index=True)
-            sa.Table(
-                "journal_related",
-                base.metadata,
-                sa.Column("from_id", sa.ForeignKey("journal.id", ondelete="CASCADE"), primary_key=True),
-                sa.Column("to_id", sa.ForeignKey("journal.id", ondelete="CASCADE"), primary_key=True),
-            )
+            shared.links(base.metadata)
         types = shared.types()
         for name in names(model)[3:]:
             body[name] = sa.Column(types[kind_of(name)], **shared.options(name))
@@ -53,7 +52,7 @@ class Target:
         return self.model(**dict(zip(self.names, row, strict=True)))
 
     def insert_each(self, rows: Sequence[Row], *, is_one_transaction: bool) -> None:
-        with self.session() as session:
+        with (self.session if is_one_transaction else self.alone)() as session:
             for row in rows:
                 session.add(self.make(row))
                 if is_one_transaction:
@@ -68,30 +67,30 @@ class Target:
             session.execute(sa.insert(self.model), [dict(zip(names, row, strict=True)) for row in rows])
 
     def everything(self) -> list[Any]:
-        with self.session() as session:
-            return list(session.scalars(sa.select(self.model).order_by(self.model.id)))
+        with self.alone() as session:
+            return list(session.scalars(self.all))
 
     def pages(self, offsets: Sequence[int]) -> list[Any]:
         found: list[Any] = []
-        with self.session() as session:
+        with self.alone() as session:
             for offset in offsets:
-                found += session.scalars(sa.select(self.model).order_by(self.model.id).limit(20).offset(offset))
+                found += session.scalars(self.page, {"start": offset})
         return found
 
     def get(self, keys: Sequence[int]) -> list[Any]:
         found: list[Any] = []
         for key in keys:  # a session each, or its identity map would answer instead of the database
-            with self.session() as session:
+            with self.alone() as session:
                 found.append(session.get(self.model, key))
         return found
 
     def dicts(self) -> list[Any]:
-        with self.session() as session:
-            return [dict(row) for row in session.execute(sa.select(*self.columns).order_by(self.model.id)).mappings()]
+        with self.alone() as session:
+            return shared.dicts(session.execute(self.columns))
 
     def tuples(self) -> list[Any]:
-        with self.session() as session:
-            return list(session.execute(sa.select(*self.columns).order_by(self.model.id)))
+        with self.alone() as session:
+            return list(session.execute(self.columns))
 
     def load(self, first: int, count: int) -> list[Any]:
         self.kept = self.session()
@@ -118,8 +117,28 @@ class Target:
         self.kept.commit()
         self.kept.close()
 
+    def change_together(self, objects: Sequence[Any], levels: Sequence[int]) -> None:
+        self.kept.close()
+        changes = [{"id": one.id, "level": level} for one, level in zip(objects, levels, strict=True)]
+        with self.session.begin() as session:
+            session.execute(sa.update(self.model), changes)
+
+    def change_all_together(self, objects: Sequence[Any], rows: Sequence[Row]) -> None:
+        self.kept.close()
+        names = ("id", *self.names)
+        changes = [dict(zip(names, (one.id, *row), strict=True)) for one, row in zip(objects, rows, strict=True)]
+        with self.session.begin() as session:
+            session.execute(sa.update(self.model), changes)
+
+    def delete_together(self, objects: Sequence[Any]) -> None:
+        self.kept.close()
+        these = self.model.id.in_([one.id for one in objects])
+        with self.alone() as session:
+            session.execute(sa.delete(self.model).where(these).execution_options(synchronize_session=False))
+
     def plain(self, found: Sequence[Any]) -> list[Row]:
         return [tuple([getattr(one, name) for name in ("id", *self.names)]) for one in found]
 
     def close(self) -> None:
         self.engine.dispose()
+        self.single.dispose()

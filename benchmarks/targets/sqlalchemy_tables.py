@@ -1,4 +1,4 @@
-"""What the targets on SQLAlchemy share: the engine, and the types of the columns."""
+"""What the targets on SQLAlchemy share: the engines, and the types of the columns."""
 
 from __future__ import annotations
 
@@ -9,26 +9,40 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from benchmarks.rows import DEFAULTS, is_nullable, kind_of
 
+AUTOCOMMIT: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+"""For one statement at a time: no BEGIN before it, and no COMMIT or ROLLBACK behind it."""
 
-def engine(url: str) -> sa.Engine:
+
+def engine(url: str, **options: Any) -> sa.Engine:
     """An engine with the pragmas of all targets, or psycopg with prepared statements."""
     if not url.startswith("sqlite"):
-        return sa.create_engine(
-            url.replace("postgresql://", "postgresql+psycopg://", 1), connect_args={"prepare_threshold": 0}
-        )
-    made = sa.create_engine(url)
+        return sa.create_engine(address(url), connect_args={"prepare_threshold": 0}, **options)
+    made = sa.create_engine(url, **options)
 
     @sa.event.listens_for(made, "connect")
     def pragmas(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
         for pragma in ("journal_mode = wal", "synchronous = NORMAL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
 
-    @sa.event.listens_for(made, "begin")
-    def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN")
-
     return made
+
+
+def address(url: str) -> str:
+    """The URL of a server in SQLAlchemy's words."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def links(metadata: sa.MetaData) -> sa.Table:
+    """The table of the many to many of model 2."""
+    names = ("from_id", "to_id")
+    columns = [sa.Column(name, sa.ForeignKey("journal.id", ondelete="CASCADE"), primary_key=True) for name in names]
+    return sa.Table("journal_related", metadata, *columns)
+
+
+def dicts(result: sa.Result[Any]) -> list[dict[str, Any]]:
+    """Rows as dicts; made of `mappings()` each takes twice as long."""
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
 
 
 def types() -> dict[str, Any]:

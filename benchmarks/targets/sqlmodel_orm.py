@@ -24,7 +24,7 @@ class Target(sqlalchemy_orm.Target):
 
     def __init__(self, url: str, model: int) -> None:
         super().__init__(url, model)
-        self.session.class_ = Session
+        self.session.class_ = self.alone.class_ = Session
 
     def declared(self, model: int) -> Any:
         self.metadata = SQLModel.metadata
@@ -40,6 +40,7 @@ class Target(sqlalchemy_orm.Target):
         if model == 2:
             annotations["parent_id"] = int | None
             body["parent_id"] = Field(default=None, foreign_key="journal.id", ondelete="CASCADE", index=True)
+            shared.links(self.metadata)
         types = shared.types()
         for name in names(model)[3:]:
             kind = kind_of(name)

