@@ -139,8 +139,9 @@ def only_validated(model: type[BaseModel], root: type[BaseModel]) -> frozenset[s
 class Assigning(dict[str, Callable[[object], object] | None]):
     """What validates an assigned value of each field, made of the field's part of the schema when it is first needed.
 
-    It is `validate_assignment` of the whole without the copies of all other values: a fifth of the time. None where a
-    validator of the field asks for the other values; and where a value is refused, the whole says where.
+    It is `validate_assignment` of the whole without the copies of all other values: a fifth of the time. None where an
+    assignment is more than that, or a validator of the field asks for the other values; and where a value is refused,
+    the whole says where.
 
     Args:
         model: The class.
@@ -151,7 +152,7 @@ class Assigning(dict[str, Callable[[object], object] | None]):
 
     __slots__ = ("_config", "_fields", "whole")
 
-    def __init__(self, model: type[BaseModel]) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         schema: Any = model.__pydantic_core_schema__
         if schema["type"] == "definitions":
@@ -159,22 +160,27 @@ class Assigning(dict[str, Callable[[object], object] | None]):
         self._config: Any = schema.get("config")
         inner: Any = schema.get("schema", {})
         is_plain = schema["type"] == "model" and inner.get("type") == "model-fields"
-        self._fields: dict[str, Any] = inner["fields"] if is_plain else {}
+        plain = model.__datalayer_plain__ if is_plain else ()
+        self._fields: dict[str, Any] = {name: inner["fields"][name]["schema"] for name in plain}
         self.whole = model.__pydantic_validator__
 
     def __missing__(self, name: str) -> Callable[[object], object] | None:
-        schema: Any = self._fields.get(name, {}).get("schema")
-        made = None
-        if schema is not None and not _asks_for_more(schema):
-            made = SchemaValidator(schema, self._config).validate_python
+        schema = self._fields.get(name)
+        if schema is None:  # whatever else somebody assigns to, which is not remembered: it may be anything
+            return None
+        made = None if _asks_for_more(schema) else SchemaValidator(schema, self._config).validate_python
         self[name] = made
         return made
 
 
+VALIDATOR = "__pydantic_validator__"
+"""What pydantic gives a class each time it is built; what is made of it is made anew then."""
+
+
 def assigning_of(model: type[BaseModel]) -> Assigning:
-    """What validates the values assigned to instances of a model."""
+    """What validates the values assigned to instances of a model; the class has it until it is built again."""
     known: Assigning | None = model.__dict__.get("__datalayer_assigning__")
-    if known is None or known.whole is not model.__pydantic_validator__:
+    while known is None or known.whole is not model.__pydantic_validator__:  # which another thread may build again
         _ = model.__pydantic_validator__.validate_assignment  # builds the class where that was put off
         known = Assigning(model)
         type.__setattr__(model, "__datalayer_assigning__", known)

@@ -27,6 +27,7 @@ from datalayer.errors import (
 from datalayer.models import registry
 from datalayer.models._pydantic import (
     PARENT_NAMESPACE,
+    VALIDATOR,
     KeySchema,
     PydanticMeta,
     has_model_validators,
@@ -237,6 +238,11 @@ class ModelMeta(PydanticMeta):
             scope = None if frame.f_locals is frame.f_globals else dict(frame.f_locals)
             _finish(cls, parts, scope)
             return cls
+
+        def __setattr__(cls, item, value):
+            super().__setattr__(item, value)
+            if item == VALIDATOR:
+                type.__setattr__(cls, "__datalayer_assigning__", None)
 
         def __getattr__(cls, item):
             columns = own_names(cls).get("__datalayer_columns__")

@@ -133,27 +133,24 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             return handler(source)
 
         def __setattr__(self, name, value):
-            cls = type(self)
-            if name in self.__datalayer_plain__ and value.__class__ in _VALUES:
-                changed, values = fields_set(self), self.__dict__
-                stored = _MISSING if name in changed else values.get(name, _MISSING)
-                assigning = self.__datalayer_assigning__
-                if assigning is None or assigning.whole is not self.__pydantic_validator__:
-                    assigning = assigning_of(cls)
-                validate = assigning[name]
+            assigning = self.__datalayer_assigning__
+            if assigning is None:
+                assigning = assigning_of(type(self))
+            validate = assigning[name]
+            if validate is not None and type(value) in _VALUES:
                 try:
-                    new = _MISSING if validate is None else validate(value)
+                    new = validate(value)
                 except ValidationError:
-                    new = _MISSING
-                if new is _MISSING:
-                    cls.__pydantic_validator__.validate_assignment(self, name, value)
-                    new = self.__dict__[name]
+                    pass  # the validator of the whole, which is asked below, says where
                 else:
+                    changed, values = fields_set(self), self.__dict__
+                    if name not in changed:
+                        stored = values.get(name, _MISSING)
+                        if type(stored) not in UNCHANGEABLE or new != stored or origin_of(self) is None:
+                            changed.add(name)
                     values[name] = new
-                    changed.add(name)
-                if stored.__class__ in UNCHANGEABLE and new == stored and origin_of(self) is not None:
-                    changed.discard(name)
-                return
+                    return
+            cls = type(self)
             if name in self.__datalayer_relations__:
                 related.assign(self, name, value, self.__pydantic_fields_set__)
                 return
