@@ -26,7 +26,7 @@ from datalayer.models.forms import Form, form_of, row_of
 from datalayer.models.state import (
     Origin,
     content_of,
-    copied,
+    kept,
     key_values,
     origin_of,
     origins_of,
@@ -471,7 +471,7 @@ def _why_no_row(objects: list[Any], table: TableSpec, brought: tuple[str, ...]) 
 
 def _keep_content(instance: Any, tracked: Sequence[str]) -> None:
     """Notes that what may change in place is now as the row has it."""
-    kept = {item[0]: item for item in content_of(instance) or ()}
+    known = {item[0]: item for item in content_of(instance) or ()}
     for name in tracked:
-        kept[name] = (name, copied(instance.__dict__[name]), None)
-    set_content(instance, tuple(kept.values()))
+        known[name] = kept(name, instance.__dict__[name])
+    set_content(instance, tuple(known.values()))

@@ -32,8 +32,8 @@ from datalayer.models.relations import Forward
 from datalayer.models.state import (
     Origin,
     content_of,
-    copied,
     forget,
+    kept,
     key_values,
     origin_of,
     peek_cache,
@@ -186,10 +186,10 @@ def _keep_content(instance: Any, form: Form, written: Collection[str] | None) ->
     values = instance.__dict__
     tracked = [name for name in form.tracked if name in values and (written is None or name in written)]
     if tracked:
-        kept = {} if written is None else {item[0]: item for item in content_of(instance) or ()}
+        known = {} if written is None else {item[0]: item for item in content_of(instance) or ()}
         for name in tracked:
-            kept[name] = (name, copied(values[name]), None)
-        set_content(instance, tuple(kept.values()))
+            known[name] = kept(name, values[name])
+        set_content(instance, tuple(known.values()))
 
 
 @writing

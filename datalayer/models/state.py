@@ -7,10 +7,11 @@ is the same row again: it keeps what the original knew, but loads relations alon
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+import marshal
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -152,16 +153,19 @@ UNCHANGEABLE: Final = frozenset(
 """Types of values that nobody can change in place, and whose `==` is a plain one."""
 
 
-def copied(value: Any) -> Any:
-    """A copy of a value that nobody changes through the original: a `deepcopy` that is quick with lists and dicts."""
+Content: TypeAlias = tuple[str, Any, Callable[[Any], Any] | None]
+"""A field that may change in place, what is kept of it, and what makes a value of that again."""
+
+
+def kept(name: str, value: Any) -> Content:
+    """A value that may change in place as it is now, to see later whether it has."""
     kind = value.__class__
-    if kind in UNCHANGEABLE:
-        return value
-    if kind is list:
-        return [item if item.__class__ in UNCHANGEABLE else copied(item) for item in value]
-    if kind is dict:
-        return {key: item if item.__class__ in UNCHANGEABLE else copied(item) for key, item in value.items()}
-    return copy.deepcopy(value)
+    if kind is list or kind is dict:
+        try:
+            return name, marshal.dumps(value, 2), marshal.loads  # the copy is made where it is looked at
+        except ValueError:  # something else is in it
+            pass
+    return name, value if kind in UNCHANGEABLE else copy.deepcopy(value), None
 
 
 def key_fields_changed(instance: Any, spec: RelationSpec) -> None:
