@@ -6,6 +6,7 @@ cancellation or Ctrl-C ends the plan where it stands, and whoever lent the link 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from datalayer._plans.plan import Command, Plan, Reply
@@ -54,11 +55,14 @@ def run(plan: Plan[T], link: Executes, first: Command | None = None) -> T:
 
 async def arun(plan: Plan[T], link: AsyncExecutes, first: Command | None = None) -> T:
     """The awaiting twin of `run`."""
+    at_once: Callable[[Command], Reply | None] | None = getattr(link, "at_once", None)
     try:
         command = next(plan) if first is None else first
         while True:
             try:
-                reply = await link.execute(command)
+                reply = None if at_once is None else at_once(command)
+                if reply is None:
+                    reply = await link.execute(command)
             except Exception as error:
                 command = plan.throw(error)
             else:

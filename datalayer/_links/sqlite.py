@@ -16,7 +16,7 @@ from datalayer import errors
 from datalayer._links import functions, sqlite_thread, translate
 from datalayer._links.link import BackendName, IsOurs
 from datalayer._links.numbered import Connection, check_numbered
-from datalayer._links.sqlite_short import ShortStatements, key_row
+from datalayer._links.sqlite_short import RAISED_BY_SQLITE, LoopTime, ShortStatements, key_row
 from datalayer._plans.plan import CHUNK, Command, Repeated, Reply, Row
 
 T = TypeVar("T")
@@ -24,8 +24,6 @@ T = TypeVar("T")
 _CACHED_STATEMENTS = 512
 
 # Python raises these about values (an int of more than 64 bits, a lone surrogate) before SQLite sees them.
-_RAISED_BY_SQLITE: tuple[type[Exception], ...] = (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError)
-
 
 # -- opening -------------------------------------------------------------------------------------
 
@@ -61,8 +59,18 @@ async def aconnect_sqlite(
     read_only: bool = False,
     timeout: float = 5.0,
     uri: bool = False,
+    time: LoopTime | None = None,
 ) -> AsyncSQLiteLink:
-    """The awaiting twin of `connect_sqlite`."""
+    """The awaiting twin of `connect_sqlite`.
+
+    Args:
+        path: As there.
+        alias: As there.
+        read_only: As there.
+        timeout: As there.
+        uri: As there.
+        time: What it shares with other connections of the same event loop; its own where there are none.
+    """
     worker = sqlite_thread.Worker(f"datalayer-sqlite-{alias}", lock_timeout=timeout)
     turn = min(timeout, sqlite_thread.LOCK_TURN)
     try:
@@ -72,7 +80,7 @@ async def aconnect_sqlite(
     except BaseException:
         worker.stop()
         raise
-    return AsyncSQLiteLink(sqlite_thread.AsyncSQLiteConnection(raw, worker), alias=alias, file=identity)
+    return AsyncSQLiteLink(sqlite_thread.AsyncSQLiteConnection(raw, worker), alias=alias, file=identity, time=time)
 
 
 class _File:
@@ -257,7 +265,7 @@ class SQLiteLink:
         """Runs one statement, or one statement for many rows of values."""
         try:
             return self._in_chunks(command) if command.in_chunks else _execute(self.raw, command, self.alias)
-        except _RAISED_BY_SQLITE as error:
+        except RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
 
     def _in_chunks(self, command: Command) -> Reply:
@@ -274,7 +282,7 @@ class SQLiteLink:
             while rows:
                 yield rows
                 rows = cursor.fetchmany(CHUNK)
-        except _RAISED_BY_SQLITE as error:
+        except RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
         finally:
             cursor.close()
@@ -286,7 +294,7 @@ class SQLiteLink:
             cursor.execute(command.sql, command.params)
             while rows := cursor.fetchmany(chunk_size):
                 yield rows
-        except _RAISED_BY_SQLITE as error:
+        except RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
         finally:
             cursor.close()
@@ -357,18 +365,26 @@ class AsyncSQLiteLink:
         backend: Always `sqlite`.
         alias: The alias of its database.
         raw: The connection, an `AsyncSQLiteConnection`.
+        at_once: Runs a short statement without awaiting anything; None where it has to be awaited.
     """
 
-    __slots__ = ("_file", "_raw", "_short", "alias", "backend", "raw")
+    __slots__ = ("_file", "_raw", "_time", "_worker", "alias", "at_once", "backend", "raw")
 
     def __init__(
-        self, raw: sqlite_thread.AsyncSQLiteConnection, *, alias: str = "default", file: _File | None = None
+        self,
+        raw: sqlite_thread.AsyncSQLiteConnection,
+        *,
+        alias: str = "default",
+        file: _File | None = None,
+        time: LoopTime | None = None,
     ) -> None:
         self.backend: BackendName = "sqlite"
         self.alias = alias
         self.raw = raw
         self._raw = raw.raw
-        self._short = ShortStatements(raw.raw, raw.worker, alias)
+        self._worker = raw.worker
+        self._time = LoopTime() if time is None else time
+        self.at_once = ShortStatements(raw.raw, raw.worker, alias, self._time).at_once
         self._file = file
 
     def __repr__(self) -> str:
@@ -376,13 +392,16 @@ class AsyncSQLiteLink:
 
     async def execute(self, command: Command) -> Reply:
         """The awaiting twin of `SQLiteLink.execute`."""
+        reply = self.at_once(command)
+        if reply is None and self._time.is_over:
+            await self._time.pass_on()
+            reply = self.at_once(command)
+        if reply is not None:
+            return reply
+        self._time.hand_over(command.sql)
         try:
-            if type(command) is Command:
-                reply = await self._short.execute(command)
-                if reply is not None:
-                    return reply
-            return await self.raw.worker.patiently(lambda: _execute_in_thread(self._raw, command, self.alias))
-        except _RAISED_BY_SQLITE as error:
+            return await self._worker.patiently(lambda: _execute_in_thread(self._raw, command, self.alias))
+        except RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
 
     async def stream(
@@ -398,7 +417,7 @@ class AsyncSQLiteLink:
             finally:
                 if not self.is_broken:
                     await call(cursor.close)
-        except _RAISED_BY_SQLITE as error:
+        except RAISED_BY_SQLITE as error:
             raise translate.from_sqlite(error, alias=self.alias, command=command) from error
 
     @property

@@ -1,40 +1,109 @@
 """Short statements of an awaiting SQLite connection, on the event loop itself.
 
-A row by its key takes SQLite some microseconds, and handing it to the connection's thread and back takes ten times as
-long. So a read is begun on the event loop and stopped after a few hundred steps of SQLite's virtual machine (a step is
-some hundredths of a microsecond); what is not done by then begins again on the thread, and the next time goes there at
-once. A write cannot be stopped, since that would roll back its transaction. So only a write of one row, by its key or a
-new one, is done here, and only inside a transaction: it takes as many steps as the table has columns and indexes, and
-its disk has to do nothing before the commit, which is the thread's. Where it takes more (a trigger), the thread has it
-from the second time on.
+A row by its key takes SQLite some microseconds, and handing it to the connection's thread and back takes the loop ten
+times as long, and a page of rows at an offset hardly less than the hand-over. So a read is begun on the event loop and
+stopped when it takes longer than `LONG`; then it begins again on the thread, and the next times go there at once. A
+write cannot be stopped, since that would roll back its transaction. So only a write of one row, by its key or a new
+one, is done here, and only inside a transaction: it takes as many steps as the table has columns and indexes, and its
+disk has to do nothing before the commit, which is the thread's. Where it takes longer (a trigger), the thread has it
+the next times. So it is with a read that SQLite does not let be stopped (it counts a whole table in one step).
+
+A machine that is busy makes everything late for once: after some times on the thread a statement is tried here again,
+after the fewer times the less often it was late.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
+from collections.abc import Callable
+from time import perf_counter
 from typing import Final
 
 from datalayer._links.numbered import Connection, check_numbered
 from datalayer._links.sqlite_thread import Worker
-from datalayer._links.translate import code_of
+from datalayer._links.translate import code_of, from_sqlite
 from datalayer._plans.plan import Command, Reply, Row
 
-STEPS: Final = 300
-"""SQLite counts over all runs of a statement: one is stopped after this many steps at the least, and twice that."""
+LONG: Final = 0.000_2
+"""A statement that takes longer, in seconds, belongs to the thread: the hand-over takes about a quarter of that."""
 
-_WRITE_STEPS: Final = 3_000
-"""A write that takes more belongs to the thread from then on."""
+TURN: Final = 0.000_2
+"""After so many seconds of statements the other tasks of the event loop have their turn."""
 
-_IN_A_ROW: Final = 8
-"""So many statements may follow each other before the other tasks of the event loop have their turn."""
+_REST: Final = 0.000_015
+"""What a statement takes besides SQLite, about: of that no clock is read."""
+
+_STEPS: Final = 5_000
+"""After so many steps of SQLite's virtual machine, some hundredths of a millisecond, a read is looked at."""
 
 _REMEMBERED: Final = 1_000
+_MOST_TIMES: Final = 1_000
+
+RAISED_BY_SQLITE: Final[tuple[type[Exception], ...]] = (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError)
 
 
 def key_row(cursor: sqlite3.Cursor) -> list[Row]:
     """What RETURNING would give after the insert of a row: its key, or nothing where a trigger has ignored it."""
     return [(cursor.lastrowid,)] if cursor.rowcount == 1 else []
+
+
+class LoopTime:
+    """What a pool of connections takes of the event loop's time, and which statements take too much of it.
+
+    Attributes:
+        taken: The seconds since the other tasks had their turn.
+        late: The statements that were late: how often, and how many times more they go to the thread at once.
+    """
+
+    __slots__ = ("late", "taken")
+
+    def __init__(self) -> None:
+        self.taken = 0.0
+        self.late: dict[str, list[int]] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether others should have their turn before the next connection is lent."""
+        return self.taken >= TURN
+
+    async def pass_on(self) -> None:
+        """Lets the other tasks have their turn."""
+        self.taken = 0.0
+        await asyncio.sleep(0)
+
+    def hand_over(self, sql: str) -> None:
+        """The thread has a statement, and the other tasks their turn."""
+        self.taken = 0.0
+        if sql in self.late:
+            self.late[sql][1] -= 1
+
+    def note(self, sql: str, *, is_late: bool) -> None:
+        """Remembers how a statement has done on the loop that is late, or was before."""
+        if not is_late:
+            found = self.late[sql]
+            found[0] -= 1
+            if not found[0]:
+                del self.late[sql]
+            return
+        if len(self.late) >= _REMEMBERED and sql not in self.late:
+            self.late.clear()
+        found = self.late.setdefault(sql, [0, 0])
+        found[0] += 1
+        found[1] = min(4 ** found[0], _MOST_TIMES)
+
+
+class _Clock:
+    """When the running read is late; knows no connection, since one that knew it would keep it alive."""
+
+    __slots__ = ("until",)
+
+    def __init__(self) -> None:
+        self.until = math.inf
+
+    def is_late(self) -> bool:
+        return perf_counter() > self.until
 
 
 class ShortStatements:
@@ -44,72 +113,70 @@ class ShortStatements:
         raw: The connection.
         worker: Its thread, for all other work.
         alias: The alias of the database, for error messages.
+        time: Shared with the other connections of a pool.
     """
 
-    __slots__ = ("_alias", "_in_a_row", "_is_off", "_long", "_questions", "_raw", "_worker")
+    __slots__ = ("_alias", "_clock", "_is_late", "_is_off", "_raw", "_worker", "time")
 
-    def __init__(self, raw: Connection, worker: Worker, alias: str) -> None:
+    def __init__(self, raw: Connection, worker: Worker, alias: str, time: LoopTime) -> None:
         self._raw = raw
         self._alias = alias
         self._worker = worker
-        self._long: set[str] = set()
         self._is_off = False
-        self._questions = 0
-        self._in_a_row = 0
+        self._clock = clock = _Clock()
+        self._is_late: Callable[[], bool] = clock.is_late
+        self.time = time
 
-    async def execute(self, command: Command) -> Reply | None:
-        """The reply; None where the thread has to work on the statement.
+    def at_once(self, command: Command) -> Reply | None:
+        """The reply; None where the statement is the thread's, or others have their turn before it.
 
         Raises:
-            sqlite3.Error: What SQLite says of it.
+            DatabaseError: What SQLite says of it.
         """
-        sql = command.sql
-        is_write = command.is_one_row and self._raw.in_transaction
-        if self._is_off or not (is_write or sql.startswith("SELECT")) or sql in self._long or not self._worker.is_idle:
-            self._in_a_row = 0
+        worker, time = self._worker, self.time
+        if type(command) is not Command or worker.pending or self._is_off:
             return None
-        self._in_a_row += 1
-        if self._in_a_row > _IN_A_ROW:
-            self._in_a_row = 0
-            await asyncio.sleep(0)
-        return self._tried(command, is_write)
-
-    def _tried(self, command: Command, is_write: bool) -> Reply | None:
-        self._questions = 0
-        raw = self._raw
-        if command.returns_key and command.table is not None and command.table.name not in raw.numbered:
-            check_numbered(raw, command.table, self._alias)
-        if is_write:
-            raw.set_progress_handler(self._count, _WRITE_STEPS)
-        else:
-            raw.set_progress_handler(self._is_long, STEPS)
+        sql, raw = command.sql, self._raw
+        began = perf_counter()
+        is_write = False
         try:
-            cursor = raw.execute(command.sql, command.params)
+            if command.is_one_row and raw.in_transaction:
+                is_write = True
+                if time.taken >= TURN:
+                    return None
+                self._clock.until = math.inf
+            elif sql.startswith("SELECT"):
+                # One statement on a connection: others had their turn before it was lent, since a reader that is lent
+                # meanwhile is missing. But one after the other may run on the same.
+                if time.taken >= 2 * TURN:
+                    return None
+                self._clock.until = began + LONG
+            else:
+                return None
+            if sql in time.late and time.late[sql][1] > 0:
+                return None
+            if worker.heeded is not self._is_late:
+                worker.heed(raw, self._is_late, _STEPS)
+            if command.returns_key and command.table is not None and command.table.name not in raw.numbered:
+                check_numbered(raw, command.table, self._alias)
+            cursor = raw.execute(sql, command.params)
             reply = Reply(key_row(cursor) if command.returns_key else cursor.fetchall(), cursor.rowcount)
         except sqlite3.OperationalError as error:
             code = code_of(error)
-            if code == "SQLITE_INTERRUPT":
-                self._remember(command.sql)
+            time.taken += perf_counter() - began
+            if code == "SQLITE_INTERRUPT" and not is_write:
+                time.note(sql, is_late=True)
             elif code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 self._is_off = True  # others keep readers out of this file: waiting is for the thread
             else:
-                raise
+                raise from_sqlite(error, alias=self._alias, command=command) from error
             return None
+        except RAISED_BY_SQLITE as error:
+            raise from_sqlite(error, alias=self._alias, command=command) from error
         finally:
-            self._worker.listen(raw)
-        if is_write and self._questions > 1:
-            self._remember(command.sql)
+            self._clock.until = math.inf  # whoever runs something here by hand is not late
+        took = perf_counter() - began
+        time.taken += took + _REST
+        if took > LONG or sql in time.late:
+            time.note(sql, is_late=took > LONG)
         return reply
-
-    def _remember(self, sql: str) -> None:
-        """From now on the thread has that statement."""
-        if len(self._long) >= _REMEMBERED:
-            self._long.clear()
-        self._long.add(sql)
-
-    def _is_long(self) -> bool:
-        self._questions += 1
-        return self._questions > 1
-
-    def _count(self) -> None:
-        self._questions += 1

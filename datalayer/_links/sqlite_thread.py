@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future as ThreadFuture
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -82,8 +83,10 @@ class _Job:
                 self.error = error
 
     def tell(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+        try:
             self.loop.call_soon_threadsafe(self.deliver)
+        except RuntimeError:
+            return  # the loop was closed: nobody waits any more
 
     def deliver(self) -> None:
         self.is_delivered = True
@@ -100,29 +103,36 @@ class _Job:
 
 
 class Worker:
-    """The one thread that works on a connection, in the order it is asked."""
+    """The one thread that works on a connection, in the order it is asked.
 
-    __slots__ = ("__weakref__", "_queue", "_state", "_thread")
+    Attributes:
+        pending: How much of what it was asked the event loop has not seen the end of: it has nothing to do at 0.
+        heeded: What SQLite asks, now and then, whether to go on.
+    """
+
+    __slots__ = ("__weakref__", "_is_unwanted", "_queue", "_state", "_thread", "heeded", "pending")
 
     def __init__(self, name: str, *, lock_timeout: float) -> None:
+        self.pending = 0
+        self.heeded: Callable[[], bool] | None = None
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._state = _State(lock_timeout)
+        self._is_unwanted: Callable[[], bool] = self._state.is_unwanted
         # The thread knows the queue and the connection only: a forgotten worker can be collected and ends its thread.
         self._thread = threading.Thread(target=_serve, args=(self._queue, self._state), name=name, daemon=True)
         self._thread.start()
 
     def adopt(self, raw: sqlite3.Connection) -> None:
         self._state.raw = raw
-        self.listen(raw)
+        self.heed(raw, self._is_unwanted, _STEPS_BETWEEN_QUESTIONS)
 
-    def listen(self, raw: sqlite3.Connection) -> None:
-        """Lets long queries on the thread ask whether they are still wanted."""
-        raw.set_progress_handler(self._state.is_unwanted, _STEPS_BETWEEN_QUESTIONS)
+    def heed(self, raw: sqlite3.Connection, asked: Callable[[], bool], steps: int) -> None:
+        """Lets queries ask whether to stop, each time SQLite has made so many steps.
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether the thread has nothing to do."""
-        return self._state.job is None and self._queue.empty()
+        On the thread long ones ask whether they are still wanted; that is so again before it is given anything to do.
+        """
+        raw.set_progress_handler(asked, steps)
+        self.heeded = asked
 
     @property
     def is_stopped(self) -> bool:
@@ -132,19 +142,28 @@ class Worker:
         """Runs the work on the thread. A cancelled caller gets its cancellation when the work has ended."""
         if self._state.is_stopped:
             raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        if self.heeded is not self._is_unwanted and self._state.raw is not None:
+            self.heed(self._state.raw, self._is_unwanted, _STEPS_BETWEEN_QUESTIONS)
         job = _Job(work, asyncio.get_running_loop())
+        self.pending += 1
         self._queue.put(job)
         try:
             result: T = await job.future
         except asyncio.CancelledError:
             if not job.is_delivered:
                 await self._acknowledgement(job)
+            self.pending -= 1
             raise
+        except Exception:
+            self.pending -= 1
+            raise
+        # A coroutine that is closed with its loop comes by none of these: nobody knows then what the thread does.
+        self.pending -= 1
         return result
 
     async def patiently(self, work: Callable[[], T]) -> T:
         """`call` for work that may meet the locks of others."""
-        return await self.call(lambda: self._state.patiently(work))
+        return await self.call(partial(self._state.patiently, work))
 
     async def _acknowledgement(self, job: _Job) -> None:
         job.is_cancelled = True

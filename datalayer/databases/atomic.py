@@ -122,7 +122,7 @@ class Atomic:
     def _start(self) -> None:
         pool = self._pool()
         lease = pool.borrow("read" if self.read_only else "write")
-        transaction = self._made(pool, lease)
+        transaction = self._made(pool, lease, is_async=False)
         try:
             for left in range(self.retries, -1, -1):
                 try:
@@ -183,8 +183,8 @@ class Atomic:
 
     async def _astart(self) -> None:
         pool = self._pool()
-        lease = await pool.aborrow("read" if self.read_only else "write")
-        transaction = self._made(pool, lease)
+        lease = await pool.asking("read" if self.read_only else "write")
+        transaction = self._made(pool, lease, is_async=True)
         try:
             for left in range(self.retries, -1, -1):
                 try:
@@ -214,12 +214,13 @@ class Atomic:
             )
         return pool
 
-    def _made(self, pool: DatabasePool, lease: Any) -> Transaction:
+    def _made(self, pool: DatabasePool, lease: Any, *, is_async: bool) -> Transaction:
         return Transaction(
             self.using,
             compiler=COMPILERS[lease.conn.backend],
             pool=pool,
             lease=lease,
+            is_async=is_async,
             isolation=self.isolation,
             read_only=self.read_only,
             is_test=self._is_test,

@@ -7,7 +7,6 @@ each transaction knows its owner and refuses everybody else instead of letting t
 from __future__ import annotations
 
 import asyncio
-import inspect
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
@@ -104,6 +103,7 @@ class Transaction:
         compiler: Compiler,
         pool: DatabasePool,
         lease: Any,
+        is_async: bool,
         isolation: str | None = None,
         read_only: bool = False,
         is_test: bool = False,
@@ -115,7 +115,7 @@ class Transaction:
         self.link: Any = lease.conn
         self.backend: BackendName = self.link.backend
         self.owner: Owner = current_owner()
-        self.is_async = inspect.iscoroutinefunction(self.link.execute)
+        self.is_async = is_async
         self.isolation = isolation
         self.read_only = read_only
         self.frames: list[Frame] = []

@@ -8,6 +8,7 @@ connection borrowed, the plan run, the connection given back.
 from __future__ import annotations
 
 import asyncio
+from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, closing
 from threading import get_ident
@@ -25,6 +26,7 @@ from datalayer.databases.current import Transaction
 from datalayer.databases.events import AsyncHeard, Heard
 from datalayer.errors import QueryError
 from datalayer.pooling.registry import pools
+from datalayer.pooling.waiting import task_of
 
 if TYPE_CHECKING:
     from datalayer._compile.compiler import Compiler
@@ -134,7 +136,9 @@ class Database:
         """The awaiting twin of `run`."""
         transaction = self._current.get()
         if transaction is not None and transaction.is_open:
-            transaction.check(is_async=True)
+            is_ours = transaction.is_async and transaction.owner is task_of(get_running_loop())
+            if not is_ours or transaction.failure is not None:
+                transaction.check(is_async=True)
             plan = operation(transaction.compiler, *args, **kwargs)
             try:
                 first: Any = next(plan)
@@ -157,12 +161,18 @@ class Database:
             return await self._arun_calling(plan, first)
         try:
             mode: Mode = "write" if first.writes or operation in WRITING else "read"
-            lease = await (router.aborrow(pool, mode) if pool.is_routed else pool.aborrow(mode))
+            lease = await (router.aborrow(pool, mode) if pool.is_routed else pool.asking(mode))
         except BaseException:
             plan.close()
             raise
-        async with lease as link:
-            return await arun(plan, AsyncHeard(link) if events.listeners else link, first)
+        link = lease.conn
+        try:  # an `async with`, whose `__aenter__` would be one more coroutine
+            result = await arun(plan, AsyncHeard(link) if events.listeners else link, first)
+        except BaseException as error:
+            await lease.__aexit__(type(error), error, error.__traceback__)
+            raise
+        await lease.__aexit__(None, None, None)
+        return result
 
     def _run_calling(self, plan: Plan[T], first: Call) -> T:
         """Runs a plan that calls hooks, in a transaction in which they take part."""

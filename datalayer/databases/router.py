@@ -47,9 +47,14 @@ class _Writing:
         note_write(self._pool)
         self._lease.__exit__(*ended)
 
-    async def __aenter__(self) -> AsyncLink:
-        link: AsyncLink = await self._lease.__aenter__()
+    @property
+    def conn(self) -> AsyncLink:
+        """The connection, in the awaiting world."""
+        link: AsyncLink = self._lease.conn
         return link
+
+    async def __aenter__(self) -> AsyncLink:
+        return self.conn
 
     async def __aexit__(self, *ended: Any) -> None:
         note_write(self._pool)
@@ -97,10 +102,10 @@ async def aborrow(pool: DatabasePool, mode: Mode) -> AsyncLease[AsyncLink] | _Wr
     """The awaiting twin of `borrow`."""
     chosen = _chosen(pool, mode)
     try:
-        lease = await chosen.aborrow(mode)
+        lease = await chosen.asking(mode)
     except (PoolError, ConnectionFailed) as error:
         _pass_by(chosen, pool, error)
-        return await pool.aborrow(mode)
+        return await pool.asking(mode)
     return _Writing(lease, pool) if mode == "write" else lease
 
 

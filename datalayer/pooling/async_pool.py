@@ -34,6 +34,9 @@ log = logging.getLogger("datalayer.pooling")
 C = TypeVar("C")
 T = TypeVar("T")
 
+_MORE_TURNS = 3
+"""So many turns of the event loop more than there are waiters a polite caller lets pass before he queues."""
+
 
 class AsyncPool(Machine[C]):
     """Lends connections to tasks of one event loop and takes them back.
@@ -51,9 +54,17 @@ class AsyncPool(Machine[C]):
         rng: The source of jitter.
         auto_open: Open on first use; False demands an explicit `open()`.
 
+    Attributes:
+        is_polite: Whether a caller who finds no connection lets those go first who have waited for one, before he
+            queues himself. Where connections are lent for a moment only, and awaited for nothing, a queue of more
+            tasks than connections would never end: who gives his back asks again at once, and finds all of them on
+            the way to those who have waited.
+
     Raises:
         PoolConfigError: One of these is not what it must be.
     """
+
+    is_polite = False
 
     def __init__(
         self,
@@ -196,6 +207,12 @@ class AsyncPool(Machine[C]):
             self._open_here()
         if self._orphans:
             self._collect()
+        if self.is_polite and timeout != 0:
+            core = self._core
+            for _ in range(_MORE_TURNS + len(core.waiters)):
+                if core.idle or not core.testing:
+                    break
+                await asyncio.sleep(0)
         with self._mutex:
             entry = self._core.take(now, owner)
         if entry is None or entry.state != LENT:

@@ -13,7 +13,7 @@ from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer.conf import DatabaseSettings, settings
 from datalayer.late import dataclass
 from datalayer.pooling import holding
-from datalayer.pooling.async_lease import AsyncLease
+from datalayer.pooling.async_lease import Acquiring, AsyncLease
 from datalayer.pooling.events import Event
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.linkpools import AsyncLinkPool, LinkPool, async_link_pool, link_pool
@@ -91,10 +91,14 @@ class DatabasePool:
 
     async def aborrow(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> AsyncLease[AsyncLink]:
         """The awaiting twin of `borrow`."""
+        return await self.asking(mode, timeout)
+
+    def asking(self, mode: Mode = "write", timeout: Timeout = DEFAULT) -> Acquiring[AsyncLink]:
+        """What `aborrow` awaits, to be awaited in the running loop: for who has no use for a coroutine around it."""
         pool = self._loops.get(asyncio.get_running_loop())
         if pool is None:
             pool = self._abuild()
-        return await pool.acquire(mode, timeout)
+        return pool.acquire(mode, timeout)
 
     @contextmanager
     def link(self, mode: Mode = "write") -> Generator[Link, None, None]:
@@ -105,7 +109,7 @@ class DatabasePool:
     @asynccontextmanager
     async def alink(self, mode: Mode = "write") -> AsyncGenerator[AsyncLink, None]:
         """The awaiting twin of `link`."""
-        async with await self.aborrow(mode) as link:
+        async with await self.asking(mode) as link:
             yield link
 
     @contextmanager
@@ -133,7 +137,7 @@ class DatabasePool:
             with holder.lent(is_async=True) as raw:
                 yield raw
             return
-        async with await self.aborrow(mode) as link:
+        async with await self.asking(mode) as link:
             yield link.raw
 
     # -- life -----------------------------------------------------------------------------------

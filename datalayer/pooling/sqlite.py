@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
 from itertools import count
 from random import Random
@@ -18,6 +18,7 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from datalayer._links.link import AsyncLink, Link
 from datalayer._links.sqlite import AsyncSQLiteLink, SQLiteLink, aconnect_sqlite, connect_sqlite
+from datalayer._links.sqlite_short import TURN, LoopTime
 from datalayer._plans.plan import Command
 from datalayer.errors import PoolConfigError, PoolError, choices_text, nearest
 from datalayer.pooling.async_lease import Acquiring, AsyncLease
@@ -36,6 +37,7 @@ from datalayer.pooling.timeouts import DEFAULT, Timeout
 Mode: TypeAlias = Literal["read", "write"]
 AsyncHook: TypeAlias = Callable[[AsyncLink], Awaitable[object]]
 
+C = TypeVar("C")
 P = TypeVar("P", bound="Pool[Any] | AsyncPool[Any]")
 
 _names = count(1)
@@ -329,6 +331,20 @@ class SQLitePool(_Pair[Pool[Link]]):
         self.close()
 
 
+class _AfterOthers(Acquiring[C]):
+    """An acquire that begins when the other tasks of the event loop have had their turn."""
+
+    __slots__ = ("_asking", "_time")
+
+    def __init__(self, asking: Acquiring[C], time: LoopTime) -> None:
+        self._asking = asking
+        self._time = time
+
+    def __await__(self) -> Generator[Any, Any, AsyncLease[C]]:
+        yield from self._time.pass_on().__await__()
+        return (yield from self._asking.__await__())
+
+
 class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
     """Awaiting pool of one SQLite database; the twin of `SQLitePool`."""
 
@@ -350,8 +366,12 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
         plan = _Plan(path, config, readers)
         self.config, self.name, self.path = plan.both, name, plan.path
 
+        self._time = time = LoopTime()
+
         async def connect(read_only: bool = False) -> AsyncSQLiteLink:
-            return await aconnect_sqlite(plan.path, alias=name, read_only=read_only, timeout=plan.timeout, uri=plan.uri)
+            return await aconnect_sqlite(
+                plan.path, alias=name, read_only=read_only, timeout=plan.timeout, uri=plan.uri, time=time
+            )
 
         async def tidy(link: AsyncLink) -> None:
             try:
@@ -369,6 +389,7 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
 
         self.writer = made(plan.writer, name, on_close if plan.is_memory else tidy, False)
         self.readers = self.writer if plan.is_memory else made(plan.readers, f"{name} (read)", on_close, True)
+        self.readers.is_polite = True
         self.parts = (self.writer,) if plan.is_memory else (self.writer, self.readers)
         self.readers.cure = MORE_READERS
         self.writer.cure = ONE_CONNECTION if plan.is_memory else ONE_WRITER
@@ -379,7 +400,7 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
             raise _wrong_mode(mode)
         asking = (self.writer if mode == "write" else self.readers).acquire(timeout)
         asking.code, asking.offset = call_site()
-        return asking
+        return _AfterOthers(asking, self._time) if self._time.taken >= TURN else asking
 
     async def try_acquire(self, mode: Mode = "write") -> AsyncLease[AsyncLink] | None:
         """The twin of `SQLitePool.try_acquire`."""

@@ -22,6 +22,12 @@ LONG = (
 )
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is late: a machine that is busy may hold up any statement."""
+    monkeypatch.setattr(sqlite_short, "LONG", 60.0)
+
+
 def run(path: Path, test: Callable[[Any, list[int]], Awaitable[None]]) -> None:
     async def begin() -> None:
         link = await aconnect_sqlite(path)
@@ -60,7 +66,9 @@ def test_read_that_was_long_goes_to_the_thread_at_once(tmp_path: Path) -> None:
     async def read(link: Any, threads: list[int]) -> None:
         sql = "SELECT where_am_i(x) FROM n"
         await link.execute(Command("CREATE TABLE n (x integer)", returns_rows=False, writes=True))
-        fill = "INSERT INTO n WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 999) SELECT x FROM c"
+        fill = (
+            "INSERT INTO n WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 9999) SELECT x FROM c"
+        )
         await link.execute(Command(fill, returns_rows=False, writes=True))
         await link.execute(Command(sql))
         assert threading.get_ident() in threads  # it was tried
@@ -71,12 +79,64 @@ def test_read_that_was_long_goes_to_the_thread_at_once(tmp_path: Path) -> None:
     run(tmp_path / "db.sqlite3", read)
 
 
+@pytest.mark.usefixtures("patient")
 def test_every_run_of_a_short_read_stays_short(tmp_path: Path) -> None:
     # SQLite counts the steps of all runs of a prepared statement together.
     async def read(link: Any, threads: list[int]) -> None:
         for number in range(500):
             await link.execute(Command("SELECT where_am_i(?)", (number,)))
         assert set(threads) == {threading.get_ident()}
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_read_that_ends_late_goes_to_the_thread_the_next_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # SQLite counts the rows of a whole table in one step, and asks nobody meanwhile.
+    monkeypatch.setattr(sqlite_short, "LONG", 0.0)
+
+    async def read(link: Any, threads: list[int]) -> None:
+        for number in range(3):
+            await link.execute(Command("SELECT where_am_i(?)", (number,)))
+        first, *others = threads
+        assert first == threading.get_ident() not in others
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_read_that_was_late_for_once_comes_back_to_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        with monkeypatch.context() as busy:
+            busy.setattr(sqlite_short, "LONG", 0.0)
+            await link.execute(Command("SELECT where_am_i(1)"))
+        monkeypatch.setattr(sqlite_short, "LONG", 60.0)
+        for _ in range(10):
+            await link.execute(Command("SELECT where_am_i(1)"))
+        here = [thread == threading.get_ident() for thread in threads]
+        assert here == [True, *[False] * 4, *[True] * 6]
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_read_that_is_late_time_and_again_is_tried_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_short, "LONG", 0.0)
+
+    async def read(link: Any, threads: list[int]) -> None:
+        for _ in range(100):
+            await link.execute(Command("SELECT where_am_i(1)"))
+        assert threads.count(threading.get_ident()) == 4  # then 4, 16 and 64 times on the thread
+
+    run(tmp_path / "db.sqlite3", read)
+
+
+def test_statement_by_hand_after_a_short_read_is_not_stopped(tmp_path: Path) -> None:
+    async def read(link: Any, threads: list[int]) -> None:
+        await link.execute(Command("SELECT 1"))
+        assert link.raw.raw.execute(LONG).fetchall() == [(100_000,)]
+        assert (await link.raw.run(lambda raw: raw.execute(LONG).fetchall())) == [(100_000,)]
 
     run(tmp_path / "db.sqlite3", read)
 
@@ -165,10 +225,10 @@ def test_short_reads_let_other_tasks_have_their_turn(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(other())
-        for _ in range(100):
+        for _ in range(1_000):
             await link.execute(Command("SELECT 1"))
         task.cancel()
-        assert turns >= 10
+        assert turns >= 20
 
     run(tmp_path / "db.sqlite3", read)
 
@@ -222,6 +282,6 @@ def test_memory_of_long_reads_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     async def read(link: Any, threads: list[int]) -> None:
         for number in range(5):
             await link.execute(Command(f"{LONG} -- {number}"))
-        assert len(link._short._long) <= 3
+        assert len(link._time.late) <= 3
 
     run(tmp_path / "db.sqlite3", read)

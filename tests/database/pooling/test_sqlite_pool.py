@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from datalayer._links import sqlite_short
 from datalayer._plans.plan import Command
 from datalayer.errors import (
     ConnectionFailed,
@@ -397,10 +398,57 @@ def test_cancelled_query_is_interrupted_and_its_connection_discarded_or_clean(tm
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(endless(), 0.1)
             async with asyncio.timeout(5), pool.acquire("write") as link:
-                assert (await link.execute(Command("select 1"))).rows == [(1,)]
+                assert (await link.execute(Command("SELECT 1"))).rows == [(1,)]
             check_stats(pool.stats())
 
     asyncio.run(work())
+
+
+def test_many_tasks_that_read_for_a_moment_do_not_queue_for_the_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_short, "LONG", 60.0)  # a machine that is busy holds up none
+
+    async def read(pool: AsyncSQLitePool) -> None:
+        for _ in range(100):
+            async with pool.acquire("read") as link:
+                await link.execute(Command("SELECT 1"))
+
+    async def main() -> int:
+        async with AsyncSQLitePool(tmp_path / "db.sqlite3", readers=2) as pool:
+            holders = [await pool.acquire("read") for _ in range(2)]
+            tasks = [asyncio.create_task(read(pool)) for _ in range(10)]
+            while pool.readers.stats().waiting < 10:
+                await asyncio.sleep(0)
+            for lease in holders:  # all of them have queued by now: that must end
+                await lease.release()
+            await asyncio.gather(*tasks)
+            return pool.readers.stats().acquires_waited
+
+    assert asyncio.run(main()) < 50
+
+
+def test_cancelled_while_others_have_their_turn_nothing_is_lost(tmp_path: Path) -> None:
+    async def read(pool: AsyncSQLitePool) -> None:
+        while True:
+            async with pool.acquire("read") as link:
+                await link.execute(Command("SELECT 1"))
+
+    async def main() -> None:
+        async with AsyncSQLitePool(tmp_path / "db.sqlite3", readers=2) as pool:
+            for turns in range(40):
+                tasks = [asyncio.create_task(read(pool)) for _ in range(5)]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            check_stats(pool.stats())
+            assert pool.stats().in_use == 0
+            for lease in [await pool.acquire("read", 1.0) for _ in range(2)]:
+                await lease.release()
+
+    asyncio.run(main())
 
 
 def test_no_thread_is_left_when_an_awaiting_pool_is_closed(tmp_path: Path) -> None:
