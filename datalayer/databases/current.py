@@ -137,11 +137,11 @@ class Transaction:
         owner = current_owner()
         if self.owner is not owner and self.owner != owner:
             if isinstance(self.owner, int) or not self.owner.done():
-                raise TransactionError(self._not_the_owner())
+                raise TransactionError(self._not_the_owner() + self._in_a_test())
             # A fixture that began it has ended its task; whoever comes first goes on, and is alone again.
             self.owner = owner
         if self.is_async is not is_async:
-            raise TransactionError(self._other_world())
+            raise TransactionError(self._other_world() + self._in_a_test())
         if self.failure is not None:
             raise self.broken() from self.failure
 
@@ -167,6 +167,15 @@ class Transaction:
         return (
             f"an awaiting call cannot join the blocking atomic() on {self.alias!r} it is called in; "
             "use blocking calls in it, or begin the transaction with 'async with'"
+        )
+
+    def _in_a_test(self) -> str:
+        """What helps where the test itself has begun no block: the one it is in is that of its fixture."""
+        if not self.is_test or self.frames:
+            return ""
+        return (
+            "; a test with the fixture 'db' runs in a transaction: one that starts an event loop or threads takes "
+            "'transactional_db'"
         )
 
     def _not_the_owner(self) -> str:

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         def __and__(self, other: Condition[M]) -> Condition[M]: ...
         def __or__(self, other: Condition[M]) -> Condition[M]: ...
         def __invert__(self) -> Condition[M]: ...
-        def __bool__(self) -> None: ...  # no bool: pyright refuses `and`, `or` and `if` around it
+        def __bool__(self) -> None: ...  # no bool: pyright refuses `if` and `not` around it
 
     class OrderBy(Generic[M]):
         """One item of `order_by`."""
@@ -180,7 +180,7 @@ class Expr(Generic[M, T]):
 
     __hash__ = object.__hash__
 
-    def __bool__(self) -> None:  # no bool: pyright refuses `and`, `or` and `if` around it
+    def __bool__(self) -> None:  # no bool: pyright refuses `if` and `not` around it
         raise QueryError(f"{self.name} has no truth value of its own; compare it, and combine conditions with & | ~")
 
     def in_(self, values: Several[T] | Asked) -> Condition[M]:

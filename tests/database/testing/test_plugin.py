@@ -25,6 +25,7 @@ import threading
 import pytest
 
 from datalayer import atomic, on_commit, pools
+from datalayer.errors import TransactionError
 from datalayer.testing import assert_num_queries
 from shop.models import Author
 
@@ -60,6 +61,14 @@ async def test_awaiting(db, turn):
     results = await asyncio.gather(*(Author.objects.acount() for _ in range(5)))
     assert results == [1] * 5
     await pools.aclose_all()
+
+def test_an_event_loop_needs_the_other_fixture(db):
+    async def main():
+        await Author.objects.acount()
+    with pytest.raises(TransactionError, match="cannot join .*'transactional_db'"):
+        asyncio.run(main())
+    with atomic(), pytest.raises(TransactionError, match="with 'async with'$"):
+        asyncio.run(main())
 
 def test_the_fixture_gives_the_database(db):
     assert db.alias == "default"
@@ -116,7 +125,7 @@ def test_a_project_is_tested(database_url: str, has_migrations: bool, tmp_path: 
     if has_migrations:
         command(folder, "datalayer", "makemigrations")
     output = command(folder, "pytest", "-q", "-p", "datalayer.testing.plugin", "-W", "error", "test_shop.py")
-    assert "9 passed" in output
+    assert "10 passed" in output
 
 
 FORGOT = """
