@@ -58,6 +58,11 @@ _NOW: dict[type, Callable[[datetime.datetime], object]] = {
 }
 
 
+def takes_now(column: Column) -> bool:
+    """Whether `now` is an answer: the moment in which it is given."""
+    return type(column.type) in _NOW
+
+
 def answer_sql(column: Column, text: str) -> Text2:
     """An answer as SQL, for SQLite and for PostgreSQL.
 

@@ -8,7 +8,7 @@ from typing import Any
 from datalayer._compile import types
 from datalayer._compile.tables import literal_sql
 from datalayer.errors import UnansweredQuestion
-from datalayer.migrations.answers import answer_sql
+from datalayer.migrations.answers import answer_sql, takes_now
 from datalayer.migrations.questions import Questions
 from datalayer.migrations.state import Column, Text2
 
@@ -87,5 +87,5 @@ class Answers:
         was = f", or say that it is one that is gone with {renames}" if renames else ""
         raise UnansweredQuestion(
             f"column {key!r} {reason} and has no default, so rows that exist need a value; "
-            f"give one with --default {key}=VALUE, or make the column nullable{was}"
+            f"give one with --default {key}={'now' if takes_now(column) else 'VALUE'}, or make the column nullable{was}"
         )
