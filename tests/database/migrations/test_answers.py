@@ -106,7 +106,7 @@ def test_now_is_the_moment_in_which_the_migration_is_made(annotation: Any) -> No
     commands.migrate()
     before.objects.create()
     after = thing(annotation)
-    with pytest.raises(UnansweredQuestion, match="--default thing.value=now, "):
+    with pytest.raises(UnansweredQuestion, match=r"--default thing\.value=now, "):
         commands.makemigrations(tables=[after.table])
     began = datetime.now(UTC)
     commands.makemigrations(tables=[after.table], default=["thing.value=now"])
