@@ -139,7 +139,7 @@ def paths(model: Any, loop: asyncio.Runner, backend: str) -> Iterator[Hot]:
     async def each_lent_awaiting() -> None:
         pool = pools["default"]
         for _ in keys:
-            async with await pool.aborrow("read"):
+            async with await pool.asking("read"):  # what an operation does
                 pass
 
     kept = list(objects.order_by("id")[:100])
