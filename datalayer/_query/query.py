@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import TypedDict, Unpack
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from datalayer._query.condition import Condition
 from datalayer._query.expression import Expression, Ordering
@@ -262,6 +262,33 @@ class Query:
         if self.offset is not None:
             found += (self.offset,)
         return found + outline.last
+
+
+class Later(Query):
+    """A query whose last condition is made when somebody asks for the conditions.
+
+    Rows that came along with the one they are behind need none; those who look for others among them do.
+    """
+
+    __slots__ = ("_made", "_make", "_query")
+
+    def __init__(self, query: Query, make: Callable[[], Condition]) -> None:
+        self.outline = query.outline
+        self.limit = query.limit
+        self.offset = query.offset
+        self._shape = None
+        self._query = query
+        self._make = make
+        self._made: tuple[Condition, ...] | None = None
+
+    if not TYPE_CHECKING:
+
+        @property
+        def where(self) -> tuple[Condition, ...]:
+            found = self._made
+            if found is None:
+                found = self._made = (*self._query.where, self._make())
+            return found
 
 
 _new = Query.__new__  # half the time of a call of the class

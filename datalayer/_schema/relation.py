@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 class RelationKind(enum.Enum):
-    """Which way a relation goes and how many rows stand at its end."""
+    """Which way a relation goes and how many rows stand at its end.
+
+    Attributes:
+        is_to_many: Whether several rows may stand at the end.
+        is_forward: Whether the column that refers is in the source table.
+        is_backward: Whether it is in the target.
+    """
 
     FOREIGN_KEY = "foreign key"  # many to one, the column is here
     ONE_TO_ONE = "one to one"  # at most one, the column is here
@@ -20,15 +26,15 @@ class RelationKind(enum.Enum):
     REVERSE_ONE_TO_ONE = "reverse one to one"  # at most one, the column is there
     MANY_TO_MANY = "many to many"  # through a table, either side
 
-    @property
-    def is_to_many(self) -> bool:
-        """Whether several rows may stand at the end."""
-        return self in (RelationKind.REVERSE_FOREIGN_KEY, RelationKind.MANY_TO_MANY)
+    is_to_many: bool
+    is_forward: bool
+    is_backward: bool
 
-    @property
-    def is_forward(self) -> bool:
-        """Whether the column that refers is in the source table."""
-        return self in (RelationKind.FOREIGN_KEY, RelationKind.ONE_TO_ONE)
+    def __init__(self, words: str) -> None:
+        # Attributes, since they are read for each relation of each row.
+        self.is_to_many = words in ("reverse foreign key", "many to many")
+        self.is_forward = words in ("foreign key", "one to one")
+        self.is_backward = words in ("reverse foreign key", "reverse one to one")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

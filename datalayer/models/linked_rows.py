@@ -7,7 +7,7 @@ type checker too; on a manager that is behind nothing, what only links is refuse
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Never, TypeAlias, overload
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from datalayer._plans.related import matching
 from datalayer._query.condition import Comparison, Condition, ExistsCondition, Junction
 from datalayer._query.expression import Expression, FieldRef, Subquery
 from datalayer._query.path import field_reference
-from datalayer._query.query import Query
+from datalayer._query.query import Later, Query
 from datalayer._schema.relation import RelationSpec
 from datalayer.errors import QueryError
 from datalayer.models import changes, linking, upserts, views
@@ -271,8 +271,10 @@ class LinkedRows(QuerySet[M]):
 def behind(manager: Any, instance: Any, spec: RelationSpec) -> Any:
     """The rows of a manager that are behind a relation of an instance."""
     new: Any = object.__new__(manager.__class__)
-    new.__dict__.update(manager.__dict__)
-    query = manager.query.filtered(is_behind(spec, key_values(instance, spec.local) or ()))
+    own = manager.__dict__
+    if own:
+        new.__dict__.update(own)
+    query = Later(manager.query, partial(is_behind, spec, key_values(instance, spec.local) or ()))
     new._start(manager.model, alias_of(instance), query)
     new._prefetched = manager._prefetched
     new._behind_of = new._parent = (instance, spec)

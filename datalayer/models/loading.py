@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from datalayer._compile.compiler import Compiler
-from datalayer._plans import read
+from datalayer._plans import by_value, read
 from datalayer._plans import related as plans
+from datalayer._plans.by_value import Behind, ByValue, Having
 from datalayer._plans.plan import Plan, Row
 from datalayer._query.expression import FieldRef
 from datalayer._query.query import Query
-from datalayer._schema.relation import RelationKind, RelationSpec
+from datalayer._schema.relation import RelationSpec
 from datalayer.errors import QueryError
 from datalayer.late import dataclass
 from datalayer.models.collations import alike_by
@@ -65,6 +66,11 @@ def load(
             f"{spec.source.model}.{spec.name} is loaded from {alias!r}, where its instances are, and the queryset of "
             f"its Prefetch asks {source._alias!r}; leave out its using()"
         )
+    known = source._by_value
+    if known is None:
+        source._by_value = {}  # most are asked once: what is worked out for all times would be for nothing
+    elif len(instances) == 1 and len(spec.local) == 1:
+        return (yield from _load_one(compiler, instances[0], spec, alias, source, to_attr))
     rows = source._rows
     query: Query = rows.query
     make = loader(source.model, alias)
@@ -81,10 +87,7 @@ def load(
             key = key_values(child, spec.remote)
             by_key.setdefault(key if alike is None or key is None else alike(key), []).append(child)
     else:
-        cut = None
-        if query.limit is not None or query.offset is not None:
-            cut = (query.offset or 0, query.limit)
-            query = read.ordered(query).replaced(limit=None, offset=None)
+        query, cut = _uncut(query)
         pairs = yield from plans.behind(compiler, query, spec, wanted, make, cut)
         for key_of_child, child in pairs:
             by_key.setdefault(key_of_child if alike is None else alike(key_of_child), []).append(child)
@@ -95,6 +98,42 @@ def load(
     if rows.prefetched and found:
         yield from prefetch(compiler, found, rows.prefetched, alias)
     return found
+
+
+def _load_one(
+    compiler: Compiler, instance: Any, spec: RelationSpec, alias: str, source: Any, to_attr: str | None
+) -> Plan[list[Any]]:
+    """As `load`, of one instance and a relation of one column: all rows that come are its own."""
+    known: dict[RelationSpec, tuple[str, ByValue[Any] | None]] = source._by_value
+    kept = known.get(spec)
+    if kept is None or kept[0] != alias:
+        kept = known[spec] = (alias, _by_key(spec, alias, source))
+    key, rows = instance.__dict__.get(spec.local[0]), kept[1]
+    found = [] if key is None or rows is None else (yield from by_value.fetch(compiler, rows, key))
+    _keep(instance, spec, found, to_attr)
+    if found and source._prefetched:
+        yield from prefetch(compiler, found, source._prefetched, alias)
+    return found
+
+
+def _by_key(spec: RelationSpec, alias: str, source: Any) -> ByValue[Any] | None:
+    """The rows of a source that are at the end of a relation, by the key of the one it starts from; None for none."""
+    query: Query = source._rows.query
+    if read.is_nothing(query):
+        return None
+    make = loader(source.model, alias)
+    if _knows_its_key(query, spec):
+        (name,) = spec.remote
+        return Having(query, FieldRef((), name, spec.target.fields[name].type), make)
+    query, cut = _uncut(query)
+    return Behind(query, spec, make, cut)
+
+
+def _uncut(query: Query) -> tuple[Query, tuple[int, int | None] | None]:
+    """A query without its slice, and the slice."""
+    if query.limit is None and query.offset is None:
+        return query, None
+    return read.ordered(query).replaced(limit=None, offset=None), (query.offset or 0, query.limit)
 
 
 def _knows_its_key(query: Query, spec: RelationSpec) -> bool:
@@ -111,11 +150,11 @@ def _keep(instance: Any, spec: RelationSpec, rows: list[Any], to_attr: str | Non
     place = to_attr or spec.name
     if spec.kind.is_to_many:
         cache[place] = list(rows)
-    elif rows or spec.kind is RelationKind.REVERSE_ONE_TO_ONE or to_attr is not None:
+    elif rows or spec.kind.is_backward or to_attr is not None:
         cache[place] = rows[0] if rows else None
     else:
         cache.pop(place, None)
-    if spec.reverse is not None and spec.kind in (RelationKind.REVERSE_FOREIGN_KEY, RelationKind.REVERSE_ONE_TO_ONE):
+    if spec.reverse is not None and spec.kind.is_backward:
         for child in rows:
             cache_of(child)[spec.reverse] = instance
 
@@ -130,7 +169,8 @@ def join_peers(found: list[Any]) -> None:
 
 def prefetch(compiler: Compiler, instances: Sequence[Any], lookups: Iterable[Lookup], alias: str) -> Plan[None]:
     """Loads paths of relations of many instances: one statement for each step that is not loaded yet."""
-    done: dict[tuple[str, ...], list[Any]] = {(): list(instances)}
+    done: set[tuple[str, ...]] = set()
+    ends: dict[tuple[str, ...], Sequence[Any]] = {(): instances}  # of the steps that others went on from
     for lookup in lookups:
         for length, spec in enumerate(lookup.relations, 1):
             step = lookup.places[:length]
@@ -138,12 +178,15 @@ def prefetch(compiler: Compiler, instances: Sequence[Any], lookups: Iterable[Loo
             is_chosen = is_last and (lookup.source is not None or lookup.to_attr is not None)
             if step in done and not is_chosen:
                 continue
-            parents = done[step[:-1]]
+            done.add(step)
+            before = step[:-1]
+            parents = ends.get(before)
+            if parents is None:
+                parents = ends[before] = _ends(ends[before[:-1]], before[-1])
             lacking = parents if is_chosen else [each for each in parents if peek(each, step[-1], MISSING) is MISSING]
             if lacking:
                 chosen = (lookup.source, lookup.to_attr) if is_last else ()
                 yield from load(compiler, lacking, spec, alias, *chosen)
-            done[step] = _ends(parents, step[-1])
 
 
 def listed(value: Any) -> list[Any]:

@@ -41,6 +41,12 @@ class Manager(LinkedRows[M]):
         """
         return self
 
+    @property
+    def answers_anew(self) -> bool:
+        """Whether it may start from other rows each time."""
+        own: Any = type(self)
+        return own.get_queryset is not Manager.__dict__["get_queryset"]
+
     if TYPE_CHECKING:
 
         @overload
@@ -53,16 +59,18 @@ class Manager(LinkedRows[M]):
         def __get__(self, instance, owner):
             if instance is not None:
                 raise QueryError(f"managers belong to the class: {owner.__name__}.objects, not an instance")
-            if type(self).get_queryset is not Manager.get_queryset:
-                return self._bound(owner)  # it may answer otherwise each time
             managers = own_names(owner).get("__datalayer_managers__")
-            if managers is None:
-                managers = {}
-                type.__setattr__(owner, "__datalayer_managers__", managers)
-            found = managers.get(self)
-            if found is None:
-                found = managers[self] = self._bound(owner)
-            return found
+            if managers is not None:
+                found = managers.get(self)
+                if found is not None:
+                    return found
+            bound = self._bound(owner)
+            if not self.answers_anew:
+                if managers is None:
+                    managers = {}
+                    type.__setattr__(owner, "__datalayer_managers__", managers)
+                managers[self] = bound
+            return bound
 
     __hash__ = object.__hash__
 

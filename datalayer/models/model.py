@@ -20,6 +20,7 @@ from datalayer.models._pydantic import (
     fields_set,
     filled,
     own_fields,
+    own_names,
     refused,
     set_dict,
     set_fields_set,
@@ -117,7 +118,12 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         @classmethod
         def __datalayer_default__(cls):
             """The manager that related managers and prefetching start from."""
-            return getattr(cls, cls.__datalayer_default_name__)
+            found = own_names(cls).get("__datalayer_default_kept__")
+            if found is None:
+                found = getattr(cls, cls.__datalayer_default_name__)
+                if not found.answers_anew:
+                    type.__setattr__(cls, "__datalayer_default_kept__", found)
+            return found
 
         @classmethod
         def __datalayer_base__(cls):

@@ -35,7 +35,6 @@ from datalayer.models.ordering import default_order, is_total, order_item, order
 from datalayer.models.ties import shown_tied, tied
 
 if TYPE_CHECKING:
-    from datalayer._plans.by_value import ByValue
     from datalayer.models.model import ModelBase
 
 M = TypeVar("M", bound="ModelBase")
@@ -79,8 +78,9 @@ class Question(Generic[M, R]):
         self._alias = alias
         self._kept: list[R] | None = None
         self._prefetched: tuple[Lookup, ...] = ()
-        # What `get` was asked before, by the column that told the row; None while it was not asked at all.
-        self._by_value: dict[str, ByValue[R]] | None = None
+        # What `get` was asked before, by the column that told the row, and what relations were loaded from it; None
+        # while it was not asked at all.
+        self._by_value: dict[Any, Any] | None = None
         self._is_all = False
         self._is_unordered = False  # `order_by()` took `Meta.ordering` away
         # Of a related manager: the instance and the relation. The first is for all of its rows, the second stays with

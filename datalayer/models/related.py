@@ -32,7 +32,7 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
     known = peek(instance, name, MISSING)
     if known is not None and known is not MISSING and known.__class__ is not list:
         return known  # only relations to many rows keep a list
-    spec = spec_of(instance.__class__, name)
+    spec = descriptor.spec or spec_of(instance.__class__, name)
     if spec.kind.is_to_many:
         return rows_behind(instance, spec)
     if known is not MISSING and (known is not None or not spec.kind.is_forward):

@@ -32,6 +32,7 @@ from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.late import dataclass
 from datalayer.models.constraints import Deferrable, initially
 from datalayer.models.django_words import RELATION, taught
+from datalayer.models.state import get_cache
 
 if TYPE_CHECKING:
     import typing_extensions
@@ -454,6 +455,14 @@ else:
             return RelationAnnotation(cls.__name__, item)
 
         def __get__(self, instance, owner):
+            if instance is not None:
+                try:
+                    found = get_cache(instance)[self.name]
+                except (AttributeError, KeyError):
+                    pass
+                else:
+                    if found is not None:
+                        return found
             return Access.read(self, instance, owner)
 
         def __set__(self, instance, value):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 from datalayer._plans import read as read_plans
-from datalayer._plans.by_value import ByValue
+from datalayer._plans.by_value import Having
 from datalayer._query.comparing import comparison, is_good
 from datalayer._query.expression import FieldRef, Ordering
 from datalayer._query.path import named
@@ -84,28 +84,28 @@ class Rows(Question[M, R]):
             if len(given) == 1 and not conditions:
                 ((name, value),) = given.items()
                 rows = known.get(name) or self._found_by(name)
-                if rows is not None and is_good(rows.left.type, value):
+                if rows is not None and is_good(rows.column.type, value):
                     return operations.get_by_value, rows, value, self
         elif len(conditions) == 1 and is_own(condition := conditions[0], self.query.outline.table):
             left: Any = condition.left
             right: Any = condition.right
             if condition.lookup == "exact" and not (left.path or left.outer or condition.transform):
                 rows = known.get(left.field) or self._found_by(left.field)
-                if rows is not None and right.type is rows.left.type:
+                if rows is not None and right.type is rows.column.type:
                     return operations.get_by_value, rows, condition.values[0], self
         return operations.get, self._narrowed(conditions, given), self
 
-    def _found_by(self, name: str) -> ByValue[R] | None:
+    def _found_by(self, name: str) -> Having[R] | None:
         """The rows as they are found by a value of a column of their own; None where more is to be looked at."""
         query, table = self.query, self.query.table
         if self._parent is not None or query.limit is not None or query.offset is not None or query.columns is not None:
             return None
         if (name not in table.fields and name != "pk") or name in self._annotations or read_plans.is_nothing(query):
             return None
-        left, *others = named(table, name)[1]
-        if others or type(left) is not FieldRef or left.type is None or left.type.exact is None:
+        column, *others = named(table, name)[1]
+        if others or type(column) is not FieldRef or column.type is None or column.type.exact is None:
             return None
-        found: ByValue[R] = ByValue(query.narrowed(query.where, 2, None), left, self._load)
+        found: Having[R] = Having(query.narrowed(query.where, 2, None), column, self._load)
         assert self._by_value is not None
         self._by_value[name] = found
         return found
@@ -377,7 +377,8 @@ class Rows(Question[M, R]):
         return cast("list[R]", self._kept)
 
     def __iter__(self) -> Iterator[R]:
-        return iter(self._fetched())
+        kept = self._kept  # as rows that came along are, most of all
+        return iter(self._fetched() if kept is None else kept)
 
     async def __aiter__(self) -> AsyncIterator[R]:
         # Every row is fetched before the first is handed out, as `for` and Django do: the loop holds no connection

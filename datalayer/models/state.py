@@ -89,7 +89,7 @@ def origins_of(instances: Iterable[Any]) -> set[Origin | None]:
 def cache_of(instance: Any) -> dict[str, Any]:
     """The relations and annotations an instance has loaded; kept when written to."""
     try:
-        cache: dict[str, Any] = _get_cache(instance)
+        cache: dict[str, Any] = get_cache(instance)
     except AttributeError:
         cache = {}
         set_cache(instance, cache)
@@ -102,7 +102,7 @@ _NOTHING: Final[dict[str, Any]] = {}
 def peek_cache(instance: Any) -> Mapping[str, Any]:
     """As `cache_of`, to look at only."""
     try:
-        found: dict[str, Any] = _get_cache(instance)
+        found: dict[str, Any] = get_cache(instance)
     except AttributeError:
         return _NOTHING
     return found
@@ -111,7 +111,7 @@ def peek_cache(instance: Any) -> Mapping[str, Any]:
 def peek(instance: Any, name: str, missing: Any = None) -> Any:
     """One loaded relation or annotation."""
     try:
-        return _get_cache(instance).get(name, missing)
+        return get_cache(instance).get(name, missing)
     except AttributeError:
         return missing
 
@@ -206,5 +206,5 @@ _origin: Any = StateSlots.__dict__["__datalayer_origin__"]
 _cache: Any = StateSlots.__dict__["__datalayer_cache__"]
 _content: Any = StateSlots.__dict__["__datalayer_content__"]
 set_origin, _get_origin = _origin.__set__, _origin.__get__
-set_cache, _get_cache = _cache.__set__, _cache.__get__
+set_cache, get_cache = _cache.__set__, _cache.__get__
 set_content, _get_content = _content.__set__, _content.__get__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -205,6 +206,83 @@ def test_only_some_columns_are_prefetched(world: World) -> None:
         assert found[1].books[0].author is found[1]
     assert len(sent) == 2
     assert "pages" not in sent[1].sql
+
+
+def plain(world: World, row: Any, place: str) -> Any:
+    """What stands at a place of a row: the rows with theirs, and whether each knows the row."""
+    there = getattr(row, place)
+    if there is None or isinstance(there, ModelBase):
+        return there
+    rows = there if isinstance(there, list) else world.iterate(there)
+    return [
+        (each, getattr(each, "n", None), place == "books" and isinstance(row, Author) and each.author is row)
+        for each in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "place", "lookup"),
+    [
+        (Author, "books", lambda: "books"),
+        (Author, "books", lambda: Author.books),
+        (Author, "books", lambda: Prefetch("books", Book.objects.filter(pages__gt=1).order_by("-pages"))),
+        (Author, "books", lambda: Prefetch("books", Book.objects.annotate(n=Count("tags")).order_by("-n", "title"))),
+        (Author, "books", lambda: Prefetch("books", Book.objects.select_related("editor").only("title", "editor"))),
+        (Author, "books", lambda: Prefetch("books", Book.objects.none())),
+        (Author, "books", lambda: Prefetch("books", Book.objects.order_by("-pages")[1:2])),
+        (Author, "books", lambda: Prefetch("books", Book.objects.order_by("-pages")[1:])),
+        (Author, "books", lambda: Prefetch("books", Book.objects.order_by("-pages")[:0])),
+        (Author, "edited", lambda: "edited__tags__books"),
+        (Author, "found", lambda: Prefetch("books", Book.objects.filter(pages=2), to_attr="found")),
+        (Book, "tags", lambda: "tags"),
+        (Book, "tags", lambda: Prefetch("tags", Tag.objects.annotate(n=Count("books")).order_by("-label"))),
+        (Book, "tags", lambda: Prefetch("tags", Tag.objects.order_by("-label")[:1])),
+        (Tag, "books", lambda: Prefetch("books", Book.objects.select_related("author"))),
+        (Book, "author", lambda: "author"),
+        (Book, "editor", lambda: "editor"),
+        (Book, "found", lambda: Prefetch("author", Author.objects.filter(name="Bob"), to_attr="found")),
+        (Order, "lines", lambda: "lines"),
+    ],
+)  # fmt: skip
+def test_one_row_after_another_gets_what_all_get_together(
+    world: World, model: Any, place: str, lookup: Callable[[], Any]
+) -> None:
+    for number in (1, 2):
+        order = world.call(Order.objects, "create", region="eu", number=number)
+        world.call(Line.objects, "create", order=order, place=number)
+    world.call(Book.objects.filter(title="Ann2"), "update", editor=None)
+    together = world.iterate(model.objects.prefetch_related(lookup()))
+    rows = model.objects.prefetch_related(lookup())
+    for row in together:  # the third and all that follow go the short way
+        with capture_queries() as sent:
+            found = world.call(rows, "get", pk=row.pk)
+            assert plain(world, found, place) == plain(world, row, place)
+        assert len(sent) <= 4
+
+
+def test_rows_of_one_after_another_are_loaded_when_they_are_read(world: World) -> None:
+    for _ in range(3):
+        for name in ("Ann", "Bob"):
+            author = world.call(Author.objects, "get", name=name)
+            assert titles(world, author.books) == [f"{name}1", f"{name}2", f"{name}3"]
+            assert [book.author for book in world.iterate(author.books)] == [author] * 3
+
+
+def test_rows_behind_a_row_are_those_of_the_key_it_had(world: World) -> None:
+    ann = world.call(Author.objects.prefetch_related("books"), "get", name="Ann")
+    rows = ann.books
+    ann.id = -1
+    assert world.call(rows, "count") == 3
+    assert world.call(rows.filter(pages=2), "count") == 1
+    assert world.call(rows, "get", pages=2).title == "Ann2"
+
+
+def test_a_slice_of_one_after_another_is_cut_by_the_same_statement(world: World) -> None:
+    rows = Author.objects.prefetch_related(Prefetch("books", Book.objects.order_by("-pages")[:2]))
+    with capture_queries() as sent:
+        for name in ("Ann", "Bob", "Ann", "Bob"):
+            assert titles(world, world.call(rows, "get", name=name).books) == [f"{name}3", f"{name}2"]
+    assert len({statement.sql for statement in sent}) == 2
 
 
 def test_objects_that_are_there_get_their_relations(world: World) -> None:

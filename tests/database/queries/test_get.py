@@ -13,7 +13,6 @@ from datalayer.errors import (
     FieldError,
     InvalidValue,
     MultipleObjectsReturned,
-    NotSupported,
     ObjectDoesNotExist,
     QueryError,
     TransactionError,
@@ -101,15 +100,11 @@ def test_values_come_in_their_form_each_time(world: World, books: Shelf) -> None
 
 
 def test_a_lock_is_taken_each_time_and_needs_a_transaction(shelves: str, backend: str) -> None:
-    if backend == "sqlite":
-        with pytest.raises(NotSupported):
-            Author.objects.select_for_update()
-        return
     author, rows = Author.objects.create(name="Ann"), Author.objects.select_for_update()
     for _ in range(TIMES):
         with atomic(), capture_queries() as sent:
             assert rows.get(id=author.id) == author
-        assert sent[0].sql.endswith("FOR UPDATE")
+        assert sent[0].sql.endswith("FOR UPDATE") == (backend == "postgresql")
         with pytest.raises(TransactionError, match="outside of atomic"):
             rows.get(id=author.id)
 
