@@ -1,6 +1,7 @@
 """Everything there is to measure, and the page of it: `python -m benchmarks`, from the root of the repository.
 
-`--quick` and `--middle` measure less of it, as `run.py` has it; curves and starts are shortened with either.
+`--quick` and `--middle` measure less of it, as `run.py` has it. With either each start and each point of the curves is
+measured once, and with `--quick` every third point.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from benchmarks.run import ROOT
 def main() -> None:
     given = sys.argv[1:]
     is_short = bool({"--quick", "--middle"}.intersection(given))
+    curves = ["--quick"] if "--quick" in given else ["--times", "1"] if is_short else []
     steps = (
         ["benchmarks.run", "--keep", *given],
         ["benchmarks.startup", "--keep", *(["--times", "1"] if is_short else [])],
-        ["benchmarks.curves", "--keep", *(["--quick"] if is_short else [])],
+        ["benchmarks.curves", "--keep", *curves],
         ["benchmarks.report"],  # of what is kept, whatever became of the steps before
     )
     failed: list[str] = []

@@ -30,6 +30,12 @@ COLOURS = {
     "piccolo-10": "#eda3b1", "psycopg_pool": "#000000", "asyncpg": "#b0a000",
 }  # fmt: skip
 """Of each who takes part, in all pictures: they can be told apart, and are all read on white."""
+LINES = {
+    "streamed": "datalayer, streamed", "list": "datalayer, list", "memory": "datalayer, streamed",
+    "list memory": "datalayer, list", "by column": "datalayer, by column", "by name": "datalayer, by name",
+}  # fmt: skip
+"""What lines of the curves are called, where it is not their name."""
+DASHED = frozenset({"datalayer, list", "datalayer, by name"})
 BACKENDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 MODELS = {"1": "four columns", "2": "with relations", "3": "36 columns", "4": "movies read and written whole"}
 
@@ -104,7 +110,7 @@ def save(figure: Any, file: Path) -> None:
 
 def is_beside(name: str) -> bool:
     """Whether a line has a picture of its own beside the first: it is about something else."""
-    return name.endswith((" p99", " MB"))
+    return name.endswith(("p99", "memory"))
 
 
 def curve(points: dict[str, dict[str, float]], words: Words, file: Path) -> list[str]:
@@ -115,33 +121,40 @@ def curve(points: dict[str, dict[str, float]], words: Words, file: Path) -> list
         return []
     drawn = [name for name in names if name not in words.only_told]
     beside = any(map(is_beside, drawn))
-    figure, every = pyplot.subplots(1, 1 + beside, figsize=(11 if beside else 6.5, 3.6), squeeze=False)
+    figure, every = pyplot.subplots(1, 2 if beside else 1, figsize=(11 if beside else 6.5, 3.6), squeeze=False)
     for name in drawn:
-        axes = every[0][is_beside(name)]
-        label = name.removesuffix(" throughput").removesuffix(" p99").removesuffix(" MB")
+        axes = every[0][int(is_beside(name))]
+        label = LINES.get(name) or name.removesuffix(" throughput").removesuffix(" p99")
         shown = [(int(point), found[name]) for point, found in points.items() if name in found]
         colour = COLOURS.get(label.partition(",")[0])
-        style = "--" if label.endswith(", list") or label == "by name" else "-"
+        style = "--" if label in DASHED else "-"
         axes.plot(*zip(*shown, strict=True), style, marker="o", markersize=3, label=label, color=colour)
     for axes, unit, logarithmic in zip(every[0], words.units, words.logarithmic, strict=False):
         axes.set_xlabel(words.grows + (" (logarithmic)" if "x" in logarithmic else ""))
         axes.set_ylabel(unit + (" (logarithmic)" if "y" in logarithmic else ""))
+        for letter in logarithmic:
+            axes.set(**{f"{letter}scale": "log"})
+            getattr(axes, f"{letter}axis").set_major_formatter(lambda value, _: told(value))
         if "x" in logarithmic:
-            axes.set_xscale("log")
-        if "y" in logarithmic:
-            axes.set_yscale("log")
-        else:
+            axes.set_xticks([int(point) for point in points], minor=False)
+            axes.set_xticks([], minor=True)
+        axes.tick_params(labelsize=8)
+        if "y" not in logarithmic:
             axes.set_ylim(bottom=0)
         axes.grid(color="0.9", linewidth=0.6)
         axes.legend(fontsize=7)
     save(figure, file)
     lines = [f"### By {words.grows}", "", f"![{words.grows}](images/{file.name})", "", words.reason, ""]
-    titles = [f"{name}, {words.only_told[name]}" if name in words.only_told else name for name in names]
+    titles = [words.only_told.get(name) or LINES.get(name) or name for name in names]
+    titles = [
+        f"{title}, {words.units[1].split()[-1]}" if is_beside(name) else title
+        for name, title in zip(names, titles, strict=True)
+    ]
     lines += [f"| {words.grows} | {' | '.join(titles)} |", "|---" * (len(names) + 1) + "|"]
     for point, found in points.items():
         cells = [told(found[name]) if name in found else "" for name in names]
         lines.append(f"| {told(int(point))} | {' | '.join(cells)} |")
-    return [*lines, "", f"In {words.units[0]}" + (f", and {words.units[1]}." if beside else "."), ""]
+    return [*lines, ""]
 
 
 def told(value: float) -> str:

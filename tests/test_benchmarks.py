@@ -39,4 +39,8 @@ def test_the_readme_has_one_place_for_the_numbers() -> None:
 
 def test_every_curve_has_the_reason_of_its_form() -> None:
     assert CURVES.keys() == {*POINTS, *CONCURRENT}
-    assert all(reason.endswith(".") for _, _, reason in CURVES.values())
+    assert all(words.reason.endswith(".") for words in CURVES.values())
+
+
+def test_every_picture_of_a_curve_has_a_unit_and_scales() -> None:
+    assert all(len(words.units) == len(words.logarithmic) for words in CURVES.values())
