@@ -185,7 +185,8 @@ def _gone_tables(old: State, new: State, changes: Changes) -> None:
         if table is None or table.name not in gone:
             continue
         inline = {str(key.name) for key in keys}
-        circular = sorted(set(gone[table.name].foreign_keys) - inline)
+        table_keys = gone[table.name].foreign_keys
+        circular = sorted({n for n, key in table_keys.items() if key.target in gone} - inline)
         changes.add(batch(table.name, [f'batch.drop_constraint({q(n)}, type_="foreignkey")' for n in circular]))
         drops.append(f"op.drop_table({q(table.name)})")
         changes.add([], f"drop table {table.name} and its rows", table.name)

@@ -10,7 +10,7 @@ def moved_keys(old: State, new: State) -> set[tuple[str, str]]:
     """The foreign keys, by table and name, that cannot stay while the tables change.
 
     A key goes when it is another one afterwards, when one of its columns changes its type, or when what makes the
-    target's columns unique changes.
+    target's columns unique changes; what else is unique there holds no key.
     """
     moved: set[tuple[str, str]] = set()
     for table in old.values():
@@ -22,8 +22,9 @@ def moved_keys(old: State, new: State) -> set[tuple[str, str]]:
             pairs += [(target, column) for column in key.remote] if target else []
             changed = new[table.name].foreign_keys.get(name) != key
             retyped = any(_retyped(new, one, column) for one, column in pairs)
-            rests = target is not None and target.name in new
-            if changed or retyped or (target and rests and _unique_ways(target) - _unique_ways(new[target.name])):
+            after = new.get(key.target)
+            bared = target and after and _unique_ways(target, key.remote) - _unique_ways(after, key.remote)
+            if changed or retyped or bared:
                 moved.add((table.name, name))
     return moved
 
@@ -33,12 +34,12 @@ def _retyped(new: State, table: Table, column: str) -> bool:
     return after is not None and after.type_text != table.columns[column].type_text
 
 
-def _unique_ways(table: Table, columns: tuple[str, ...] | None = None) -> set[tuple[str, object]]:
-    """What makes rows of a table unique, or rows by these columns."""
+def _unique_ways(table: Table, columns: tuple[str, ...]) -> set[tuple[str, object]]:
+    """What makes rows of a table unique by these columns."""
     ways: list[tuple[str, object, tuple[str, ...]]] = [(name, one, one.columns) for name, one in table.uniques.items()]
     ways += [(name, one, one.parts) for name, one in table.indexes.items() if one.unique]
     ways.append((table.primary_key_name, table.primary_key, table.primary_key))
-    return {(name, one) for name, one, parts in ways if columns is None or set(parts) == set(columns)}
+    return {(name, one) for name, one, parts in ways if set(parts) == set(columns)}
 
 
 def early_keys(old: State, new: State) -> set[tuple[str, str]]:

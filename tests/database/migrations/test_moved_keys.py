@@ -62,6 +62,30 @@ def test_a_table_comes_or_goes_with_its_key_while_its_target_gets(migrations: Pa
     assert not commands.makemigrations(tables=after).has_changes
 
 
+NUMBER = replace(CODE, name="number", column="number")
+
+
+def test_a_key_stays_while_something_else_of_its_target_is_unique_no_more(migrations: Path) -> None:
+    target = author(CODE, NUMBER, unique="uq_code")
+    held = (UniqueSpec("uq_code", ("code",)), UniqueSpec("uq_number", ("number",)))
+    also = TableSpec("author", model="Author", fields=(ID, CODE, NUMBER), primary_key=("id",), unique=held)
+    commands.makemigrations(tables=[also, book()])
+    changed = commands.makemigrations(tables=[target, book()])
+    assert "uq_number" in changed.text
+    assert "foreignkey" not in changed.text
+    commands.migrate()
+    assert commands.migrate("0001").reverted == (changed.name,)
+
+
+def test_a_table_that_goes_takes_its_key_along(migrations: Path) -> None:
+    commands.makemigrations(tables=[author(CODE, unique="uq_code")])
+    changed = commands.makemigrations(tables=[author(CODE, unique="uq_code"), book()])
+    assert "drop_table" in changed.text
+    assert "drop_constraint" not in changed.text
+    commands.migrate()
+    assert commands.migrate("0001").reverted == (changed.name,)
+
+
 def fill(tables: list[TableSpec]) -> None:
     run("INSERT INTO author (id) VALUES (1)" if "code" not in tables[0].fields else "INSERT INTO author VALUES (1, 7)")
     if len(tables) > 1:
