@@ -91,7 +91,7 @@ def resolve(
         if field is not None:
             lookup, transform, steps = _suffix(here, name, part, rest, field.type, allow_lookup)
             return Resolved(tuple(path), field, None, None, None, lookup, transform, here, (), steps)
-        relation = here.relations.get(part)
+        relation = here.relation(part)
         if relation is None and part == "pk" and len(here.primary_key) > 1:
             lookup, _, _ = _suffix(here, name, part, rest, None, allow_lookup)
             return Resolved(tuple(path), None, None, None, None, lookup, None, here, here.primary_key)
@@ -201,7 +201,7 @@ def relation_path(table: TableSpec, name: str, *, to_one: bool = False) -> tuple
     found: list[str] = []
     here = table
     for part in name.split("__"):
-        relation = here.relations.get(part)
+        relation = here.relation(part)
         if relation is None or (to_one and relation.kind.is_to_many):
             choices = [n for n, r in here.relations.items() if not (to_one and r.kind.is_to_many)]
             what = "is a relation to many rows" if relation is not None else "is no relation"

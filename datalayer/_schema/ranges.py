@@ -76,10 +76,11 @@ class Interval(Generic[T_co]):
 
     def __contains__(self, value: object) -> bool:
         """Whether a value lies in it."""
-        if value is None:
+        if value is None or self.is_empty:
             return False
-        alone: Interval[Any] = Interval(value, value, "[]")
-        return self.contains(alone)
+        begun = 1 if self.lower is None else _order(value, self.lower)
+        left = 1 if self.upper is None else _order(self.upper, value)
+        return (begun > 0 or (begun == 0 and self.lower_inc)) and (left > 0 or (left == 0 and self.upper_inc))
 
     def contains(self, other: Interval[Any]) -> bool:
         """Whether another range lies in it whole."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from datalayer._schema.field import FieldSpec
 from datalayer._schema.relation import RelationSpec
@@ -35,6 +35,15 @@ class Violation:
 
 
 NO_WORDS = Violation()
+
+
+class Late:
+    """What links the tables of models that were declared since it was last done, and says whether there were any.
+
+    `models.registry` puts it here, because it needs the models.
+    """
+
+    settle: ClassVar[Callable[..., bool]] = staticmethod(bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +262,11 @@ class TableSpec:
         words = set(re.findall(r'"((?:[^"]|"")+)"|(\w+)', sql if isinstance(sql, str) else " ".join(sql.values())))
         found = {quoted.replace('""', '"') or bare for quoted, bare in words}
         return tuple([field.name for field in self.fields.values() if field.column in found])
+
+    def relation(self, name: str) -> RelationSpec | None:
+        """A relation; one that leads here from a model that was declared later is found too."""
+        found = self.relations.get(name)
+        return self.origin.relations.get(name) if found is None and Late.settle() else found
 
     def referred_by(self, table: TableSpec, key: ForeignKeySpec) -> None:
         """Notes a foreign key that refers to this table; of two of one name the newer takes the place of the older."""

@@ -347,6 +347,26 @@ def refused(title: str, place: str, message: str, value: object) -> ValidationEr
     return ValidationError.from_exception_data(title, [details])
 
 
+def refuse_frozen(model: type[BaseModel], name: str, value: object, fields: Iterable[str]) -> None:
+    """Refuses an assignment that pydantic does not see, where it would refuse that to the fields behind.
+
+    Args:
+        model: The class.
+        name: What is assigned to.
+        value: What is assigned.
+        fields: The fields that would change.
+
+    Raises:
+        ValidationError: The model, or one of the fields, is frozen.
+    """
+    kind = "frozen_instance" if model.model_config.get("frozen") else None
+    if kind is None and any(own_fields(model)[field].frozen for field in fields):
+        kind = "frozen_field"
+    if kind is not None:
+        details: InitErrorDetails = {"type": kind, "loc": (name,), "input": value}
+        raise ValidationError.from_exception_data(model.__name__, [details])
+
+
 def with_choices(error: ValidationError, choices: Collection[str]) -> ValidationError:
     """The same error, in which each unknown name is told with the names there are."""
     found = error.errors(include_url=False)
@@ -366,8 +386,12 @@ def with_choices(error: ValidationError, choices: Collection[str]) -> Validation
     return ValidationError.from_exception_data(error.title, details)
 
 
-def private_values(model: type[BaseModel]) -> dict[str, Any]:
-    """The private attributes of a new instance."""
+def private_values(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The private attributes of a new instance that has these values."""
     undefined = PydanticUndefined
-    found = {name: attribute.get_default() for name, attribute in model.__private_attributes__.items()}
-    return {name: value for name, value in found.items() if value is not undefined}
+    found: dict[str, Any] = {}
+    for name, attribute in model.__private_attributes__.items():
+        value = attribute.get_default(call_default_factory=True, validated_data={**values, **found})
+        if value is not undefined:
+            found[name] = value
+    return found

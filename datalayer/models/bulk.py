@@ -21,6 +21,7 @@ from datalayer.errors import InvalidValue, QueryError
 from datalayer.late import dataclass
 from datalayer.models import assigning, deleting, protecting, related, saving, undone
 from datalayer.models._pydantic import peek_fields_set, set_fields_set
+from datalayer.models.collations import alike_by
 from datalayer.models.conflicts import twins
 from datalayer.models.forms import Form, form_of, row_of
 from datalayer.models.state import (
@@ -125,7 +126,8 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
     groups = _grouped(bulk, form)
     conflict = bulk.conflict
     if conflict is not None and conflict.assignments:
-        twins(table, conflict, [(group.fields, group.values, group.places) for group in groups.values()])
+        given = [(group.fields, group.values, group.places) for group in groups.values()]
+        twins(table, conflict, given, compiler.backend)
 
     def steps() -> Plan[None]:
         for group in groups.values():
@@ -149,7 +151,7 @@ def bulk_create(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[Saved[Any]]:
     # Only now: a group that failed takes back those before it.
     found = Saved(bulk.objects)
     for group in groups.values():
-        _settle(bulk.alias, table, group, conflict, found)
+        _settle(compiler.backend, bulk.alias, table, group, conflict, found)
     return found
 
 
@@ -197,13 +199,16 @@ def _telling(table: TableSpec, group: _Group, conflict: OnConflict) -> list[str]
     return [name for name in group.fields if any(name in fields for fields in every)]
 
 
-def _settle(alias: str, table: TableSpec, group: _Group, conflict: OnConflict | None, found: Saved[Any]) -> None:
+def _settle(
+    backend: str, alias: str, table: TableSpec, group: _Group, conflict: OnConflict | None, found: Saved[Any]
+) -> None:
     """Tells the instances of a group what became of them."""
     if conflict is None:
         _saved(alias, form_of(table.python_model), group.instances, group.returning, group.rows, group.absent)
         found.inserted.extend(group.instances)
         return
-    rows = _matched(group, _telling(table, group, conflict))
+    names = _telling(table, group, conflict)
+    rows = _matched(group, names, alike_by(table, names, backend) or tuple)
     written: list[Any] = []
     kept: list[Row] = []
     for instance, row in zip(group.instances, rows, strict=True):
@@ -218,17 +223,23 @@ def _settle(alias: str, table: TableSpec, group: _Group, conflict: OnConflict | 
     _saved(alias, form_of(table.python_model), written, group.returning, kept, group.absent, brought)
 
 
-def _matched(group: _Group, names: list[str]) -> list[Row | None]:
-    """For each instance its row, or None where it was left alone; rows come back in the order of the instances."""
+def _matched(group: _Group, names: list[str], alike: Callable[[Row], Row]) -> list[Row | None]:
+    """For each instance its row, or None where it was left alone; rows come back in the order of the instances.
+
+    Args:
+        group: The instances, and the rows that came back.
+        names: The fields by which a row is known again.
+        alike: Makes their values equal where the database takes them for equal.
+    """
     if len(group.rows) == len(group.instances):
         return list(group.rows)
     given = [group.fields.index(name) for name in names]
     told = [group.returning.index(name) for name in names]
     found: list[Row | None] = [None] * len(group.instances)
-    keys = [tuple([values[place] for place in given]) for values in group.values]
+    keys = [alike(tuple([values[place] for place in given])) for values in group.values]
     at = 0
     for row in group.rows:
-        key = tuple([row[place] for place in told])
+        key = alike(tuple([row[place] for place in told]))
         place = next((place for place in range(at, len(keys)) if keys[place] == key), None)
         if place is not None:
             found[place] = row
@@ -384,15 +395,15 @@ def bulk_delete(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     def unprotected() -> Plan[int]:
         return protecting.protected(compiler, query, bulk.alias, rows)
 
-    if deleting.has_hooks(table):
+    if deleting.has_hooks(bulk.model):
         count = yield from deleting.around(compiler, objects, bulk.alias, unprotected)
     elif len(objects) <= deleting.at_once(columns):
         count = yield from unprotected()
     else:
         count = yield from transaction.nested(compiler.backend, unprotected, depth=depth)
     form = form_of(bulk.model)
-    undone.note_changes(bulk.alias, objects, is_tracked=bool(form.tracked))
     for each in objects:
+        undone.note_delete(bulk.alias, each, origin_of(each), form.tracked)
         saving.gone(each, bulk.alias, form)
     return count
 

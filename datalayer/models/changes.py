@@ -261,7 +261,7 @@ def delete(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[A
     """Deletes the rows a query finds; gives their number of this table, or the instances where they are read back."""
     if read.is_nothing(change.query):
         return [] if change.returning else 0
-    if deleting.has_hooks(change.query.table):
+    if deleting.has_hooks(model):
         return (yield from _delete_with_hooks(compiler, change, model, alias))
     return (
         yield from protecting.protected(compiler, change.query, alias, lambda: _delete(compiler, change, model, alias))
@@ -278,7 +278,7 @@ def _delete(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[
 
 def _delete_with_hooks(compiler: Compiler, change: Delete, model: Any, alias: str) -> Plan[Any]:
     """Deletes the rows that were fetched for their hooks, and no other."""
-    yield deleting.beginning(change.query.table)
+    yield deleting.beginning(model)
     plain = change.query.replaced(annotations=change.query.annotations, only=None)
     found: list[Any] = yield from read.fetch(compiler, plain, loader(model, alias))
 

@@ -1,26 +1,27 @@
-"""Keys that are alike to the database and not to Python: rows of a relation are told apart here by what it compares."""
+"""Keys that are alike to the database and not to Python: rows are told apart here by what it compares."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from datalayer._plans.plan import Row
-from datalayer._schema.relation import RelationSpec
+from datalayer._schema.table import TableSpec
 
 _LOWER: Final = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}  # SQLite folds no other letters
 
 
-def alike_by(spec: RelationSpec, backend: str) -> Callable[[Row], Row] | None:
-    """What makes keys of a relation equal that the database takes for equal; None where they are equal as they are.
+def alike_by(table: TableSpec, fields: Sequence[str], backend: str) -> Callable[[Row], Row] | None:
+    """What makes values equal that the database takes for equal; None where they are equal as they are.
 
     Args:
-        spec: The relation.
-        backend: Where its rows are. The collations of PostgreSQL tell all texts apart, but for nondeterministic ones.
+        table: The table.
+        fields: Those of its fields whose values are compared.
+        backend: Where the table is. The collations of PostgreSQL tell all texts apart, but for nondeterministic ones.
     """
     if backend != "sqlite":
         return None
-    names = [spec.source.fields[name].type.collation[0].upper() for name in spec.local]
+    names = [table.fields[name].type.collation[0].upper() for name in fields]
     if "NOCASE" not in names and "RTRIM" not in names:
         return None
     return lambda key: tuple([_alike(value, name) for value, name in zip(key, names, strict=True)])

@@ -13,6 +13,7 @@ from datalayer._schema.table import TableSpec, UniqueSpec
 from datalayer.errors import QueryError, choices_text, nearest
 from datalayer.models.arguments import check_listed
 from datalayer.models.changes import assignments_of
+from datalayer.models.collations import alike_by
 from datalayer.models.column import Expr
 from datalayer.models.expressions import F, condition_of
 from datalayer.models.saving import field_names
@@ -208,10 +209,15 @@ def _shown(table: TableSpec) -> str:
     return "; ".join(", ".join(fields) for fields in (table.primary_key, *[unique.fields for unique in table.unique]))
 
 
+def _hashable(value: object) -> object:
+    return repr(value) if value.__class__ in (list, dict) else value
+
+
 def twins(
     table: TableSpec,
     conflict: OnConflict,
     groups: Sequence[tuple[tuple[str, ...], Sequence[Sequence[object]], Sequence[int]]],
+    backend: str,
 ) -> None:
     """Makes sure that no two rows of a batch are in each other's way: the second would overwrite the first.
 
@@ -219,6 +225,7 @@ def twins(
         table: Where to.
         conflict: Its target is what rows must differ in.
         groups: The fields of some rows, their values, and their places in the batch.
+        backend: Where the table is.
 
     Raises:
         QueryError: Two are.
@@ -227,13 +234,15 @@ def twins(
         return  # whether a row is in the index at all is for the database to say
     unique = next((one for one in table.unique if one.fields == conflict.fields), None)
     has_nulls = unique is not None and not unique.nulls_distinct
-    seen: dict[tuple[object, ...], int] = {}
+    alike = alike_by(table, conflict.fields, backend)
+    seen: dict[object, int] = {}
     for fields, rows, numbers in groups:
         places = [fields.index(name) for name in conflict.fields if name in fields]
         for values, number in zip(rows, numbers, strict=True):
             key = tuple([values[place] for place in places])
             if len(places) < len(conflict.fields) or (None in key and not has_nulls):
                 continue
+            key = tuple([_hashable(value) for value in (key if alike is None else alike(key))])
             if key in seen:
                 raise QueryError(
                     f"bulk_create() was given two rows with the same {', '.join(conflict.fields)}, at {seen[key]} and "

@@ -10,9 +10,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from datalayer._compile.compiler import Compiler
-from datalayer._plans import related as plans
-from datalayer._plans.plan import Plan
 from datalayer._query.expression import FieldRef
 from datalayer._query.path import names_of, resolve
 from datalayer._query.query import Query
@@ -21,10 +18,10 @@ from datalayer.databases import databases
 from datalayer.errors import FieldError, FieldNotLoaded, QueryError, choices_text, nearest
 from datalayer.models.column import Expr
 from datalayer.models.expressions import owned
-from datalayer.models.hydrate import loader
+from datalayer.models.loading import load_field
 from datalayer.models.prefetch import path_of
 from datalayer.models.related import peers_without
-from datalayer.models.state import alias_of, content_of, key_values, origin_of, set_content
+from datalayer.models.state import alias_of, origin_of
 
 
 def only(query: Query, items: Iterable[object]) -> Query:
@@ -139,25 +136,6 @@ def read_field(instance: Any, name: str) -> Any:
     if name not in instance.__dict__:
         raise model.DoesNotExist(f"{model.__name__}.{name} was not loaded, and the row is gone from the database")
     return instance.__dict__[name]
-
-
-def load_field(compiler: Compiler, instances: Sequence[Any], name: str, alias: str) -> Plan[None]:
-    """Loads a field of many instances by one statement."""
-    model: Any = instances[0].__class__
-    table: TableSpec = model.table
-    key = table.primary_key
-    query = Query(table).replaced(only=(*key, name))
-    columns = tuple([FieldRef((), part, table.fields[part].type) for part in key])
-    keys = [found for each in instances if (found := key_values(each, key)) is not None]
-    rows = yield from plans.children(compiler, query, columns, keys, loader(model, alias))
-    by_key = {key_values(row, key): row for row in rows}
-    for each in instances:
-        row = by_key.get(key_values(each, key))
-        if row is not None:
-            each.__dict__[name] = row.__dict__[name]
-            fresh = [item for item in content_of(row) or () if item[0] == name]
-            if fresh:
-                set_content(each, (*[item for item in content_of(each) or () if item[0] != name], *fresh))
 
 
 def absent(instance: Any) -> set[str]:

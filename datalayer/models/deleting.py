@@ -18,11 +18,12 @@ from datalayer._plans.related import KEYS, children, matching
 from datalayer._query.change import Delete, Update
 from datalayer._query.expression import FieldRef, Value
 from datalayer._query.query import Query
-from datalayer._schema.table import ForeignKeySpec, TableSpec
+from datalayer._schema.table import ForeignKeySpec, Late, TableSpec
 from datalayer.errors import InvalidValue
 from datalayer.models.checks import assigned
 from datalayer.models.hooks import WITH_DELETES, Change, Hooks, hooks_of
 from datalayer.models.hydrate import loader
+from datalayer.models.loading import complete
 from datalayer.models.state import key_values
 
 T = TypeVar("T")
@@ -36,14 +37,16 @@ def at_once(columns: Sequence[object]) -> int:
     return KEYS if len(columns) == 1 else COMPOSITE_KEYS
 
 
-def has_hooks(table: TableSpec) -> bool:
-    """Whether a delete of rows of a table may have to call hooks."""
-    return bool(WITH_DELETES) and _takes_part(table)
+def has_hooks(model: Any) -> bool:
+    """Whether a delete of rows of a model may have to call hooks; a proxy has its own."""
+    Late.settle()
+    return bool(WITH_DELETES) and (_delete_hooks(model) is not None or _takes_part(model.table))
 
 
 def _takes_part(table: TableSpec) -> bool:
     """Whether rows of a table, or of one whose rows go with it, must be known before they are deleted."""
-    return any(_delete_hooks(found) is not None or any(_refilled(found)) for found in _reached(table, set()))
+    reached = _reached(table, set())
+    return any(_delete_hooks(found.python_model) is not None or any(_refilled(found)) for found in reached)
 
 
 def _refilled(table: TableSpec) -> Iterator[tuple[TableSpec, ForeignKeySpec]]:
@@ -51,8 +54,8 @@ def _refilled(table: TableSpec) -> Iterator[tuple[TableSpec, ForeignKeySpec]]:
     return ((other, key) for other, key in table.referrers if key.refill is not None)
 
 
-def _delete_hooks(table: TableSpec) -> Hooks | None:
-    hooks = hooks_of(table.python_model)
+def _delete_hooks(model: Any) -> Hooks | None:
+    hooks = hooks_of(model)
     return hooks if hooks is not None and hooks.deletes else None
 
 
@@ -78,7 +81,7 @@ def around(compiler: Compiler, instances: Sequence[Any], alias: str, delete: Cal
         alias: The database.
         delete: Makes the plan that deletes them.
     """
-    yield beginning(instances[0].__class__.table)
+    yield beginning(instances[0].__class__)
     found: dict[tuple[str, Row], Any] = {}
     yield from _collect(compiler, instances, alias, found)
     change = Change(is_new=False, fields=(), using=alias)
@@ -137,9 +140,10 @@ def _new_key(table: TableSpec, reference: ForeignKeySpec, given: object) -> Row:
     return tuple([assigned(table.python_model, name, value) for name, value in pairs])
 
 
-def beginning(table: TableSpec) -> Command:
-    """The first thing a delete with hooks yields."""
-    every = [hooks for other in _reached(table, set()) if (hooks := _delete_hooks(other)) is not None]
+def beginning(model: Any) -> Command:
+    """The first thing a delete of rows of a model with hooks yields."""
+    models = [model, *[other.python_model for other in _reached(model.table, set())][1:]]
+    every = [hooks for each in models if (hooks := _delete_hooks(each)) is not None]
     if not every:
         return calling(Call())
     chosen = next((hooks for hooks in every if any(hook.is_async for hook in hooks.deletes)), every[0])
@@ -170,6 +174,7 @@ def _collect(compiler: Compiler, instances: Sequence[Any], alias: str, found: di
     for other, reference in _cascading(table):
         if not _takes_part(other):
             continue
+        yield from complete(compiler, new, reference.target_fields, alias)
         keys = [key for each in new if (key := key_values(each, reference.target_fields)) is not None]
         columns = tuple([FieldRef((), name, other.fields[name].type) for name in reference.fields])
         load = loader(other.python_model, alias)

@@ -51,15 +51,17 @@ class RowUpdate:
     Attributes:
         change: The change, with `UNSET` where the values go.
         fields: The fields that are written.
+        names: The same, to be compared with others.
         returning: The fields that are read back: what the database computes.
         take: Gives the values of the fields and then those of the key, out of the `__dict__` of an instance.
     """
 
-    __slots__ = ("change", "fields", "returning", "take")
+    __slots__ = ("change", "fields", "names", "returning", "take")
 
     def __init__(self, change: Update, key: tuple[str, ...]) -> None:
         self.change = change
         self.fields = change.written
+        self.names = frozenset(change.written)
         self.returning = change.returning
         self.take = row_of((*change.written, *key))
 

@@ -142,7 +142,7 @@ def _object(
     lines.append(f"{pad}{var} = new(M{number})")
     lines.append(f"{pad}set_dict({var}, {{{items}}})")
     if getattr(cls, "__private_attributes__", None):
-        lines.append(f"{pad}set_private({var}, private_values(M{number}))")
+        lines.append(f"{pad}set_private({var}, private_values(M{number}, {var}.__dict__))")
     lines.append(f"{pad}set_origin({var}, origin{number})")
     tracked = [p for p in fields if (field := columns[p].field) is not None and field.tracks_content]
     if tracked:

@@ -274,7 +274,10 @@ def behind(manager: Any, instance: Any, spec: RelationSpec) -> Any:
     own = manager.__dict__
     if own:
         new.__dict__.update(own)
-    query = Later(manager.query, partial(is_behind, spec, key_values(instance, spec.local) or ()))
+    key = key_values(instance, spec.local)
+    if key is None:
+        key = tuple([getattr(instance, name) for name in spec.local])  # one may not have come with the row
+    query = Later(manager.query, partial(is_behind, spec, key))
     new._start(manager.model, alias_of(instance), query)
     new._prefetched = manager._prefetched
     new._behind_of = new._parent = (instance, spec)

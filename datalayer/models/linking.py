@@ -242,8 +242,8 @@ def _opened(link: Link) -> Plan[int]:
     hooks = hooks_of(link.through.python_model)
     if hooks is not None:
         yield hooks.beginning(hooks.saves + hooks.deletes)
-    elif deleting.has_hooks(link.through):
-        yield deleting.beginning(link.through)
+    elif deleting.has_hooks(link.through.python_model):
+        yield deleting.beginning(link.through.python_model)
     else:
         return 0
     return 1

@@ -13,11 +13,12 @@ from datalayer._plans.plan import Plan, Row
 from datalayer._query.expression import FieldRef
 from datalayer._query.query import Query
 from datalayer._schema.relation import RelationSpec
+from datalayer._schema.table import TableSpec
 from datalayer.errors import QueryError
 from datalayer.late import dataclass
 from datalayer.models.collations import alike_by
 from datalayer.models.hydrate import loader
-from datalayer.models.state import Origin, cache_of, key_values, origin_of, peek
+from datalayer.models.state import Origin, cache_of, content_of, key_values, origin_of, peek, set_content
 
 MISSING: Any = object()
 
@@ -75,8 +76,11 @@ def load(
     query: Query = rows.query
     make = loader(source.model, alias)
     keys: list[Row | None] = [key_values(instance, spec.local) for instance in instances]
+    if None in keys:
+        yield from complete(compiler, instances, spec.local, alias)
+        keys = [key_values(instance, spec.local) for instance in instances]
     wanted = [key for key in keys if key is not None]
-    alike = alike_by(spec, compiler.backend)
+    alike = alike_by(spec.source, spec.local, compiler.backend)
     if alike is not None:
         keys = [None if key is None else alike(key) for key in keys]
     by_key: dict[Any, list[Any]] = {}
@@ -108,7 +112,11 @@ def _load_one(
     kept = known.get(spec)
     if kept is None or kept[0] != alias:
         kept = known[spec] = (alias, _by_key(spec, alias, source))
-    key, rows = instance.__dict__.get(spec.local[0]), kept[1]
+    values, name, rows = instance.__dict__, spec.local[0], kept[1]
+    key = values.get(name)
+    if key is None and name not in values:
+        yield from complete(compiler, [instance], spec.local, alias)
+        key = values.get(name)
     found = [] if key is None or rows is None else (yield from by_value.fetch(compiler, rows, key))
     _keep(instance, spec, found, to_attr)
     if found and source._prefetched:
@@ -134,6 +142,33 @@ def _uncut(query: Query) -> tuple[Query, tuple[int, int | None] | None]:
     if query.limit is None and query.offset is None:
         return query, None
     return read.ordered(query).replaced(limit=None, offset=None), (query.offset or 0, query.limit)
+
+
+def complete(compiler: Compiler, instances: Sequence[Any], names: Iterable[str], alias: str) -> Plan[None]:
+    """Loads those of some fields that have not come with rows, because of `only()` or `defer()`."""
+    for name in names:
+        lacking = [each for each in instances if name not in each.__dict__ and origin_of(each) is not None]
+        if lacking:
+            yield from load_field(compiler, lacking, name, alias)
+
+
+def load_field(compiler: Compiler, instances: Sequence[Any], name: str, alias: str) -> Plan[None]:
+    """Loads a field of many instances by one statement."""
+    model: Any = instances[0].__class__
+    table: TableSpec = model.table
+    key = table.primary_key
+    query = Query(table).replaced(only=(*key, name))
+    columns = tuple([FieldRef((), part, table.fields[part].type) for part in key])
+    keys = [found for each in instances if (found := key_values(each, key)) is not None]
+    rows = yield from plans.children(compiler, query, columns, keys, loader(model, alias))
+    by_key = {key_values(row, key): row for row in rows}
+    for each in instances:
+        row = by_key.get(key_values(each, key))
+        if row is not None:
+            each.__dict__[name] = row.__dict__[name]
+            fresh = [item for item in content_of(row) or () if item[0] == name]
+            if fresh:
+                set_content(each, (*[item for item in content_of(each) or () if item[0] != name], *fresh))
 
 
 def _knows_its_key(query: Query, spec: RelationSpec) -> bool:

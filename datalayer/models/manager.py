@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Generator, Iterator
+from inspect import GEN_CREATED, getgeneratorstate
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from weakref import ref
 
 from datalayer.errors import QueryError
 from datalayer.models._pydantic import own_names
@@ -13,6 +17,24 @@ if TYPE_CHECKING:
     from datalayer.models.model import ModelBase
 
 R = TypeVar("R", bound="ModelBase")
+
+
+class _Begun(threading.local):
+    """The rows that a thread is about to go through: of which manager, and how many there are."""
+
+    of: Any = None
+    count = 0
+
+    def rows(self) -> Generator[Any] | None:
+        """They, as long as somebody has them."""
+        return None
+
+
+_begun = _Begun()
+
+
+def _each(rows: list[R]) -> Generator[R]:
+    yield from rows
 
 
 class Manager(LinkedRows[M]):
@@ -72,6 +94,33 @@ class Manager(LinkedRows[M]):
                 managers[self] = bound
             return bound
 
+    # Every `Author.objects` gives the same object, so rows that it kept would be everybody's and never asked for again.
+
+    def _is_everybodys(self) -> bool:
+        managers = own_names(self.model).get("__datalayer_managers__", {})
+        return any(self is manager for manager in managers.values())
+
+    def _fetched(self) -> list[Any]:
+        return self._with(self.query)._fetched() if self._is_everybodys() else super()._fetched()
+
+    async def _afetched(self) -> list[Any]:
+        return await (self._with(self.query)._afetched() if self._is_everybodys() else super()._afetched())
+
+    def __iter__(self) -> Iterator[M]:
+        rows: list[M] = self._fetched()
+        if rows is self._kept:
+            return iter(rows)
+        begun = _each(rows)
+        _begun.of, _begun.rows, _begun.count = self, ref(begun), len(rows)  # type: ignore[method-assign]
+        return begun
+
+    def __len__(self) -> int:
+        # list() asks for it when it has an iterator in its hands, and shall not ask the database once more.
+        begun = _begun.rows() if _begun.of is self else None
+        if begun is not None and getgeneratorstate(begun) == GEN_CREATED:
+            return _begun.count
+        return len(self._fetched())
+
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> bool:
@@ -81,6 +130,6 @@ class Manager(LinkedRows[M]):
         model = getattr(self, "model", None)
         if model is None:
             return f"<{type(self).__name__}>"
-        if any(self is manager for manager in model.__dict__.get("__datalayer_managers__", {}).values()):
+        if self._is_everybodys():
             return f"<{type(self).__name__} of {model.__name__}>"
         return super().__repr__()  # what its methods gave is a question like any other

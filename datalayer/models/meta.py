@@ -258,6 +258,8 @@ class ModelMeta(PydanticMeta):
                 fields = cls.__dict__.get("__pydantic_fields__")
                 if not fields or _building.depth or item.startswith("_"):
                     raise
+                if registry.settle():  # it may be the way back from a model that was declared later
+                    return getattr(cls, item)
                 known = (*fields, *cls.__dict__.get("__datalayer_relations__", ()))
                 said = f"{cls.__name__} has no attribute {item!r}; the choices are {choices_text(known)}"
                 raise AttributeError(f"{said}{nearest(item, known)}", name=item, obj=cls) from None

@@ -21,6 +21,7 @@ from datalayer.models._pydantic import (
     filled,
     own_fields,
     own_names,
+    refuse_frozen,
     refused,
     set_dict,
     set_fields_set,
@@ -71,7 +72,7 @@ Access.behind = linked_rows.behind
 class ModelBase(StateSlots, metaclass=ModelMeta):
     """A model without a primary key of its own: declare `PrimaryKey()` fields, or `Meta.primary_key`."""
 
-    model_config = ConfigDict(validate_assignment=True, extra="forbid")
+    model_config = ConfigDict(validate_assignment=True, extra="forbid", validate_by_name=True)
     __datalayer_root__: ClassVar[bool] = True
     __datalayer_assigning__: ClassVar[Assigning | None] = None
     __datalayer_form__: ClassVar[Form | None] = None
@@ -152,12 +153,14 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                     changed, values = fields_set(self), self.__dict__
                     if name not in changed:
                         stored = values.get(name, _MISSING)
-                        if type(stored) not in UNCHANGEABLE or new != stored or origin_of(self) is None:
+                        was = type(stored)  # and the new one is: in a document True is not 1
+                        if was not in UNCHANGEABLE or new != stored or type(new) is not was or origin_of(self) is None:
                             changed.add(name)
                     values[name] = new
                     return
             cls = type(self)
             if name in self.__datalayer_relations__:
+                refuse_frozen(cls, name, value, self.__datalayer_relations__[name].key_fields)
                 related.assign(self, name, value, self.__pydantic_fields_set__)
                 return
             if name == "pk":
@@ -171,6 +174,7 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             if name not in cls.__pydantic_fields__ and name in cls.table.relations:
                 raise not_assignable(cls.__name__, name, cls.table.relations[name])
             if value.__class__ not in UNCHANGEABLE and is_expression(value) and name in cls.__pydantic_fields__:
+                refuse_frozen(cls, name, value, (name,))
                 assign_expression(self, name, value)
                 return
             stored = (
@@ -187,11 +191,10 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                     raise
             else:
                 super().__setattr__(name, value)
-            if stored.__class__ in UNCHANGEABLE and self.__dict__[name] == stored and origin_of(self) is not None:
+            kind, new = stored.__class__, self.__dict__.get(name)  # what extra="allow" lets in is not there
+            if kind in UNCHANGEABLE and new == stored and new.__class__ is kind and origin_of(self) is not None:
                 self.__pydantic_fields_set__.discard(name)
-            for key, relation in cls.__datalayer_relations__.items():
-                if name in relation.key_fields and peek(self, key) is not None:
-                    key_fields_changed(self, related.spec_of(cls, key))
+            _drop_others(self, (name,))
 
         def __getattr__(self, name):
             if name in LATE:
@@ -212,6 +215,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 method = display_method(self, name)
                 if method is not None:
                     return method
+                if registry.settle():  # it may be the way back from a model that was declared later
+                    return getattr(self, name)
             return super().__getattr__(name)
 
         def __copy__(self):
@@ -235,6 +240,8 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             given = dict(update or {})
             linked = {name: given.pop(name) for name in list(given) if name in type(self).__datalayer_relations__}
             new = super().model_copy(update=given, deep=deep)
+            _drop_others(new, given)
+            _drop_others(new, given)
             for name, value in linked.items():
                 related.assign(new, name, value, new.__pydantic_fields_set__)
             return new
@@ -410,6 +417,14 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
         return await databases[alias := alias_of(self)].arun(
             loading.prefetch, [self], lookups_of(type(self), relations), alias
         )
+
+
+def _drop_others(instance: Any, written: Iterable[str]) -> None:
+    """Drops the objects that the keys among some fields no longer lead to."""
+    model: Any = instance.__class__
+    for name, relation in model.__datalayer_relations__.items():
+        if any(field in relation.key_fields for field in written) and peek(instance, name) is not None:
+            key_fields_changed(instance, related.spec_of(model, name))
 
 
 def _drop_unset(instance: Any, names: Iterable[str]) -> None:

@@ -225,6 +225,8 @@ def raw(
 ) -> Plan[list[Any]]:
     """Instances from SQL written by hand; the columns are told apart by asking for them by name around it."""
     text, given = placeholders(sql.strip().rstrip(";"), params, compiler.backend)
+    if "--" in text:
+        text += "\n"  # what follows is no part of a comment
     convert, _ = compiler.converter(None)
     values = [value if value is None or convert is None else convert(value) for value in given]
     table = model.table

@@ -16,7 +16,7 @@ from typing import Any
 from datalayer._query.comparing import comparable
 from datalayer._schema.field import ColumnType, FieldSpec
 from datalayer._schema.relation import RelationKind, RelationSpec
-from datalayer._schema.table import ForeignKeySpec, SqlText, TableSpec
+from datalayer._schema.table import ForeignKeySpec, Late, SqlText, TableSpec
 from datalayer.errors import ModelError, choices_text, nearest
 from datalayer.models import building, late_conditions, many
 from datalayer.models._pydantic import is_complete, own_fields
@@ -28,6 +28,8 @@ _lock = threading.RLock()
 _models: dict[tuple[str, str], Any] = {}
 _pending: list[Any] = []
 _failed: dict[Any, Exception] = {}
+_new: set[Any] = set()
+"""Those that were declared since tables were built the last time: what is used already does not know of them yet."""
 
 
 def register(model: Any) -> None:
@@ -39,6 +41,7 @@ def register(model: Any) -> None:
             _pending.remove(old)
         _models[key] = model
         _pending.append(model)
+        _new.add(model)
 
 
 def models() -> list[Any]:
@@ -86,6 +89,7 @@ def clear() -> None:
         _models.clear()
         _pending.clear()
         _failed.clear()
+        _new.clear()
 
 
 @contextlib.contextmanager
@@ -112,6 +116,17 @@ def resolve() -> None:
     _try_pending()
     for model in _pending:
         raise _failed[model]
+
+
+def settle() -> bool:
+    """Builds the tables of models that were declared since it was last done; whether there were any."""
+    if not _new:
+        return False
+    _try_pending()
+    return True
+
+
+Late.settle = staticmethod(settle)
 
 
 def table_of(model: Any) -> TableSpec:
@@ -281,6 +296,7 @@ def complete(model: Any) -> None:
 def _try_pending() -> None:
     """Builds and links what can be; what cannot stays pending with its error."""
     with _lock:
+        _new.clear()
         for model in list(_pending):
             try:
                 _join(model)

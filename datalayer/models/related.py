@@ -38,12 +38,17 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
     if known is not MISSING and (known is not None or not spec.kind.is_forward):
         return _found(instance, spec, known)
     key = key_values(instance, spec.local)
-    if key is None and (spec.kind.is_forward or origin_of(instance) is None):
+    if key is None and (origin_of(instance) is None or (spec.kind.is_forward and _has_come(instance, spec))):
         return None
     if asyncio._get_running_loop() is not None:
         raise not_loaded(instance, spec)
     databases[alias_of(instance)].run(load, lacking(instance, spec), spec, alias_of(instance))
     return _found(instance, spec, peek(instance, name))
+
+
+def _has_come(instance: Any, spec: RelationSpec) -> bool:
+    """Whether the key of a relation has come with the row, or has been set: `only()` and `defer()` may leave it out."""
+    return all(name in instance.__dict__ for name in spec.local)
 
 
 def _found(instance: Any, spec: RelationSpec, value: Any) -> Any:

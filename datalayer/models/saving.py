@@ -11,6 +11,7 @@ from datalayer._plans import read, transaction, write
 from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.query import Query
+from datalayer._schema.relation import RelationSpec
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
 from datalayer.errors import (
@@ -33,6 +34,7 @@ from datalayer.models.state import (
     Origin,
     content_of,
     forget,
+    is_same,
     kept,
     key_values,
     origin_of,
@@ -53,7 +55,7 @@ def changed_fields(instance: Any, form: Form) -> tuple[str, ...]:
         for name, stored, convert in content:
             if name not in changed and name in values:
                 before = stored if convert is None or stored is None else convert(stored)
-                if before != values[name]:
+                if not is_same(before, values[name]):
                     inside.append(name)
         changed = changed.union(inside)
     return form.in_order(changed if values.keys() >= changed else changed.intersection(values))
@@ -83,14 +85,27 @@ def take_keys(instance: Any, alias: str) -> None:
                 f"row of {alias!r} cannot refer to it; save it there with using={alias!r}, or this one with "
                 f"using={origin.alias!r}"
             )
-        if key_values(instance, spec.local) is not None:
+        known, key = key_values(instance, spec.local), key_values(other, spec.remote)
+        if known is not None and (known == key or _stays(instance, spec, other)):
             continue
-        key = key_values(other, spec.remote)
         if key is None:
             raise InvalidValue(f"{type(instance).__name__}.{name} is not saved yet; save it before this one")
         for field, value in zip(spec.local, key, strict=True):
             instance.__dict__[field] = value
             instance.__pydantic_fields_set__.add(field)
+
+
+def _stays(instance: Any, spec: RelationSpec, other: Any) -> bool:
+    """Whether a key stays as it is, though the object it was taken of has another one, or none.
+
+    It does where it is not about to be written, and where the key of the object is not that of its row. Otherwise it
+    is of a row that a rollback took back, and by now it may be the key of somebody else's.
+    """
+    if origin_of(instance) is not None and peek_fields_set(instance).isdisjoint(spec.local):
+        return True
+    return origin_of(other) is not None and not (
+        other.__dict__.keys() >= set(spec.remote) and peek_fields_set(other).isdisjoint(spec.remote)
+    )
 
 
 def field_names(table: TableSpec, names: Iterable[str], option: str) -> tuple[str, ...]:
@@ -230,9 +245,9 @@ def save(
         names = field_names(form.table, update_fields, "save(update_fields)")
         return _update(compiler, instance, alias, form, _present(instance, names), names)
     if force_update:
-        return _update(compiler, instance, alias, form, _writable(instance, form.table))
+        return _rewritten(compiler, instance, alias, form)
     if origin is not None and origin.alias == alias:
-        return _update(compiler, instance, alias, form, changed_fields(instance, form))
+        return _update(compiler, instance, alias, form, changed := changed_fields(instance, form), changed)
     opened = current.transaction(alias)
     depth = 0 if opened is None else 1 + len(opened.frames)
     # No lambda: whatever it names would be a cell, in every save.
@@ -253,7 +268,10 @@ def _hooked(
     yield hooks.beginning(hooks.saves)
     origin = origin_of(instance)
     is_new = force_insert or (origin is None and not force_update and update_fields is None)
-    known = changed_fields(instance, form) if update_fields is None else tuple(update_fields)
+    if update_fields is None:
+        known = changed_fields(instance, form)
+    else:
+        known = update_fields = field_names(form.table, update_fields, "save(update_fields)")
     for hook in hooks.before_save:
         yield hook.call(instance, Change(is_new, known, alias))
     written: Any = yield from save(compiler, instance, alias, force_insert, force_update, update_fields, is_hooked=True)
@@ -277,9 +295,29 @@ def _writable(instance: Any, table: TableSpec) -> tuple[str, ...]:
 def _copied(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
     """Writes an instance of another database here: to its row, or to a new one where there is none."""
     try:
-        return (yield from _update(compiler, instance, alias, form, _writable(instance, form.table)))
+        return (yield from _rewritten(compiler, instance, alias, form))
     except NotUpdated:
         return (yield from _insert(compiler, instance, alias, form))
+
+
+def _rewritten(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
+    """Writes every field to the row of the key; one that has no others has to be there all the same."""
+    table = form.table
+    fields = _writable(instance, table)
+    key = key_values(instance, table.primary_key)
+    if fields or key is None:
+        return (yield from _update(compiler, instance, alias, form, fields))
+    if not (yield from read.exists(compiler, by_key(table, key))):
+        raise _gone(instance, table)
+    undone.note_change(alias, instance)
+    saved(instance, alias, form)
+    return ()
+
+
+def _gone(instance: Any, table: TableSpec) -> NotUpdated:
+    shown = _shown(key_values(instance, table.primary_key) or ())
+    error: NotUpdated = instance.NotUpdated(f"{table.model} {shown} is gone from the database; nothing was written")
+    return error
 
 
 def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
@@ -343,9 +381,7 @@ def _update(
     except ForeignKeyViolation as error:
         return (yield from write.violated(compiler, change, given, error))
     if not (reply.rows if change.returning else reply.count):
-        table = form.table
-        shown = _shown(key_values(instance, table.primary_key) or ())
-        raise instance.NotUpdated(f"{table.model} {shown} is gone from the database; nothing was written")
+        raise _gone(instance, form.table)
     undone.note_change(alias, instance, written, bool(form.tracked))
     if form.refers:
         related.written(instance, alias, written)
@@ -354,7 +390,8 @@ def _update(
         (row,) = prepared.read(reply.rows)
         values.update(zip(change.returning, row, strict=True))
         written += change.returning
-    unsaved = () if asked is None else instance.__pydantic_fields_set__.difference(written)
+    # Also what was assigned while the statement was under way.
+    unsaved = () if asked is None or (now := instance.__pydantic_fields_set__) <= update.names else now - {*written}
     saved(instance, alias, form, None, written, unsaved)
     return update.fields
 
@@ -371,8 +408,12 @@ def existing_key(instance: Any, table: TableSpec, verb: str) -> tuple[object, ..
     """
     key = key_values(instance, table.primary_key)
     if key is None or origin_of(instance) is None:
-        raise QueryError(f"this {type(instance).__name__} is not saved, so there is nothing to {verb}")
+        raise _not_saved(instance, verb)
     return key
+
+
+def _not_saved(instance: Any, verb: str) -> QueryError:
+    return QueryError(f"this {type(instance).__name__} is not saved, so there is nothing to {verb}")
 
 
 @writing
@@ -380,15 +421,17 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     """Deletes the row of an instance."""
     form: Form = instance.__datalayer_form__ or form_of(instance.__class__)
     table = form.table
-    key = existing_key(instance, table, "delete")
+    key, origin = key_values(instance, table.primary_key), origin_of(instance)
+    if key is None or origin is None:
+        raise _not_saved(instance, "delete")
     if table.view is not None:
         refuse_view(table, "delete")
-    if table.referrers or (WITH_DELETES and deleting.has_hooks(table)):
+    if table.referrers or (WITH_DELETES and deleting.has_hooks(instance.__class__)):
         count = yield from _delete_among_others(compiler, instance, alias, form, key)
     else:
         reply = yield compiler.delete(form.delete).command(key)
         count = reply.count
-    undone.note_change(alias, instance, (), bool(form.tracked))
+    undone.note_delete(alias, instance, origin, form.tracked)
     gone(instance, alias, form)
     return count
 
@@ -405,7 +448,7 @@ def _delete_among_others(
     def delete_unprotected() -> Plan[int]:
         return protecting.protected(compiler, by_key(table, key), alias, delete_row)
 
-    if deleting.has_hooks(table):
+    if deleting.has_hooks(instance.__class__):
         return (yield from deleting.around(compiler, [instance], alias, delete_unprotected))
     return (yield from delete_unprotected())
 
@@ -431,6 +474,7 @@ def refresh(
         if isinstance(fields, str):
             raise QueryError(f"refresh(fields) is {fields!r}, which is text; give names in a list: [{fields!r}]")
         check_listed("refresh(fields)", fields)
+        fields = list(fields)
         dropped = [name for name in fields if name in table.relations and not table.relations[name].kind.is_forward]
         fields = field_names(table, [name for name in fields if name not in dropped], "fields")
         related.forget_some(instance, dropped, fields)

@@ -168,6 +168,26 @@ def kept(name: str, value: Any) -> Content:
     return name, value if kind in UNCHANGEABLE else copy.deepcopy(value), None
 
 
+_NUMBERS: Final = frozenset({bool, int, float})
+
+
+def is_same(before: object, now: object) -> bool:
+    """Whether a value is what it was, in a document too: Python takes True for 1 and for 1.0, and JSON does not."""
+    return before == now and _is_alike(before, now)
+
+
+def _is_alike(before: Any, now: Any) -> bool:
+    """Whether equal values are of the same kinds of numbers."""
+    kind = before.__class__
+    if kind in _NUMBERS:
+        return kind is now.__class__ or now.__class__ not in _NUMBERS
+    if kind is dict:
+        return all(_is_alike(value, now[key]) for key, value in cast("dict[Any, Any]", before).items())
+    if kind is list:
+        return all(map(_is_alike, before, now))
+    return True
+
+
 def key_fields_changed(instance: Any, spec: RelationSpec) -> None:
     """Drops a cached object that a newly written key no longer refers to."""
     known = peek(instance, spec.name)

@@ -6,13 +6,13 @@ of how things stood before; the notes keep no instance alive, and are forgotten 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 from weakref import ref
 
 from datalayer._schema.table import TableSpec
 from datalayer.databases import current
-from datalayer.models._pydantic import set_fields_set
+from datalayer.models._pydantic import peek_fields_set, set_fields_set
 from datalayer.models.state import Origin, cache_of, content_of, origin_of, set_content, set_origin
 
 
@@ -76,6 +76,22 @@ def note_change(alias: str, instance: Any, fields: Collection[str] = (), is_trac
         transaction.undos.append((_changed_again, ref(instance), origin_of(instance), fields, content))
 
 
+def note_delete(alias: str, instance: Any, origin: Origin | None, tracked: Collection[str]) -> None:
+    """Notes how an instance stands before it counts as deleted, which makes all of it unsaved.
+
+    Args:
+        alias: The database.
+        instance: The one that is deleted.
+        origin: Where it came from.
+        tracked: Its fields whose values may change in place.
+    """
+    transaction = current.transaction(alias)
+    if transaction is not None:
+        changed, values = peek_fields_set(instance), {**instance.__dict__}
+        content = content_of(instance) if tracked else None
+        transaction.undos.append((_there_again, ref(instance), origin, changed, values, content))
+
+
 def note_changes(
     alias: str, instances: Sequence[Any], fields: Collection[str] = (), *, is_tracked: bool = True
 ) -> None:
@@ -122,8 +138,10 @@ def _new_again(reference: ref[Any], origin: Origin | None, absent: Collection[st
     instance = reference()
     if instance is None:
         return
+    assigned = peek_fields_set(instance)  # since then, by the program
     for name in absent:
-        instance.__dict__.pop(name, None)
+        if name not in assigned:
+            instance.__dict__.pop(name, None)
     set_origin(instance, origin)
     set_fields_set(instance, set(instance.__dict__))
 
@@ -133,6 +151,24 @@ def _all_new_again(reference: ref[Origin], absent: Collection[str]) -> None:
     for instance in () if origin is None else origin.peers:
         if origin_of(instance) is origin:
             _new_again(ref(instance), None, absent)
+
+
+def _there_again(
+    reference: ref[Any],
+    origin: Origin | None,
+    changed: Set[str],
+    before: dict[str, object],
+    content: tuple[Any, ...] | None,
+) -> None:
+    instance = reference()
+    if instance is None:
+        return
+    set_origin(instance, origin)
+    # Its delete has made everything unsaved, and what nobody has assigned is as the row has it.
+    assigned = [name for name, value in instance.__dict__.items() if before.get(name, before) is not value]
+    set_fields_set(instance, instance.__pydantic_fields_set__.intersection({*changed, *assigned}))
+    if content is not None:
+        set_content(instance, content)
 
 
 def _changed_again(
@@ -145,7 +181,6 @@ def _changed_again(
     if instance is None:
         return
     set_origin(instance, origin)
-    # A row that exists again keeps its key, though its delete has made everything unsaved.
     table: TableSpec = instance.__class__.table
     unsaved = {*fields, *instance.__pydantic_fields_set__}
     set_fields_set(instance, unsaved.difference(table.primary_key))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datalayer import CASCADE, Field, ForeignKey, Mapped, Model, ModelBase, OneToOne, PrimaryKey, UniqueConstraint
-from datalayer.errors import DatabaseError, ModelError, UniqueViolation
+from datalayer.errors import DatabaseError, ModelError, QueryError, UniqueViolation
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, create_tables, isolated_models
 from tests.worlds import World
@@ -148,3 +148,20 @@ def test_what_is_no_collation_of_the_column_is_refused_with_the_model(
         class Bad(Model):
             __annotations__ = {"it": Mapped[annotation]}
             it = Field(collation=collation)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_rows_of_an_upsert_are_told_apart_by_the_collation_on_sqlite(tables: None, world: World) -> None:
+    for text, times in (("ABC", 1), ("DEF", 9)):
+        world.call(Word.objects, "create", text=text, times=times, lang=text)
+    rows = [Word(text=text, times=5, lang=text) for text in ("abc", "def", "x")]
+    found = world.call(
+        Word.objects, "bulk_create", rows, on_conflict=("text",), update=("times",), where=Word.times < 5
+    )
+    texts = [[row.text for row in some] for some in (found.updated, found.skipped, found.inserted)]
+    assert texts == [["ABC"], ["def"], ["x"]]
+    assert found.updated[0].times == 5
+    with pytest.raises(QueryError, match="two rows with the same text"):
+        world.call(
+            Word.objects, "bulk_create", [Word(text="q"), Word(text="Q")], on_conflict=("text",), update=["times"]
+        )

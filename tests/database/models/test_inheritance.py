@@ -89,6 +89,8 @@ with registry.isolated():
     class Item(Owned, Loud, Greeting):
         price: Mapped[int] = Field(default=1)
         _secret: int = PrivateAttr(default=3)
+        _notes: list[str] = PrivateAttr(default_factory=list)
+        _double: int = PrivateAttr(default_factory=lambda values: values["_secret"] * 2)
 
         class Meta:
             table = "inheritance_item"
@@ -200,7 +202,9 @@ def test_private_attributes_are_there_in_fetched_rows_and_never_stored(world: Wo
     assert found._secret == 3
     found._secret = 4
     assert "_secret" not in Item.table.fields
-    assert world.call(Item.objects, "get")._secret == 3
+    found._notes.append("x")
+    again = world.call(Item.objects, "get")
+    assert (again._secret, again._notes, again._double) == (3, [], 6)
 
 
 @pytest.mark.usefixtures("tables")

@@ -216,3 +216,17 @@ def test_managers_of_abstract_parents_come_along(world: World) -> None:
         made = world.call(Thing.named, "create", name="a")
         assert world.iterate(Thing.named.all()) == [made]
         assert Thing.__datalayer_default_name__ == "named"  # type: ignore[attr-defined]
+
+
+def test_a_manager_asks_each_time_and_only_once_for_a_list(world: World, blog: Any) -> None:
+    with capture_queries() as sent:
+        assert len(world.iterate(Post.everything)) == 3
+    assert len(sent) == 1
+    world.call(Post.everything, "create", title="d", blog=blog)
+    assert len(world.iterate(Post.everything)) == 4
+    assert world.call(Post.everything, "count") == 4
+    if not world.is_async:
+        rows = Post.everything
+        assert [len(rows), len(list(rows)), rows[3].title, bool(rows)] == [4, 4, "d", True]
+        world.call(Post.everything, "create", title="e", blog=blog)
+        assert [len(rows), len(list(rows))] == [5, 5]

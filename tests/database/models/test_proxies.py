@@ -8,12 +8,14 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from datalayer import Field, ForeignKey, Manager, ManyToMany, Mapped, Model, Reverse, before_save
+from datalayer import Field, ForeignKey, Manager, ManyToMany, Mapped, Model, Reverse, after_delete, before_save
 from datalayer.errors import ModelError
 from datalayer.models import registry
 from datalayer.testing import capture_queries, create_tables
 from datalayer.testing.tables import acreate_tables
 from tests.worlds import World
+
+GONE: list[str] = []
 
 with registry.isolated():
 
@@ -48,6 +50,10 @@ with registry.isolated():
         def shout(self) -> None:
             if self.name == "new":
                 self.name = "NEW"
+
+        @after_delete
+        def has_left(self) -> None:
+            GONE.append(self.name)
 
         class Meta:
             proxy = True
@@ -177,3 +183,14 @@ def test_hooks_of_a_proxy_are_called_whoever_was_saved_before(world: World) -> N
     team = world.call(Team.objects, "get")
     names = [world.call(model.objects, "create", name="new", team=team).name for model in (Person, Boss, Person)]
     assert names == ["new", "NEW", "new"]
+
+
+def test_a_proxy_has_delete_hooks_of_its_own(world: World) -> None:
+    GONE.clear()
+    team = world.call(Team.objects, "get")
+    world.call(world.call(Person.objects, "create", name="of the model", team=team), "delete")
+    bosses = [world.call(Boss.objects, "create", name=name, rank=9, team=team) for name in ("one", "two", "three")]
+    world.call(bosses[0], "delete")
+    world.call(Boss.objects, "bulk_delete", [bosses[1]])
+    world.call(Boss.objects.filter(name="three"), "delete")
+    assert GONE == ["one", "two", "three"]

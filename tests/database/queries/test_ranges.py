@@ -253,3 +253,9 @@ def test_a_range_is_an_object_in_json_and_its_schema_says_so() -> None:
     for mode in ("validation", "serialization"):
         shown = Plain.model_json_schema(mode=mode)["properties"]["days"]
         assert shown["properties"]["lower"]["anyOf"][0] == {"type": "string", "format": "date"}
+
+
+def test_the_last_day_of_all_lies_in_a_range_without_an_end() -> None:
+    assert date.max in Range(date(2020, 1, 1))
+    assert date.max not in Range(None, date.max)
+    assert date.max not in Range[date].empty()

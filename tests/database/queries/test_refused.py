@@ -132,3 +132,7 @@ def test_raw_sql_that_lacks_a_column_names_it_and_all_that_are_needed(world: Wor
         assert "Book.objects.only(...).raw(...)" in str(caught.value)
     with pytest.raises(UndefinedColumn, match="pagess"):
         world.iterate(Book.objects.raw("select *, pagess from library_book"))
+
+
+def test_raw_sql_may_end_with_a_comment(world: World, books: Shelf) -> None:
+    assert len(world.iterate(Book.objects.raw("select * from library_book -- all of them"))) == len(books)

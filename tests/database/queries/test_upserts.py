@@ -29,6 +29,13 @@ with registry.isolated():
             table = "upserts_stock"
             constraints = (UniqueConstraint("shop", "item", name="one_stock"),)
 
+    class Path(Model):
+        steps: Mapped[list[str]] = Field(unique=True)
+        times: Mapped[int] = Field(default=0)
+
+        class Meta:
+            table = "upserts_path"
+
     class Member(Model):
         email: Mapped[str] = Field(max_length=50)
         is_active: Mapped[bool] = Field(default=True)
@@ -232,3 +239,13 @@ def test_generated_columns_are_read_back_by_bulk_update(world: World, stock: Non
     one.amount = 50
     world.call(Stock.objects, "bulk_update", [one], ["amount"])
     assert one.doubled == 100
+
+
+def test_a_list_may_be_in_the_way(configured: str, world: World) -> None:
+    world.run(lambda: create_tables(Path), lambda: acreate_tables(Path))
+    world.call(Path.objects, "create", steps=["a"])
+    rows = [Path(steps=["a"], times=5), Path(steps=["b"])]
+    found = world.call(Path.objects, "bulk_create", rows, on_conflict=("steps",), update=("times",))
+    assert ([row.steps for row in found.updated], [row.steps for row in found.inserted]) == ([["a"]], [["b"]])
+    with pytest.raises(QueryError, match="two rows with the same steps"):
+        world.call(Path.objects, "bulk_create", [rows[0], Path(steps=["a"])], on_conflict=("steps",), update=("times",))

@@ -245,7 +245,7 @@ def test_threads_that_are_the_first_to_write_to_rows_find_one_set_in_each() -> N
 
 
 def test_private_attributes_without_default_are_left_out() -> None:
-    assert _pydantic.private_values(Plain) == {"_b": 2}
+    assert _pydantic.private_values(Plain, {}) == {"_b": 2}
 
 
 @pytest.mark.parametrize(
