@@ -45,7 +45,7 @@ def update(backend_name: str, change: Update) -> Prepared:
         assigned, where = _read_first(target, table, assigned, where)
     element: Any = sa.update(target).values(assigned).where(*where)
     prepared = _compiled(backend, statement, element, table, change.returning, target, len(change.values), plain)
-    prepared.is_one_row = is_by_key(query) and len(plain) == len(change.assignments)
+    prepared.is_small = is_by_key(query) and len(plain) == len(change.assignments)
     return prepared
 
 
@@ -141,7 +141,7 @@ def delete(backend_name: str, change: Delete) -> Prepared:
         len(change.values),
     )
     # Rows that refer to it are looked for, and may go along.
-    prepared.is_one_row = is_by_key(change.query) and not change.query.table.referrers
+    prepared.is_small = is_by_key(change.query) and not change.query.table.referrers
     return prepared
 
 

@@ -76,7 +76,7 @@ class Prepared:
         columns: What comes back, in row order; rows may be longer where ORDER BY needed hidden columns.
         table: The table it is about.
         writes: Whether it changes anything.
-        is_one_row: As in `Command`.
+        is_small: As in `Command`.
         returns_key: As in `Command`.
         returns_rows: Whether the statement gives rows rather than a count.
         written: The columns written by plain values, each with the place of its placeholder; errors tell values by it.
@@ -91,7 +91,7 @@ class Prepared:
         "_readers",
         "_twins",
         "columns",
-        "is_one_row",
+        "is_small",
         "memo",
         "returns_key",
         "returns_rows",
@@ -111,7 +111,7 @@ class Prepared:
         writes: bool = False,
         is_whole: bool = False,
         returns_key: bool = False,
-        is_one_row: bool = False,
+        is_small: bool = False,
         written: tuple[tuple[str, int], ...] = (),
         width: int = 0,
         twins: Sequence[Twin] = (),
@@ -125,7 +125,7 @@ class Prepared:
         self.columns = columns
         self.table = table
         self.writes = writes
-        self.is_one_row = is_one_row
+        self.is_small = is_small
         self.written = written
         self.memo: object = None
         self.returns_key = returns_key
@@ -176,7 +176,7 @@ class Prepared:
         command.returns_rows = self.returns_rows
         command.writes = self.writes
         command.returns_key = self.returns_key
-        command.is_one_row = self.is_one_row
+        command.is_small = self.is_small
         command.in_chunks = False
         command.table = self.table
         command.written = self.written

@@ -1,12 +1,12 @@
 """Short statements of an awaiting SQLite connection, on the event loop itself.
 
 A row by its key takes SQLite some microseconds, and handing it to the connection's thread and back takes the loop ten
-times as long, and a page of rows at an offset hardly less than the hand-over. So a read is begun on the event loop and
-stopped when it takes longer than `LONG`; then it begins again on the thread, and the next times go there at once. A
-write cannot be stopped, since that would roll back its transaction. So only a write of one row, by its key or a new
-one, is done here, and only inside a transaction: it takes as many steps as the table has columns and indexes, and its
-disk has to do nothing before the commit, which is the thread's. Where it takes longer (a trigger), the thread has it
-the next times. So it is with a read that SQLite does not let be stopped (it counts a whole table in one step).
+times as long; a page of rows at an offset takes about as long as the hand-over. So a read is begun on the event loop
+and stopped when it takes longer than `LONG`; then it begins again on the thread, and the next times go there at once.
+A write cannot be stopped, since that would roll back its transaction. So only a write of one row by its key, or of a
+few new ones, is done here, and only inside a transaction: it takes as many steps as its rows have columns and indexes,
+and its disk has to do nothing before the commit, which is the thread's. Where it takes longer (a trigger), the thread
+has it the next times. So it is with a read that SQLite does not let be stopped (it counts a whole table in one step).
 
 A machine that is busy makes everything late for once: after some times on the thread a statement is tried here again,
 after the fewer times the less often it was late.
@@ -140,7 +140,7 @@ class ShortStatements:
         began = perf_counter()
         is_write = False
         try:
-            if command.is_one_row and raw.in_transaction:
+            if command.is_small and raw.in_transaction:
                 is_write = True
                 if time.taken >= TURN:
                     return None

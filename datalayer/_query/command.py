@@ -21,7 +21,7 @@ class Command:
         returns_rows: Whether rows come back; otherwise the number of affected rows does.
         writes: Whether the statement may change anything: decides between the writer and a reader.
         returns_key: Whether the key of the new row comes back as a row, which SQLite knows without being asked for it.
-        is_one_row: Whether it writes plain values to one row, by its key or a new one: work that does not grow.
+        is_small: Whether it writes plain values to one row by its key, or to a few new ones: work that does not grow.
         in_chunks: Whether whoever reads its rows takes them in chunks, so that they need not all lie in memory twice.
         table: The table it is about; gives errors their model, columns and constraint.
         written: The columns written by plain values, each with the place of its value; gives errors their values.
@@ -29,7 +29,7 @@ class Command:
 
     __slots__ = (
         "in_chunks",
-        "is_one_row",
+        "is_small",
         "params",
         "returns_key",
         "returns_rows",
@@ -47,7 +47,7 @@ class Command:
         returns_rows: bool = True,
         writes: bool = False,
         returns_key: bool = False,
-        is_one_row: bool = False,
+        is_small: bool = False,
         table: TableSpec | None = None,
         written: tuple[tuple[str, int], ...] = (),
     ) -> None:
@@ -57,7 +57,7 @@ class Command:
         self.returns_rows = returns_rows
         self.writes = writes
         self.returns_key = returns_key
-        self.is_one_row = is_one_row
+        self.is_small = is_small
         self.in_chunks = False
         self.table = table
 

@@ -150,8 +150,8 @@ def test_write_runs_on_the_thread(tmp_path: Path) -> None:
     run(tmp_path / "db.sqlite3", write)
 
 
-def one_row(sql: str) -> Command:
-    return Command(sql, returns_rows=False, writes=True, is_one_row=True)
+def small(sql: str) -> Command:
+    return Command(sql, returns_rows=False, writes=True, is_small=True)
 
 
 async def begun(link: Any, *statements: str) -> None:
@@ -162,7 +162,7 @@ async def begun(link: Any, *statements: str) -> None:
 def test_write_of_one_row_in_a_transaction_runs_on_the_event_loop(tmp_path: Path) -> None:
     async def write(link: Any, threads: list[int]) -> None:
         await begun(link, "BEGIN IMMEDIATE")
-        assert (await link.execute(one_row("INSERT INTO t VALUES (where_am_i(1))"))).count == 1
+        assert (await link.execute(small("INSERT INTO t VALUES (where_am_i(1))"))).count == 1
         assert threads == [threading.get_ident()]
         assert (await link.execute(Command("SELECT count(*) FROM t"))).rows == [(1,)]
 
@@ -172,7 +172,7 @@ def test_write_of_one_row_in_a_transaction_runs_on_the_event_loop(tmp_path: Path
 def test_write_of_one_row_outside_a_transaction_runs_on_the_thread(tmp_path: Path) -> None:
     async def write(link: Any, threads: list[int]) -> None:
         await begun(link)
-        await link.execute(one_row("INSERT INTO t VALUES (where_am_i(1))"))
+        await link.execute(small("INSERT INTO t VALUES (where_am_i(1))"))
         assert threading.get_ident() not in threads
 
     run(tmp_path / "db.sqlite3", write)
@@ -184,7 +184,7 @@ def test_write_of_one_row_that_sets_off_much_has_the_thread_from_then_on(tmp_pat
         trigger = f"CREATE TRIGGER more AFTER INSERT ON t BEGIN INSERT INTO many {much}; END"
         await begun(link, "CREATE TABLE many (x integer)", trigger, "BEGIN IMMEDIATE")
         for _ in range(2):
-            await link.execute(one_row("INSERT INTO t VALUES (where_am_i(1))"))
+            await link.execute(small("INSERT INTO t VALUES (where_am_i(1))"))
         first, second = threads
         assert first == threading.get_ident() != second
         assert (await link.execute(Command("SELECT count(*) FROM many"))).rows == [(4_000,)]
@@ -195,9 +195,9 @@ def test_write_of_one_row_that_sets_off_much_has_the_thread_from_then_on(tmp_pat
 def test_refused_write_of_one_row_leaves_the_transaction_open(tmp_path: Path) -> None:
     async def write(link: Any, threads: list[int]) -> None:
         await begun(link, "CREATE UNIQUE INDEX only ON t (id)", "BEGIN IMMEDIATE")
-        await link.execute(one_row("INSERT INTO t VALUES (1)"))
+        await link.execute(small("INSERT INTO t VALUES (1)"))
         with pytest.raises(errors.IntegrityError):
-            await link.execute(one_row("INSERT INTO t VALUES (1)"))
+            await link.execute(small("INSERT INTO t VALUES (1)"))
         assert link.in_transaction
 
     run(tmp_path / "db.sqlite3", write)
