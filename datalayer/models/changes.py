@@ -373,6 +373,10 @@ def insert_of(
     return InsertFrom(table, tuple(fields), query, tuple(table.fields) if returning else (), conflict)
 
 
+_EMPTY = (dict, list)
+"""Factories whose values are alike in every row."""
+
+
 def _filled(model: Any, name: str) -> object:
     """What a row gets that was given no value of a field; UNSET where the database or NULL fills it.
 
@@ -387,8 +391,11 @@ def _filled(model: Any, name: str) -> object:
     info: Any = own_fields(model)[name]
     if info.default is not PydanticUndefined and info.default is not UNSET:
         return info.default
+    if info.default_factory in _EMPTY:
+        return info.default_factory()
     if info.default_factory is not None and info.default_factory is not unset:
-        raise InvalidValue(f"{model.__name__}.{name} is made in Python for each row; name it in values()")
+        such = f'; functions.UUID7() makes one: columns=("{name}", ...)' if field.type.kind is Kind.UUID else ""
+        raise InvalidValue(f"{model.__name__}.{name} is made in Python for each row; name it in values(){such}")
     if field.nullable:
         return UNSET
     raise InvalidValue(f"{model.__name__}.{name} has no value and can never be NULL; name it in values()")

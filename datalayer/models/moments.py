@@ -71,7 +71,9 @@ def truncated(source: Any, step: str, tzinfo: tzinfo | str | None = None, word: 
         kind = None if node.type is None else node.type.kind
         if kind not in (kinds or {*MOMENTS, Kind.TIME}):
             what = "dates, moments and times" if not kinds else " and ".join(f"{one.value}s" for one in kinds)
-            raise QueryError(f"{word}() is of {what}, not of {'this' if kind is None else kind.value}")
+            twin = {"dates": "datetimes", "datetimes": "dates"}.get(word) if kind in MOMENTS else None
+            cure = f"; {twin}() is" if twin else ""
+            raise QueryError(f"{word}() is of {what}, not of {'this' if kind is None else kind.value}{cure}")
         is_of_clock = step in {"hour", "minute", "second"}
         if (kind is Kind.DATE and is_of_clock) or (kind is Kind.TIME and not is_of_clock):
             raise QueryError(f"{word}(): a {kind.value} has no {step}")

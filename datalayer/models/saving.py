@@ -29,6 +29,7 @@ from datalayer.models.arguments import check_listed
 from datalayer.models.forms import Form, by_key, form_of, written_by_database
 from datalayer.models.hooks import WITH_DELETES, Change, Hooks
 from datalayer.models.hydrate import loader
+from datalayer.models.locking import check_transaction
 from datalayer.models.relations import Forward
 from datalayer.models.state import (
     Origin,
@@ -505,6 +506,7 @@ def _refreshing(rows: Any, table: TableSpec, alias: str) -> Query:
 
     Raises:
         QueryError: It does not give the rows of the table as they are in this database.
+        TransactionError: It locks the row, and there is no transaction to keep the lock.
     """
     query: Query | None = getattr(rows, "query", None)
     if query is None or query.table is not table or query.columns is not None:
@@ -513,4 +515,6 @@ def _refreshing(rows: Any, table: TableSpec, alias: str) -> Query:
         raise QueryError("refresh(from_queryset=) of a sliced query; the row is found by its key, without a slice")
     if rows._alias not in ("default", alias):
         raise QueryError(f"refresh(from_queryset=) asks the database {rows._alias!r}, and the row is of {alias!r}")
+    if query.outline.lock is not None:
+        check_transaction(query, alias)
     return query

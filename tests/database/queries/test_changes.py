@@ -11,7 +11,7 @@ import pytest
 
 from datalayer import Count, Excluded, F, Field, Mapped, Max, Model, OuterRef, Subquery, UUIDModel, Value
 from datalayer.errors import FieldError, InvalidValue, NotUpdated, QueryError
-from datalayer.functions import Coalesce
+from datalayer.functions import UUID7, Coalesce
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, capture_queries, create_tables
 from tests.database.queries.library import Author, Book, Shelf
@@ -32,6 +32,8 @@ with registry.isolated():
 
     class Token(UUIDModel):
         word: Mapped[str] = Field()
+        seen: Mapped[list[str]] = Field(default_factory=list)
+        about: Mapped[dict[str, int]] = Field(default_factory=dict)
 
         class Meta:
             table = "changes_token"
@@ -220,11 +222,20 @@ def test_sources_that_do_not_fit_are_refused(
 
 
 def test_keys_made_in_python_must_be_named(world: World, sales: Shelf) -> None:
-    with pytest.raises(InvalidValue, match=r"Token\.id is made in Python"):
+    with pytest.raises(
+        InvalidValue, match=r"Token\.id is made in Python.*functions\.UUID7\(\) .* columns=\(\"id\", ...\)"
+    ):
         world.call(Token.objects, "insert_from", Author.objects.values(word=F("name")))
     world.call(Token.objects, "create", word="a")
     again = Token.objects.values("id", "word")
     assert world.call(Token.objects, "insert_from", again, on_conflict=("id",)) == 0
+
+
+def test_keys_made_by_the_database_and_what_is_empty_in_each_row_are_filled_in(world: World, sales: Shelf) -> None:
+    source = Author.objects.filter(name="Bob").values_list(UUID7(), "name")
+    (token,) = world.call(Token.objects, "insert_from", source, columns=("id", "word"), returning=True)
+    assert (token.word, token.seen, token.about) == ("Bob", [], {})
+    assert world.call(Token.objects.filter(seen=[], about={}), "count") == 1
 
 
 # -- save ------------------------------------------------------------------------------------------

@@ -734,7 +734,7 @@ def test_the_days_of_moments_begin_at_the_midnight_of_a_zone(world: World, books
 @pytest.mark.usefixtures("shelves")
 def test_dates_and_moments_are_told_apart() -> None:
     with assert_num_queries(0):
-        with pytest.raises(QueryError, match=r"dates\(\) is of dates, not of datetime"):
+        with pytest.raises(QueryError, match=r"dates\(\) is of dates, not of datetime; datetimes\(\) is"):
             Book.objects.dates("sold_at", "day")
         with pytest.raises(QueryError, match=r"datetimes\(\) is of datetimes and .*, not of date"):
             Book.objects.datetimes("published_on", "day")

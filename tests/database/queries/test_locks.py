@@ -123,6 +123,14 @@ def test_a_lock_needs_a_transaction(world: World, lockable: bool) -> None:
     assert locked.sql()[0].endswith("FOR UPDATE") is lockable
 
 
+def test_a_row_that_is_read_again_with_a_lock_needs_a_transaction(world: World, tasks: None) -> None:
+    task = world.call(Task.objects, "get", name="a")
+    with assert_num_queries(0), pytest.raises(TransactionError, match=r"Task outside of atomic\(\)"):
+        world.call(task, "refresh", from_queryset=Task.objects.select_for_update())
+    with world.enter(atomic()):
+        world.call(task, "refresh", from_queryset=Task.objects.select_for_update())
+
+
 def test_a_lock_needs_a_transaction_that_may_write(world: World, tasks: None) -> None:
     locked = Task.objects.select_for_update()
     refused = pytest.raises(TransactionError, match=r"Task in atomic\(read_only=True\)")
