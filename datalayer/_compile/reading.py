@@ -27,7 +27,7 @@ _KEPT: Final = 1_000
 def read_moment(value: object) -> object:
     """A moment in text: ours says no zone and is in UTC."""
     try:
-        return datetime.fromisoformat(f"{value}+00:00")  # half the time of replace(tzinfo=UTC)
+        return datetime.fromisoformat(f"{value}Z")  # half the time of replace(tzinfo=UTC); a day alone takes no Z
     except ValueError:  # somebody else has written it, with a zone
         found = datetime.fromisoformat(str(value))
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
@@ -49,7 +49,7 @@ class Short(NamedTuple):
 
 SHORTS: Final[MutableMapping[Converter, Short]] = WeakKeyDictionary()
 """The short forms of the converters that have one."""
-SHORTS[read_moment] = Short("{call}({value} + '+00:00')", datetime.fromisoformat)
+SHORTS[read_moment] = Short("{call}({value} + 'Z')", datetime.fromisoformat)
 
 
 def reader(form: Form, names: Sequence[str], converters: Sequence[Converter | None]) -> Read:

@@ -403,7 +403,7 @@ def bulk_delete(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
         count = yield from transaction.nested(compiler.backend, unprotected, depth=depth)
     form = form_of(bulk.model)
     for each in objects:
-        undone.note_delete(bulk.alias, each, origin_of(each), form.tracked)
+        undone.note_row(bulk.alias, each, origin_of(each), form.tracked)
         saving.gone(each, bulk.alias, form)
     return count
 

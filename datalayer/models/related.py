@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from datalayer._schema.relation import RelationKind, RelationSpec
-from datalayer.databases import current, databases
+from datalayer.databases import databases
 from datalayer.errors import QueryError, RelationNotLoaded
 from datalayer.models import undone
 from datalayer.models._pydantic import refused
@@ -39,7 +40,7 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
     key = key_values(instance, spec.local)
     if key is None and (origin_of(instance) is None or (spec.kind.is_forward and _has_come(instance, spec))):
         return None
-    if current.is_in_event_loop():
+    if asyncio._get_running_loop() is not None:
         raise not_loaded(instance, spec)
     databases[alias_of(instance)].run(load, lacking(instance, spec), spec, alias_of(instance))
     return _found(instance, spec, peek(instance, name))
@@ -191,6 +192,7 @@ def written(instance: Any, alias: str, fields: Iterable[str]) -> None:
         if spec.reverse is not None and not names.isdisjoint(spec.local):
             if spec.kind is RelationKind.ONE_TO_ONE:
                 undone.note_relation(alias, other, spec.reverse)
+                cache_of(other)[spec.reverse] = instance
             else:
                 drop(other, spec.reverse, alias)
 

@@ -295,6 +295,7 @@ def _writable(instance: Any, table: TableSpec) -> tuple[str, ...]:
 
 def _copied(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[tuple[str, ...]]:
     """Writes an instance of another database here: to its row, or to a new one where there is none."""
+    undone.note_row(alias, instance, origin_of(instance), form.tracked)
     try:
         return (yield from _rewritten(compiler, instance, alias, form))
     except NotUpdated:
@@ -432,7 +433,7 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     else:
         reply = yield compiler.delete(form.delete).command(key)
         count = reply.count
-    undone.note_delete(alias, instance, origin, form.tracked)
+    undone.note_row(alias, instance, origin, form.tracked)
     gone(instance, alias, form)
     return count
 

@@ -76,12 +76,12 @@ def note_change(alias: str, instance: Any, fields: Collection[str] = (), is_trac
         transaction.undos.append((_changed_again, ref(instance), origin_of(instance), fields, content))
 
 
-def note_delete(alias: str, instance: Any, origin: Origin | None, tracked: Collection[str]) -> None:
-    """Notes how an instance stands before it counts as deleted, which makes all of it unsaved.
+def note_row(alias: str, instance: Any, origin: Origin | None, tracked: Collection[str]) -> None:
+    """Notes how an instance stands to its row before it counts as that no more: it is deleted, or written elsewhere.
 
     Args:
         alias: The database.
-        instance: The one that is deleted.
+        instance: The one about to be deleted or written.
         origin: Where it came from.
         tracked: Its fields whose values may change in place.
     """
@@ -164,7 +164,7 @@ def _there_again(
     if instance is None:
         return
     set_origin(instance, origin)
-    # Its delete has made everything unsaved, and what nobody has assigned is as the row has it.
+    # All of it counts as unsaved meanwhile, and what nobody has assigned is as the row has it.
     assigned = [name for name, value in instance.__dict__.items() if before.get(name, before) is not value]
     set_fields_set(instance, instance.__pydantic_fields_set__.intersection({*changed, *assigned}))
     if content is not None:

@@ -134,6 +134,23 @@ def test_an_instance_stays_in_its_database(world: World, two: None) -> None:
     assert (count(world, "other"), world.call(Book.objects.using("other"), "count")) == (0, 0)
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_copy_that_is_rolled_back_leaves_the_row_as_it_was(world: World, two: None, is_there: bool) -> None:
+    ann = world.call(Author.objects, "create", name="Ann")
+    if is_there:
+        world.call(Author.objects.using("other"), "create", id=ann.id, name="Somebody")
+    with pytest.raises(ZeroDivisionError), world.enter(atomic("other")):  # noqa: PT012
+        world.call(ann, "save", using="other")
+        raise ZeroDivisionError
+    with capture_queries() as sent:
+        world.call(ann, "save")
+    assert not sent
+    ann.name = "Anna"
+    world.call(ann, "save")
+    assert world.call(Author.objects, "get").name == "Anna"
+    assert count(world, "other") == is_there
+
+
 def test_an_instance_is_copied_to_another_database(world: World, two: None) -> None:
     ann = world.call(Author.objects, "create", name="Ann")
     for name in ("first", "second"):

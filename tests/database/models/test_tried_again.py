@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from datalayer import Field, ForeignKey, Mapped, Model, Reverse, atomic
+from datalayer import Field, ForeignKey, Mapped, Model, OneToOne, Reverse, atomic
 from datalayer.errors import InvalidValue
 from datalayer.models import registry
 from datalayer.testing import create_tables
@@ -31,9 +31,15 @@ with registry.isolated():
         class Meta:
             table = "again_book"
 
+    class Portrait(Model):
+        author: OneToOne[Author] = OneToOne(related_name="portrait")
+
+        class Meta:
+            table = "again_portrait"
+
     registry.tables()
 
-MODELS = (Author, Book)
+MODELS = (Author, Book, Portrait)
 
 
 class Undo(Exception):
@@ -121,3 +127,17 @@ def test_a_delete_that_did_not_happen_makes_nothing_changed(world: World) -> Non
     world.call(two, "save")
     found = world.call(Book.objects, "get")
     assert (found.title, found.rating) == ("of somebody else", 5)
+
+
+def test_the_other_side_of_a_one_to_one_knows_the_row_that_was_written_then(world: World) -> None:
+    author = world.call(Author.objects, "create", name="a")
+    portrait = Portrait(author=author)
+    undone(world, saved(world, portrait))
+
+    async def look() -> bool:
+        await author.aload("portrait")
+        return hasattr(author, "portrait")
+
+    assert not world.run(lambda: hasattr(author, "portrait"), look)
+    world.call(portrait, "save")
+    assert author.portrait is portrait

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from datalayer._compile.reading import Form, reader
+from datalayer._compile.reading import Form, read_moment, reader
 
 ROWS: list[tuple[object, ...]] = [(1, "2", None), (3, None, "x")]
 
@@ -40,3 +41,11 @@ def test_hidden_columns_are_left_out(form: Form, found: list[object]) -> None:
 
 def test_no_rows_are_no_results() -> None:
     assert reader("dict", ["a"], [number])([]) == []
+
+
+def test_a_day_that_somebody_has_written_as_a_moment_is_its_midnight_in_utc() -> None:
+    rows: list[tuple[object, ...]] = [("2020-01-02",), ("2020-01-02 03:04:05.000006",)]
+    assert reader("flat", ["a"], [read_moment])(rows) == [
+        datetime(2020, 1, 2, tzinfo=UTC),
+        datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+    ]
