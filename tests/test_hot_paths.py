@@ -73,7 +73,7 @@ def test_one_needless_call_for_each_statement_is_found(tmp_path: Path) -> None:
 HOT: list[Callable[..., object]] = [
     Compiler.select, Compiler.insert, Compiler.update, Compiler.delete, Prepared.command, Prepared.params,
     Database.run, Database.arun, run.run, run.arun, SQLiteLink.execute, write.insert, upserts.create,
-    saving.save, saving.delete, saving.changed_fields, saving.prepare_insert, saving.saved, saving.gone,
+    saving.save, saving.delete, saving.changed_names, saving.prepare_insert, saving.saved, saving.gone,
     Form.in_order, Form.insert, Form.update, undone.note_insert, undone.note_change, state.key_values,
 ]  # fmt: skip
 

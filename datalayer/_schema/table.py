@@ -164,6 +164,7 @@ class TableSpec:
         is_managed: Whether migrations may create and change it.
         is_automatic: Whether it was made for a relation of many to many, without a class of the user's.
         key: A small number, unique in the process: what query shapes say instead of the table.
+        references: How often a reference to any table was noted: what is known of references may be old when it grows.
         view: `plain` or `materialized` where it is a view, which nothing is written to; else None.
         python_model: The Model class itself, opaque to the lower layers.
         base: The table that this one is a query's own view of (`viewed`); None for tables themselves.
@@ -194,6 +195,7 @@ class TableSpec:
         "view",
     )
     _count = 0
+    references: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -272,6 +274,7 @@ class TableSpec:
         """Notes a foreign key that refers to this table; of two of one name the newer takes the place of the older."""
         others = [pair for pair in self.referrers if (pair[0].name, pair[1].name) != (table.name, key.name)]
         self.referrers = [*others, (table, key)]
+        TableSpec.references += 1
 
     def __repr__(self) -> str:
         return f"<TableSpec {self.name} of {self.model}>"

@@ -45,11 +45,11 @@ LATE = frozenset({"__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_p
 """Slots that rows of a database get when somebody asks for them."""
 
 _late: dict[str, Any] = {name: BaseModel.__dict__[name] for name in LATE}
-_get_fields_set: Callable[[BaseModel], set[str]] = _late["__pydantic_fields_set__"].__get__
+get_fields_set: Callable[[BaseModel], set[str]] = _late["__pydantic_fields_set__"].__get__
 _filling = Lock()
 _fills: Final = [0]
 """How often a slot was filled: who saw a slot empty, and that nobody has filled any since, need not look again."""
-_NOTHING: frozenset[str] = frozenset()
+NOTHING: Final[frozenset[str]] = frozenset()
 
 
 def filled(instance: BaseModel, name: str) -> set[str] | None:
@@ -69,7 +69,7 @@ def fields_set(instance: BaseModel) -> set[str]:
     """The fields that were given or assigned, to be written to; as `instance.__pydantic_fields_set__`, and faster."""
     before = _fills[0]
     try:
-        return _get_fields_set(instance)
+        return get_fields_set(instance)
     except AttributeError:  # which takes longer than all else here: it is not asked for a second time without need
         with _filling:
             if _fills[0] == before:
@@ -85,9 +85,9 @@ def fields_set(instance: BaseModel) -> set[str]:
 def peek_fields_set(instance: BaseModel) -> Set[str]:
     """As `fields_set`, to look at only: the slot stays empty where it is."""
     try:
-        return _get_fields_set(instance)
+        return get_fields_set(instance)
     except AttributeError:
-        return _NOTHING
+        return NOTHING
 
 
 _LIMITS = ("ge", "gt", "le", "lt", "max_length", "min_length", "max_digits", "decimal_places", "pattern")

@@ -271,7 +271,7 @@ def _saved(
             instance.__dict__.update(zip(read_back, row, strict=False))
     if form.tracked:
         for instance in instances:
-            saving.saved(instance, alias, form, origin=origin)
+            saving.saved(instance, form, origin)
     else:
         for instance in instances:
             set_origin(instance, origin)
@@ -292,10 +292,15 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
     bulk.check_database("bulk_update")
     if assigning.Used.is_true:
         assigning.refuse_expressions(bulk.objects, "bulk_update")
+    form = form_of(bulk.model)
+    if form.refers:
+        for instance in bulk.objects:
+            if peek_cache(instance):
+                saving.take_keys(instance, bulk.alias)
     if bulk.assignments is not None:
         return (yield from _update(compiler, bulk, bulk.objects, bulk.assignments, depth))
-    table: TableSpec = bulk.model.table
-    groups = _changed(bulk, form_of(bulk.model))
+    table = form.table
+    groups = _changed(bulk, form)
     inner = depth if len(groups) == 1 else depth + 1
 
     def steps() -> Plan[int]:
@@ -312,21 +317,24 @@ def bulk_update(compiler: Compiler, bulk: Bulk, depth: int) -> Plan[int]:
 
 def _changed(bulk: Bulk, form: Form) -> dict[tuple[str, ...], list[Any]]:
     """The instances that differ from their rows, by the fields to write; auto_now columns are set, as `save` does."""
+    alike: dict[frozenset[str], list[Any]] = {}
+    for instance in bulk.objects:
+        names = saving.changed_names(instance, form)
+        group = alike.get(names)
+        if group is None:
+            group = alike[names] = []
+        group.append(instance)
     groups: dict[tuple[str, ...], list[Any]] = {}
     filled = [name for name, _ in form.on_update]
-    for instance in bulk.objects:
-        if form.refers:
-            saving.take_keys(instance, bulk.alias)
-        changed = saving.changed_fields(instance, form)
+    for names, instances in alike.items():
+        changed = form.in_order(names)
         if not changed:
             continue
         for name, function in form.on_update:
-            instance.__dict__[name] = function()
-        fields = tuple(dict.fromkeys([*changed, *filled])) if filled else changed
-        group = groups.get(fields)
-        if group is None:
-            group = groups[fields] = []
-        group.append(instance)
+            for instance in instances:
+                instance.__dict__[name] = function()
+        fields = tuple(dict.fromkeys([*changed, *filled]))
+        groups.setdefault(fields, []).extend(instances)
     return groups
 
 
@@ -339,7 +347,7 @@ def _update(
         if table.fields[name].is_primary_key or table.fields[name].generated is not None:
             raise QueryError(f"bulk_update() cannot write {table.model}.{name}: it is a key or a generated column")
     brought = _brought(assignments)
-    rows = _rows(objects, table, brought, bulk.alias)
+    rows = _rows(objects, table, brought)
     computed = tuple(
         [name for name, expression in assignments if type(expression) is not Given]
         + [name for name, spec in table.fields.items() if spec.generated is not None]
@@ -355,14 +363,14 @@ def _update(
         batch_size=bulk.batch_size,
         depth=depth,
     )
-    undone.note_changes(bulk.alias, objects, written)
+    tracked = [name for name in written if table.fields[name].tracks_content]
+    undone.note_changes(bulk.alias, objects, written, is_tracked=bool(tracked))
     if made:
         width = len(table.primary_key)
         by_key = {row[:width]: dict(zip(returning, row, strict=True)) for row in made}
         for instance in objects:
             undone.note_computed(bulk.alias, instance, computed)
             instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
-    tracked = [name for name in written if table.fields[name].tracks_content]
     saved = set(written)
     for instance in objects:
         changed = peek_fields_set(instance)
@@ -440,16 +448,13 @@ def _brought(assignments: Sequence[tuple[str, Expression]]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _rows(objects: list[Any], table: TableSpec, brought: tuple[str, ...], alias: str) -> list[Row]:
+def _rows(objects: list[Any], table: TableSpec, brought: tuple[str, ...]) -> list[Row]:
     """For each of some instances what it brings and its primary key.
 
     Raises:
         QueryError: One is not saved, or two are the same row.
         InvalidValue: One lacks a value.
     """
-    if objects and objects[0].__datalayer_relations__:
-        for instance in objects:
-            saving.take_keys(instance, alias)
     width = len(table.primary_key)
     take = row_of((*brought, *table.primary_key))
     try:

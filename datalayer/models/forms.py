@@ -73,6 +73,7 @@ class Form:
         table: The table.
         hooks: The hooks of the model, where it has any of saving.
         refers: Whether it has relations to one.
+        references: The fields that are the keys of those.
         key: The field that is the primary key; None where several are.
         writable: The fields that take a value; a set that nobody changes, so that what is among it is a set too.
         computed: The fields that the database computes.
@@ -80,12 +81,13 @@ class Form:
         on_create: What fills a field of a new row.
         on_update: What fills a field at each save.
         delete: DELETE of a row by its key. Values: those of the key.
+        unprotected: How many references there were of all tables when nothing could keep a row from being deleted.
         is_filled: Whether anything is to be filled in, or refused, before a new row is written.
     """
 
     __slots__ = (
         "_inserts", "_orders", "_places", "_updates", "computed", "delete", "hooks", "is_filled", "key",
-        "on_create", "on_update", "refers", "table", "tracked", "writable",
+        "on_create", "on_update", "references", "refers", "table", "tracked", "unprotected", "writable",
     )  # fmt: skip
 
     def __init__(self, model: Any) -> None:
@@ -93,7 +95,9 @@ class Form:
         hooks = hooks_of(model)
         self.table = table
         self.hooks = hooks if hooks is not None and hooks.saves else None
-        self.refers = bool(model.__datalayer_relations__)
+        relations = model.__datalayer_relations__
+        self.refers = bool(relations)
+        self.references = frozenset([name for relation in relations.values() for name in relation.key_fields])
         self.key = table.primary_key[0] if len(table.primary_key) == 1 else None
         fields = table.fields.values()
         self.writable = {field.name for field in fields if field.generated is None}
@@ -102,6 +106,7 @@ class Form:
         self.on_create: Fillers = tuple([(field.name, field.on_create) for field in fields if field.on_create])
         self.on_update: Fillers = tuple([(field.name, field.on_update) for field in fields if field.on_update])
         self.is_filled = bool(self.computed or self.on_create or self.on_update)
+        self.unprotected = -1
         self._places = {name: place for place, name in enumerate(table.fields)}
         self._orders: dict[frozenset[str], tuple[str, ...]] = {}
         self._inserts: dict[tuple[str, ...], RowInsert] = {}

@@ -291,7 +291,7 @@ def _now_refers(link: Link, item: Any, instance: Any) -> None:
     spec = link.spec
     if spec.reverse is None or not hasattr(item.__class__, "table"):
         return
-    undone.note_change(link.alias, item, spec.remote)
+    undone.note_change(link.alias, item, origin_of(item), spec.remote)
     before = peek(item, spec.reverse)
     if before is not None and before is not instance:
         drop(before, spec.name, link.alias)

@@ -24,7 +24,7 @@ from datalayer.errors import (
     nearest,
 )
 from datalayer.models import assigning, deleting, loading, protecting, related, undone
-from datalayer.models._pydantic import peek_fields_set, set_dict, set_fields_set
+from datalayer.models._pydantic import NOTHING, get_fields_set, peek_fields_set, set_dict, set_fields_set
 from datalayer.models.arguments import check_listed
 from datalayer.models.forms import Form, by_key, form_of, written_by_database
 from datalayer.models.hooks import WITH_DELETES, Change, Hooks
@@ -46,10 +46,13 @@ from datalayer.models.state import (
 from datalayer.models.views import refuse_view
 
 
-def changed_fields(instance: Any, form: Form) -> tuple[str, ...]:
-    """The fields that differ from the row, in order of declaration."""
+def changed_names(instance: Any, form: Form) -> frozenset[str]:
+    """What differs from the row, in no order; there may be others than fields among it."""
     values = instance.__dict__
-    changed = frozenset(peek_fields_set(instance))
+    try:
+        changed = frozenset(get_fields_set(instance))
+    except AttributeError:
+        changed = NOTHING
     content = content_of(instance) if form.tracked else None
     if content:
         inside: list[str] = []
@@ -59,7 +62,7 @@ def changed_fields(instance: Any, form: Form) -> tuple[str, ...]:
                 if not is_same(before, values[name]):
                     inside.append(name)
         changed = changed.union(inside)
-    return form.in_order(changed if values.keys() >= changed else changed.intersection(values))
+    return changed if values.keys() >= changed else changed.intersection(values)
 
 
 def take_keys(instance: Any, alias: str) -> None:
@@ -170,9 +173,8 @@ def prepare_insert(instance: Any, alias: str, form: Form) -> None:
 
 def saved(
     instance: Any,
-    alias: str,
     form: Form,
-    origin: Origin | None = None,
+    origin: Origin,
     written: Collection[str] | None = None,
     unsaved: Collection[str] = (),
 ) -> None:
@@ -180,21 +182,20 @@ def saved(
 
     Args:
         instance: The one that was written.
-        alias: The database.
         form: That of its table.
-        origin: What it shares with others that were written together; its own when not given.
+        origin: Where it is from now, which it may share with others that were written together.
         written: The fields that were written, where that is not all of them.
         unsaved: The fields that still differ.
     """
-    if origin is None:
-        origin = origin_of(instance)
-        if origin is None or origin.alias != alias:
-            set_origin(instance, Origin(alias, []))
-    else:
-        set_origin(instance, origin)
+    set_origin(instance, origin)
     set_fields_set(instance, set(unsaved) if unsaved else set())
     if form.tracked:
         _keep_content(instance, form, written)
+
+
+def _in(alias: str, origin: Origin | None) -> Origin:
+    """Where a row is from once it was written to a database."""
+    return Origin(alias, []) if origin is None or origin.alias != alias else origin
 
 
 def _keep_content(instance: Any, form: Form, written: Collection[str] | None) -> None:
@@ -248,7 +249,8 @@ def save(
     if force_update:
         return _rewritten(compiler, instance, alias, form)
     if origin is not None and origin.alias == alias:
-        return _update(compiler, instance, alias, form, changed := changed_fields(instance, form), changed)
+        changed = form.in_order(changed_names(instance, form))
+        return _update(compiler, instance, alias, form, changed, changed)
     opened = current.transaction(alias)
     depth = 0 if opened is None else 1 + len(opened.frames)
     # No lambda: whatever it names would be a cell, in every save.
@@ -270,7 +272,7 @@ def _hooked(
     origin = origin_of(instance)
     is_new = force_insert or (origin is None and not force_update and update_fields is None)
     if update_fields is None:
-        known = changed_fields(instance, form)
+        known = form.in_order(changed_names(instance, form))
     else:
         known = update_fields = field_names(form.table, update_fields, "save(update_fields)")
     for hook in hooks.before_save:
@@ -311,8 +313,9 @@ def _rewritten(compiler: Compiler, instance: Any, alias: str, form: Form) -> Pla
         return (yield from _update(compiler, instance, alias, form, fields))
     if not (yield from read.exists(compiler, by_key(table, key))):
         raise _gone(instance, table)
-    undone.note_change(alias, instance)
-    saved(instance, alias, form)
+    origin = origin_of(instance)
+    undone.note_change(alias, instance, origin)
+    saved(instance, form, _in(alias, origin))
     return ()
 
 
@@ -336,7 +339,7 @@ def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[t
     undone.note_insert(alias, instance, insert.returning)
     for place, name in enumerate(insert.returning):
         values[name] = row[place]
-    saved(instance, alias, form)
+    saved(instance, form, _in(alias, origin_of(instance)))
     if form.refers:
         related.written(instance, alias, insert.fields)
     return insert.fields
@@ -384,8 +387,9 @@ def _update(
         return (yield from write.violated(compiler, change, given, error))
     if not (reply.rows if change.returning else reply.count):
         raise _gone(instance, form.table)
-    undone.note_change(alias, instance, written, bool(form.tracked))
-    if form.refers:
+    origin = origin_of(instance)
+    undone.note_change(alias, instance, origin, written, bool(form.tracked))
+    if form.refers and not form.references.isdisjoint(written):
         related.written(instance, alias, written)
     if change.returning:
         undone.note_computed(alias, instance, change.returning)
@@ -394,7 +398,7 @@ def _update(
         written += change.returning
     # Also what was assigned while the statement was under way.
     unsaved = () if asked is None or (now := instance.__pydantic_fields_set__) <= update.names else now - {*written}
-    saved(instance, alias, form, None, written, unsaved)
+    saved(instance, form, _in(alias, origin), written, unsaved)
     return update.fields
 
 
@@ -428,7 +432,7 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
         raise _not_saved(instance, "delete")
     if table.view is not None:
         refuse_view(table, "delete")
-    if table.referrers or (WITH_DELETES and deleting.has_hooks(instance.__class__)):
+    if (table.referrers and _may_be_protected(form)) or (WITH_DELETES and deleting.has_hooks(instance.__class__)):
         count = yield from _delete_among_others(compiler, instance, alias, form, key)
     else:
         reply = yield compiler.delete(form.delete).command(key)
@@ -436,6 +440,16 @@ def delete(compiler: Compiler, instance: Any, alias: str) -> Plan[int]:
     undone.note_row(alias, instance, origin, form.tracked)
     gone(instance, alias, form)
     return count
+
+
+def _may_be_protected(form: Form) -> bool:
+    """Whether a row of others may keep a row from being deleted; that it may not is remembered."""
+    if form.unprotected == TableSpec.references:
+        return False
+    if protecting.may_be_protected(form.table):
+        return True
+    form.unprotected = TableSpec.references
+    return False
 
 
 def _delete_among_others(

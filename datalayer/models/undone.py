@@ -61,19 +61,22 @@ def note_computed(alias: str, instance: Any, names: Iterable[str]) -> None:
             transaction.undos.append((_as_asked_again, ref(instance), before))
 
 
-def note_change(alias: str, instance: Any, fields: Collection[str] = (), is_tracked: bool = True) -> None:
+def note_change(
+    alias: str, instance: Any, origin: Origin | None, fields: Collection[str] = (), is_tracked: bool = True
+) -> None:
     """Notes how an instance stands before it is updated or deleted.
 
     Args:
         alias: The database.
         instance: The one about to be written.
+        origin: Where it is from.
         fields: What is about to be written of it.
         is_tracked: Whether it has values that may change in place.
     """
     transaction = current.transaction(alias)
     if transaction is not None:
         content = content_of(instance) if is_tracked else None
-        transaction.undos.append((_changed_again, ref(instance), origin_of(instance), fields, content))
+        transaction.undos.append((_changed_again, ref(instance), origin, fields, content))
 
 
 def note_row(alias: str, instance: Any, origin: Origin | None, tracked: Collection[str]) -> None:
@@ -103,9 +106,14 @@ def note_changes(
         fields: What is about to be written of each.
         is_tracked: As for `note_change`.
     """
-    if current.transaction(alias) is not None:
-        for instance in instances:
-            note_change(alias, instance, fields, is_tracked)
+    transaction = current.transaction(alias)
+    if transaction is not None:
+        transaction.undos.extend(
+            [
+                (_changed_again, ref(each), origin_of(each), fields, content_of(each) if is_tracked else None)
+                for each in instances
+            ]
+        )
 
 
 def note_relation(alias: str, instance: Any, name: str) -> None:
