@@ -44,13 +44,16 @@ def insert(backend_name: str, change: Insert, rows: int) -> Prepared:
         text = f"{head} DEFAULT VALUES"
     else:
         raise QueryError("rows without any value are inserted one by one")
-    binds = by_row(backend, table, change.fields, rows)
-    conflict, more = _conflict(backend, table, change.conflict, len(binds))
+    width = len(change.fields)
+    conflict, more = _conflict(backend, table, change.conflict, rows * width)
+    # Of many rows alike the binds of one are enough: of each number of rows there may be a statement that is kept.
+    is_rows = rows > 1 and not more
+    binds = by_row(backend, table, change.fields, 1 if is_rows else rows)
     text += conflict
     given = [name for name in change.fields if table.fields[name].is_identity]
     if backend.name == "postgresql" and given and change.conflict is None:
-        return _moving_on(backend, change, text, binds, given[0], rows)
-    return _prepared(backend, change, text, binds + more, rows)
+        return _moving_on(backend, change, text, by_row(backend, table, change.fields, rows), given[0], rows)
+    return _prepared(backend, change, text, binds + more, rows, width if is_rows else 0)
 
 
 def _moving_on(backend: Backend, change: Insert, text: str, binds: Binds, name: str, rows: int) -> Prepared:
@@ -218,7 +221,7 @@ def _beside(backend: Backend, table: TableSpec, conflict: OnConflict) -> list[st
     return [f" ({', '.join(parts)}) WHERE {nulls.condition_of(nullable, condition)}"]
 
 
-def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: int) -> Prepared:
+def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: int, width: int = 0) -> Prepared:
     table = change.table
     found = outputs(backend, table, change.returning)
     shown = [columns(backend, table, change.returning)] if change.returning else []
@@ -241,7 +244,7 @@ def _prepared(backend: Backend, change: Insert, text: str, binds: Binds, rows: i
         returns_key=returns_key,
         is_small=is_plain and (rows == 1 or rows * len(change.fields) <= _FEW),
         written=_written(table, change.fields, rows),
-        width=len(change.fields) if rows > 1 and not binds[rows * len(change.fields) :] else 0,
+        width=width,
     )
 
 

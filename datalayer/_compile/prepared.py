@@ -118,8 +118,8 @@ class Prepared:
     ) -> None:
         """Binds are `(offset in values, converter)` in the order of the placeholders.
 
-        With `is_whole` their offsets cover all values, with `width` they are those of rows of so many columns. Twins
-        are parts of the values that must be equal.
+        With `is_whole` their offsets cover all values; with `width` they are those of one row, of any number of rows of
+        so many columns. Twins are parts of the values that must be equal.
         """
         self.sql = sql
         self.columns = columns
@@ -134,11 +134,10 @@ class Prepared:
         self._binds = tuple(binds)
         self._twins = tuple(twins)
         is_in_order = is_whole and all(offset == place for place, (offset, _) in enumerate(self._binds))
-        is_rows = is_in_order and 0 < width < len(self._binds)
-        work = [(place, bind[1]) for place, bind in enumerate(self._binds[: width if is_rows else None]) if bind[1]]
+        work = [(place, convert) for place, (_, convert) in enumerate(self._binds) if convert]
         self._is_plain = is_in_order and not work
-        self._places = work if is_in_order and not is_rows else None
-        self._columns = [(slice(place, None, width), convert) for place, convert in work] if is_rows else None
+        self._places = work if is_in_order and not width else None
+        self._columns = [(slice(place, None, width), convert) for place, convert in work] if width else None
 
     def params(self, values: Sequence[object]) -> Sequence[object]:
         """Driver-ready values, in the order of the placeholders.

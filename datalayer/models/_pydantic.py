@@ -47,7 +47,7 @@ LATE = frozenset({"__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_p
 _late: dict[str, Any] = {name: BaseModel.__dict__[name] for name in LATE}
 get_fields_set: Callable[[BaseModel], set[str]] = _late["__pydantic_fields_set__"].__get__
 _filling = Lock()
-_fills: Final = [0]
+fills: Final = [0]
 """How often a slot was filled: who saw a slot empty, and that nobody has filled any since, need not look again."""
 NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -61,25 +61,26 @@ def filled(instance: BaseModel, name: str) -> set[str] | None:
         except AttributeError:
             found = set() if name == "__pydantic_fields_set__" else None
             slot.__set__(instance, found)
-            _fills[0] += 1
+            fills[0] += 1
         return found
 
 
-def fields_set(instance: BaseModel) -> set[str]:
-    """The fields that were given or assigned, to be written to; as `instance.__pydantic_fields_set__`, and faster."""
-    before = _fills[0]
-    try:
-        return get_fields_set(instance)
-    except AttributeError:  # which takes longer than all else here: it is not asked for a second time without need
-        with _filling:
-            if _fills[0] == before:
-                new: set[str] = set()
-                set_fields_set(instance, new)
-                _fills[0] += 1
-                return new
-        found = filled(instance, "__pydantic_fields_set__")
-        assert found is not None
-        return found
+def first_fields_set(instance: BaseModel, before: int) -> set[str]:
+    """The fields that were assigned, to be written to, of an instance whose slot was found empty.
+
+    Args:
+        instance: Whose.
+        before: The count in `fills` before somebody looked.
+    """
+    with _filling:
+        if fills[0] == before:  # nobody else has: a second look that finds nothing takes longer than all else here
+            new: set[str] = set()
+            set_fields_set(instance, new)
+            fills[0] += 1
+            return new
+    found = filled(instance, "__pydantic_fields_set__")
+    assert found is not None
+    return found
 
 
 def peek_fields_set(instance: BaseModel) -> Set[str]:

@@ -17,8 +17,10 @@ from datalayer.models._pydantic import (
     LATE,
     Assigning,
     assigning_of,
-    fields_set,
     filled,
+    fills,
+    first_fields_set,
+    get_fields_set,
     own_fields,
     own_names,
     refuse_frozen,
@@ -150,7 +152,11 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
                 except ValidationError:
                     pass  # the validator of the whole, which is asked below, says where
                 else:
-                    changed, values = fields_set(self), self.__dict__
+                    before, values = fills[0], self.__dict__
+                    try:
+                        changed = get_fields_set(self)
+                    except AttributeError:
+                        changed = first_fields_set(self, before)
                     if name not in changed:
                         stored = values.get(name, _MISSING)
                         was = type(stored)  # and the new one is: in a document True is not 1
