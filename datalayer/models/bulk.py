@@ -271,7 +271,7 @@ def _saved(
             instance.__dict__.update(zip(read_back, row, strict=False))
     if form.tracked:
         for instance in instances:
-            saving.saved(instance, form, origin)
+            saving.saved(instance, alias, form, origin)
     else:
         for instance in instances:
             set_origin(instance, origin)

@@ -173,8 +173,9 @@ def prepare_insert(instance: Any, alias: str, form: Form) -> None:
 
 def saved(
     instance: Any,
+    alias: str,
     form: Form,
-    origin: Origin,
+    origin: Origin | None,
     written: Collection[str] | None = None,
     unsaved: Collection[str] = (),
 ) -> None:
@@ -182,20 +183,16 @@ def saved(
 
     Args:
         instance: The one that was written.
+        alias: The database.
         form: That of its table.
-        origin: Where it is from now, which it may share with others that were written together.
+        origin: Where it was from, or is now with others that were written together; its own where that is elsewhere.
         written: The fields that were written, where that is not all of them.
         unsaved: The fields that still differ.
     """
-    set_origin(instance, origin)
+    set_origin(instance, Origin(alias, []) if origin is None or origin.alias != alias else origin)
     set_fields_set(instance, set(unsaved) if unsaved else set())
     if form.tracked:
         _keep_content(instance, form, written)
-
-
-def _in(alias: str, origin: Origin | None) -> Origin:
-    """Where a row is from once it was written to a database."""
-    return Origin(alias, []) if origin is None or origin.alias != alias else origin
 
 
 def _keep_content(instance: Any, form: Form, written: Collection[str] | None) -> None:
@@ -315,7 +312,7 @@ def _rewritten(compiler: Compiler, instance: Any, alias: str, form: Form) -> Pla
         raise _gone(instance, table)
     origin = origin_of(instance)
     undone.note_change(alias, instance, origin)
-    saved(instance, form, _in(alias, origin))
+    saved(instance, alias, form, origin)
     return ()
 
 
@@ -336,10 +333,11 @@ def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[t
     values = instance.__dict__
     insert = form.insert(tuple(values))
     row = yield from write.insert(compiler, insert.change, insert.take(values))
-    undone.note_insert(alias, instance, insert.returning)
+    origin = origin_of(instance)
+    undone.note_insert(alias, instance, origin, insert.returning)
     for place, name in enumerate(insert.returning):
         values[name] = row[place]
-    saved(instance, form, _in(alias, origin_of(instance)))
+    saved(instance, alias, form, origin)
     if form.refers:
         related.written(instance, alias, insert.fields)
     return insert.fields
@@ -398,7 +396,7 @@ def _update(
         written += change.returning
     # Also what was assigned while the statement was under way.
     unsaved = () if asked is None or (now := instance.__pydantic_fields_set__) <= update.names else now - {*written}
-    saved(instance, form, _in(alias, origin), written, unsaved)
+    saved(instance, alias, form, origin, written, unsaved)
     return update.fields
 
 

@@ -16,17 +16,18 @@ from datalayer.models._pydantic import peek_fields_set, set_fields_set
 from datalayer.models.state import Origin, cache_of, content_of, origin_of, set_content, set_origin
 
 
-def note_insert(alias: str, instance: Any, absent: Collection[str]) -> None:
+def note_insert(alias: str, instance: Any, origin: Origin | None, absent: Collection[str]) -> None:
     """Notes that an instance is about to count as saved.
 
     Args:
         alias: The database.
         instance: The one that was inserted.
+        origin: Where it was from.
         absent: The fields that the database fills in; a rollback empties them again.
     """
     transaction = current.transaction(alias)
     if transaction is not None:
-        transaction.undos.append((_new_again, ref(instance), origin_of(instance), absent))
+        transaction.undos.append((_new_again, ref(instance), origin, absent))
 
 
 def note_inserts(alias: str, origin: Origin, absent: Collection[str]) -> None:
