@@ -79,19 +79,20 @@ class LoopTime:
         if sql in self.late:
             self.late[sql][1] -= 1
 
-    def note(self, sql: str, *, is_late: bool) -> None:
-        """Remembers how a statement has done on the loop that is late, or was before."""
-        if not is_late:
-            found = self.late[sql]
-            found[0] -= 1
-            if not found[0]:
-                del self.late[sql]
-            return
+    def note_late(self, sql: str, *, is_stopped: bool) -> None:
+        """Remembers that a statement was late on the loop; one that was stopped has the thread for longer."""
         if len(self.late) >= _REMEMBERED and sql not in self.late:
             self.late.clear()
         found = self.late.setdefault(sql, [0, 0])
+        found[1] = min(4 ** (found[0] + is_stopped), _MOST_TIMES)
         found[0] += 1
-        found[1] = min(4 ** found[0], _MOST_TIMES)
+
+    def note_in_time(self, sql: str) -> None:
+        """Remembers that a statement that was late before was not late now."""
+        found = self.late[sql]
+        found[0] -= 1
+        if not found[0]:
+            del self.late[sql]
 
 
 class _Clock:
@@ -165,7 +166,7 @@ class ShortStatements:
             code = code_of(error)
             time.taken += perf_counter() - began
             if code == "SQLITE_INTERRUPT" and not is_write:
-                time.note(sql, is_late=True)
+                time.note_late(sql, is_stopped=True)
             elif code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 self._is_off = True  # others keep readers out of this file: waiting is for the thread
             else:
@@ -177,6 +178,8 @@ class ShortStatements:
             self._clock.until = math.inf  # whoever runs something here by hand is not late
         took = perf_counter() - began
         time.taken += took + _REST
-        if took > LONG or sql in time.late:
-            time.note(sql, is_late=took > LONG)
+        if took > LONG:
+            time.note_late(sql, is_stopped=False)
+        elif sql in time.late:
+            time.note_in_time(sql)
         return reply

@@ -32,6 +32,7 @@ from datalayer.pooling.psycopg.options import INSTEAD
 from datalayer.pooling.stats import CheckReport, CloseReport
 from datalayer.pooling.stepping import Rest, in_time
 from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
+from datalayer.pooling.waiting import task_of
 
 log = logging.getLogger("datalayer.pooling")
 
@@ -163,8 +164,9 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
     def lend(self, acquiring: Acquiring[AsyncPostgresLink]) -> Generator[Any, Any, AsyncLease[AsyncPostgresLink]]:
         """What awaiting `acquire` does."""
         home = self._ready_home
-        if home is not None and asyncio.get_running_loop() is self._loop and (raw := home.take()) is not None:
-            entry = self._lend_idle(home, raw, asyncio.current_task(), acquiring.site)
+        loop = asyncio.get_running_loop()
+        if home is not None and loop is self._loop and (raw := home.take()) is not None:
+            entry = self._lend_idle(home, raw, task_of(loop), acquiring.site)
             if entry is not None:
                 return async_lease_of(self, entry)
             yield from self._to_the_end(home.putconn(raw)).__await__()
