@@ -2,7 +2,7 @@
 
 A task or thread that has just written reads from the primary for `replica_lag` seconds, so that it sees its own writes;
 inside `atomic()` everything is on the primary. `using("replica")` asks a replica by its name. A replica that cannot be
-reached is passed by.
+reached is passed by, and for a while nobody waits for it: then one reader tries it again, shortly.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from datalayer.errors import ConnectionFailed, PoolError, QueryError
+from datalayer.errors import ConnectionFailed, PoolError, PoolTimeout, PoolUnavailable, QueryError
 from datalayer.pooling.registry import pools
+from datalayer.pooling.timeouts import DEFAULT, Timeout
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from datalayer.pooling.sqlite import Mode
 
 log = logging.getLogger("datalayer.replicas")
+
+PAUSE: Final = 10.0
+"""For how many seconds a replica that could not be reached is passed by."""
+PATIENCE: Final = 1.0
+"""How many seconds the reader who tries it again waits at most."""
 
 _wrote: Final[ContextVar[dict[str, float] | None]] = ContextVar("datalayer_wrote", default=None)
 """When this task or thread has last written to which database."""
@@ -80,7 +86,19 @@ def _chosen(pool: DatabasePool, mode: Mode) -> DatabasePool:
     wrote = (_wrote.get() or {}).get(pool.alias)
     if wrote is not None and monotonic() - wrote < pool.settings.replica_lag:
         return pool
-    return pools[random.choice(pool.replicas)]
+    found = pools[random.choice(pool.replicas)]
+    if found.passed_by_until:
+        now = monotonic()
+        others = [one for one in map(pools.__getitem__, pool.replicas) if one.passed_by_until <= now]
+        found = random.choice(others) if others else pool
+        if found.passed_by_until:
+            found.passed_by_until = now + PAUSE  # whoever comes meanwhile does not wait as well
+    return found
+
+
+def _timeout(chosen: DatabasePool) -> Timeout:
+    patience = chosen.settings.pool.connection_timeout
+    return DEFAULT if not chosen.passed_by_until else PATIENCE if patience is None else min(PATIENCE, patience)
 
 
 def borrow(pool: DatabasePool, mode: Mode) -> AbstractContextManager[Link, None]:
@@ -91,10 +109,12 @@ def borrow(pool: DatabasePool, mode: Mode) -> AbstractContextManager[Link, None]
     """
     chosen = _chosen(pool, mode)
     try:
-        lease = chosen.borrow(mode)
+        lease = chosen.borrow(mode, _timeout(chosen))
     except (PoolError, ConnectionFailed) as error:
         _pass_by(chosen, pool, error)
         return pool.borrow(mode)
+    if chosen.passed_by_until:
+        _welcome(chosen)
     return _Writing(lease, pool) if mode == "write" else lease
 
 
@@ -102,15 +122,25 @@ async def aborrow(pool: DatabasePool, mode: Mode) -> AsyncLease[AsyncLink] | _Wr
     """The awaiting twin of `borrow`."""
     chosen = _chosen(pool, mode)
     try:
-        lease = await chosen.asking(mode)
+        lease = await chosen.asking(mode, _timeout(chosen))
     except (PoolError, ConnectionFailed) as error:
         _pass_by(chosen, pool, error)
         return await pool.asking(mode)
+    if chosen.passed_by_until:
+        _welcome(chosen)
     return _Writing(lease, pool) if mode == "write" else lease
 
 
 def _pass_by(chosen: DatabasePool, pool: DatabasePool, error: Any) -> None:
-    """Lets the primary do it where a replica could not."""
+    """Lets the primary do it where a replica could not, and remembers one that is down."""
     if chosen is pool:
         raise error
     log.warning("the replica %r cannot be reached, %r is read instead: %s", chosen.alias, pool.alias, error)
+    is_busy = isinstance(error, PoolTimeout) and error.reason == "exhausted"
+    if isinstance(error, ConnectionFailed | PoolTimeout | PoolUnavailable) and not is_busy:
+        chosen.passed_by_until = monotonic() + PAUSE
+
+
+def _welcome(chosen: DatabasePool) -> None:
+    chosen.passed_by_until = 0.0
+    log.warning("the replica %r can be reached again", chosen.alias)

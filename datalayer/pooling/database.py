@@ -55,6 +55,7 @@ class DatabasePool:
         backend: `sqlite` or `postgresql`.
         replicas: The aliases of the databases that are read-only copies of it.
         is_routed: Whether it has replicas or is one, so that somebody must choose where an operation runs.
+        passed_by_until: Of a replica that could not be reached: when it is tried again; 0 for all others.
     """
 
     def __init__(self, alias: str, settings: DatabaseSettings) -> None:
@@ -63,6 +64,7 @@ class DatabasePool:
         self.backend: BackendName = settings.url.backend
         self.replicas = _replicas_of(alias)
         self.is_routed = bool(self.replicas) or settings.replica_of is not None
+        self.passed_by_until = 0.0
         self._lock = threading.Lock()
         self._pool: LinkPool | None = None
         self._loops: Loops = {}

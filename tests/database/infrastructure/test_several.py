@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -430,8 +433,36 @@ def test_a_replica_that_is_down_is_passed_by(
     )
     for _ in configured(world, urls[0], {"url": gone, "replica_of": "default", "pool": {"connection_timeout": 0.2}}):
         anew(world, lambda: made(world, "default"))
+        for _ in range(3):
+            assert anew(world, lambda: names(world)) == []
+        assert caplog.text.count("the replica 'other' cannot be reached") == 1  # nobody else waits for it
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_replica_that_was_down_is_read_again(
+    world: World, urls: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    file = tmp_path / "replica" / "copy.sqlite3"
+    patience = {"connection_timeout": 0.2, "backoff_initial": 0.01, "backoff_max": 0.01}
+    late = {"url": f"sqlite:///{file}", "replica_of": "default", "pool": patience}
+    now = [monotonic()]
+    monkeypatch.setattr(router, "monotonic", lambda: now[0])
+    for _ in configured(world, urls[0], late):
+        anew(world, lambda: made(world, "default"))
         assert anew(world, lambda: names(world)) == []
-        assert "the replica 'other' cannot be reached" in caplog.text
+        file.parent.mkdir()
+        with contextlib.closing(sqlite3.connect(file)) as copy:
+            copy.execute("CREATE TABLE several_author (id INTEGER PRIMARY KEY, name TEXT)")
+            copy.execute("INSERT INTO several_author VALUES (1, 'old')")
+            copy.commit()
+        assert anew(world, lambda: names(world)) == []
+        ends = monotonic() + 10
+        found: list[str] = []
+        while not found and monotonic() < ends:  # the pool itself looks again in a hundredth of a second
+            now[0] += router.PAUSE + 1
+            found = anew(world, lambda: names(world))
+        assert found == ["old"]
+        assert "the replica 'other' can be reached again" in caplog.text
 
 
 @pytest.mark.parametrize(
