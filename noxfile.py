@@ -171,7 +171,7 @@ def demo(session):
 
 @nox.session
 def bench(session):
-    """Numbers beside the raw drivers and peers, and docs/benchmarks.md of them; `-- --middle` in sixteen minutes."""
+    """Numbers beside the raw drivers and peers, and docs/benchmarks.md of them; `-- --quick` in three minutes."""
     session.install("-e", ".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
 

@@ -74,7 +74,7 @@ class Mode(NamedTuple):
 
 
 MODES = {
-    "quick": Mode(5, 0.1, 2_000, (1, 4), 1.25),
+    "quick": Mode(5, 0.1, 2_000, (1, 4), 1),
     "middle": Mode(7, 0.2, 4_000, (1, 2, 3, 4), 12),
     "full": Mode(9, 1, SIZE, (1, 2, 3, 4), 40),
 }
