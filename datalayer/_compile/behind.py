@@ -1,7 +1,8 @@
 """SELECT of the rows behind a relation of many rows at once, each with the key of the one it belongs to.
 
-The keys come last in every row. Where only some rows of each are wanted, the rows are numbered for each key by a window
-function, and the numbers are compared outside of it; those of one key are simply the first ones.
+The keys come last in every row; those of one key need none. Where only some rows of each are wanted, the rows are
+numbered for each key by a window function, and the numbers are compared outside of it; those of one key are simply the
+first ones.
 """
 
 from __future__ import annotations
@@ -88,11 +89,12 @@ def behind(backend_name: str, query: Query, wanted: Behind) -> Prepared:
     backend, statement = BACKENDS[backend_name], Statement()
     selection = _Behind(backend, statement, query, wanted)
     last = len(wanted.values)
+    is_one = len(wanted.keys) == 1
     if wanted.cut is None:
-        element: Any = selection.full(selection.labelled_keys)
-    elif len(wanted.keys) == 1:
+        element: Any = selection.full(None if is_one else selection.labelled_keys)
+    elif is_one:
         limit: Any = statement.bind(last - 1)
-        element = selection.full(selection.labelled_keys).limit(limit).offset(statement.bind(last - 2))
+        element = selection.full().limit(limit).offset(statement.bind(last - 2))
     else:
         inside = selection.full(selection.numbered).order_by(None).subquery("part")
         place = inside.c[_PLACE]

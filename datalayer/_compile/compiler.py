@@ -68,7 +68,7 @@ class Compiler:
     def behind(self, query: Query, wanted: Behind) -> Prepared:
         """SELECT of the rows behind a relation of many rows. Values: those of `wanted`, then the query's.
 
-        The last columns of each row are the key of the one it belongs to.
+        The last columns of each row are the key of the one it belongs to, where there are several keys.
         """
         key = ("behind", query.shape, wanted.shape)
         found = self._cache.get(key)

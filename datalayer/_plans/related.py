@@ -115,7 +115,9 @@ def behind(
         asked = Behind(relation, tuple(piece), cut)
         prepared = compiler.behind(query, asked)
         reply = yield prepared.command((*asked.values, *query.values))
-        if reply.rows:
+        if reply.rows and len(piece) == 1:
+            found += [(piece[0], child) for child in load(prepared, (reply.rows,))]
+        elif reply.rows:
             is_shared = relation.through is not None and not query.annotations
             found += _told_apart(compiler, relation, prepared, reply.rows, load, is_shared=is_shared)
     return found

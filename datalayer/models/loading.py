@@ -18,7 +18,17 @@ from datalayer.errors import QueryError
 from datalayer.late import dataclass
 from datalayer.models.collations import alike_by
 from datalayer.models.hydrate import loader
-from datalayer.models.state import Origin, cache_of, content_of, key_values, origin_of, peek, set_content
+from datalayer.models.state import (
+    Origin,
+    cache_of,
+    content_of,
+    get_cache,
+    key_values,
+    origin_of,
+    peek,
+    set_cache,
+    set_content,
+)
 
 MISSING: Any = object()
 
@@ -189,9 +199,13 @@ def _keep(instance: Any, spec: RelationSpec, rows: list[Any], to_attr: str | Non
         cache[place] = rows[0] if rows else None
     else:
         cache.pop(place, None)
-    if spec.reverse is not None and spec.kind.is_backward:
+    back = spec.reverse
+    if back is not None and spec.kind.is_backward:
         for child in rows:
-            cache_of(child)[spec.reverse] = instance
+            try:  # as `cache_of`, without the call
+                get_cache(child)[back] = instance
+            except AttributeError:
+                set_cache(child, {back: instance})
 
 
 def join_peers(found: list[Any]) -> None:
