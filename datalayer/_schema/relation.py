@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from datalayer.late import dataclass
@@ -54,6 +55,7 @@ class RelationSpec:
         through: The table in between, of a many to many.
         through_local: The fields of `through` that refer to `source`.
         through_remote: The fields of `through` that refer to `target`.
+        way_back: The name of the opposite relation where that leads to one row as well, and so to the one that asked.
     """
 
     name: str
@@ -67,13 +69,13 @@ class RelationSpec:
     through: TableSpec | None = None
     through_local: tuple[str, ...] = ()
     through_remote: tuple[str, ...] = ()
+    way_back: str | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.kind in (RelationKind.ONE_TO_ONE, RelationKind.REVERSE_ONE_TO_ONE):
+            object.__setattr__(self, "way_back", self.reverse)
 
     @property
     def takes_none(self) -> bool:
         """Whether None may be assigned to a forward relation: its key may be NULL."""
         return any(self.source.fields[name].nullable for name in self.local)
-
-    @property
-    def way_back(self) -> str | None:
-        """The name of the opposite relation where that leads to one row as well, and so to the one that asked."""
-        return self.reverse if self.kind in (RelationKind.ONE_TO_ONE, RelationKind.REVERSE_ONE_TO_ONE) else None

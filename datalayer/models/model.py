@@ -39,12 +39,13 @@ from datalayer.models.identifiers import uuid7
 from datalayer.models.manager import Manager
 from datalayer.models.meta import ModelMeta
 from datalayer.models.prefetch import lookups_of
-from datalayer.models.relations import Access, not_assignable
+from datalayer.models.relations import Access, Forward, not_assignable
 from datalayer.models.state import (
     UNCHANGEABLE,
     RowState,
     StateSlots,
     alias_of,
+    cache_of,
     forget,
     key_fields_changed,
     key_values,
@@ -99,11 +100,12 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             cls = type(self)
             if "pk" in data:
                 _spell_key(cls, data)
-            linked = _linked(cls, data) if self.__datalayer_relations__ or self.__datalayer_many__ else None
+            relations = self.__datalayer_relations__
+            linked = _linked(self, data) if relations or self.__datalayer_many__ else None
             if self.__datalayer_abstract__:
                 raise QueryError(f"{cls.__name__} is abstract; make an instance of one of its subclasses")
             if linked:
-                _give_keys(cls, linked, data)
+                _give_keys(cls, relations, linked, data)
             try:
                 if self.__datalayer_direct__:
                     self.__pydantic_validator__.validate_python(data, self_instance=self)
@@ -114,9 +116,11 @@ class ModelBase(StateSlots, metaclass=ModelMeta):
             _drop_unset(self, self.__datalayer_lacking__)
             set_origin(self, None)
             if linked is not None:
-                set_cache(self, {})
+                set_cache(self, linked)
                 for name, value in linked.items():
-                    related.remember(self, name, value)
+                    back = relations[name].spec.way_back
+                    if back is not None and value is not None:
+                        cache_of(value)[back] = self
 
         @classmethod
         def __datalayer_default__(cls):
@@ -460,32 +464,28 @@ def _spell_key(cls: Any, data: dict[str, Any]) -> None:
         data[name] = part
 
 
-def _linked(cls: Any, data: dict[str, Any]) -> dict[str, Any]:
+def _linked(instance: Any, data: dict[str, Any]) -> dict[str, Any]:
     """The objects given for relations, taken out of what pydantic validates.
 
     Raises:
         ValidationError: Something given for a relation to many.
     """
-    linked = {name: data.pop(name) for name in cls.__datalayer_relations__ if name in data}
-    for name in cls.__datalayer_many__:
+    linked = {name: data.pop(name) for name in instance.__datalayer_relations__ if name in data}
+    for name in instance.__datalayer_many__:
         if name in data:
-            raise refused(
-                cls.__name__,
-                name,
-                f"is many rows: save this {cls.__name__}, then call {name}.add(...)",
-                data[name],
-            )
+            model = type(instance).__name__
+            raise refused(model, name, f"is many rows: save this {model}, then call {name}.add(...)", data[name])
     return linked
 
 
-def _give_keys(cls: Any, linked: dict[str, Any], data: dict[str, Any]) -> None:
+def _give_keys(cls: Any, relations: dict[str, Forward], linked: dict[str, Any], data: dict[str, Any]) -> None:
     """Turns given objects into the keys pydantic validates.
 
     Raises:
         ValidationError: An object of another model.
     """
     for name, value in linked.items():
-        spec = related.spec_of(cls, name)
+        spec = relations[name].spec or related.spec_of(cls, name)
         related.check_target(spec, value)
         key = None if value is None else key_values(value, spec.remote)
         for place, field in enumerate(spec.local):
