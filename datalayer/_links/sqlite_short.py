@@ -138,24 +138,24 @@ class ShortStatements:
         if type(command) is not Command or worker.pending or self._is_off:
             return None
         sql, raw = command.sql, self._raw
-        began = perf_counter()
-        is_write = False
+        is_write, began = False, 0.0
         try:
             if command.is_small and raw.in_transaction:
-                is_write = True
                 if time.taken >= TURN:
                     return None
-                self._clock.until = math.inf
+                is_write = True
             elif sql.startswith("SELECT"):
                 # One statement on a connection: others had their turn before it was lent, since a reader that is lent
                 # meanwhile is missing. But one after the other may run on the same.
                 if time.taken >= 2 * TURN:
                     return None
-                self._clock.until = began + LONG
             else:
                 return None
             if sql in time.late and time.late[sql][1] > 0:
                 return None
+            began = perf_counter()
+            if not is_write:
+                self._clock.until = began + LONG
             if worker.heeded is not self._is_late:
                 worker.heed(raw, self._is_late, _STEPS)
             if command.returns_key and command.table is not None and command.table.name not in raw.numbered:

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Future as ThreadFuture
 from functools import partial
 from queue import SimpleQueue
@@ -161,9 +161,9 @@ class Worker:
         self.pending -= 1
         return result
 
-    async def patiently(self, work: Callable[[], T]) -> T:
+    def patiently(self, work: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """`call` for work that may meet the locks of others."""
-        return await self.call(partial(self._state.patiently, work))
+        return self.call(partial(self._state.patiently, work))
 
     async def _acknowledgement(self, job: _Job) -> None:
         job.is_cancelled = True
