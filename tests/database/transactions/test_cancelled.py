@@ -113,11 +113,12 @@ def test_a_transaction_is_whole_or_not_at_all(
                 await made.asave()
             found = await Account.objects.aget(owner=name)
             assert found.balance == 2
-            # Changes of several rows are awaited on SQLite too, where those of one row by its key need no thread.
+            # Changes of many rows are awaited on SQLite too, where those of one row, or of a few, need no thread.
             await Account.objects.filter(owner__startswith=f"{name},").adelete()
-            await Account.objects.abulk_create([Account(owner=f"{name}, too"), Account(owner=f"{name}, gone")])
+            many = [Account(owner=f"{name}, gone {number}") for number in range(60)]
+            await Account.objects.abulk_create([Account(owner=f"{name}, too"), *many])
             await Account.objects.filter(owner=f"{name}, too").aupdate(balance=2)
-            await Account.objects.filter(owner=f"{name}, gone").adelete()
+            await Account.objects.filter(owner__startswith=f"{name}, gone").adelete()
 
     async def check(name: str, is_finished: bool) -> None:
         found = [(each.owner, each.balance) for each in await Account.objects.filter(owner__startswith=name)]
