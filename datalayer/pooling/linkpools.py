@@ -19,7 +19,7 @@ from datalayer.pooling.explain import call_site
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Pool
-from datalayer.pooling.sqlite import PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool
+from datalayer.pooling.sqlite import LOCK_TIMEOUT, PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool
 from datalayer.pooling.stats import CloseReport, LeaseInfo, PoolStats
 from datalayer.pooling.timeouts import DEFAULT, Timeout
 
@@ -119,7 +119,9 @@ def link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str]) -> 
                 raw.execute(statement)
 
         own = configure if statements else None
-        return SQLitePool(file(), config, name=alias, readers=chosen.pool.readers, configure=own)
+        return SQLitePool(
+            file(), config, name=alias, readers=chosen.pool.readers, lock_timeout=_lock_timeout(chosen), configure=own
+        )
     address, behind = Address(alias, chosen), chosen.transaction_pooling
     if chosen.pool.implementation == "generic":
         connect = partial(
@@ -147,7 +149,9 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
                 await raw.execute(statement)
 
         own = configure if statements else None
-        return AsyncSQLitePool(file(), config, name=alias, readers=chosen.pool.readers, configure=own)
+        return AsyncSQLitePool(
+            file(), config, name=alias, readers=chosen.pool.readers, lock_timeout=_lock_timeout(chosen), configure=own
+        )
     address, behind = Address(alias, chosen), chosen.transaction_pooling
 
     async def url() -> str:
@@ -169,11 +173,22 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
     return AsyncModed(driver.AsyncPsycopgPool(url, config, name=alias, transaction_pooling=behind))
 
 
+_FOR_EVER = 1_000_000.0  # seconds: some days, which SQLite can still count in milliseconds
+
+
 def _pragmas_of(chosen: DatabaseSettings) -> list[str]:
     """The statements that set what the settings say; its names and words were looked at there."""
     return [
         f"PRAGMA {name} = {int(value) if isinstance(value, bool) else value}" for name, value in chosen.pragmas.items()
     ]
+
+
+def _lock_timeout(chosen: DatabaseSettings) -> float:
+    """For how long SQLite waits for another program: as long as for a writer of this one, where the settings say it."""
+    if "connection_timeout" not in chosen.pool.model_fields_set:
+        return LOCK_TIMEOUT
+    seconds = chosen.pool.connection_timeout
+    return _FOR_EVER if seconds is None else min(seconds, _FOR_EVER)
 
 
 def _config_of(database: DatabaseSettings) -> PoolConfig:

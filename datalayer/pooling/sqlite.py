@@ -58,6 +58,10 @@ MORE_READERS = "all {} of the {} readers are lent out; raise readers, or hold th
 """What helps where everything is lent out: `max_size` is for servers."""
 
 
+LOCK_TIMEOUT = 5.0
+"""For how many seconds another program that has locked the file is waited for, where nothing else was said."""
+
+
 def memory_name() -> str:
     """A new name for a database in memory, unique in this process."""
     return f"file:/datalayer-{os.getpid()}-{next(_names)}?vfs=memdb"
@@ -66,7 +70,9 @@ def memory_name() -> str:
 class _Plan:
     """How a path is opened, and the configuration of its two pools."""
 
-    def __init__(self, path: str | os.PathLike[str], config: PoolConfig | None, readers: int) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], config: PoolConfig | None, readers: int, lock_timeout: float
+    ) -> None:
         # Whom no type checker has told may pass anything.
         is_whole = isinstance(readers, int) and not isinstance(readers, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
         if not is_whole or readers < 1:
@@ -88,7 +94,7 @@ class _Plan:
         self.readers = replace(base, max_size=readers, min_idle=min(base.min_idle, readers), on_deadlock="ignore")
         size = 1 if self.is_memory else 1 + readers
         self.both = replace(base, max_size=size, min_idle=min(base.min_idle, size))
-        self.timeout = 5.0
+        self.timeout = lock_timeout
 
 
 def _sizes(config: PoolConfig, is_memory: bool) -> tuple[dict[str, int], dict[str, int]]:
@@ -192,6 +198,7 @@ class SQLitePool(_Pair[Pool[Link]]):
         config: The limits; there are one writer and as many readers as `readers` says, whatever its `max_size` says.
         name: The alias of the database.
         readers: How many may read at one time.
+        lock_timeout: How many seconds a statement waits for another program that has locked the file.
         configure: Run once on every new connection; when it raises, the connection is not used.
         check: Run instead of a ping.
         reset: Run after a connection was cleaned at its return.
@@ -211,6 +218,7 @@ class SQLitePool(_Pair[Pool[Link]]):
         *,
         name: str = "default",
         readers: int = 4,
+        lock_timeout: float = LOCK_TIMEOUT,
         configure: Callable[[Link], object] | None = None,
         check: Callable[[Link], object] | None = None,
         reset: Callable[[Link], object] | None = None,
@@ -219,7 +227,7 @@ class SQLitePool(_Pair[Pool[Link]]):
         clock: Callable[[], float] = STEADY,
         rng: Random | None = None,
     ) -> None:
-        plan = _Plan(path, config, readers)
+        plan = _Plan(path, config, readers, lock_timeout)
         self.config, self.name, self.path = plan.both, name, plan.path
 
         def connect(read_only: bool = False) -> SQLiteLink:
@@ -355,6 +363,7 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
         *,
         name: str = "default",
         readers: int = 4,
+        lock_timeout: float = LOCK_TIMEOUT,
         configure: AsyncHook | None = None,
         check: AsyncHook | None = None,
         reset: AsyncHook | None = None,
@@ -363,7 +372,7 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
         clock: Callable[[], float] = STEADY,
         rng: Random | None = None,
     ) -> None:
-        plan = _Plan(path, config, readers)
+        plan = _Plan(path, config, readers, lock_timeout)
         self.config, self.name, self.path = plan.both, name, plan.path
 
         self._time = time = LoopTime()

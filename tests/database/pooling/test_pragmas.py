@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import datalayer
 from datalayer import pools
 from datalayer._plans.plan import Command
 from datalayer.conf import reset
-from datalayer.errors import ConfigurationError
+from datalayer.errors import ConfigurationError, LockTimeout
 from tests.worlds import World
 
 
@@ -37,6 +40,33 @@ def test_each_new_connection_is_told(pool: Any, world: World, mode: str) -> None
     found = [asked(name) for name in ("cache_size", "synchronous", "recursive_triggers", "foreign_keys")]
     world.run(lease.release, lease.release)
     assert found == [-12345, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "waits"), [({"connection_timeout": 0.2}, (0.1, 3)), ({"connection_timeout": 7}, None), ({}, None)]
+)
+def test_another_program_is_waited_for_as_long_as_a_connection(
+    tmp_path: Path, world: World, options: dict[str, float], waits: tuple[float, float] | None
+) -> None:
+    reset()
+    file = tmp_path / "db.sqlite3"
+    datalayer.configure(databases={"default": {"url": f"sqlite:///{file}", "pool": options}})
+    write = Command("CREATE TABLE x (y)", (), writes=True)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE" if waits else "SELECT 1")
+        lease = world.call(pools["default"], "borrow", "write")
+        if waits:
+            began = time.monotonic()
+            with pytest.raises(LockTimeout):
+                world.run(lambda: lease.conn.execute(write), lambda: lease.conn.execute(write))
+            assert waits[0] <= time.monotonic() - began < waits[1]
+        elif not world.is_async:  # an awaiting one waits by turns, so that it can be cancelled
+            command = Command("PRAGMA busy_timeout", (), returns_rows=True)
+            assert lease.conn.execute(command).rows == [(1000 * options.get("connection_timeout", 5),)]
+        world.run(lease.release, lease.release)
+    world.run(pools.close_all, pools.aclose_all)
+    pools.reset()
+    reset()
 
 
 @pytest.mark.parametrize(
