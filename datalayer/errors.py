@@ -59,15 +59,16 @@
     └── MigrationError
         └── UnansweredQuestion          a question only a person can answer, and no terminal (exit code 3)
 
-This module knows nothing of the rest of datalayer, so that every layer may import it.
+This module knows nothing of the rest of datalayer but `late`, so that every layer may import it.
 Messages are one sentence without a full stop: what was asked, what is wrong, the choices, the fix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import cast
+
+from datalayer.late import difflib
 
 
 class DatalayerError(Exception):
@@ -86,7 +87,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     """
     if not isinstance(cast("object", name), str):  # what was asked for may be anything
         return ""
-    found = get_close_matches(name, list(choices), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 

@@ -1,7 +1,8 @@
 """What is made when it is first asked for, since making it all would be a good part of what a start costs.
 
 `dataclass` is the standard library's, which writes and compiles six functions for a class. Here it does so when the
-first object is made, or when somebody looks at one of them; most programs never meet half of our classes.
+first object is made, or when somebody looks at one of them; most programs never meet half of our classes. `asyncio` and
+others are the modules of that name, imported when something of them is first used: a blocking program needs no asyncio.
 """
 
 from __future__ import annotations
@@ -9,19 +10,44 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from threading import RLock
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+
+class LateModule(ModuleType):
+    """A module that is imported when something of it is first used.
+
+    From then on it is a plain module with all that the real one has, and as fast: who replaces a name in the real one
+    does not replace it here.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        real = import_module(self.__name__)
+        self.__dict__.update(real.__dict__)
+        self.__class__ = ModuleType  # type: ignore[assignment]  # a module may become one of another class
+        return getattr(real, name)
+
+
 if TYPE_CHECKING:
+    import asyncio
+    import concurrent.futures as futures
+    import difflib
+    import tomllib
     from dataclasses import dataclass
 else:
+    asyncio = LateModule("asyncio")
+    difflib = LateModule("difflib")
+    futures = LateModule("concurrent.futures")
+    tomllib = LateModule("tomllib")
 
     def dataclass(**options: Any) -> Callable[[type], type]:
         """As that of `dataclasses`, and always with slots, so that the class need not be another one later."""
         return lambda source: _Unwritten(source, options).made
 
 
-__all__ = ["dataclass"]
+__all__ = ["LateModule", "asyncio", "dataclass", "difflib", "futures", "tomllib"]
 
 _WRITING: Final = RLock()
 

@@ -31,6 +31,28 @@ def test_declaring_models_loads_no_compiler_and_no_driver() -> None:
     assert loaded_after(code) == {"pydantic"}  # SQLAlchemy comes with the first statement that is compiled
 
 
+CONNECTED = (
+    "import datalayer\nfrom datalayer import *\nclass A(Model):\n    name: Mapped[str]\n"
+    "datalayer.configure(databases={'default': {'url': 'sqlite:///:memory:'}})\n"
+    "with datalayer.pools['default'].connection() as connection:\n    connection.execute('select 1')"
+)
+
+
+def test_a_blocking_program_imports_no_asyncio() -> None:
+    assert modules_after(CONNECTED) & {"asyncio", "ssl", "async_pool", "difflib", "tomllib"} == set()
+
+
+def test_an_awaiting_program_finds_its_loop() -> None:
+    code = CONNECTED + (
+        "\nimport sys\nassert 'asyncio' not in sys.modules\nimport asyncio\n"
+        "async def main():\n"
+        "    try:\n        A.objects.count()\n    except datalayer.errors.SyncInAsyncContext:\n        return 1\n"
+        "print(asyncio.run(main()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "1\n"
+
+
 def test_pools_bring_no_checks_and_checks_no_pytest() -> None:
     assert "conformance" not in modules_after("import datalayer.pooling")
     found = modules_after("import datalayer.pooling.testing.conformance")

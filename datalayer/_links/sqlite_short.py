@@ -14,7 +14,6 @@ after the fewer times the less often it was late.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sqlite3
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from datalayer._links.numbered import Connection, check_numbered
 from datalayer._links.sqlite_thread import Worker
 from datalayer._links.translate import code_of, from_sqlite
 from datalayer._plans.plan import Command, Reply, Row
+from datalayer.late import asyncio
 
 LONG: Final = 0.000_2
 """A statement that takes longer, in seconds, belongs to the thread: the hand-over takes about a quarter of that."""

@@ -7,20 +7,19 @@ the short ones of `sqlite_short.py`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sqlite3
 import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from concurrent.futures import Future as ThreadFuture
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from datalayer._links.numbered import Connection
 from datalayer._links.translate import code_of
+from datalayer.late import asyncio, futures
 
 T = TypeVar("T")
 
@@ -191,7 +190,7 @@ class Worker:
             self._state.is_stopped = True
             self._queue.put(None)
 
-    def ended(self) -> ThreadFuture[None]:
+    def ended(self) -> futures.Future[None]:
         return self._state.ended
 
 
@@ -206,7 +205,7 @@ class _State:
         self.job: _Job | None = None
         self.is_stopped = False
         self.is_terminated = False
-        self.ended: ThreadFuture[None] = ThreadFuture()
+        self.ended: futures.Future[None] = futures.Future()
 
     def is_unwanted(self) -> bool:
         return self.is_terminated or (self.job is not None and self.job.is_cancelled)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 import types
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import BaseModel
+
+from datalayer.late import tomllib
 
 ANY: Any = Any
 """The type of everything below a place whose shape is not declared."""

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from datalayer.errors import ConfigurationError
-from datalayer.late import dataclass
+from datalayer.late import dataclass, tomllib
 
 FILE = "datalayer.toml"
 PYPROJECT = "pyproject.toml"
@@ -48,6 +47,10 @@ class Variable:
     origin: str
 
 
+_MAY_BE_OURS = re.compile(r"""tool["']?\s*(?:[]=]|\.\s*["']?datalayer)""")
+"""What stands in every `pyproject.toml` that has a table `tool.datalayer`, however it is written."""
+
+
 def find_file(start: Path, environ: Mapping[str, str]) -> ProjectFile | None:
     """The file `DATALAYER_CONFIG` names, else the first project file in a folder or one above it.
 
@@ -78,8 +81,8 @@ def find_file(start: Path, environ: Mapping[str, str]) -> ProjectFile | None:
 def _read(path: Path) -> ProjectFile | None:
     text = _text(path)
     is_shared = path.name == PYPROJECT
-    if is_shared and "datalayer" not in text:
-        return None  # another tool's file: a mistake in it is not ours to report
+    if is_shared and not _MAY_BE_OURS.search(text):
+        return None  # another tool's file: a mistake in it is not ours to report, and to parse it takes its time
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

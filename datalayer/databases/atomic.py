@@ -7,7 +7,6 @@ happens, a link goes back with no transaction open, and a block that ends withou
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import random
@@ -34,6 +33,7 @@ from datalayer.errors import (
     choices_text,
     nearest,
 )
+from datalayer.late import asyncio
 from datalayer.pooling.database import DatabasePool
 from datalayer.pooling.registry import pools
 
@@ -86,7 +86,7 @@ class Atomic:
     # -- blocking -------------------------------------------------------------------------------
 
     def __enter__(self) -> None:
-        if asyncio._get_running_loop() is not None:
+        if current.running_loop() is not None and current.is_in_event_loop():
             current.refuse_in_event_loop(1)
         outer = current.transaction(self.using)
         if outer is None:

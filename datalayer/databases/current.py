@@ -6,18 +6,18 @@ each transaction knows its owner and refuses everybody else instead of letting t
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from datalayer._links.link import BackendName
 from datalayer.conf.current import settings
 from datalayer.errors import ConnectionLost, DatabaseError, SettingsNotConfigured, SyncInAsyncContext, TransactionError
-from datalayer.late import dataclass
+from datalayer.late import asyncio, dataclass
 from datalayer.pooling import holding
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _IN_FAILED_TRANSACTION = "25P02"
 
 
-Owner: TypeAlias = int | asyncio.Task[Any]
+Owner: TypeAlias = "int | asyncio.Task[Any]"
 """The thread or the task that a transaction belongs to."""
 
 
@@ -264,7 +264,7 @@ class Transaction:
 
 def current_owner() -> Owner:
     """Who would own a transaction begun now: the task in a running event loop, else the thread."""
-    if asyncio._get_running_loop() is not None:
+    if running_loop() is not None and is_in_event_loop():
         return asyncio.current_task() or threading.get_ident()
     return threading.get_ident()
 
@@ -281,6 +281,23 @@ def transaction(alias: str = "default") -> Transaction | None:
 
 
 # -- blocking calls in a running event loop -------------------------------------------------------
+
+running_loop: Callable[[], object] = partial(sys.modules.get, "asyncio")
+"""The event loop of this thread, or None: asyncio's own function, once somebody has imported it.
+
+What it gives until then is None, and asyncio itself once; `is_in_event_loop` tells.
+"""
+
+
+def is_in_event_loop() -> bool:
+    """Whether an event loop runs in this thread; does not import asyncio, without which none does."""
+    global running_loop
+    ask = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)  # not there yet while it is being imported
+    if ask is None:
+        return False
+    running_loop = ask
+    return ask() is not None
+
 
 _BLOCKING = {
     "__iter__": "'for'",

@@ -7,8 +7,6 @@ connection borrowed, the plan run, the connection given back.
 
 from __future__ import annotations
 
-import asyncio
-from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, closing
 from threading import get_ident
@@ -25,11 +23,14 @@ from datalayer.databases.calling import AsyncCalling, Calling, check_blocking
 from datalayer.databases.current import Transaction
 from datalayer.databases.events import AsyncHeard, Heard
 from datalayer.errors import QueryError
+from datalayer.late import LateModule, asyncio
 from datalayer.pooling.registry import pools
-from datalayer.pooling.waiting import task_of
 
 if TYPE_CHECKING:
     from datalayer._compile.compiler import Compiler
+    from datalayer.pooling import waiting
+else:
+    waiting = LateModule("datalayer.pooling.waiting")
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -93,7 +94,7 @@ class Database:
             SyncInAsyncContext: An event loop is running in this thread.
             TransactionError: The open transaction is broken, or another task's.
         """
-        is_looped = asyncio._get_running_loop() is not None
+        is_looped = current.running_loop() is not None and current.is_in_event_loop()
         if is_looped:
             current.refuse_in_event_loop()
         transaction = self._current.get()
@@ -136,7 +137,7 @@ class Database:
         """The awaiting twin of `run`."""
         transaction = self._current.get()
         if transaction is not None and transaction.is_open:
-            is_ours = transaction.is_async and transaction.owner is task_of(get_running_loop())
+            is_ours = transaction.is_async and transaction.owner is waiting.task_of(asyncio.get_running_loop())
             if not is_ours or transaction.failure is not None:
                 transaction.check(is_async=True)
             plan = operation(transaction.compiler, *args, **kwargs)
@@ -223,7 +224,7 @@ class Database:
         Raises:
             QueryError: A `chunk_size` below 1.
         """
-        if asyncio._get_running_loop() is not None:
+        if current.is_in_event_loop():
             current.refuse_in_event_loop()
         _check_chunk(chunk_size)
         return self._stream(chunk_size, operation, *args, **kwargs)

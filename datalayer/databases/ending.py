@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Coroutine
 from typing import Any, Final
 
 from datalayer.databases.current import Transaction
+from datalayer.late import asyncio
 
 log = logging.getLogger("datalayer.transactions")
 

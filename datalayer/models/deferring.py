@@ -6,7 +6,6 @@ relation of which no name is there comes whole.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from datalayer._query.expression import FieldRef
 from datalayer._query.path import names_of, resolve
 from datalayer._query.query import Query
 from datalayer._schema.table import TableSpec
-from datalayer.databases import databases
+from datalayer.databases import current, databases
 from datalayer.errors import FieldError, FieldNotLoaded, QueryError, choices_text, nearest
 from datalayer.models.column import Expr
 from datalayer.models.expressions import owned
@@ -126,7 +125,7 @@ def read_field(instance: Any, name: str) -> Any:
     model = instance.__class__
     if origin_of(instance) is None:
         raise FieldNotLoaded(f"{model.__name__}.{name} is not set before the first save; call save() first")
-    if asyncio._get_running_loop() is not None:
+    if current.is_in_event_loop():
         raise FieldNotLoaded(
             f"{model.__name__}.{name} was not loaded; load it with the rows, or later with "
             f"await obj.arefresh(fields=[{name!r}])"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from datalayer._schema.relation import RelationKind, RelationSpec
-from datalayer.databases import databases
+from datalayer.databases import current, databases
 from datalayer.errors import QueryError, RelationNotLoaded
 from datalayer.models import undone
 from datalayer.models._pydantic import refused
@@ -40,7 +39,7 @@ def read(descriptor: Any, instance: Any, owner: Any) -> Any:
     key = key_values(instance, spec.local)
     if key is None and (origin_of(instance) is None or (spec.kind.is_forward and _has_come(instance, spec))):
         return None
-    if asyncio._get_running_loop() is not None:
+    if current.is_in_event_loop():
         raise not_loaded(instance, spec)
     databases[alias_of(instance)].run(load, lacking(instance, spec), spec, alias_of(instance))
     return _found(instance, spec, peek(instance, name))

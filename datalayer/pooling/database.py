@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer.conf import DatabaseSettings, settings
-from datalayer.late import dataclass
+from datalayer.late import asyncio, dataclass
 from datalayer.pooling import holding
-from datalayer.pooling.async_lease import Acquiring, AsyncLease
 from datalayer.pooling.events import Event
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.linkpools import AsyncLinkPool, LinkPool, async_link_pool, link_pool
@@ -21,7 +19,10 @@ from datalayer.pooling.sqlite import Mode, memory_name
 from datalayer.pooling.stats import LeaseInfo, PoolStats, total
 from datalayer.pooling.timeouts import DEFAULT, Timeout
 
-Loops: TypeAlias = dict[asyncio.AbstractEventLoop, AsyncLinkPool]
+if TYPE_CHECKING:
+    from datalayer.pooling.async_lease import Acquiring, AsyncLease
+
+Loops: TypeAlias = "dict[asyncio.AbstractEventLoop, AsyncLinkPool]"
 
 DatabaseListener: TypeAlias = Callable[[str, Event], object]
 """Hears the name of a pool (the alias; of SQLite's readers `alias (read)`) and what happened there."""

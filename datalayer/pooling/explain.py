@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias, cast
 from weakref import ReferenceType
 
 from datalayer.errors import PoolDeadlock, PoolTimeout, TooManyWaiting, WrongEventLoop
+from datalayer.late import asyncio
 from datalayer.pooling.stats import LeaseInfo, PoolStats
 
 Site: TypeAlias = tuple[CodeType | None, int]

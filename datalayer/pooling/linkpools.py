@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from datalayer._links.link import AsyncLink, Link
 from datalayer.conf import DatabaseSettings
 from datalayer.extras import for_postgresql
+from datalayer.late import LateModule
 from datalayer.pooling.address import Address
-from datalayer.pooling.async_lease import Acquiring
-from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import call_site
+from datalayer.pooling.flows import Machine
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Pool
 from datalayer.pooling.sqlite import LOCK_TIMEOUT, PING_BYPASS, AsyncSQLitePool, Mode, SQLitePool
 from datalayer.pooling.stats import CloseReport, LeaseInfo, PoolStats
 from datalayer.pooling.timeouts import DEFAULT, Timeout
+
+if TYPE_CHECKING:
+    from datalayer.pooling import async_pool
+    from datalayer.pooling.async_lease import Acquiring
+else:
+    async_pool = LateModule("datalayer.pooling.async_pool")
 
 
 class Part(Protocol):
@@ -64,7 +70,7 @@ class _Whole:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
-        self._is_generic = isinstance(pool, Pool | AsyncPool)  # psycopg-pool's looks beyond this
+        self._is_generic = isinstance(pool, Machine)  # psycopg-pool's looks beyond this
         self.parts: Sequence[Part] = (pool,)
         self.open = pool.open
         self.close = pool.close
@@ -167,7 +173,7 @@ def async_link_pool(alias: str, chosen: DatabaseSettings, file: Callable[[], str
             return link
 
         return AsyncModed(
-            AsyncPool(AsyncLinkConnector(connect, reset_timeout=config.reset_timeout), config, name=alias)
+            async_pool.AsyncPool(AsyncLinkConnector(connect, reset_timeout=config.reset_timeout), config, name=alias)
         )
     driver = for_postgresql("datalayer.pooling.psycopg")
     return AsyncModed(driver.AsyncPsycopgPool(url, config, name=alias, transaction_pooling=behind))

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from datalayer.errors import PoolConfigError, PoolFull
-from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.pool import Pool
@@ -15,7 +14,7 @@ from datalayer.pooling.pool import Pool
 C = TypeVar("C")
 
 
-class _KeepingNothing(Machine[C]):
+class KeepingNothing(Machine[C]):
     """What both have in common: nothing is ever idle."""
 
     _keeps = False
@@ -38,7 +37,7 @@ class _KeepingNothing(Machine[C]):
         )
 
 
-class NullPool(_KeepingNothing[C], Pool[C]):
+class NullPool(KeepingNothing[C], Pool[C]):
     """A pool that keeps nothing: every lease opens a connection, every return closes it.
 
     It is made as a `Pool`. `max_size` limits how many connections exist at one time, and 0 is no limit, as is the
@@ -47,7 +46,3 @@ class NullPool(_KeepingNothing[C], Pool[C]):
     Raises:
         PoolConfigError: `min_idle`, or `max_uses` other than 1, which cannot be honoured.
     """
-
-
-class AsyncNullPool(_KeepingNothing[C], AsyncPool[C]):
-    """A pool that keeps nothing; the twin of `NullPool`, made as an `AsyncPool`."""

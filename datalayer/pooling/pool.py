@@ -29,8 +29,8 @@ from datalayer.pooling.lease import Grip, Lease, grip_of
 from datalayer.pooling.mutex import is_held, let_go
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, Shut, Wait
 from datalayer.pooling.stats import CheckReport, CloseReport
+from datalayer.pooling.thread_waiting import ThreadWaiter
 from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
-from datalayer.pooling.waiting import ThreadWaiter
 
 log = logging.getLogger("datalayer.pooling")
 

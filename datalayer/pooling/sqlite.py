@@ -14,15 +14,15 @@ from dataclasses import replace
 from itertools import count
 from random import Random
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from datalayer._links.link import AsyncLink, Link
 from datalayer._links.sqlite import AsyncSQLiteLink, SQLiteLink, aconnect_sqlite, connect_sqlite
 from datalayer._links.sqlite_short import TURN, LoopTime
 from datalayer._plans.plan import Command
 from datalayer.errors import PoolConfigError, PoolError, choices_text, nearest
+from datalayer.late import LateModule
 from datalayer.pooling.async_lease import Acquiring, AsyncLease
-from datalayer.pooling.async_pool import AsyncPool
 from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig, chosen, refuse_no_room
 from datalayer.pooling.entry import State
@@ -33,6 +33,12 @@ from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
 from datalayer.pooling.pool import Pool
 from datalayer.pooling.stats import CheckReport, CloseReport, LeaseInfo, PoolStats, joined, total
 from datalayer.pooling.timeouts import DEFAULT, Timeout
+
+if TYPE_CHECKING:
+    from datalayer.pooling import async_pool
+    from datalayer.pooling.async_pool import AsyncPool
+else:
+    async_pool = LateModule("datalayer.pooling.async_pool")
 
 Mode: TypeAlias = Literal["read", "write"]
 AsyncHook: TypeAlias = Callable[[AsyncLink], Awaitable[object]]
@@ -353,7 +359,7 @@ class _AfterOthers(Acquiring[C]):
         return (yield from self._asking.__await__())
 
 
-class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
+class AsyncSQLitePool(_Pair["AsyncPool[AsyncLink]"]):
     """Awaiting pool of one SQLite database; the twin of `SQLitePool`."""
 
     def __init__(
@@ -391,7 +397,7 @@ class AsyncSQLitePool(_Pair[AsyncPool[AsyncLink]]):
                     await link.tidy()
 
         def made(limits: PoolConfig, part: str, closing: AsyncHook | None, read_only: bool) -> AsyncPool[AsyncLink]:
-            return AsyncPool(
+            return async_pool.AsyncPool(
                 AsyncLinkConnector(lambda: connect(read_only)), limits, name=part, configure=configure,
                 check=check, reset=reset, on_close=closing, listeners=listeners, clock=clock, rng=rng,
             )  # fmt: skip

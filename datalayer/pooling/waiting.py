@@ -1,4 +1,4 @@
-"""How a thread and a task wait for the pool, and how a crowd of cancelled tasks leaves it.
+"""How a task waits for the pool, and how a crowd of cancelled tasks leaves it.
 
 Cancelled tasks run on in the next turn of the loop, all of them: ten thousand that give up at once (a deadline of a
 whole server) would hold up everything else for a long moment. So a pool lets them go in portions, in turns of the loop
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -27,32 +26,6 @@ task_of: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = async
 if sys.version_info < (3, 12):
     # There `current_task` is a function of Python around this, which costs as much again.
     task_of = asyncio.tasks._current_tasks.get  # type: ignore[attr-defined]  # pyright: ignore  # no stub has it
-
-
-class ThreadWaiter(Generic[C]):
-    """A one-shot: born locked, woken by letting go."""
-
-    __slots__ = ("_lock", "_woken", "entry", "error", "is_leaving", "owner", "since")
-
-    def __init__(self, owner: object) -> None:
-        self.entry: Entry[C] | None = None
-        self.error: BaseException | None = None
-        self.is_leaving = False
-        self.owner = owner
-        self.since = 0.0
-        self._woken = False
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def wake(self) -> None:
-        """Lets the waiting thread go on; only the first call counts."""
-        if not self._woken:
-            self._woken = True
-            self._lock.release()
-
-    def wait(self, timeout: float | None) -> None:
-        """Blocks until woken, or for so many seconds."""
-        self._lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
 
 
 class Door:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from datalayer.late import dataclass
+from datalayer.late import LateModule, dataclass
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTED = "from datalayer.pooling.stats import LeaseInfo, PoolStats; from datalayer.models.bulk import Bulk; "
@@ -168,3 +168,19 @@ def test_a_start_does_not_write_what_it_does_not_use() -> None:
     code = STARTED + "print(*(type(one.__dict__['__init__']).__name__ for one in (LeaseInfo, PoolStats, Bulk)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "_Function _Function _Function\n"
+
+
+def test_a_module_is_imported_with_the_first_name_of_it() -> None:
+    code = (
+        "import sys; from datalayer.late import difflib; before = 'difflib' in sys.modules; "
+        "difflib.get_close_matches; print(before, 'difflib' in sys.modules, type(difflib).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "False True module\n"
+
+
+def test_a_name_that_a_late_module_lacks_is_an_error_as_usual() -> None:
+    late = LateModule("keyword")
+    with pytest.raises(AttributeError, match="module 'keyword' has no attribute 'nothing'"):
+        _ = late.nothing
+    assert late.iskeyword("if")

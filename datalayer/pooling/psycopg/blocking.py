@@ -30,8 +30,8 @@ from datalayer.pooling.psycopg.gate import Gate
 from datalayer.pooling.psycopg.ledger import RawEntry
 from datalayer.pooling.psycopg.options import INSTEAD
 from datalayer.pooling.stats import CheckReport, CloseReport
+from datalayer.pooling.thread_waiting import ThreadWaiter
 from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
-from datalayer.pooling.waiting import ThreadWaiter
 
 log = logging.getLogger("datalayer.pooling")
 

@@ -87,6 +87,21 @@ def test_the_file_is_searched_upwards(write: Write, project: Path) -> None:
     assert load(folder, environ={}).root == project
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[ tool . "datalayer" ]\nmodels = ["shop.models"]\n',
+        '[tool]\ndatalayer = {models = ["shop.models"]}\n',
+        '[tool]\n[tool.other]\n[tool.datalayer]\nmodels = ["shop.models"]\n',
+        'tool.datalayer.models = ["shop.models"]\n',
+        'tool = {other = 1, datalayer = {models = ["shop.models"]}}\n',
+    ],
+)
+def test_our_table_is_found_however_it_is_written(write: Write, text: str) -> None:
+    write(text, "pyproject.toml")
+    assert load().models == ("shop.models",)
+
+
 def test_a_pyproject_without_our_table_does_not_stop_the_search(write: Write, project: Path) -> None:
     write(TOUR)
     write("[tool.other]\n", "a/pyproject.toml")
