@@ -378,6 +378,10 @@ def _update(
             set_fields_set(instance, changed - saved)
         if tracked:
             _keep_content(instance, tracked)
+    if objects and objects[0].__datalayer_relations__:
+        for instance in objects:
+            if peek_cache(instance):
+                related.written(instance, bulk.alias, written)
     return count
 
 

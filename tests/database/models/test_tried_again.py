@@ -141,3 +141,12 @@ def test_the_other_side_of_a_one_to_one_knows_the_row_that_was_written_then(worl
     assert not world.run(lambda: hasattr(author, "portrait"), look)
     world.call(portrait, "save")
     assert author.portrait is portrait
+
+
+def test_rows_behind_an_object_are_asked_again_after_a_bulk_update_that_brings_some(world: World) -> None:
+    author = world.call(Author.objects, "create", name="a")
+    book = world.call(Book.objects, "create", title="t", author=world.call(Author.objects, "create", name="b"))
+    assert world.iterate(author.books.all()) == []
+    book.author = author
+    world.call(Book.objects, "bulk_update", [book], ["author"])
+    assert world.iterate(author.books.all()) == [book]
