@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -78,6 +79,7 @@ def to_column(table: TableSpec, name: str, backend: str) -> Convert | None:
     return run
 
 
+@lru_cache(maxsize=1_000)
 def from_driver(type: ColumnType | None, backend: str) -> Convert | None:
     """How a value of the driver becomes ours; None where it is right as it is."""
     if type is None:

@@ -26,13 +26,13 @@ from datalayer.models.conflicts import twins
 from datalayer.models.forms import Form, form_of, row_of
 from datalayer.models.state import (
     Origin,
-    content_of,
+    keep,
     kept,
+    kept_of,
     key_values,
     origin_of,
     origins_of,
     peek_cache,
-    set_content,
     set_origin,
 )
 from datalayer.models.views import refuse_view
@@ -491,7 +491,4 @@ def _why_no_row(objects: list[Any], table: TableSpec, brought: tuple[str, ...]) 
 
 def _keep_content(instance: Any, tracked: Sequence[str]) -> None:
     """Notes that what may change in place is now as the row has it."""
-    known = {item[0]: item for item in content_of(instance) or ()}
-    for name in tracked:
-        known[name] = kept(name, instance.__dict__[name])
-    set_content(instance, tuple(known.values()))
+    keep(instance, kept_of(instance) | {name: kept(instance.__dict__[name]) for name in tracked})

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from datalayer._compile.prepared import Output, Prepared
 from datalayer._compile.reading import SHORTS, Short
 from datalayer._plans.plan import Chunks
+from datalayer.databases import databases
 from datalayer.models._pydantic import private_values, set_dict, set_private
 from datalayer.models.state import Origin, set_cache, set_content, set_origin
 
@@ -32,15 +33,21 @@ def loader(model: Any, alias: str) -> Callable[[Prepared, Chunks], list[Any]]:
     def load(prepared: Prepared, chunks: Chunks) -> list[Any]:
         memo: Any = prepared.memo
         if memo is None or memo[0] is not model:
-            memo = prepared.memo = (model, maker(model, prepared.columns))
+            memo = prepared.memo = (model, maker(model, prepared.columns, databases[alias].backend))
         found: list[Any] = memo[1](chunks, alias)
         return found
 
     return load
 
 
-def maker(model: Any, columns: tuple[Output, ...]) -> Make:
-    """Generates the function that makes instances of rows with these columns."""
+def maker(model: Any, columns: tuple[Output, ...], backend: str) -> Make:
+    """Generates the function that makes instances of rows with these columns.
+
+    Args:
+        model: The class.
+        columns: What comes back, in row order.
+        backend: Whose driver gives the rows.
+    """
     names: dict[str, Any] = {
         "new": object.__new__,
         "set_dict": set_dict,
@@ -82,7 +89,7 @@ def maker(model: Any, columns: tuple[Output, ...]) -> Make:
     objects: dict[tuple[str, ...], str] = {}
     linked = {path[:-1] for path in paths if path} | {path for path in paths if _way_back(model, path) is not None}
     for number, path in enumerate(paths):
-        _object(lines, names, model, number, path, columns, by_path[path], objects, is_linked=path in linked)
+        _object(lines, names, model, number, path, columns, by_path[path], objects, backend, is_linked=path in linked)
     lines.append("   append(o0)")
     # A single row has no peers: without a circle it is freed at once, and not by the collector.
     lines.append(" if len(out) < 2: origin0.peers = []")
@@ -115,6 +122,7 @@ def _object(
     columns: tuple[Output, ...],
     places: list[int],
     objects: dict[tuple[str, ...], str],
+    backend: str,
     *,
     is_linked: bool,
 ) -> None:
@@ -146,8 +154,11 @@ def _object(
     lines.append(f"{pad}set_origin({var}, origin{number})")
     tracked = [p for p in fields if (field := columns[p].field) is not None and field.tracks_content]
     if tracked:
-        pairs = ", ".join(_kept(p, columns[p]) for p in tracked)
-        lines.append(f"{pad}set_content({var}, ({pairs},))")
+        names[f"kept{number}"] = tuple([columns[p].name for p in tracked])
+        names[f"hows{number}"] = tuple(["value" if columns[p].convert is None else backend for p in tracked])
+        # The driver's own list is the value itself, so what is kept must be a copy.
+        given = [f"c{p}" if columns[p].convert else f"None if c{p} is None else c{p}[:]" for p in tracked]
+        lines.append(f"{pad}set_content({var}, (kept{number}, hows{number}, {', '.join(given)}))")
     if extras or is_linked:
         items = ", ".join(f"{columns[p].name!r}: {_value(names, p, columns[p])}" for p in extras)
         lines.append(f"{pad}x{number} = {{{items}}}; set_cache({var}, x{number})")
@@ -159,14 +170,6 @@ def _object(
             lines.append(f"{pad}x{number}[{back!r}] = {parent}")
         check = f"if {parent} is not None: " if path[:-1] else ""
         lines.append(f"   {check}x{parent[1:]}[{path[-1]!r}] = {var}")
-
-
-def _kept(place: int, column: Output) -> str:
-    """What tells later whether a value was changed in place: its name, it as it came, and what converts that."""
-    if column.convert:
-        return f"({column.name!r}, c{place}, convert{place})"
-    # The driver's own list is the value itself, so what is kept must be a copy.
-    return f"({column.name!r}, None if c{place} is None else c{place}[:], None)"
 
 
 def _way_back(model: Any, path: tuple[str, ...]) -> str | None:

@@ -18,17 +18,7 @@ from datalayer.errors import QueryError
 from datalayer.late import dataclass
 from datalayer.models.collations import alike_by
 from datalayer.models.hydrate import loader
-from datalayer.models.state import (
-    Origin,
-    cache_of,
-    content_of,
-    get_cache,
-    key_values,
-    origin_of,
-    peek,
-    set_cache,
-    set_content,
-)
+from datalayer.models.state import Origin, cache_of, get_cache, keep, kept_of, key_values, origin_of, peek, set_cache
 
 MISSING: Any = object()
 
@@ -176,9 +166,9 @@ def load_field(compiler: Compiler, instances: Sequence[Any], name: str, alias: s
         row = by_key.get(key_values(each, key))
         if row is not None:
             each.__dict__[name] = row.__dict__[name]
-            fresh = [item for item in content_of(row) or () if item[0] == name]
-            if fresh:
-                set_content(each, (*[item for item in content_of(each) or () if item[0] != name], *fresh))
+            fresh = kept_of(row)
+            if name in fresh:
+                keep(each, kept_of(each) | {name: fresh[name]})
 
 
 def _knows_its_key(query: Query, spec: RelationSpec) -> bool:

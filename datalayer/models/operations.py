@@ -241,7 +241,7 @@ def raw(
             raise
         raise _incomplete(table, found[1], error) from error
     outputs = tuple([Output(field.name, (), field, compiler.converter(field.type)[1]) for field in fields])
-    return hydrate.maker(model, outputs)((reply.rows,), alias)
+    return hydrate.maker(model, outputs, compiler.backend)((reply.rows,), alias)
 
 
 __all__ = ["Fetched", "cache_of"]

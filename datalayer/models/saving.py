@@ -33,15 +33,16 @@ from datalayer.models.locking import check_transaction
 from datalayer.models.relations import Forward
 from datalayer.models.state import (
     Origin,
-    content_of,
     forget,
     is_same,
+    keep,
     kept,
+    kept_of,
     key_values,
     origin_of,
     peek_cache,
-    set_content,
     set_origin,
+    value_of,
 )
 from datalayer.models.views import refuse_view
 
@@ -53,15 +54,17 @@ def changed_names(instance: Any, form: Form) -> frozenset[str]:
         changed = frozenset(get_fields_set(instance))
     except AttributeError:
         changed = NOTHING
-    content = content_of(instance) if form.tracked else None
-    if content:
-        inside: list[str] = []
-        for name, stored, convert in content:
-            if name not in changed and name in values:
-                before = stored if convert is None or stored is None else convert(stored)
-                if not is_same(before, values[name]):
-                    inside.append(name)
-        changed = changed.union(inside)
+    if form.tracked:
+        fields = form.table.fields
+        changed = changed.union(
+            [
+                name
+                for name, (how, what) in kept_of(instance).items()
+                if name not in changed
+                and name in values
+                and not is_same(value_of(how, what, fields[name].type), values[name])
+            ]
+        )
     return changed if values.keys() >= changed else changed.intersection(values)
 
 
@@ -200,10 +203,9 @@ def _keep_content(instance: Any, form: Form, written: Collection[str] | None) ->
     values = instance.__dict__
     tracked = [name for name in form.tracked if name in values and (written is None or name in written)]
     if tracked:
-        known = {} if written is None else {item[0]: item for item in content_of(instance) or ()}
-        for name in tracked:
-            known[name] = kept(name, values[name])
-        set_content(instance, tuple(known.values()))
+        known = {} if written is None else kept_of(instance)
+        known |= {name: kept(values[name]) for name in tracked}
+        keep(instance, known)
 
 
 @writing
@@ -499,7 +501,7 @@ def refresh(
     if not found:
         raise model.DoesNotExist(f"{model.__name__} {_shown(key)} is gone from the database")
     fresh = found[0].__dict__
-    content = content_of(found[0]) or ()
+    content = kept_of(found[0])
     if fields is None:
         set_dict(instance, fresh)
         set_fields_set(instance, set())
@@ -507,8 +509,8 @@ def refresh(
     else:
         instance.__dict__.update(fresh)
         set_fields_set(instance, set(instance.__pydantic_fields_set__) - set(fields))
-        content = tuple({item[0]: item for item in (*(content_of(instance) or ()), *content)}.values())
-    set_content(instance, content)
+        content = kept_of(instance) | content
+    keep(instance, content)
     related.take_over(instance, found[0])
     if prefetched:
         yield from loading.prefetch(compiler, [instance], prefetched, alias)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import marshal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeAlias, cast
@@ -16,6 +16,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from datalayer._compile.values import from_driver
+from datalayer._schema.field import ColumnType
 from datalayer._schema.relation import RelationSpec
 from datalayer.late import dataclass
 
@@ -122,12 +124,27 @@ def forget(instance: Any) -> None:
 
 
 def content_of(instance: Any) -> tuple[Any, ...] | None:
-    """The stored form of the columns that may change in place."""
+    """The slot of what is kept of the fields that may change in place, for `set_content`."""
     try:
         found: tuple[Any, ...] | None = _get_content(instance)
     except AttributeError:
         return None
     return found
+
+
+def kept_of(instance: Any) -> dict[str, Kept]:
+    """What is kept of the fields that may change in place, by name."""
+    content = content_of(instance)
+    if not content:
+        return {}
+    names, hows, *values = content
+    return dict(zip(names, zip(hows, values, strict=True), strict=True))
+
+
+def keep(instance: Any, kept: Mapping[str, Kept]) -> None:
+    """Replaces what is kept of the fields that may change in place."""
+    hows = tuple([how for how, _ in kept.values()])
+    set_content(instance, (tuple(kept), hows, *[value for _, value in kept.values()]))
 
 
 def key_values(instance: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
@@ -153,19 +170,34 @@ UNCHANGEABLE: Final = frozenset(
 """Types of values that nobody can change in place, and whose `==` is a plain one."""
 
 
-Content: TypeAlias = tuple[str, Any, Callable[[Any], Any] | None]
-"""A field that may change in place, what is kept of it, and what makes a value of that again."""
+Kept: TypeAlias = tuple[str, Any]
+"""How something is kept of a field that may change in place, and what: `value` is a value nobody else has, `marshal`
+bytes of Python's own, and the name of a backend says that it is what its driver gave.
+
+A row holds it as the names, the ways and what is kept, side by side: what is of plain parts only, the collector leaves
+alone, and it takes a third of the time of reading many wide rows.
+"""
 
 
-def kept(name: str, value: Any) -> Content:
+def kept(value: Any) -> Kept:
     """A value that may change in place as it is now, to see later whether it has."""
     kind = value.__class__
     if kind is list or kind is dict:
         try:
-            return name, marshal.dumps(value, 2), marshal.loads  # the copy is made where it is looked at
+            return "marshal", marshal.dumps(value, 2)  # the copy is made where it is looked at
         except ValueError:  # something else is in it
             pass
-    return name, value if kind in UNCHANGEABLE else copy.deepcopy(value), None
+    return "value", value if kind in UNCHANGEABLE else copy.deepcopy(value)
+
+
+def value_of(how: str, what: Any, type_: ColumnType) -> Any:
+    """The value that was kept of a field of a type."""
+    if how == "value" or what is None:
+        return what
+    if how == "marshal":
+        return marshal.loads(what)
+    convert = from_driver(type_, how)
+    return what if convert is None else convert(what)
 
 
 _NUMBERS: Final = frozenset({bool, int, float})
@@ -199,13 +231,6 @@ def packed(instance: Any) -> tuple[str | None, tuple[Any, ...] | None, dict[str,
     """What an instance knows, in a form that can be pickled."""
     origin = origin_of(instance)
     content = content_of(instance)
-    if content is not None:
-        content = tuple(
-            [
-                (name, kept if convert is None or kept is None else convert(kept), None)
-                for name, kept, convert in content
-            ]
-        )
     loaded: dict[str, Any] = {
         name: list(cast("Iterable[Any]", value)) if isinstance(value, list) else value
         for name, value in cache_of(instance).items()

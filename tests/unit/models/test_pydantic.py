@@ -286,7 +286,7 @@ def test_a_hydrated_row_is_what_pydantic_would_have_made() -> None:
 
     made = Thing(id=1, a="x", b=Decimal(2))
     columns = _outputs(Thing)
-    (row,) = maker(Thing, tuple(columns))(([(1, "x", Decimal(2))],), "default")
+    (row,) = maker(Thing, tuple(columns), "sqlite")(([(1, "x", Decimal(2))],), "default")
     assert row.__dict__ == {name: made.__dict__[name] for name in row.__dict__}
     assert (row.model_fields_set, row.__pydantic_extra__, row.__pydantic_private__) == (set(), None, None)
     assert row.model_dump_json() == '{"id":1,"a":"x","b":"2"}'
