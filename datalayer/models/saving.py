@@ -55,17 +55,17 @@ def changed_names(instance: Any, form: Form) -> frozenset[str]:
     except AttributeError:
         changed = NOTHING
     if form.tracked:
-        fields = form.table.fields
-        changed = changed.union(
-            [
-                name
-                for name, (how, what) in kept_of(instance).items()
-                if name not in changed
-                and name in values
-                and not is_same(value_of(how, what, fields[name].type), values[name])
-            ]
-        )
+        changed = changed.union(_changed_inside(instance, form, changed))
     return changed if values.keys() >= changed else changed.intersection(values)
+
+
+def _changed_inside(instance: Any, form: Form, assigned: frozenset[str]) -> list[str]:
+    values, fields = instance.__dict__, form.table.fields
+    return [
+        name
+        for name, (how, what) in kept_of(instance).items()
+        if name not in assigned and name in values and not is_same(value_of(how, what, fields[name].type), values[name])
+    ]
 
 
 def take_keys(instance: Any, alias: str) -> None:
