@@ -63,7 +63,7 @@ CURVES: dict[str, Words] = {
         ("µs for 100 rows a level",),
         ("",),
         "A straight line: one statement a level, whatever the number of rows, and an object for each row. The "
-        "first level costs about a quarter more than each further one, for the planning of the prefetch.",
+        "first level costs a little more than each further one, for the planning of the prefetch.",
     ),
     "models": Words(
         "models",
