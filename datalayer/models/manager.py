@@ -91,14 +91,14 @@ class Manager(LinkedRows[M]):
                 if managers is None:
                     managers = {}
                     type.__setattr__(owner, "__datalayer_managers__", managers)
-                managers[self] = bound
+                managers[self] = managers[bound] = bound  # the second tells that it is everybody's
             return bound
 
     # Every `Author.objects` gives the same object, so rows that it kept would be everybody's and never asked for again.
 
     def _is_everybodys(self) -> bool:
-        managers = own_names(self.model).get("__datalayer_managers__", {})
-        return any(self is manager for manager in managers.values())
+        managers = own_names(self.model).get("__datalayer_managers__")
+        return managers is not None and managers.get(self) is self
 
     def _fetched(self) -> list[Any]:
         return self._with(self.query)._fetched() if self._is_everybodys() else super()._fetched()
@@ -107,6 +107,9 @@ class Manager(LinkedRows[M]):
         return await (self._with(self.query)._afetched() if self._is_everybodys() else super()._afetched())
 
     def __iter__(self) -> Iterator[M]:
+        kept = self._kept  # as of rows that came along with the one they are behind
+        if kept is not None:
+            return iter(kept)
         rows: list[M] = self._fetched()
         if rows is self._kept:
             return iter(rows)
