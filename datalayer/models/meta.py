@@ -124,6 +124,9 @@ def _has_own(bases: tuple[type, ...], field: str) -> bool:
     return False
 
 
+_OF_EVERY_MODEL = ("DoesNotExist", "MultipleObjectsReturned", "NotUpdated", "objects", "table")
+
+
 class _Parts:
     """What a class body says that pydantic must not see."""
 
@@ -262,7 +265,9 @@ class ModelMeta(PydanticMeta):
                     return getattr(cls, item)
                 known = (*fields, *cls.__dict__.get("__datalayer_relations__", ()))
                 said = f"{cls.__name__} has no attribute {item!r}; the choices are {choices_text(known)}"
-                raise AttributeError(f"{said}{nearest(item, known)}", name=item, obj=cls) from None
+                managers = cls.__dict__.get("__datalayer_own_managers__", ())
+                meant = nearest(item, (*known, *managers, *_OF_EVERY_MODEL))
+                raise AttributeError(f"{said}{meant}", name=item, obj=cls) from None
 
     @property
     def table(cls) -> TableSpec:

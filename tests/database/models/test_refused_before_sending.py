@@ -181,6 +181,8 @@ def test_a_list_of_a_kind_that_is_none_is_refused_on_a_saved_row(world: World) -
 
 
 def test_a_name_that_a_model_does_not_have_is_told_with_the_nearest() -> None:
+    with pytest.raises(AttributeError, match=r"Maker has no attribute 'objcts'; .*did you mean 'objects'"):
+        Maker.objcts  # type: ignore[attr-defined]  # noqa: B018  # what is refused
     with pytest.raises(AttributeError, match=r"Maker has no attribute 'nam'; the choices are .*did you mean 'name'"):
         _ = cast("Any", Maker).nam
     assert not hasattr(Maker, "nam")
