@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from datalayer import Count, Field, ForeignKey, Mapped, Model, before_delete
+from datalayer import CASCADE, PROTECT, Count, Field, ForeignKey, Mapped, Model, before_delete
+from datalayer.errors import ProtectedError
 from datalayer.models import registry
 from datalayer.testing import create_tables
 from datalayer.testing.tables import acreate_tables
@@ -78,3 +79,34 @@ def test_rows_behind_it_are_prefetched(world: World, author: Any) -> None:
 def test_a_delete_calls_the_hooks_of_what_goes_along(world: World, author: Any) -> None:
     world.call(author, "delete")
     assert GONE == [7]
+
+
+def test_a_row_is_kept_by_a_reference_that_is_declared_after_a_delete(configured: str, world: World) -> None:
+    with registry.isolated():
+
+        class Wall(Model):
+            name: Mapped[str] = Field(max_length=20, default="a")
+
+            class Meta:
+                table = "late_wall"
+
+        class Nail(Model):
+            wall: ForeignKey[Wall] = ForeignKey(on_delete=CASCADE, related_name="nails")
+
+            class Meta:
+                table = "late_nail"
+
+        world.run(lambda: create_tables(Wall, Nail), lambda: acreate_tables(Wall, Nail))
+        first, second = [world.call(Wall.objects, "create") for _ in range(2)]
+        assert world.call(first, "delete") == 1
+
+        class Picture(Model):
+            wall: ForeignKey[Wall] = ForeignKey(on_delete=PROTECT, related_name="pictures")
+
+            class Meta:
+                table = "late_picture"
+
+        world.run(lambda: create_tables(Picture), lambda: acreate_tables(Picture))
+        world.call(Picture.objects, "create", wall=second)
+        with pytest.raises(ProtectedError):
+            world.call(second, "delete")
