@@ -20,7 +20,7 @@ from datalayer._schema.table import TableSpec
 from datalayer.errors import InvalidValue, QueryError
 from datalayer.late import dataclass
 from datalayer.models import assigning, deleting, protecting, related, saving, undone
-from datalayer.models._pydantic import get_fields_set, set_fields_set
+from datalayer.models._pydantic import peek_fields_set, set_fields_set
 from datalayer.models.collations import alike_by
 from datalayer.models.conflicts import twins
 from datalayer.models.forms import Form, form_of, row_of
@@ -373,10 +373,9 @@ def _update(
             instance.__dict__.update(by_key.get(instance_key(instance, table), {}))
     saved = set(written)
     for instance in objects:
-        try:
-            set_fields_set(instance, get_fields_set(instance) - saved)
-        except AttributeError:  # it has no changes of its own
-            pass
+        changed = peek_fields_set(instance)
+        if changed:
+            set_fields_set(instance, changed - saved)
         if tracked:
             _keep_content(instance, tracked)
     if objects and objects[0].__datalayer_relations__:

@@ -34,7 +34,7 @@ from datalayer.models.relations import Forward
 from datalayer.models.state import (
     Origin,
     forget,
-    is_same,
+    is_as_kept,
     keep,
     kept,
     kept_of,
@@ -42,7 +42,6 @@ from datalayer.models.state import (
     origin_of,
     peek_cache,
     set_origin,
-    value_of,
 )
 from datalayer.models.views import refuse_view
 
@@ -64,7 +63,7 @@ def _changed_inside(instance: Any, form: Form, assigned: frozenset[str]) -> list
     return [
         name
         for name, (how, what) in kept_of(instance).items()
-        if name not in assigned and name in values and not is_same(value_of(how, what, fields[name].type), values[name])
+        if name not in assigned and name in values and not is_as_kept(how, what, fields[name].type, values[name])
     ]
 
 

@@ -203,9 +203,21 @@ def value_of(how: str, what: Any, type_: ColumnType) -> Any:
 _NUMBERS: Final = frozenset({bool, int, float})
 
 
-def is_same(before: object, now: object) -> bool:
-    """Whether a value is what it was, in a document too: Python takes True for 1 and for 1.0, and JSON does not."""
-    return before == now and _is_alike(before, now)
+def is_as_kept(how: str, what: Any, type_: ColumnType, now: Any) -> bool:
+    """Whether a value is what was kept of it; also in a document, where Python takes True for 1 and JSON does not.
+
+    Where the value would be written as the very text that the row has, nobody needs to read that.
+    """
+    try:
+        if how == "marshal":
+            if marshal.dumps(now, 2) == what:
+                return True
+        elif how == "sqlite" and type_.codec is not None and what is not None and type_.codec.dump(now) == what:
+            return True
+    except ValueError:  # whatever it is now, it is not what could be kept
+        pass
+    before = value_of(how, what, type_)
+    return bool(before == now) and _is_alike(before, now)
 
 
 def _is_alike(before: Any, now: Any) -> bool:

@@ -23,7 +23,7 @@ from datalayer import (
     Reverse,
     UUIDModel,
 )
-from datalayer.errors import FieldError, FieldNotLoaded, NotUpdated, QueryError, UniqueViolation
+from datalayer.errors import FieldError, FieldNotLoaded, InvalidValue, NotUpdated, QueryError, UniqueViolation
 from datalayer.models import registry
 from datalayer.testing import capture_queries, create_tables
 from datalayer.testing.tables import acreate_tables
@@ -558,3 +558,14 @@ def test_a_change_in_place_is_noticed_after_a_save_of_something_else(world: Worl
     with capture_queries() as sent:
         world.call(thing, "save")
     assert written(sent) == ["tags"]
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize("is_read", [False, True], ids=["new", "read"])
+def test_a_number_that_json_has_no_word_for_is_refused_in_the_place_of_none(world: World, is_read: bool) -> None:
+    thing = world.call(Thing.objects, "create", name="a", more={"a": [None]})
+    if is_read:
+        thing = world.call(Thing.objects, "get")
+    thing.more["a"][0] = float("nan")
+    with pytest.raises(InvalidValue, match="no NaN"):
+        world.call(thing, "save")
