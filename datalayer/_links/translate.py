@@ -105,6 +105,8 @@ def _sqlite_kind(error: Exception, facts: Facts) -> type[errors.DatabaseError]:
         return errors.ForeignKeyViolation  # SQLite does ON DELETE RESTRICT by a trigger of its own
     kind = _SQLITE_BY_NAME.get(name) or _SQLITE_BY_CODE.get(name.removeprefix("SQLITE_").partition("_")[0])
     if kind is not None:
+        if name == "SQLITE_BUSY":
+            facts.text += ": another program has held it for longer than pool.connection_timeout, or 5 seconds, allows"
         return kind
     for pattern, kind in _SQLITE_TEXTS:
         if found := pattern.search(facts.text):

@@ -47,6 +47,11 @@ def test_sqlite_codes(name: str | None, text: str, expected: type[errors.Databas
     assert type(translate.from_sqlite(sqlite_error(name, text), alias="default")) is expected
 
 
+def test_a_lock_of_another_program_is_told_with_the_setting() -> None:
+    error = translate.from_sqlite(sqlite_error("SQLITE_BUSY", "database is locked"), alias="default")
+    assert "database is locked: another program has held it for longer than pool.connection_timeout" in str(error)
+
+
 def test_undefined_column_of_a_named_table() -> None:
     error = translate.from_sqlite(sqlite_error("SQLITE_ERROR", "no such column: author.colour"), alias="default")
     assert (error.table, error.columns) == ("author", ("colour",))
