@@ -277,7 +277,8 @@ class PostgresLink:
         if cursor is None:
             cursor = self._cursor = self.raw.cursor(binary=True, row_factory=tuple_row)
         prepare = self._prepares and (bool(command.params) or command.table is not None)
-        cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
+        params = self._statements.widened(command)
+        cursor.execute(command.sql, params, prepare=prepare)  # pyright: ignore[reportArgumentType]
         if prepare:
             self._statements.note(command, cursor)
         if not command.returns_rows:
@@ -424,7 +425,8 @@ class AsyncPostgresLink:
         if cursor is None:
             cursor = self._cursor = self._raw.cursor(binary=True, row_factory=tuple_row)
         prepare = self._prepares and (bool(command.params) or command.table is not None)
-        await cursor.execute(command.sql, command.params, prepare=prepare)  # pyright: ignore[reportArgumentType]
+        params = self._statements.widened(command)
+        await cursor.execute(command.sql, params, prepare=prepare)  # pyright: ignore[reportArgumentType]
         if prepare:
             self._statements.note(command, cursor)
         if not command.returns_rows:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg import adapt, errors
 from psycopg.pq import ExecStatus, Format, PipelineStatus
+from psycopg.types.numeric import Int8
 
 from datalayer._plans.plan import CHUNK, Command, Reply, Row
 
 if TYPE_CHECKING:
     from collections import OrderedDict
+    from collections.abc import Sequence
 
     from psycopg.abc import Transformer
     from psycopg.adapt import PyFormat
@@ -33,6 +35,7 @@ MOST: Final = 512
 _MOST_NAMES: Final = 16
 """Names of one statement whose loaders are remembered: one that is evicted and prepared again has a new name."""
 
+_BIGGEST: Final = 2**63
 _BINARY: Final = Format.BINARY
 _NO_PIPELINE: Final = PipelineStatus.OFF
 _TUPLES: Final = ExecStatus.TUPLES_OK
@@ -50,17 +53,30 @@ class _Known:
         query: Its text as the server has it.
         formats: How each value is to be sent.
         dumper: Turns values into what is sent.
+        types: Those of the values that it was prepared for last as `widened`, with the fewest that are not known.
         loaders: Turns rows into values; by the name under which the server has the statement, since what comes back
             is certain as long as that is the same.
     """
 
-    __slots__ = ("dumper", "formats", "loaders", "query")
+    __slots__ = ("dumper", "formats", "loaders", "query", "types")
 
     def __init__(self, query: bytes, formats: list[PyFormat], dumper: Transformer) -> None:
         self.query = query
         self.formats = formats
         self.dumper = dumper
+        self.types: tuple[int, ...] = ()
         self.loaders: dict[bytes, Transformer] = {}
+
+    def types_for(self, values: Sequence[object]) -> tuple[int, ...]:
+        """The types of values that were dumped last: those it was prepared for, where they differ by NULLs alone."""
+        types, before = self.dumper.types or (), self.types
+        if len(types) == len(before) and all(map(_fits, values, types, before)):
+            return before
+        return types
+
+
+def _fits(value: object, type: int, before: int) -> bool:
+    return value is None or type == before
 
 
 class Statements:
@@ -78,8 +94,16 @@ class Statements:
 
     def note(self, command: Command, cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> None:
         """Remembers a statement that a cursor has prepared and run."""
-        if self._names is None or command.sql in self._known:
-            return  # there: other types of values, or the server has it under another name now
+        if self._names is None:
+            return
+        known = self._known.get(command.sql)
+        if known is not None:  # other types of values, or the server has it under another name now
+            if command.written:
+                known.dumper.dump_sequence(self.widened(command), known.formats)
+                types, before = known.dumper.types or (), known.types
+                if (known.query, before) not in self._names or types.count(0) <= before.count(0):
+                    known.types = types
+            return
         convert = getattr(cursor, "_convert_query", None)
         query = None if convert is None else convert(command.sql, command.params)
         formats: list[PyFormat] | None = getattr(query, "_want_formats", None)
@@ -103,11 +127,37 @@ class Statements:
         key = known.query, dumper.types or ()
         name = None if names is None else names.get(key)
         if names is None or name is None:
-            return False
+            return names is not None and bool(command.written) and self._send_widened(command, known, names)
         names.move_to_end(key)  # the one not used for longest is evicted first
         self._name, self._loaders = name, known.loaders
         pgconn.send_query_prepared(name, values, dumper.formats, _BINARY)
         return True
+
+    def _send_widened(self, command: Command, known: _Known, names: OrderedDict[Any, bytes]) -> bool:
+        values = known.dumper.dump_sequence(self.widened(command), known.formats)
+        key = known.query, known.types_for(values)
+        name = names.get(key)
+        if name is None:
+            return False
+        names.move_to_end(key)
+        self._name, self._loaders = name, known.loaders
+        self._pgconn.send_query_prepared(name, values, known.dumper.formats, _BINARY)
+        return True
+
+    def widened(self, command: Command) -> Sequence[object]:
+        """The values of a statement; where it was prepared for others before, whole numbers for columns as `bigint`.
+
+        psycopg sends a whole number in as few bytes as it has room in, and NULL without a type; and the types of the
+        values are part of what is prepared. The server would have one INSERT of five numbers up to a thousand times.
+        """
+        if not command.written or command.sql not in self._known:
+            return command.params
+        values = list(command.params)
+        for _, place in command.written:
+            value = values[place]
+            if type(value) is int and -_BIGGEST <= value < _BIGGEST:
+                values[place] = Int8(value)
+        return values
 
     def _send_plain(self, query: bytes) -> bool:
         if self._pgconn.pipeline_status != _NO_PIPELINE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import psycopg
@@ -40,6 +41,50 @@ def test_values_of_other_types_may_follow(link: Any, value: object) -> None:
     for _ in range(3):
         assert link.rows("SELECT ?", 1) == [(1,)]
         assert link.rows("SELECT ?", value) == [(value,)]
+
+
+def insert(*values: object) -> Command:
+    columns = "abc"[: len(values)]
+    sql = f"INSERT INTO note ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(values))})"
+    written = tuple([(name, place) for place, name in enumerate(columns)])
+    return Command(sql, values, returns_rows=False, writes=True, written=written)
+
+
+def test_one_insert_of_numbers_of_any_size_and_of_none_is_prepared_few_times(link: Any) -> None:
+    link.execute("CREATE TABLE note (a bigint, b bigint, c timestamptz)")
+    sizes = (5, 70_000, 5_000_000_000, None, -5)
+    rows = [(a, b, c) for a in sizes for b in sizes for c in (None, datetime(2024, 1, 1, tzinfo=UTC))]
+    for row in rows:
+        link.do("execute", insert(*row))
+    assert link.rows("SELECT a, b, c FROM note") == rows
+    ((count,),) = link.rows("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT INTO note%%'")
+    assert count <= 6
+
+
+def test_one_insert_runs_again_after_the_server_was_told_to_forget_all_of_it(link: Any) -> None:
+    link.execute("CREATE TABLE note (a bigint, b bigint)")
+    rows = [(5, 5), (70_000, 5), (None, 70_000)]
+    for row in rows:
+        link.do("execute", insert(*row))
+    link.world.run(lambda: link.link.raw.execute("DEALLOCATE ALL"), lambda: link.link.raw.execute("DEALLOCATE ALL"))
+    for _ in range(2):
+        link.do("execute", insert(None, 70_000))
+    link.link._cursor = None
+    link.do("execute", insert(None, 70_000))
+    assert link.link._cursor is None
+    assert link.rows("SELECT a, b FROM note") == [*rows, *[(None, 70_000)] * 3]
+
+
+@pytest.mark.parametrize("value", [40_000, 10**30, "text", -(2**63) - 1])
+def test_what_a_column_cannot_keep_is_refused_again(link: Any, value: object) -> None:
+    link.execute("CREATE TABLE note (a smallint)")
+    for number in (1, 2):
+        link.do("execute", insert(number))
+    for _ in range(2):
+        with pytest.raises(errors.DatabaseError):
+            link.do("execute", insert(value))
+    link.do("execute", insert(3))
+    assert link.rows("SELECT a FROM note") == [(1,), (2,), (3,)]
 
 
 def test_the_number_of_written_rows_is_told_again(link: Any) -> None:
