@@ -37,6 +37,9 @@ _KEPT_ROWS: Final = 100
 """A cursor keeps its last result: one with more rows is not used again, so that an idle connection holds little."""
 _CURSOR_NAMES = itertools.count(1)
 
+_IDLE: Final = TransactionStatus.IDLE  # by way of the enum it takes twice the time of asking the connection
+_NO_PIPELINE: Final = PipelineStatus.OFF
+
 
 # -- connecting ----------------------------------------------------------------------------------
 
@@ -221,13 +224,10 @@ def _is_broken(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> b
     return raw.closed or raw.pgconn.transaction_status == TransactionStatus.UNKNOWN
 
 
-def _is_clean(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+def is_clean(raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    """Whether a connection is as a `reset` would leave it."""
     pgconn = raw.pgconn  # one that is lost has a status of its own
-    return (
-        pgconn.transaction_status == TransactionStatus.IDLE
-        and pgconn.pipeline_status == PipelineStatus.OFF
-        and raw.autocommit
-    )
+    return pgconn.transaction_status == _IDLE and pgconn.pipeline_status == _NO_PIPELINE and raw.autocommit
 
 
 def _cursor_name() -> str:
@@ -340,7 +340,7 @@ class PostgresLink:
     @property
     def is_clean(self) -> bool:
         """Whether `reset` would find nothing to do."""
-        return _is_clean(self.raw)
+        return is_clean(self.raw)
 
     def reset(self, timeout: float | None = None) -> None:
         """Rolls back what is open. Raises when a statement, a COPY or a pipeline still runs.
@@ -490,7 +490,7 @@ class AsyncPostgresLink:
     @property
     def is_clean(self) -> bool:
         """Whether `reset` would find nothing to do."""
-        return _is_clean(self._raw)
+        return is_clean(self._raw)
 
     async def reset(self, timeout: float | None = None) -> None:
         """The awaiting twin of `PostgresLink.reset`."""

@@ -251,18 +251,25 @@ class Adapter(LinkJudge, Watched[L]):
 
     # -- steps of acquire and release -----------------------------------------------------------
 
-    def _lend_idle(self, home: Any, raw: Any, owner: object, site: Site) -> RawEntry[L] | None:
-        """Lends what `home.take` gave, when it is good as it is; else all the steps below must be gone."""
+    def _lend_idle(self, home: Any, owner: object, site: Site) -> Any:
+        """Lends an idle connection that is good as it is, and gives its entry; else all the steps below must be gone.
+
+        Then it gives None when there is no idle one, or the connection when it is to be put back in the home.
+        """
+        raw: Any = None
         try:
             now = self._clock()
             with self._mutex:
-                if self._state != "open":
+                if self._state != "open" or (raw := home.take()) is None:
                     return None
                 entry = self._ledger.lend_idle(raw, home, owner, site, now, self._bypass)
-            if entry is not None and (self._listeners.all or self.config.leak_threshold is not None):
+            if entry is None:
+                return raw
+            if self._listeners.all or self.config.leak_threshold is not None:
                 self._lent(entry, 0.0)
         except BaseException:  # Ctrl-C: nobody has it yet, and it would be lost to the pool
-            self._take_back_idle(home, raw, owner)
+            if raw is not None:
+                self._take_back_idle(home, raw, owner)
             raise
         return entry
 
@@ -271,13 +278,9 @@ class Adapter(LinkJudge, Watched[L]):
             entry = self._ledger.entries.get(id(raw))
             if entry is not None and entry.state == LENT and entry.owner == owner:
                 self._ledger.give_back(entry, self._clock(), None)
-        if not home.keep(raw):
+            is_kept = home.keep(raw)
+        if not is_kept:
             self._put_late(home, raw)
-
-    @property
-    def _ready_home(self) -> Any:
-        """The pool that may have an idle connection; None where there is none yet, it is pinged, or the server away."""
-        return None if self._ledger.outage.failures or not self._bypass else self._home
 
     def _begin(self, owner: object) -> tuple[Any, bool]:
         """Begins an acquire; gives the pool to ask, as `_ask`, and whether it serves without waiting for others."""
@@ -458,21 +461,30 @@ class Adapter(LinkJudge, Watched[L]):
             self._watch_in(max(next_at - now, 0.0))
 
     def _take_back(self, entry: Entry[L], drop: str | None) -> tuple[RawEntry[L], bool] | None:
-        """Ends a lease: gives the entry and whether to close it; None when it is not ours to touch."""
+        """Ends a lease and keeps the connection, where that is all; else gives the entry and whether to close it.
+
+        It gives None, too, for what is not ours to touch.
+        """
         now = self._clock()
         with self._mutex:
-            known = isinstance(entry, RawEntry) and self._ledger.entries.get(id(entry.raw)) is entry
-            if not isinstance(entry, RawEntry) or (not known and entry.state != GONE):
-                if isinstance(entry, RawEntry) and self._inherited:
+            if not isinstance(entry, RawEntry):
+                raise self._foreign(entry)
+            if self._ledger.entries.get(id(entry.raw)) is entry:
+                if entry.state != LENT:
+                    raise DoubleRelease(f"connection {entry.id} is not lent at this moment: give each lease back once")
+            elif entry.state != GONE:
+                if self._inherited:
                     return None  # lent before a fork: it belongs to the parent process
-                raise ForeignLease(f"connection {entry.id} was not lent by {self!r}: give a lease back to its own pool")
-            if known and entry.state != LENT:
-                raise DoubleRelease(f"connection {entry.id} is not lent at this moment: give each lease back once")
-            used = now - entry.since
+                raise self._foreign(entry)
+            since = entry.since
             drop = self._ledger.give_back(entry, now, drop)
+            is_kept = drop is None and entry.home.keep(entry.raw)
         if self._listeners.all:
-            self._tell(CheckedIn(entry.id, used))
-        return entry, drop is not None
+            self._tell(CheckedIn(entry.id, now - since))
+        return None if is_kept else (entry, drop is not None)
+
+    def _foreign(self, entry: Entry[L]) -> ForeignLease:
+        return ForeignLease(f"connection {entry.id} was not lent by {self!r}: give a lease back to its own pool")
 
     def _is_ready(self, began: float) -> bool:
         with self._mutex:

@@ -163,13 +163,14 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
 
     def lend(self, acquiring: Acquiring[AsyncPostgresLink]) -> Generator[Any, Any, AsyncLease[AsyncPostgresLink]]:
         """What awaiting `acquire` does."""
-        home = self._ready_home
+        home = self._home
         loop = asyncio.get_running_loop()
-        if home is not None and loop is self._loop and (raw := home.take()) is not None:
-            entry = self._lend_idle(home, raw, task_of(loop), acquiring.site)
-            if entry is not None:
-                return async_lease_of(self, entry)
-            yield from self._to_the_end(home.putconn(raw)).__await__()
+        if home is not None and self._bypass and not self._ledger.outage.failures and loop is self._loop:
+            found = self._lend_idle(home, task_of(loop), acquiring.site)
+            if type(found) is RawEntry:
+                return async_lease_of(self, found)
+            if found is not None:
+                yield from self._to_the_end(home.putconn(found)).__await__()
         return (yield from self._acquire(acquiring).__await__())
 
     async def _acquire(self, acquiring: Acquiring[AsyncPostgresLink]) -> AsyncLease[AsyncPostgresLink]:
@@ -220,10 +221,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
             self.discard_entry(entry, "reset_failed")
             raise
         found = self._take_back(entry, drop)
-        if found is None:
-            return
-        mine, is_unusable = found
-        if is_unusable or not mine.home.keep(mine.raw):
+        if found is not None:
             await self._to_the_end(self._put(*found))
         elif self._watchers:
             self._settle()

@@ -10,12 +10,13 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from random import Random
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 
-from datalayer._links.postgresql import PostgresLink, connect_postgresql
+from datalayer._links.postgresql import PostgresLink, connect_postgresql, is_clean
 from datalayer.errors import PoolError
 from datalayer.pooling.arguments import check_address, plain_hook
 from datalayer.pooling.clock import STEADY
@@ -172,15 +173,16 @@ class PsycopgPool(Adapter[PostgresLink]):
             TooManyWaiting: The queue is full.
             PoolDeadlock: Everybody who holds a connection waits for another one.
         """
-        owner, site = threading.get_ident(), call_site()
+        owner, site = get_ident(), call_site()
         if timeout is not DEFAULT:
             check_timeout(timeout)
-        home = self._ready_home
-        if home is not None and (raw := home.take()) is not None:
-            entry = self._lend_idle(home, raw, owner, site)
-            if entry is not None:
-                return lease_of(self, entry)
-            home.putconn(raw)
+        home = self._home
+        if home is not None and self._bypass and not self._ledger.outage.failures:
+            found = self._lend_idle(home, owner, site)
+            if type(found) is RawEntry:
+                return lease_of(self, found)
+            if found is not None:
+                home.putconn(found)
         began = self._clock()
         until = began + self._limit(timeout)
         home, immediate = self._begin(owner)
@@ -213,7 +215,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         link = entry.conn
         drop: str | None = None
         try:
-            if link.is_clean and self._reset is None:
+            if self._reset is None and is_clean(link.raw):
                 pass  # the usual end of a lease
             elif link.is_broken:
                 drop = "broken"
@@ -343,12 +345,10 @@ class PsycopgPool(Adapter[PostgresLink]):
 
     def _give_back(self, entry: Entry[PostgresLink], drop: str | None) -> None:
         found = self._take_back(entry, drop)
-        if found is None:
-            return
-        mine, is_unusable = found
-        if is_unusable:
-            self._close_raw(mine)
-        if is_unusable or not mine.home.keep(mine.raw):
+        if found is not None:
+            mine, is_unusable = found
+            if is_unusable:
+                self._close_raw(mine)
             mine.home.putconn(mine.raw)
         if self._watchers:
             self._settle()
@@ -369,8 +369,8 @@ class PsycopgPool(Adapter[PostgresLink]):
         weakref.finalize(self, gate.close).atexit = False
         ref: weakref.ref[PsycopgPool] = weakref.ref(self)
         home = Home(
-            is_hopeless=hopeless(ref), connection_class=connection_class(ref, gate), reconnect_failed=_feeding(ref),
-            **self._options(),
+            is_hopeless=hopeless(ref), lock=self._mutex, connection_class=connection_class(ref, gate),
+            reconnect_failed=_feeding(ref), **self._options(),
         )  # fmt: skip
         home.look = _looking(ref)
         home.open()

@@ -51,6 +51,7 @@ class Ledger(Tally, Generic[L]):
         self.testing = 0
         self.opening = 0
         self._config = config
+        self._max_uses = config.max_uses or NEVER
         self._rng = rng
         self._next_id = 0
         self.outage = Outage(config, rng)
@@ -210,22 +211,30 @@ class Ledger(Tally, Generic[L]):
 
     def give_back(self, entry: RawEntry[L], now: float, drop: str | None) -> str | None:
         """Ends a lease; gives the reason to close the connection, if there is one."""
-        self.count_use(now - entry.since)
+        self.use_total += (used := now - entry.since)
+        if used > self.notable:
+            self.note_use(used)
         entry.owner = None
-        if drop is None and entry.uses >= (self._config.max_uses or NEVER):
-            drop = "max_uses"
-        if drop is None and entry.generation != self.generation:
-            drop = "stale"
-        if drop is None and entry.expires <= now:
-            drop = "lifetime"
-        if drop is None and len(self.entries) > self.max_size:
-            drop = "surplus"
+        if drop is None and (
+            entry.uses >= self._max_uses
+            or entry.generation != self.generation
+            or entry.expires <= now
+            or len(self.entries) > self.max_size
+        ):
+            drop = self._why_to_go(entry, now)
         entry.since = now
         entry.reason = drop
         if entry.state == LENT:
             self.lent_count -= 1
             entry.state = IDLE
         return drop
+
+    def _why_to_go(self, entry: RawEntry[L], now: float) -> str:
+        if entry.uses >= self._max_uses:
+            return "max_uses"
+        if entry.generation != self.generation:
+            return "stale"
+        return "lifetime" if entry.expires <= now else "surplus"
 
     def is_deadlocked(self) -> bool:
         """Whether everybody who holds a connection waits for another one."""
