@@ -42,6 +42,21 @@ def test_a_blocking_program_imports_no_asyncio() -> None:
     assert modules_after(CONNECTED) & {"asyncio", "ssl", "async_pool", "difflib", "tomllib"} == set()
 
 
+def test_events_of_pools_are_made_for_listeners_only() -> None:
+    code = CONNECTED + "\nimport sys\nprint('datalayer.pooling.events' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "False\n"
+
+
+def test_declaring_models_builds_no_validator_of_the_settings() -> None:
+    code = (
+        "from datalayer import *\nclass A(Model):\n    name: Mapped[str]\n"
+        "from datalayer.conf.options import Settings\nprint(Settings.__pydantic_complete__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "False\n"
+
+
 def test_an_awaiting_program_finds_its_loop() -> None:
     code = CONNECTED + (
         "\nimport sys\nassert 'asyncio' not in sys.modules\nimport asyncio\n"

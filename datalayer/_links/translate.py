@@ -51,15 +51,16 @@ _SQLITE_BY_CODE: dict[str, type[errors.DatabaseError]] = {
     "PROTOCOL": errors.LockTimeout,
 }
 
-_SQLITE_TEXTS: list[tuple[re.Pattern[str], type[errors.DatabaseError]]] = [
-    (re.compile(r"no such table: (?:main\.|temp\.)?(?P<table>.+)"), errors.UndefinedTable),
-    (re.compile(r"table (?P<table>\S+) has no column named (?P<column>.+)"), errors.UndefinedColumn),
-    (re.compile(r"no such column: (?:(?P<table>[^.\s]+)\.)?(?P<column>\S+)"), errors.UndefinedColumn),
-    (re.compile(r"malformed JSON|integer overflow|string or blob too big|JSON path error"), errors.DataError),
-    (re.compile(r"user-defined (?:function|aggregate)"), errors.DataError),
-    (re.compile(r"Could not decode to UTF-8"), errors.DataError),
-    (re.compile(r"closed database|closed cursor"), errors.ConnectionLost),
-    (re.compile(r"transaction|savepoint"), errors.OperationalError),
+# Texts of patterns: `re` keeps what it has compiled, and most programs never see one of these errors.
+_SQLITE_TEXTS: list[tuple[str, type[errors.DatabaseError]]] = [
+    (r"no such table: (?:main\.|temp\.)?(?P<table>.+)", errors.UndefinedTable),
+    (r"table (?P<table>\S+) has no column named (?P<column>.+)", errors.UndefinedColumn),
+    (r"no such column: (?:(?P<table>[^.\s]+)\.)?(?P<column>\S+)", errors.UndefinedColumn),
+    (r"malformed JSON|integer overflow|string or blob too big|JSON path error", errors.DataError),
+    (r"user-defined (?:function|aggregate)", errors.DataError),
+    (r"Could not decode to UTF-8", errors.DataError),
+    (r"closed database|closed cursor", errors.ConnectionLost),
+    (r"transaction|savepoint", errors.OperationalError),
 ]
 
 _PEP_249: dict[str, type[errors.DatabaseError]] = {
@@ -109,7 +110,7 @@ def _sqlite_kind(error: Exception, facts: Facts) -> type[errors.DatabaseError]:
             facts.text += ": another program has held it for longer than pool.connection_timeout, or 5 seconds, allows"
         return kind
     for pattern, kind in _SQLITE_TEXTS:
-        if found := pattern.search(facts.text):
+        if found := re.search(pattern, facts.text):
             named = found.groupdict()
             if "user-defined" in facts.text:  # SQLite keeps for itself which one, and why
                 facts.text = "a function in the statement has no answer for a value, such as Cast() for a text"
@@ -193,25 +194,23 @@ _BY_SQLSTATE_CLASS: dict[str, type[errors.DatabaseError]] = {
     "XX": errors.OperationalError,
 }
 
-_KEY = re.compile(r"\((?P<columns>.+?)\)=\((?P<values>.*)\)", re.DOTALL)
-_COMMA = re.compile(r", (?![^()]*\))")
+_KEY = r"(?s)\((?P<columns>.+?)\)=\((?P<values>.*)\)"
+_COMMA = r", (?![^()]*\))"
 """Between two columns, and not between what a function in an index takes."""
-_OTHER_TABLE = re.compile(r'"(?P<table>[^"]+)"\.?$')
-_COLUMN_IN_TEXT = re.compile(
-    r'column "?(?:(?P<table>\w+)\.)?(?P<column>[^"\s]+)"?(?: of relation "(?P<relation>[^"]+)")?'
-)
-_STILL_USED = re.compile(r'^update or delete on table "(?P<table>[^"]+)"')
-_NO_CAST = re.compile(r"is of type (?P<type>\S+) but expression is of type (?P<given>text|character varying)\b")
-_RELATION_IN_TEXT = re.compile(r'relation "(?P<table>[^"]+)"')
+_OTHER_TABLE = r'"(?P<table>[^"]+)"\.?$'
+_COLUMN_IN_TEXT = r'column "?(?:(?P<table>\w+)\.)?(?P<column>[^"\s]+)"?(?: of relation "(?P<relation>[^"]+)")?'
+_STILL_USED = r'^update or delete on table "(?P<table>[^"]+)"'
+_NO_CAST = r"is of type (?P<type>\S+) but expression is of type (?P<given>text|character varying)\b"
+_RELATION_IN_TEXT = r'relation "(?P<table>[^"]+)"'
 
-_NO_COLLATION_SQLITE = re.compile("no such collation sequence: (?!datalayer_)")
-_NO_COLLATION = re.compile('collation ".*" for encoding .* does not exist')
-_FATAL_AT_CONNECT = re.compile(
+_NO_COLLATION_SQLITE = "no such collation sequence: (?!datalayer_)"
+_NO_COLLATION = 'collation ".*" for encoding .* does not exist'
+_FATAL_AT_CONNECT = (
     r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
     r"|(?:database|role) \".*\" does not exist|does not support SSL|permission denied for database"
     r"|unsupported startup parameter"
 )
-_NO_DATABASE = re.compile(r'database "(?!postgres").*" does not exist')  # `postgres` is what `database` connects to
+_NO_DATABASE = r'database "(?!postgres").*" does not exist'  # `postgres` is what `database` connects to
 
 
 class Diagnostic(Protocol):
@@ -261,7 +260,7 @@ def from_postgresql(
         # Only inside a transaction: the links run the statement again outside of one.
         facts.text = "the table was changed by a migration under a prepared statement; run the transaction again"
         kind = errors.SerializationFailure
-    if sqlstate == "42804" and (found := _NO_CAST.search(facts.text)):
+    if sqlstate == "42804" and (found := re.search(_NO_CAST, facts.text)):
         facts.text += (
             f"; where {found['type']} is an ENUM type, CREATE CAST ({found['given']} AS {found['type']}) WITH INOUT AS "
             "ASSIGNMENT, once, in a migration, lets many rows be written at a time"
@@ -278,19 +277,19 @@ def _read_diagnostic(facts: Facts, diagnostic: Diagnostic, kind: type[errors.Dat
         facts.columns = (diagnostic.column_name,)
     # What an exclusion constraint tells goes on with the key of the row in the way.
     own = (diagnostic.message_detail or "").partition(" conflicts with ")[0]
-    if issubclass(kind, errors.IntegrityError) and (key := _KEY.search(own)):
-        columns = tuple(part.strip('"') for part in _COMMA.split(key["columns"]))
+    if issubclass(kind, errors.IntegrityError) and (key := re.search(_KEY, own)):
+        columns = tuple(part.strip('"') for part in re.split(_COMMA, key["columns"]))
         values = key["values"].split(", ") if len(columns) > 1 else [key["values"]]
         facts.columns = columns
         if len(values) == len(columns):
             facts.values = dict(zip(columns, values, strict=True))
-    if kind is errors.ForeignKeyViolation and (other := _OTHER_TABLE.search(diagnostic.message_detail or "")):
+    if kind is errors.ForeignKeyViolation and (other := re.search(_OTHER_TABLE, diagnostic.message_detail or "")):
         facts.other_table = other["table"]
-        if still_used := _STILL_USED.search(facts.text):
+        if still_used := re.search(_STILL_USED, facts.text):
             facts.subject = still_used["table"]
-    elif kind is errors.UndefinedTable and (relation := _RELATION_IN_TEXT.search(facts.text)):
+    elif kind is errors.UndefinedTable and (relation := re.search(_RELATION_IN_TEXT, facts.text)):
         facts.table = relation["table"]
-    elif kind is errors.UndefinedColumn and (column := _COLUMN_IN_TEXT.search(facts.text)):
+    elif kind is errors.UndefinedColumn and (column := re.search(_COLUMN_IN_TEXT, facts.text)):
         facts.columns = (column["column"],)
         facts.table = column["relation"] or column["table"]
 
@@ -305,13 +304,13 @@ def connection_failed(alias: str, target: str, reason: str, *, fatal: bool | Non
         fatal: Whether trying again cannot help; None reads it from the reason.
     """
     error = errors.ConnectionFailed(f"cannot connect {alias!r} to {target}: {with_cure(reason)}", alias=alias)
-    error.is_fatal = _FATAL_AT_CONNECT.search(reason) is not None if fatal is None else fatal
+    error.is_fatal = re.search(_FATAL_AT_CONNECT, reason) is not None if fatal is None else fatal
     return error
 
 
 def with_cure(reason: str) -> str:
     """Why PostgreSQL could not be connected to, and what helps where it is a database that is not there yet."""
-    return f"{reason}; `datalayer database create` makes it" if _NO_DATABASE.search(reason) else reason
+    return f"{reason}; `datalayer database create` makes it" if re.search(_NO_DATABASE, reason) else reason
 
 
 # -- both ----------------------------------------------------------------------------------------
@@ -319,9 +318,9 @@ def with_cure(reason: str) -> str:
 
 def cure_of_collation(said: str) -> str:
     """What helps where the database has no collation of a name; empty where that is not the matter."""
-    if _NO_COLLATION_SQLITE.search(said):
+    if re.search(_NO_COLLATION_SQLITE, said):
         return "; SQLite has BINARY, NOCASE and RTRIM"
-    return "; SELECT collname FROM pg_collation tells which there are" if _NO_COLLATION.search(said) else ""
+    return "; SELECT collname FROM pg_collation tells which there are" if re.search(_NO_COLLATION, said) else ""
 
 
 def _by_pep_249(error: Exception) -> type[errors.DatabaseError]:

@@ -61,7 +61,8 @@ SECRET_NAME = re.compile(r"secret|passw|token|credential|signature|(api|private|
 class Options(BaseModel):
     """What all parts of the settings share: frozen, no unknown keys, and errors that never repeat a value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # `defer_build`: whoever only declares models, without asking for a setting, needs none of their validators.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
@@ -179,8 +180,8 @@ class DatabaseSettings(Options):
     url: DatabaseUrl
     url_from: FunctionPath | None = None
     pragmas: dict[str, bool | int | str] = Field(default_factory=dict)
-    pool: PoolSettings = PoolSettings()
-    migrate: MigrateSettings = MigrateSettings()
+    pool: PoolSettings = PoolSettings.model_construct()
+    migrate: MigrateSettings = MigrateSettings.model_construct()
     transaction_pooling: bool = False
     replica_of: str | None = None
     replica_lag: Seconds = 5.0

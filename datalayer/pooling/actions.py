@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from datalayer.pooling.entry import Entry
-from datalayer.pooling.events import Event
+
+if TYPE_CHECKING:
+    from datalayer.pooling.events import Event
 
 C = TypeVar("C")
 

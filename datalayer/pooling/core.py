@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from random import Random
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from datalayer.errors import (
     PoolClosed,
@@ -22,31 +22,21 @@ from datalayer.errors import (
     PoolFull,
     PoolUnavailable,
 )
+from datalayer.late import LateModule
 from datalayer.pooling.actions import OPEN, Action, Arm, Check, Close, Suspect, Tell
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import CHECKED, GONE, IDLE, LENT, NEVER, TESTING, Entry, State, Waiter, Wakeable
-from datalayer.pooling.events import (
-    AcquireRejected,
-    AcquireTimeout,
-    Available,
-    CheckedIn,
-    CheckedOut,
-    ConnectFailed,
-    ConnectionClosed,
-    ConnectionOpened,
-    DeadlockDetected,
-    GenerationChanged,
-    LeaseAbandoned,
-    Resized,
-    StateChanged,
-    Unavailable,
-)
 from datalayer.pooling.explain import again, borrowed_at, explain_deadlock, explain_full_queue, living
 from datalayer.pooling.outage import Outage
 from datalayer.pooling.shedding import Shedding
 from datalayer.pooling.stats import PoolStats
 from datalayer.pooling.tally import Tally
 from datalayer.pooling.upkeep import due_at, judged, overdue, overdue_at
+
+if TYPE_CHECKING:
+    from datalayer.pooling import events
+else:
+    events = LateModule("datalayer.pooling.events")  # made for listeners alone
 
 C = TypeVar("C")
 
@@ -206,7 +196,7 @@ class Core(Tally, Generic[C]):
             entry.reported = False
             self._note_use()
             if self.listening:
-                self.actions.append(Tell(CheckedOut(entry.id, 0.0)))
+                self.actions.append(Tell(events.CheckedOut(entry.id, 0.0)))
             self._arm_leak(now)
             if self.min_idle:
                 self._grow(now)
@@ -275,7 +265,7 @@ class Core(Tally, Generic[C]):
         self.count_wait(waited)
         self._note_use()
         if self.listening:
-            self.actions.append(Tell(CheckedOut(entry.id, waited)))
+            self.actions.append(Tell(events.CheckedOut(entry.id, waited)))
         self._arm_leak(now)
         self._grow(now)
 
@@ -312,7 +302,7 @@ class Core(Tally, Generic[C]):
         if outcome == "timed_out":
             self.count_wait(now - waiter.since)
             if self.listening:
-                self.actions.append(Tell(AcquireTimeout(now - waiter.since, self.reason())))
+                self.actions.append(Tell(events.AcquireTimeout(now - waiter.since, self.reason())))
         entry, waiter.entry = waiter.entry, None
         if entry is not None:
             self.testing -= 1
@@ -368,7 +358,7 @@ class Core(Tally, Generic[C]):
     def _take_back(self, entry: Entry[C], now: float, used: float, drop: str | None) -> None:
         """Any return but the usual one."""
         if self.listening:
-            self.actions.append(Tell(CheckedIn(entry.id, used)))
+            self.actions.append(Tell(events.CheckedIn(entry.id, used)))
         if drop is None and entry.uses >= (self.config.max_uses or NEVER):
             drop = "max_uses"
         if drop is None:
@@ -391,7 +381,7 @@ class Core(Tally, Generic[C]):
             return
         self.leaks += 1
         if self.listening:
-            self.actions.append(Tell(LeaseAbandoned(entry.id, now - entry.since)))
+            self.actions.append(Tell(events.LeaseAbandoned(entry.id, now - entry.since)))
         self.give_back(entry, now, "abandoned")
 
     # -- opening connections --------------------------------------------------------------------
@@ -402,11 +392,11 @@ class Core(Tally, Generic[C]):
         self.count_open(took)
         down_for = self.outage.ended(now)
         if down_for is not None and self.listening:
-            self.actions.append(Tell(Available(down_for)))
+            self.actions.append(Tell(events.Available(down_for)))
         self._cap = min(self._cap * 2, self.config.max_opening)
         entry = self._new_entry(conn, now)
         if self.listening:
-            self.actions.append(Tell(ConnectionOpened(entry.id, took)))
+            self.actions.append(Tell(events.ConnectionOpened(entry.id, took)))
         self._keep(entry, now)
         self._grow(now)
 
@@ -425,11 +415,11 @@ class Core(Tally, Generic[C]):
         begins = outage.failed(now, refusal, is_waited_for=bool(self.waiters))
         self._cap = 1
         if self.listening:
-            self.actions.append(Tell(ConnectFailed(error, outage.failures, outage.retry_at - now)))
+            self.actions.append(Tell(events.ConnectFailed(error, outage.failures, outage.retry_at - now)))
         if begins:
             self.outages += 1
             if self.listening:
-                self.actions.append(Tell(Unavailable(error)))
+                self.actions.append(Tell(events.Unavailable(error)))
         if refusal is None and outage.is_on and config.fail_fast:
             while self.waiters:
                 refused = _unavailable()
@@ -484,7 +474,7 @@ class Core(Tally, Generic[C]):
             self._drop(self.idle.popleft(), "surplus", now)
         self._set_shortcuts()
         if self.listening:
-            self.actions.append(Tell(Resized(max_size, min_idle)))
+            self.actions.append(Tell(events.Resized(max_size, min_idle)))
         self._grow(now)
 
     def take_for_check(self) -> list[Entry[C]]:
@@ -539,7 +529,7 @@ class Core(Tally, Generic[C]):
     def _set_state(self, state: State) -> None:
         self.adopt_state(state)
         if self.listening:
-            self.actions.append(Tell(StateChanged(state)))
+            self.actions.append(Tell(events.StateChanged(state)))
 
     def refuse_unless_open(self) -> None:
         """Raises `PoolClosed` in the words of the state."""
@@ -553,7 +543,7 @@ class Core(Tally, Generic[C]):
     def _reject(self, reason: str) -> None:
         self.outcomes["rejected"] += 1
         if self.listening:
-            self.actions.append(Tell(AcquireRejected(reason)))
+            self.actions.append(Tell(events.AcquireRejected(reason)))
 
     def transfer(self, entry: Entry[C], owner: object) -> None:
         """Makes somebody else the holder of a lent connection; not one who waits himself, as all other holders do."""
@@ -582,7 +572,7 @@ class Core(Tally, Generic[C]):
         self.deadlocks += 1
         holders = tuple(f"connection {entry.id}{borrowed_at(entry.site)}" for entry in self.entries.values())
         if self.listening:
-            self.actions.append(Tell(DeadlockDetected(holders)))
+            self.actions.append(Tell(events.DeadlockDetected(holders)))
         if self.config.on_deadlock == "raise":
             raise explain_deadlock(holders)
 
@@ -687,7 +677,7 @@ class Core(Tally, Generic[C]):
         self.closed[reason] += 1
         self.past_uses += entry.uses
         if self.listening:
-            self.actions.append(Tell(ConnectionClosed(entry.id, reason, now - entry.born, entry.uses)))
+            self.actions.append(Tell(events.ConnectionClosed(entry.id, reason, now - entry.born, entry.uses)))
 
     def _drop(self, entry: Entry[C], reason: str, now: float) -> None:
         self._remove(entry, reason, now)
@@ -696,7 +686,7 @@ class Core(Tally, Generic[C]):
     def _new_generation(self, now: float) -> None:
         self._outdate()
         if self.listening:
-            self.actions.append(Tell(GenerationChanged(self.generation)))
+            self.actions.append(Tell(events.GenerationChanged(self.generation)))
         while self.idle:
             self._drop(self.idle.popleft(), "stale", now)
 

@@ -12,7 +12,6 @@ from datalayer._links.link import AsyncLink, BackendName, Link
 from datalayer.conf import DatabaseSettings, settings
 from datalayer.late import asyncio, dataclass
 from datalayer.pooling import holding
-from datalayer.pooling.events import Event
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.linkpools import AsyncLinkPool, LinkPool, async_link_pool, link_pool
 from datalayer.pooling.sqlite import Mode, memory_name
@@ -21,10 +20,11 @@ from datalayer.pooling.timeouts import DEFAULT, Timeout
 
 if TYPE_CHECKING:
     from datalayer.pooling.async_lease import Acquiring, AsyncLease
+    from datalayer.pooling.events import Event
 
 Loops: TypeAlias = "dict[asyncio.AbstractEventLoop, AsyncLinkPool]"
 
-DatabaseListener: TypeAlias = Callable[[str, Event], object]
+DatabaseListener: TypeAlias = "Callable[[str, Event], object]"
 """Hears the name of a pool (the alias; of SQLite's readers `alias (read)`) and what happened there."""
 
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from threading import RLock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from datalayer.errors import ConnectionBroken, DoubleRelease, ForeignLease, PoolConfigError
@@ -23,13 +23,15 @@ from datalayer.pooling.config import PoolConfig, chosen, refuse_no_room
 from datalayer.pooling.connectors import Judge
 from datalayer.pooling.core import Core
 from datalayer.pooling.entry import LENT, NEVER, Entry, State, Waiter
-from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import again, error_text
 from datalayer.pooling.lease import warn_of_orphan
 from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Shut, Wait
 from datalayer.pooling.stats import CheckReport, CloseReport, PoolStats
 from datalayer.pooling.timeouts import DefaultTimeout, Timeout, check_timeout
 from datalayer.pooling.watched import Books, Watched
+
+if TYPE_CHECKING:
+    from datalayer.pooling.events import Listener
 
 C = TypeVar("C")
 T = TypeVar("T")

@@ -13,7 +13,6 @@ from datalayer.extras import for_postgresql
 from datalayer.late import LateModule
 from datalayer.pooling.address import Address
 from datalayer.pooling.config import PoolConfig
-from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import call_site
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.lease import Lease
@@ -26,6 +25,7 @@ from datalayer.pooling.timeouts import DEFAULT, Timeout
 if TYPE_CHECKING:
     from datalayer.pooling import async_pool
     from datalayer.pooling.async_lease import Acquiring
+    from datalayer.pooling.events import Listener
 else:
     async_pool = LateModule("datalayer.pooling.async_pool")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from datalayer.errors import PoolConfigError
 from datalayer.pooling.arguments import check_listener
-from datalayer.pooling.events import Event, Listener
+
+if TYPE_CHECKING:
+    from datalayer.pooling.events import Event, Listener
 
 log = logging.getLogger("datalayer.pooling")
 

@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 from threading import get_ident
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from datalayer.pooling.actions import Action, Arm, Check, Close, Open, Suspect
 from datalayer.pooling.arguments import check_connector, plain_hook
@@ -21,7 +21,6 @@ from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.connectors import Connector
 from datalayer.pooling.entry import LENT, NEVER, Entry, Waiter
-from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import describe_thread, error_text, getframe
 from datalayer.pooling.flows import Machine
 from datalayer.pooling.keeper import Keeper
@@ -31,6 +30,9 @@ from datalayer.pooling.requests import Configure, Connect, Flow, Ping, Request, 
 from datalayer.pooling.stats import CheckReport, CloseReport
 from datalayer.pooling.thread_waiting import ThreadWaiter
 from datalayer.pooling.timeouts import DEFAULT, Timeout, check_timeout
+
+if TYPE_CHECKING:
+    from datalayer.pooling.events import Listener
 
 log = logging.getLogger("datalayer.pooling")
 

@@ -26,7 +26,6 @@ from datalayer.pooling.async_lease import Acquiring, AsyncLease
 from datalayer.pooling.clock import STEADY
 from datalayer.pooling.config import PoolConfig, chosen, refuse_no_room
 from datalayer.pooling.entry import State
-from datalayer.pooling.events import Listener
 from datalayer.pooling.explain import call_site
 from datalayer.pooling.lease import Lease
 from datalayer.pooling.links import AsyncLinkConnector, LinkConnector
@@ -37,6 +36,7 @@ from datalayer.pooling.timeouts import DEFAULT, Timeout
 if TYPE_CHECKING:
     from datalayer.pooling import async_pool
     from datalayer.pooling.async_pool import AsyncPool
+    from datalayer.pooling.events import Listener
 else:
     async_pool = LateModule("datalayer.pooling.async_pool")
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from threading import RLock
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import ref
 
 from datalayer.errors import PoolConfigError, PoolTimeout
+from datalayer.late import LateModule
 from datalayer.pooling.config import PoolConfig
 from datalayer.pooling.entry import Entry, State
-from datalayer.pooling.events import Event, LeakSuspected, Listener
 from datalayer.pooling.explain import MORE_CONNECTIONS, explain_timeout, site_text
 from datalayer.pooling.listeners import Listeners
 from datalayer.pooling.stats import LeaseInfo, PoolStats
+
+if TYPE_CHECKING:
+    from datalayer.pooling import events
+    from datalayer.pooling.events import Event, Listener
+else:
+    events = LateModule("datalayer.pooling.events")
 
 C = TypeVar("C")
 
@@ -106,7 +112,7 @@ class Watched(Generic[C]):
         """Tells about a lease that is out for too long."""
         info = LeaseInfo(entry.id, held, *self._describe(entry.owner), site=site_text(entry.site))
         log.warning("%s may have a leak: %s", self, info)
-        self._tell(LeakSuspected(entry.id, held, str(info)))
+        self._tell(events.LeakSuspected(entry.id, held, str(info)))
 
     def _timed_out(self, reason: str, waited: float) -> PoolTimeout:
         return explain_timeout(self.name, reason, waited, self.stats(), self.leases(), self.cure)
