@@ -296,7 +296,6 @@ def configured(database_url: str, world: World) -> Iterator[str]:
     from datalayer.databases import databases
     from datalayer.pooling.registry import pools
 
-    reset()  # a test before may have looked for settings, and found some
     datalayer.configure(databases={"default": database_url})
     try:
         yield database_url
@@ -306,6 +305,17 @@ def configured(database_url: str, world: World) -> Iterator[str]:
         pools.reset()
         databases.clear()
         reset()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_left_behind() -> Iterator[None]:
+    """Settings that a test has made or found end with it: they would be in the way of those of the next."""
+    yield
+    from datalayer.conf import current
+
+    left = current._state.settings  # to ask for them would be to look for some
+    current.reset()
+    assert left is None, "the test left settings behind; take the fixture `configured`, or end with reset()"
 
 
 @pytest.fixture(autouse=True)

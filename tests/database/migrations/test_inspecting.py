@@ -244,7 +244,10 @@ def test_the_command_prints_it_without_a_project(
     database_url: str, migrations: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run('CREATE TABLE "book" ("id" INTEGER NOT NULL PRIMARY KEY)', 'CREATE TABLE "log" ("id" INTEGER PRIMARY KEY)')
-    assert app.main(["inspectdb", "book", "--database-url", database_url]) == 0
+    try:
+        assert app.main(["inspectdb", "book", "--database-url", database_url]) == 0
+    finally:
+        conf.reset()
     printed = capsys.readouterr().out
     assert "class Book(" in printed
     assert "class Log(" not in printed
