@@ -33,6 +33,7 @@ from datalayer.models.locking import check_transaction
 from datalayer.models.relations import Forward
 from datalayer.models.state import (
     Origin,
+    each_kept,
     forget,
     is_as_kept,
     keep,
@@ -62,7 +63,7 @@ def _changed_inside(instance: Any, form: Form, assigned: frozenset[str]) -> list
     values, fields = instance.__dict__, form.table.fields
     return [
         name
-        for name, (how, what) in kept_of(instance).items()
+        for name, how, what in each_kept(instance)
         if name not in assigned and name in values and not is_as_kept(how, what, fields[name].type, values[name])
     ]
 

@@ -132,13 +132,18 @@ def content_of(instance: Any) -> tuple[Any, ...] | None:
     return found
 
 
-def kept_of(instance: Any) -> dict[str, Kept]:
-    """What is kept of the fields that may change in place, by name."""
+def each_kept(instance: Any) -> Iterable[tuple[str, str, Any]]:
+    """The fields that may change in place: the name of each, how it is kept, and what."""
     content = content_of(instance)
     if not content:
-        return {}
+        return ()
     names, hows, *values = content
-    return dict(zip(names, zip(hows, values, strict=True), strict=True))
+    return zip(names, hows, values, strict=True)
+
+
+def kept_of(instance: Any) -> dict[str, Kept]:
+    """What is kept of the fields that may change in place, by name."""
+    return {name: (how, what) for name, how, what in each_kept(instance)}
 
 
 def keep(instance: Any, kept: Mapping[str, Kept]) -> None:
