@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("sqlalchemy", "alembic", "psycopg", "psycopg_pool", "rich", "pydantic")
+HEAVY = ("sqlalchemy", "alembic", "psycopg", "psycopg_pool", "rich", "pydantic", "asyncio")
 
 
 def loaded_after(code: str) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import importlib
@@ -17,6 +16,7 @@ import typer
 
 from datalayer.cli.options import every, name_arguments
 from datalayer.errors import CommandError, ConfigurationError, SettingsNotConfigured
+from datalayer.late import asyncio
 
 if TYPE_CHECKING:
     from datalayer.conf.options import Settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import code
 import contextlib
 import importlib
@@ -24,6 +23,7 @@ from datalayer.cli import output
 from datalayer.cli.here import enter, impatient
 from datalayer.cli.options import DATABASE, DATABASE_URL
 from datalayer.errors import DatalayerError
+from datalayer.late import asyncio
 
 if TYPE_CHECKING:
     from collections.abc import Generator
