@@ -81,11 +81,12 @@ def maker(model: Any, columns: tuple[Output, ...], backend: str) -> Make:
         if short is not None:
             names[f"convert{place}"], names[f"call{place}"] = column.convert, short.call
             value = short.expression.format(value=f"c{place}", convert=f"convert{place}", call=f"call{place}")
-            # Beside what has come: of some columns that is kept.
-            lines.append(f"   v{place} = c{place}")
+            made = _made(place, column)
             lines.append(f"   if c{place} is not None:")
-            lines.append(f"    try: v{place} = {value}")
-            lines.append(f"    except (ValueError, TypeError): v{place} = convert{place}(c{place})")
+            lines.append(f"    try: {made} = {value}")
+            lines.append(f"    except (ValueError, TypeError): {made} = convert{place}(c{place})")
+            if made != f"c{place}":
+                lines.append(f"   else: {made} = None")
     objects: dict[tuple[str, ...], str] = {}
     linked = {path[:-1] for path in paths if path} | {path for path in paths if _way_back(model, path) is not None}
     for number, path in enumerate(paths):
@@ -104,11 +105,16 @@ def _short(column: Output) -> Short | None:
     return None if column.convert is None else SHORTS.get(column.convert)
 
 
+def _made(place: int, column: Output) -> str:
+    """The variable of a value that is made first: not that of what has come, where this is kept."""
+    return f"v{place}" if column.field is not None and column.field.tracks_content else f"c{place}"
+
+
 def _value(names: dict[str, Any], place: int, column: Output) -> str:
     if column.convert is None:
         return f"c{place}"
     if column.convert in SHORTS:
-        return f"v{place}"
+        return _made(place, column)
     names[f"convert{place}"] = column.convert
     return f"None if c{place} is None else convert{place}(c{place})"
 
