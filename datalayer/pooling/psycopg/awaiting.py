@@ -167,7 +167,7 @@ class AsyncPsycopgPool(Adapter[AsyncPostgresLink]):
         loop = asyncio.get_running_loop()
         if home is not None and self._bypass and not self._ledger.outage.failures and loop is self._loop:
             found = self._lend_idle(home, task_of(loop), acquiring.site)
-            if type(found) is RawEntry:
+            if found.__class__ is RawEntry:
                 return async_lease_of(self, found)
             if found is not None:
                 yield from self._to_the_end(home.putconn(found)).__await__()

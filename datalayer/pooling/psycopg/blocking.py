@@ -179,7 +179,7 @@ class PsycopgPool(Adapter[PostgresLink]):
         home = self._home
         if home is not None and self._bypass and not self._ledger.outage.failures:
             found = self._lend_idle(home, owner, site)
-            if type(found) is RawEntry:
+            if found.__class__ is RawEntry:
                 return lease_of(self, found)
             if found is not None:
                 home.putconn(found)
