@@ -2,9 +2,9 @@
 
 `python -m benchmarks.counts`, from the root of the repository, compares them with `counts.json`; `--write` puts the
 numbers of this Python there. For each item the calls are counted that begin in the package or lead into it, to
-functions of Python and of C, and the lines of the package that run. What the drivers, pydantic and SQLAlchemy do among
-themselves is not counted, so that their new versions change nothing. Of several runs the least counts: now and then a
-pool has something else to do.
+functions of Python and of C, and the lines of the package that run; where rows are given, also the blocks of memory
+that each is. What the drivers, pydantic and SQLAlchemy do among themselves is not counted, so that their new versions
+change nothing. Of several runs the least counts: now and then a pool has something else to do.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, NotRequired, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 import datalayer
 from benchmarks import rows as data
 from benchmarks.models import journal
+from benchmarks.movies import ours as movies
 from datalayer import atomic, configure, pools
 from datalayer.testing import create_tables
 
@@ -35,14 +36,15 @@ TIMED = frozenset({"note_use"})
 
 RUNS = 4
 SLACK = 0.02
-"""Of the lines of an item: so much more is let pass. Of calls half of one is, so that one more is seen."""
+"""Of the lines of an item: so much more is let pass. Of calls and blocks half of one is, so that one more is seen."""
 
 
 class Count(TypedDict):
-    """What one item costs: calls, and lines."""
+    """What one item costs: calls, lines, and the blocks of memory of what it gives, where it gives anything."""
 
     calls: float
     lines: float
+    blocks: NotRequired[float]
 
 
 Counts: TypeAlias = dict[str, Count]
@@ -136,6 +138,47 @@ def paths(model: Any, loop: asyncio.Runner, backend: str) -> Iterator[Hot]:
             with pool.borrow("read"):
                 pass
 
+    def each_begun() -> None:
+        for _ in keys:
+            with atomic():
+                pass
+
+    async def each_begun_awaiting() -> None:
+        for _ in keys:
+            async with atomic():
+                pass
+
+    def each_read_and_saved() -> None:
+        with atomic():
+            for each in objects.order_by("id")[:100]:
+                each.level += 1
+                each.save()
+
+    async def each_created_awaiting() -> None:
+        async with atomic():
+            for values in written[:100]:
+                await objects.acreate(**values)
+
+    async def each_saved_awaiting() -> None:
+        async with atomic():
+            for each in kept:
+                each.level += 1
+                await each.asave()
+
+    async def all_awaited() -> Any:
+        return await objects.filter(id__lte=1_000).order_by("id")
+
+    def all_changed() -> None:
+        for each in kept:
+            each.level += 1
+        objects.bulk_update(kept)
+
+    def movies_got() -> list[Any]:
+        return [movies.whole_movie(whole.get(id=key)) for key in range(1, 11)]
+
+    async def movies_awaited() -> list[Any]:
+        return [movies.whole_movie(await whole.aget(id=key)) for key in range(1, 11)]
+
     async def each_lent_awaiting() -> None:
         pool = pools["default"]
         for _ in keys:
@@ -143,16 +186,29 @@ def paths(model: Any, loop: asyncio.Runner, backend: str) -> Iterator[Hot]:
                 pass
 
     kept = list(objects.order_by("id")[:100])
+    whole = movies.whole_movies()
     yield "get by key", 100, each_got
     yield "get by key, by name", 100, each_got_by_name
     yield "get by key, awaiting", 100, lambda: loop.run(each_awaited())
     yield "build a query", 100, each_filtered
+    some = objects.filter(id__lte=1_000).order_by("id")
     yield "fetch a row of 1000", 1_000, lambda: list(objects.filter(id__lte=1_000).order_by("id"))
     yield "fetch a dict of 1000", 1_000, lambda: list(objects.filter(id__lte=1_000).order_by("id").values("id", *names))
+    yield "fetch a tuple of 1000", 1_000, lambda: list(some.values_list("id", *names))
+    yield "fetch a row of 1000, awaiting", 1_000, lambda: loop.run(all_awaited())
+    yield "fetch a movie whole", 10, movies_got
+    if backend == "postgresql":  # on SQLite it depends on the time which statements a thread is given
+        yield "fetch a movie whole, awaiting", 10, lambda: loop.run(movies_awaited())
     yield "create", 100, each_created
+    yield "create, awaiting", 100, lambda: loop.run(each_created_awaiting())
     yield "bulk_create of 1000", 1_000, lambda: objects.bulk_create([model(**values) for values in written])
     yield "save", 100, each_saved
+    yield "save, awaiting", 100, lambda: loop.run(each_saved_awaiting())
+    yield "fetch, change and save", 100, each_read_and_saved
+    yield "bulk_update of 100", 100, all_changed
     yield "delete", 100, each_deleted
+    yield "a transaction", 100, each_begun
+    yield "a transaction, awaiting", 100, lambda: loop.run(each_begun_awaiting())
     yield "borrow a connection", 100, each_lent
     yield "borrow a connection, awaiting", 100, lambda: loop.run(each_lent_awaiting())
 
@@ -170,6 +226,7 @@ def counted(url: str, *, only: Collection[str] = (), is_enough: Callable[[Counts
     model: Any = journal(1)
     create_tables()
     model.objects.bulk_create([model(**dict(zip(data.names(1), row, strict=True))) for row in data.rows(1, 1_000)])
+    fill_movies()
     counter = Counter()
     found: Counts = {}
     with asyncio.Runner() as loop:
@@ -177,14 +234,17 @@ def counted(url: str, *, only: Collection[str] = (), is_enough: Callable[[Counts
             if only and name not in only:
                 continue
             work()  # compiled and imported by now
-            gc.collect()
+            blocks = blocks_of(work)
             gc.disable()
             try:
                 runs: list[tuple[int, int]] = []
                 for _ in range(RUNS):
                     runs.append(counter.measure(work))
                     calls, lines = (min(numbers) / items for numbers in zip(*runs, strict=True))
-                    count: Counts = {f"{backend}: {name}": {"calls": round(calls, 2), "lines": round(lines, 2)}}
+                    one: Count = {"calls": round(calls, 2), "lines": round(lines, 2)}
+                    if blocks:
+                        one["blocks"] = round(blocks / items, 2)
+                    count: Counts = {f"{backend}: {name}": one}
                     found |= count
                     if is_enough is not None and is_enough(count):
                         break
@@ -193,6 +253,37 @@ def counted(url: str, *, only: Collection[str] = (), is_enough: Callable[[Counts
         loop.run(pools.aclose_all())
     pools.close_all()
     return found
+
+
+def fill_movies() -> None:
+    """Ten movies, each with a director, four in its cast and three reviews."""
+    people = movies.Person.objects.bulk_create([movies.Person(name=f"person {n}", born=1960) for n in range(50)])
+    account = movies.Account.objects.create(name="user")
+    for number in range(10):
+        movie = movies.Movie.objects.create(title=f"movie {number}", year=2000)
+        cast = people[number * 5 : number * 5 + 4]
+        movies.Direction.objects.create(movie=movie, person=people[number * 5 + 4])
+        movies.Role.objects.bulk_create(
+            [movies.Role(movie=movie, person=person, name="role", position=n) for n, person in enumerate(cast)]
+        )
+        movies.Review.objects.bulk_create(
+            [movies.Review(movie=movie, account=account, rating=n, text="review") for n in range(3)]
+        )
+
+
+def blocks_of(work: Callable[[], object]) -> int:
+    """The blocks of memory of the rows that some work gives, the median of three times; 0 where it gives none."""
+    found: list[int] = []
+    for _ in range(3):
+        gc.collect()
+        before = sys.getallocatedblocks()
+        result = work()
+        if result is None:
+            return 0
+        gc.collect()
+        found.append(sys.getallocatedblocks() - before)
+        del result
+    return sorted(found)[1]
 
 
 def compared(known: Counts, found: Counts, *, slack: float = SLACK) -> list[str]:
@@ -209,6 +300,8 @@ def compared(known: Counts, found: Counts, *, slack: float = SLACK) -> list[str]
         if before is None:
             worse.append(f"{name}: not in {FILE.name}")
             continue
+        if count.get("blocks", 0) > before.get("blocks", float("inf")) + 0.5:
+            worse.append(f"{name}: {count.get('blocks')} blocks of memory instead of {before.get('blocks')}")
         # What happens a few times in a run of a hundred items is not what one item costs.
         if count["calls"] > before["calls"] + (0.5 if slack == SLACK else before["calls"] * slack):
             worse.append(f"{name}: {count['calls']} calls instead of {before['calls']}")
@@ -223,8 +316,12 @@ def version() -> str:
 
 
 def worse_than_known(found: Counts) -> list[str]:
-    """What became worse than `counts.json` has it; another Python may do a tenth more than the newest."""
+    """What became worse than `counts.json` has it; another Python may do a tenth more than the newest.
+
+    A path that no Python has yet is new, and is compared with nothing until its counts are taken.
+    """
     everything: dict[str, Counts] = json.loads(FILE.read_text())
+    found = {name: count for name, count in found.items() if any(name in counts for counts in everything.values())}
     if version() in everything:
         return compared(everything[version()], found)
     return compared(everything[max(everything, key=lambda name: [*map(int, name.split("."))])], found, slack=0.1)
@@ -246,10 +343,8 @@ def main() -> None:
     known = everything.get(version(), {})
     for name, count in found.items():
         before = known.get(name, {"calls": 0, "lines": 0})
-        print(
-            f"{name:46} {count['calls']:8.2f} calls ({before['calls']:.2f}) "
-            f"{count['lines']:8.2f} lines ({before['lines']:.2f})"
-        )
+        told = (f"{value:8.2f} {unit} ({before.get(unit, 0):.2f})" for unit, value in count.items())
+        print(f"{name:46}", *told)
     if options.write:
         everything[version()] = dict(sorted((known | found).items()))
         FILE.write_text(json.dumps(dict(sorted(everything.items())), indent=1) + "\n")

@@ -68,18 +68,23 @@ def whole_user(user: Any) -> Any:
     return user.name, [(each.rating, each.movie.title) for each in user.newest]
 
 
+def whole_movies() -> Any:
+    """The query of movies with everything."""
+    objects: Any = Movie.objects
+    return objects.annotate(average=Avg("reviews__rating")).prefetch_related(
+        Prefetch("directions", Direction.objects.select_related("person").order_by("id")),
+        Prefetch("roles", Role.objects.select_related("person").order_by("position")),
+        Prefetch("reviews", Review.objects.select_related("account").order_by("id")),
+    )
+
+
 class Target:
     """Prefetched relations, each with what it refers to joined."""
 
     def __init__(self, url: str) -> None:
         configure(databases={"default": url})
-        objects: Any = Movie.objects
-        self.whole_movies = objects.annotate(average=Avg("reviews__rating")).prefetch_related(
-            Prefetch("directions", Direction.objects.select_related("person").order_by("id")),
-            Prefetch("roles", Role.objects.select_related("person").order_by("position")),
-            Prefetch("reviews", Review.objects.select_related("account").order_by("id")),
-        )
-        objects = Person.objects
+        self.whole_movies = whole_movies()
+        objects: Any = Person.objects
         self.whole_people = objects.prefetch_related(
             Prefetch("directions", Direction.objects.select_related("movie").order_by("id")),
             Prefetch("roles", Role.objects.select_related("movie").order_by("id")),
