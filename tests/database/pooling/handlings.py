@@ -216,8 +216,8 @@ HANDLINGS = [
     ),
     Handling(
         "11", "what nobody waits for any more is closed",
-        "self.actions.append(Tell(ConnectionOpened(entry.id, took)))\n        self._keep(entry, now)",
-        "self.actions.append(Tell(ConnectionOpened(entry.id, took)))\n"
+        "self.actions.append(Tell(events.ConnectionOpened(entry.id, took)))\n        self._keep(entry, now)",
+        "self.actions.append(Tell(events.ConnectionOpened(entry.id, took)))\n"
         '        self._keep(entry, now) if self.waiters else self._drop(entry, "surplus", now)',
         ("test_cancelled_while_the_pool_connects_for_it_leaves_the_connection_to_the_pool",), cases="generic",
     ),
@@ -396,7 +396,7 @@ HANDLINGS = [
     ),
     Handling(
         "21", "nobody asks whose a connection is",
-        "if not isinstance(entry, RawEntry) or (not known and entry.state != GONE):", "if False:",
+        "elif entry.state != GONE:", "elif False:",
         ("test_foreign_lease_is_refused_and_its_connection_untouched",), cases="psycopg",
     ),
     Handling(
@@ -529,7 +529,7 @@ HANDLINGS = [
     ),
     Handling(
         "27", "an old connection is kept at its return",
-        'if drop is None and entry.expires <= now:\n            drop = "lifetime"', "pass",
+        "or entry.expires <= now\n            or len(self.entries)", "or len(self.entries)",
         ("test_connection_that_grows_old_while_lent_is_closed_at_its_return",), cases="psycopg",
     ),
     Handling(
@@ -575,8 +575,8 @@ HANDLINGS = [
     # -- 30 to 33: limits -----------------------------------------------------------------------
     Handling(
         "30", "who waits does not hear of a raised limit",
-        "self.actions.append(Tell(Resized(max_size, min_idle)))\n        self._grow(now)",
-        "self.actions.append(Tell(Resized(max_size, min_idle)))",
+        "self.actions.append(Tell(events.Resized(max_size, min_idle)))\n        self._grow(now)",
+        "self.actions.append(Tell(events.Resized(max_size, min_idle)))",
         ("test_raised_limit_serves_who_waits",), cases="not psycopg",
     ),
     Handling(
@@ -596,7 +596,7 @@ HANDLINGS = [
     ),
     Handling(
         "30", "one too many is kept",
-        'if drop is None and len(self.entries) > self.max_size:\n            drop = "surplus"', "pass",
+        "or entry.expires <= now\n            or len(self.entries) > self.max_size", "or entry.expires <= now",
         ("test_lowered_limit_closes_the_surplus_at_its_return",), cases="psycopg",
     ),
     Handling(
