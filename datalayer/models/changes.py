@@ -392,7 +392,7 @@ def _filled(model: Any, name: str) -> object:
     if info.default is not PydanticUndefined and info.default is not UNSET:
         return info.default
     if info.default_factory in _EMPTY:
-        return info.default_factory()
+        return cast("object", info.default_factory())
     if info.default_factory is not None and info.default_factory is not unset:
         such = f'; functions.UUID7() makes one: columns=("{name}", ...)' if field.type.kind is Kind.UUID else ""
         raise InvalidValue(f"{model.__name__}.{name} is made in Python for each row; name it in values(){such}")

@@ -112,7 +112,7 @@ class JsonCodec:
         # `TypeAdapter.dump_json` hands on 15 arguments, none of which is given here.
         return self.adapter.serializer.to_json
 
-    @functools.cached_property
+    @property
     def load(self) -> Callable[[str | bytes], object]:
         """Turns JSON text into a value."""
         return self.adapter.validator.validate_json
