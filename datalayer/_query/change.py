@@ -181,6 +181,7 @@ class UpdateMany:
         ]
         return (
             not self.returning
+            and len(names) == len(self.assignments)
             and (*names, *self.table.primary_key) == self.fields
             and not any(set(names).intersection(key.target_fields) for _, key in self.table.referrers)
         )

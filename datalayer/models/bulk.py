@@ -349,7 +349,7 @@ def _update(
     brought = _brought(assignments)
     rows = _rows(objects, table, brought)
     computed = tuple(
-        [name for name, expression in assignments if type(expression) is not Given]
+        [name for name, expression in assignments if type(expression) is not Given or expression.field != name]
         + [name for name, spec in table.fields.items() if spec.generated is not None]
     )
     returning = tuple(dict.fromkeys((*table.primary_key, *computed))) if computed else ()
@@ -453,7 +453,7 @@ def _brought(assignments: Sequence[tuple[str, Expression]]) -> tuple[str, ...]:
 
 
 def _rows(objects: list[Any], table: TableSpec, brought: tuple[str, ...]) -> list[Row]:
-    """For each of some instances what it brings and its primary key.
+    """For each of some instances what it brings and its primary key; once for one that was given twice.
 
     Raises:
         QueryError: One is not saved, or two are the same row.
@@ -476,6 +476,7 @@ def _rows(objects: list[Any], table: TableSpec, brought: tuple[str, ...]) -> lis
                     f"bulk_update() was given two objects of the {table.model} {key!r}, and one statement writes a row "
                     "once; give one of them"
                 )
+        return list(dict(zip(keys, rows, strict=True)).values())
     return rows
 
 

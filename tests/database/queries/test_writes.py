@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datalayer import Avg, F, Field, ForeignKey, Mapped, Model, UniqueConstraint, atomic
+from datalayer import Avg, Excluded, F, Field, ForeignKey, Mapped, Model, UniqueConstraint, atomic
 from datalayer.errors import FieldError, InvalidValue, QueryError, UniqueViolation
 from datalayer.models import registry
 from datalayer.testing import acreate_tables, assert_num_queries, capture_queries, create_tables
@@ -534,3 +534,18 @@ def test_counters_do_not_lose_a_step(world: World, pages: str) -> None:
 
     world.run(blocking, awaiting)
     assert hits(world) == {"/a": 20}
+
+
+def test_bulk_update_writes_a_value_that_another_field_brought(world: World, pages: str) -> None:
+    rows = world.call(Page.objects, "bulk_create", [Page(path="/a", title="a"), Page(path="/b", title="b")])
+    for row in rows:
+        row.path = f"/new{row.path}"
+    world.call(Page.objects, "bulk_update", rows, {"path": Excluded("path"), "title": Excluded("path")})
+    assert world.iterate(Page.objects.order_by("pk").values_list(Page.title, flat=True)) == ["/new/a", "/new/b"]
+    assert [row.title for row in rows] == ["/new/a", "/new/b"]
+
+
+def test_bulk_update_counts_an_object_that_was_given_twice_once(world: World, pages: str) -> None:
+    row, other = world.call(Page.objects, "bulk_create", [Page(path="/a"), Page(path="/b")])
+    row.hits = other.hits = 1
+    assert world.call(Page.objects, "bulk_update", [row, other, row], ["hits"]) == 2
