@@ -182,8 +182,14 @@ def _field(table: TableSpec, name: str, verb: str) -> FieldSpec:
     return field
 
 
-def check_values(model: Any, values: Mapping[str, Any], option: str) -> None:
+def check_values(model: Any, values: Mapping[str, Any], option: str, *, takes_expressions: bool = False) -> None:
     """Refuses values that no instance could be given, before anything is asked; callable ones are called later.
+
+    Args:
+        model: The class.
+        values: By field or relation.
+        option: Where they were given, for messages.
+        takes_expressions: Whether they may be written to a row that is there.
 
     Raises:
         FieldError: An unknown field.
@@ -197,7 +203,9 @@ def check_values(model: Any, values: Mapping[str, Any], option: str) -> None:
                 related.check_target(relation, value)
             continue
         field = _field(table, name, option)
-        if not callable(value):
+        if takes_expressions and is_expression(value):
+            assignments_of(model, {name: value}, option)
+        elif not callable(value):
             assigned(model, field.name, value)
 
 

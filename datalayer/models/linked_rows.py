@@ -199,7 +199,7 @@ class LinkedRows(QuerySet[M]):
         Behind a relation only linked rows match, and a new one is linked in the same transaction.
 
         Args:
-            defaults: What is written.
+            defaults: What is written: values, or expressions over a row that is there, such as `F("hits") + 1`.
             create_defaults: What a new row is made of instead of `defaults`.
             through_defaults: What the new row of a `through=` model has besides its keys.
             named: Lookups that find the row, and values of a new one.
@@ -234,7 +234,8 @@ class LinkedRows(QuerySet[M]):
         views.refuse_view(self.query.table, verb)
         for option, given in (("defaults", defaults), ("create_defaults", create_defaults)):
             if mapping_of(option, given):
-                changes.check_values(self.model, mapping_of(option, given), option)
+                takes_expressions = (verb, option) == ("update_or_create", "defaults")
+                changes.check_values(self.model, mapping_of(option, given), option, takes_expressions=takes_expressions)
         query = self._narrowed((), named)
         values = {name: value for name, value in self._defaults(named).items() if "__" not in name}
         if verb == "get_or_create":  # to update a row that is there, the other one needs no more than what is written

@@ -11,8 +11,10 @@ from datalayer._plans.plan import Plan
 from datalayer._plans.write import writing
 from datalayer._query.lock import Lock
 from datalayer._query.query import Query
+from datalayer.errors import InvalidValue
 from datalayer.late import dataclass
 from datalayer.models import saving
+from datalayer.models.expressions import is_expression
 from datalayer.models.hooks import opened
 
 T = TypeVar("T")
@@ -41,9 +43,19 @@ class Upsert:
     create_defaults: dict[str, Any] | None = None
 
     def new(self) -> Any:
-        """The instance to create; callable defaults are called."""
-        defaults = self.defaults if self.create_defaults is None else self.create_defaults
-        return self.model(**{**self.values, **called(defaults)})
+        """The instance to create; callable defaults are called.
+
+        Raises:
+            InvalidValue: One is an expression, for which there is no row yet.
+        """
+        defaults = called(self.defaults if self.create_defaults is None else self.create_defaults)
+        for name, value in defaults.items():
+            if is_expression(value):
+                raise InvalidValue(
+                    f"update_or_create(defaults) has {name}={value!r}, which is worked out from the row, and there is "
+                    f"none yet; say what a new {self.model.__name__} has: create_defaults={{{name!r}: ...}}"
+                )
+        return self.model(**{**self.values, **defaults})
 
     def read(self, compiler: Compiler, *, is_locking: bool = False) -> Plan[Any]:
         """The row that matches, or None; locked where the backend locks rows."""

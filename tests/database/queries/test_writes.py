@@ -549,3 +549,41 @@ def test_bulk_update_counts_an_object_that_was_given_twice_once(world: World, pa
     row, other = world.call(Page.objects, "bulk_create", [Page(path="/a"), Page(path="/b")])
     row.hits = other.hits = 1
     assert world.call(Page.objects, "bulk_update", [row, other, row], ["hits"]) == 2
+
+
+# -- update_or_create with expressions -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [F("hits") + 1, Page.hits + 1])
+def test_update_or_create_works_out_expressions_of_a_row_that_is_there(world: World, pages: str, step: Any) -> None:
+    world.call(Page.objects, "create", path="/a", hits=5)
+    page, is_new = world.call(Page.objects, "update_or_create", path="/a", defaults={"hits": step, "title": "a"})
+    assert (is_new, page.hits, page.title, hits(world)) == (False, 6, "a", {"/a": 6})
+
+
+def test_update_or_create_makes_a_row_without_expressions_of_create_defaults(world: World, pages: str) -> None:
+    page, is_new = world.call(
+        Page.objects, "update_or_create", path="/a", defaults={"hits": F("hits") + 1}, create_defaults={"hits": 1}
+    )
+    assert (is_new, page.hits, hits(world)) == (True, 1, {"/a": 1})
+
+
+def test_an_expression_is_no_value_of_a_new_row_of_update_or_create(world: World, pages: str) -> None:
+    with pytest.raises(InvalidValue, match=r"hits.*create_defaults="):
+        world.call(Page.objects, "update_or_create", path="/a", defaults={"hits": F("hits") + 1})
+    assert hits(world) == {}
+
+
+@pytest.mark.parametrize(
+    ("verb", "named", "message"),
+    [
+        ("get_or_create", {"defaults": {"hits": F("hits") + 1}}, "hits cannot be"),
+        ("update_or_create", {"create_defaults": {"hits": F("hits") + 1}}, "hits cannot be"),
+        ("update_or_create", {"defaults": {"hits": F("title")}}, "is integer, not"),
+    ],
+)
+def test_expressions_that_have_no_place_are_refused_before_anything_is_sent(
+    world: World, pages: str, verb: str, named: Any, message: str
+) -> None:
+    with assert_num_queries(0), pytest.raises(InvalidValue, match=message):
+        world.call(Page.objects, verb, path="/a", **named)
