@@ -160,6 +160,8 @@ def merged(first: Any, other: Any, connector: str) -> Query:
         QueryError: They differ in more than their conditions.
     """
     one, two = as_source(first, connector), as_source(other, connector)
+    if other._alias != first._alias:
+        raise QueryError("querysets of two databases cannot be combined; fetch one of them first")
     if one.table is not two.table:
         raise QueryError(f"querysets of {one.table.model} and {two.table.model} cannot be combined; use union()")
     for query in (one, two):

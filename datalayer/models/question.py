@@ -256,7 +256,7 @@ class Question(Generic[M, R]):
         Raises:
             QueryError: The columns differ.
         """
-        return self._with(compound(self, others, "union all" if all else "union", "union"))
+        return self._of_several(compound(self, others, "union all" if all else "union", "union"))
 
     def intersection(self, *others: Question[Any, R]) -> Self:
         """The rows that all querysets have."""
@@ -270,10 +270,15 @@ class Question(Generic[M, R]):
         return self._with(merged(self, other, "and"))
 
     def __or__(self, other: Self) -> Self:
-        return self._with(merged(self, other, "or"))
+        return self._of_several(merged(self, other, "or"))
 
     def __xor__(self, other: Self) -> Self:
-        return self._with(merged(self, other, "xor"))
+        return self._of_several(merged(self, other, "xor"))
+
+    def _of_several(self, query: Query) -> Self:
+        new = self._with(query)
+        new._parent = None  # the rows of the others are not behind it
+        return new
 
     def with_cte(
         self,
@@ -344,5 +349,10 @@ class Question(Generic[M, R]):
         if table.python_model is not self.model:
             model: Any = self.model
             own: tuple[str, ...] = model.__datalayer_options__.ordering  # that of a proxy
-            return query.replaced(order=ordered_by(table, own, {}))
+            try:
+                return query.replaced(order=ordered_by(table, own, {}))
+            except FieldError:
+                if table.python_model is None:  # values of other queries, without what the order goes by
+                    return query
+                raise
         return query.replaced(order=default_order(table)) if table.ordering else query

@@ -307,7 +307,13 @@ class Rows(Question[M, R]):
         return self._aggregates((), {f"value{place}": item for place, item in enumerate(aggregates)})
 
     def _aggregates(self, aggregates: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-        every: dict[str, Any] = {item.default_name: item for item in aggregates if isinstance(item, Aggregate)}
+        every: dict[str, Any] = {}
+        for item in aggregates:
+            if isinstance(item, Aggregate):
+                name = item.default_name
+                if name in every or name in named:
+                    raise QueryError(f"aggregate() has two values called {name!r}; name one: aggregate(other={item!r})")
+                every[name] = item
         every.update(named)
         wrong = [item for item in aggregates if not isinstance(item, Aggregate)]
         wrong += [item for item in named.values() if not isinstance(item, Deferred)]

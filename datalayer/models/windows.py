@@ -298,6 +298,8 @@ class Window(Computable):
         partition = tuple([expression_of(item, table, annotations) for item in self.partition_by])
         order = ordered_by(table, self.order_by, annotations or {})
         frame = None if self.frame is None else self.frame.node
+        if frame is not None and frame.unit == "GROUPS" and not order:
+            raise QueryError(f"{self!r}: a frame of groups counts rows that are equal in an order; give order_by=")
         if frame is not None and frame.is_by_value:
             _check_by_value(frame, order, self)
         found = WindowNode(function, partition, order, frame)

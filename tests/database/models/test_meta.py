@@ -51,6 +51,14 @@ def test_meta_orders_by_an_expression(world: World) -> None:
     assert world.call(Place.objects, "last").name == "a"
 
 
+def test_values_of_several_queries_need_no_columns_of_the_order_of_meta(world: World) -> None:
+    low, high = [Place.objects.filter(name=name).values_list("name", flat=True) for name in ("a", "b")]
+    assert sorted(world.iterate(low.union(high))) == ["a", "b"]
+    assert not low.union(high).ordered
+    both = [query.values_list("name", "height") for query in (Place.objects.filter(name="b"), Place.objects.all())]
+    assert world.iterate(both[0].union(both[1])) == [("c", 3), ("b", 1), ("a", None)]
+
+
 def test_a_proxy_orders_by_an_expression_over_a_relation(world: World) -> None:
     assert world.call(Seen.objects.filter(height=3), "first").name == "c"
 

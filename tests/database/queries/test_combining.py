@@ -78,6 +78,19 @@ def test_a_union_has_the_rows_of_both_once(world: World, books: Shelf) -> None:
     assert world.call(fives().union(fives(), all=True), "count") == 2 * world.call(fives(), "count")
 
 
+@pytest.mark.parametrize(
+    "combine",
+    [operator.or_, operator.xor, lambda one, two: one.union(two), lambda one, two: one.filter(id__gt=0) | two],
+)
+def test_combined_rows_behind_two_rows_each_refer_to_their_own(
+    world: World, books: Shelf, combine: Callable[[Any, Any], Any]
+) -> None:
+    one, other = list({book.author.id: book.author for book in books}.values())[:2]
+    both = combine(one.books.all(), other.books.all())
+    of_author = {book.id: book.author for book in books if book.author in (one, other)}
+    assert {book.id: book.author for book in world.iterate(both.select_related("author"))} == of_author
+
+
 def test_an_intersection_and_a_difference_take_slices(world: World, books: Shelf) -> None:
     ids = sorted(book.id for book in books)
     ordered = Book.objects.order_by("id")
@@ -356,6 +369,8 @@ def test_samples_that_make_no_sense_are_refused(shelves: str, made: Callable[[],
             "differ in more than their conditions",
         ),
         (lambda: fives() | Author.objects.all(), "of Book and Author cannot be combined"),
+        (lambda: fives() | tens().using("other"), "of two databases cannot be combined"),
+        (lambda: Book.objects.using("other") & fives(), "of two databases cannot be combined"),
         (lambda: fives().union(tens()).update(price=1), "the rows of another query"),
         (lambda: fives().union(tens()).delete(), "the rows of another query"),
         (lambda: Book.objects.join(author=Join(Author, Q(id=1))), "cannot have a join of the name 'author'"),

@@ -405,7 +405,16 @@ def sized() -> Any:
         (lambda: Book.objects.aggregate(x=F("price")), "takes Count, Sum"),
         (lambda: Book.objects.aggregate(x=Sum("price") + F("price")), "takes Count, Sum"),
         (lambda: Book.objects.aggregate(x=Window(fn.RowNumber())), "annotate.. it first"),
+        (
+            lambda: Book.objects.aggregate(Sum("price"), Sum("price", filter=Q(pages=1))),
+            "two values called 'price__sum'",
+        ),
+        (lambda: Book.objects.aggregate(Sum("price"), price__sum=Max("price")), "two values called 'price__sum'"),
         (lambda: Window(fn.Rank()), "is about an order"),
+        (
+            lambda: Book.objects.annotate(x=Window(Sum("price"), frame=fn.Frame(-1, 0, unit="groups"))),
+            "a frame of groups .*order_by=",
+        ),
         (lambda: Window(fn.Lower("title")), "takes Rank"),
         (lambda: fn.Ntile(0), "whole number from 1"),
         (lambda: fn.Frame(2, 1), "cannot end"),
