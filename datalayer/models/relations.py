@@ -173,7 +173,7 @@ def target_and_null(argument: Any) -> tuple[Any, bool]:
         return (rest[0] if len(rest) == 1 else text), len(rest) < len(parts)
     if get_origin(argument) in (typing.Union, types.UnionType):
         rest = [item for item in get_args(argument) if item is not type(None)]
-        inner, _ = target_and_null(rest[0])
+        inner = target_and_null(rest[0])[0] if len(rest) == 1 else argument
         return inner, len(rest) < len(get_args(argument))
     return argument, False
 

@@ -114,6 +114,18 @@ def test_a_relation_to_what_is_no_model_is_refused() -> None:
         registry.tables()
 
 
+def test_a_relation_to_one_of_two_models_is_refused() -> None:
+    class One(Model):
+        pass
+
+    class Two(Model):
+        pass
+
+    declare("other", ForeignKey[One | Two], ForeignKey())
+    with pytest.raises(ModelError, match=r"Thing.other refers to .*One \| .*Two, which is not a model"):
+        registry.tables()
+
+
 def test_a_relation_to_an_abstract_model_is_refused() -> None:
     class Base(Model):
         class Meta:
