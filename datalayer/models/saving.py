@@ -334,15 +334,22 @@ def _insert(compiler: Compiler, instance: Any, alias: str, form: Form) -> Plan[t
         prepare_insert(instance, alias, form)
     values = instance.__dict__
     insert = form.insert(tuple(values))
-    row = yield from write.insert(compiler, insert.change, insert.take(values))
-    origin = origin_of(instance)
-    undone.note_insert(alias, instance, origin, insert.returning)
+    row = yield from write.insert(compiler, insert.change, insert.take(before := {**values}))
+    undone.note_insert(alias, instance, origin := origin_of(instance), insert.returning)
+    unsaved = () if values == before else _assigned_since(instance, before, form)
     for place, name in enumerate(insert.returning):
-        values[name] = row[place]
-    saved(instance, alias, form, origin)
+        values[name] = values[name] if name in unsaved else row[place]
+    saved(instance, alias, form, origin, None, unsaved)
     if form.refers:
         related.written(instance, alias, insert.fields)
     return insert.fields
+
+
+def _assigned_since(instance: Any, before: dict[str, object], form: Form) -> set[str]:
+    """The fields that were assigned, by another task, while a statement wrote the values of before."""
+    values = instance.__dict__
+    assigned = {name for name in peek_fields_set(instance) if name in values and values[name] is not before.get(name)}
+    return assigned.difference(form.table.primary_key)
 
 
 def _update(
@@ -377,7 +384,7 @@ def _update(
         for name, function in form.on_update:
             values[name] = function()
         update = form.update(tuple(dict.fromkeys([*changed, *[name for name, _ in form.on_update]])))
-    change, given, written = update.change, update.take(values), update.fields
+    change, given, written = update.change, update.take(before := {**values}), update.fields
     if assigning.Used.is_true:
         change, given = assigning.with_expressions(change, instance.__class__, given, alias)
     prepared = compiler.update(change)
@@ -387,17 +394,17 @@ def _update(
         return (yield from write.violated(compiler, change, given, error))
     if not (reply.rows if change.returning else reply.count):
         raise _gone(instance, form.table)
-    origin = origin_of(instance)
-    undone.note_change(alias, instance, origin, written, bool(form.tracked))
+    undone.note_change(alias, instance, origin := origin_of(instance), written, bool(form.tracked))
+    unsaved = () if asked is None or (now := instance.__pydantic_fields_set__) <= update.names else now - {*written}
+    if assigning.Used.is_true or values != before:  # an expression is not compared: that would be one more
+        unsaved = {*unsaved, *_assigned_since(instance, before, form)}
     if form.refers and not form.references.isdisjoint(written):
         related.written(instance, alias, written)
     if change.returning:
         undone.note_computed(alias, instance, change.returning)
         (row,) = prepared.read(reply.rows)
-        values.update(zip(change.returning, row, strict=True))
+        values.update([item for item in zip(change.returning, row, strict=True) if item[0] not in unsaved])
         written += change.returning
-    # Also what was assigned while the statement was under way.
-    unsaved = () if asked is None or (now := instance.__pydantic_fields_set__) <= update.names else now - {*written}
     saved(instance, alias, form, origin, written, unsaved)
     return update.fields
 
