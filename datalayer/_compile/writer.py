@@ -35,7 +35,7 @@ from datalayer._query.expression import (
     Value,
     Window,
 )
-from datalayer._query.lookup import TEXT_LOOKUPS, transformed
+from datalayer._query.lookup import ORDER_LOOKUPS, TEXT_LOOKUPS, transformed
 from datalayer._query.path import reference
 from datalayer._query.query import Query
 from datalayer._schema.field import ColumnType, Kind
@@ -438,7 +438,7 @@ class Writer:
         if not isinstance(node.left, FieldRef) and not isinstance(right, Value | Subquery):
             left = self.backend.collated(left, right.type, is_column=False)  # beside a number, its text is the greater
         if not (node.lookup == "in" and isinstance(right, Subquery)):
-            left = self.backend.same(left, type)
+            left = self._side(node.lookup, left, type)
         if node.lookup in TEXT_LOOKUPS or (node.lookup == "in" and isinstance(right, Value)):
             left = self.backend.as_text(left, type)
         if node.lookup in added.comparisons:
@@ -455,18 +455,21 @@ class Writer:
         convert = values.to_driver(type, self.backend.name)
         if lookup == "range":
             ends = [self.statement.bind(at, _item(place, convert)) for place in (0, 1)]
-            low, high = [self.backend.same(self.backend.typed_composite(end, type), type) for end in ends]
+            low, high = [self._side(lookup, self.backend.typed_composite(end, type), type) for end in ends]
             return left.between(low, high)
         return left.op(_SYMBOLS[lookup], is_comparison=True)(
-            self.backend.same(self.backend.typed_composite(self.statement.bind(at, convert), type), type)
+            self._side(lookup, self.backend.typed_composite(self.statement.bind(at, convert), type), type)
         )
+
+    def _side(self, lookup: str, value: Element, type: ColumnType | None) -> Element:
+        return self.backend.placed(value, type) if lookup in ORDER_LOOKUPS else self.backend.same(value, type)
 
     def _against_expression(self, lookup: str, left: Element, right: Expression, at: int) -> Element:
         if lookup == "in":
             if not isinstance(right, Subquery):
                 return left == self.backend.same(self.expression(right, at), right.type)
             return left.in_(self.subquery(right.query, at))
-        element = self.backend.same(self.expression(right, at), right.type)
+        element = self._side(lookup, self.expression(right, at), right.type)
         if lookup in TEXT_LOOKUPS:
             return self.backend.text_expression(lookup, left, element)
         return left.op(_SYMBOLS[lookup], is_comparison=True)(element)

@@ -135,6 +135,24 @@ def array_place(document: str | None) -> bytes | None:
     return b"".join([b"\xff" if item is None else b"\x01" + _place(item) for item in items]) + b"\0"
 
 
+def with_place(place: Callable[[str | None], bytes | None]) -> Callable[[str | None], bytes | None]:
+    """Makes bytes of a text that sort as its place does, and end in the text itself."""
+
+    def run(text: str | None) -> bytes | None:
+        found = place(text)
+        if text is None or found is None:
+            return None
+        kept = text.encode()
+        return found + kept + len(kept).to_bytes(4)
+
+    return run
+
+
+def without_place(value: bytes | None) -> str | None:
+    """The text in what `with_place` has made."""
+    return None if value is None else value[-4 - int.from_bytes(value[-4:]) : -4].decode()
+
+
 def array_contains(outer: str | None, inner: str | None) -> bool | None:
     """Whether an array has every item of another; none is equal to NULL."""
     if outer is None or inner is None:
@@ -231,6 +249,8 @@ DOCUMENTS: list[tuple[str, int, Callable[..., object]]] = [
     ("json_has_any", 2, has_any),
     ("json_contains", 2, contains),
     ("array_place", 1, array_place),
+    ("array_with_place", 1, with_place(array_place)),
+    ("without_place", 1, without_place),
     ("array_contains", 2, array_contains),
     ("array_overlap", 2, array_overlap),
     ("array_item", 2, array_item),

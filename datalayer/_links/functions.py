@@ -16,6 +16,7 @@ from functools import lru_cache
 from datalayer._compile.values import as_decimal
 from datalayer._links.collectors import COLLECTORS, STATISTICS
 from datalayer._links.documents import DOCUMENTS
+from datalayer._links.networks import NETWORKS
 from datalayer._links.ranges import RANGES
 from datalayer._links.scalars import EXACT, SCALARS, rounded
 
@@ -235,7 +236,7 @@ COLLATIONS: list[tuple[str, Callable[[str, str], int]]] = [("datalayer_decimal",
 
 def register(connection: sqlite3.Connection) -> None:
     """Makes every function, aggregate and collation known to a connection."""
-    for name, arity, function in (*SCALARS, *DOCUMENTS, *RANGES):
+    for name, arity, function in (*SCALARS, *DOCUMENTS, *RANGES, *NETWORKS):
         connection.create_function(f"datalayer_{name}", arity, function, deterministic=True)  # type: ignore[arg-type]
     for name, aggregate in COLLECTORS:
         connection.create_aggregate(f"datalayer_{name}", -1, aggregate)  # type: ignore[arg-type]

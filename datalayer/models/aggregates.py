@@ -24,7 +24,7 @@ R = TypeVar("R")
 N = TypeVar("N")
 
 _NUMBERS: Final = INTEGERS | {Kind.FLOAT, Kind.DECIMAL, Kind.DURATION}
-_ORDERED: Final = frozenset(Kind) - {Kind.JSON, Kind.BOOLEAN, Kind.BYTES, Kind.UUID}
+_ORDERED: Final = frozenset(Kind) - {Kind.JSON, Kind.BOOLEAN, Kind.BYTES, Kind.UUID, Kind.RANGE}
 
 
 if TYPE_CHECKING:

@@ -146,6 +146,10 @@ class Backend(ABC):
         """A value that equals another one exactly where the two mean the same."""
         return value
 
+    def placed(self, value: Element, type: ColumnType | None) -> Element:
+        """A value that is less than another one exactly where it comes before that."""
+        return self.same(value, type)
+
     def sorting(self, value: Element, type: ColumnType | None) -> Element:
         """What a value is put in order by."""
         return value

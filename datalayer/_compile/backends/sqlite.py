@@ -190,8 +190,10 @@ class SQLite(Backend):
         if name in sqlite_functions.COLLECTORS:
             keys = [one._replace(element=self.sorting(one.element, one.item.expression.type)) for one in order]
             return sqlite_functions.collected(name, arguments, type, distinct=distinct, order=keys)
-        name = _EXTREMES.get(name, name)
         (first,) = arguments
+        if name in {"min", "max"} and sqlite_functions.is_placed(type):
+            first = sqlite_functions.with_place(first, type)
+        name = _EXTREMES.get(name, name)
         if name in {"min", "max"} and getattr(first, "is_literal", True):  # not a column itself, whose order is known
             first = self.collated(first, type, is_column=False)
         is_money = type is not None and type.kind is Kind.DECIMAL and name in {"sum", "avg"}
@@ -210,6 +212,8 @@ class SQLite(Backend):
         return Grouping(Grouping(total).op("*")(sa.literal_column("1.0")).op("/")(count))
 
     def scaled(self, total: Element, name: str, type: ColumnType | None) -> Element:
+        if name in {"min", "max"} and sqlite_functions.is_placed(type):
+            return cast("Element", sa.func.datalayer_without_place(total))
         if name != "sum" or type is None or not values.is_numeric_decimal(type):
             return total
         return total.op("/")(_unit(type)) if _is_units(type) else sa.cast(total, sa.REAL)
@@ -239,9 +243,14 @@ class SQLite(Backend):
         is_json = type is not None and type.kind is Kind.JSON
         return cast("Element", sa.func.datalayer_json_same(value)) if is_json else value
 
+    def placed(self, value: Element, type: ColumnType | None) -> Element:
+        if type is not None and type.kind is Kind.INET:
+            return cast("Element", sa.func.datalayer_inet_place(value))
+        return self.same(value, type)
+
     def sorting(self, value: Element, type: ColumnType | None) -> Element:
-        if type is not None and type.kind in {Kind.ARRAY, Kind.RANGE}:
-            return self.same(value, type)
+        if type is not None and type.kind in {Kind.ARRAY, Kind.RANGE, Kind.INET}:
+            return self.placed(value, type)
         is_json = type is not None and type.kind is Kind.JSON
         return cast("Element", sa.func.datalayer_json_place(value)) if is_json else value
 

@@ -61,10 +61,24 @@ def _text(value: Element, type: ColumnType | None) -> Element:
     return sa.cast(value, sa.Text) if kind in _INTEGERS else value
 
 
+def is_placed(type: ColumnType | None) -> bool:
+    """Whether values of a type are texts that are out of order."""
+    return type is not None and type.kind in {Kind.ARRAY, Kind.INET}
+
+
+def with_place(value: Element, type: ColumnType | None) -> Element:
+    """A value behind what it is put in order by: `datalayer_without_place` gives it back."""
+    word = "inet" if type is not None and type.kind is Kind.INET else "array"
+    return cast("Element", getattr(sa.func, f"datalayer_{word}_with_place")(value))
+
+
 def _extreme(name: str) -> Write:
     """PostgreSQL looks past NULLs; SQLite's `max` of several values does not."""
 
     def write(arguments: list[Element], types: list[ColumnType | None]) -> Element:
+        if types and all(is_placed(type) for type in types):
+            placed = [with_place(value, type) for value, type in zip(arguments, types, strict=True)]
+            return cast("Element", sa.func.datalayer_without_place(getattr(sa.func, f"datalayer_{name}")(*placed)))
         word = f"{name}_decimal" if any(_is_wide(type) for type in types) else name
         return cast("Element", getattr(sa.func, f"datalayer_{word}")(*arguments))
 
