@@ -151,7 +151,12 @@ def array_text(type: ColumnType | None) -> Callable[[object], str]:
         text = value.isoformat() if isinstance(value, date | time) else str(value)
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
-    return lambda value: "{" + ",".join([item(one) for one in cast("list[object]", value)]) + "}"
+    keep = _as_it_is if type is None or type.to_stored is None else type.to_stored
+    return lambda value: "{" + ",".join([item(one) for one in cast("list[object]", keep(value))]) + "}"
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 def _range_text(type: ColumnType, backend: str) -> Convert:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,9 +11,9 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from datalayer import BigInt, Count, F, Field, Mapped, Model, Q, SmallInt
+from datalayer import BigInt, Count, F, Field, Mapped, Model, Q, SmallInt, register_type
 from datalayer.errors import FieldError, InvalidValue, QueryError
-from datalayer.models import registry
+from datalayer.models import adapters, registry
 from datalayer.testing import acreate_tables, assert_num_queries, create_tables
 from tests.worlds import World
 
@@ -25,6 +26,30 @@ class Colour(enum.StrEnum):
 class Size(enum.IntEnum):
     SMALL = 1
     LARGE = 2
+
+
+class Words:
+    """A type of an application that is kept as an array."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = list(words)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Words) and other.words == self.words
+
+    __hash__ = None  # type: ignore[assignment]  # it may change in place
+
+
+with registry.isolated(), adapters.isolated():
+    register_type(Words, like=list[str], dump=lambda words: words.words, load=Words)
+
+    class Poem(Model):
+        words: Mapped[Words]
+
+        class Meta:
+            table = "arrays_poem"
+
+    registry.tables()
 
 
 with registry.isolated():
@@ -223,3 +248,12 @@ def test_hostile_items_are_bound(world: World, posts: list[int]) -> None:
     assert world.call(Post.objects.filter(tags__contains=hostile), "count") == 2
     assert world.call(Post.objects, "get", id=row.id).tags == hostile
     assert all(text not in Post.objects.filter(tags__overlap=[text]).sql()[0] for text in hostile[:2])
+
+
+def test_a_type_of_ones_own_that_is_kept_as_an_array_is_written_in_bulk(configured: str, world: World) -> None:
+    world.run(lambda: create_tables(Poem), lambda: acreate_tables(Poem))
+    poems = world.call(Poem.objects, "bulk_create", [Poem(words=Words(["a", 'b"'])), Poem(words=Words([]))])
+    poems[1].words.words.append("c")
+    assert world.call(Poem.objects, "bulk_update", poems) == 1
+    read = [poem.words for poem in world.iterate(Poem.objects.order_by("id"))]
+    assert read == [Words(["a", 'b"']), Words(["c"])]
