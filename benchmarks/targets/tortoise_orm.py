@@ -142,8 +142,8 @@ class Target:
         for one, row in zip(objects, rows, strict=True):
             for name, value in zip(self.names, row, strict=True):
                 setattr(one, name, value)
-        # PostgreSQL takes 32 767 values a statement: two for each field of a row, and its key.
-        await self.model.bulk_update(objects, fields=self.names, batch_size=30_000 // (2 * len(self.names) + 1))
+        # In batches, since PostgreSQL takes 32 767 values a statement and each row brings several for each field.
+        await self.model.bulk_update(objects, fields=self.names, batch_size=200)
 
     async def delete_together(self, objects: Sequence[Any]) -> None:
         await self.model.filter(id__in=[one.id for one in objects]).delete()
